@@ -1,0 +1,39 @@
+//! Outrigger: a pod controller for plain Docker, Compose and Swarm, with WebAssembly plugins.
+//!
+//! # Code map, in the order to read it
+//!
+//! Layers: imports point down only, which `tests/it/layering.rs` holds to.
+//!
+//! | layer | module | responsibility | knows |
+//! | --- | --- | --- | --- |
+//! | 1 | [`labels`] | labels, `pod.yaml`, stack files: as they were written | |
+//! | 1 | [`pod`] | what they mean: domain types, and every problem at once | |
+//! | 1 | [`plan`] | what the pod will do: waves, container specs, overlays of plugins | |
+//! | 1 | [`hooks`] | what crosses between a pod and its plugins; the seam | |
+//! | 1 | [`config`] | flags and environment, lowered to settings | |
+//! | 2 | [`engine`] | containers in our own words; the other seam | bollard |
+//! | 2 | [`plugin`] | the plugin host: sandbox, grants, limits, strikes | wasmtime |
+//! | 2 | [`logs`] | output of components: frames, lines, batches, sinks | |
+//! | 2 | [`watch`] | changed files | inotify |
+//! | 2 | [`identity`] | which container the controller runs in | `/proc` |
+//! | 2 | [`janitor`] | what dead controllers left behind | |
+//! | 2 | [`admin`] | the socket behind `healthcheck` and `status` | |
+//! | 3 | [`supervisor`] | the pod's life: a pure `step`, and the driver that does what it says | |
+//! | 4 | [`cli`] | the command line | clap |
+//! | 0 | [`shutdown`], [`telemetry`] | tasks with an owner; the log | |
+pub mod admin;
+pub mod cli;
+pub mod config;
+pub mod engine;
+pub mod hooks;
+pub mod identity;
+pub mod janitor;
+pub mod labels;
+pub mod logs;
+pub mod plan;
+pub mod plugin;
+pub mod pod;
+pub mod shutdown;
+pub mod supervisor;
+pub mod telemetry;
+pub mod watch;

@@ -1,0 +1,80 @@
+//! What a pod will do, worked out before anything is touched. Pure.
+//!
+//! [`compile::compile`] turns a [`PodSpec`](crate::pod::PodSpec) and what is known of the controller and the engine into a [`Plan`];
+//! [`overlay::apply`] merges what plugins answered from `pre-start`; [`render`] prints it.
+
+pub mod compile;
+pub mod document;
+pub mod overlay;
+pub mod render;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::engine::{ContainerSpec, Inspection};
+use crate::pod::{ComponentName, Condition, CopySpec};
+
+/// Labels on everything that a controller creates, so that its successor can clean up.
+pub mod ownership {
+    /// Full id of the controller's container.
+    pub const POD: &str = "outrigger.pod";
+    /// When that container was started, as the engine writes it: tells one run of it from the next.
+    pub const GENERATION: &str = "outrigger.generation";
+    /// The component's name.
+    pub const COMPONENT: &str = "outrigger.component";
+    /// `component`, `init` or `ipc`.
+    pub const ROLE: &str = "outrigger.role";
+}
+
+/// What is known of the controller's own container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SelfInfo {
+    /// As the engine sees it.
+    pub container: Inspection,
+    /// Its cgroup, where it is known and the engine can nest cgroups below it (version 1, cgroupfs).
+    pub cgroup: Option<String>,
+    /// Its environment, for components that pass a variable through.
+    pub environment: BTreeMap<String, String>,
+    /// Content of every `env_file` that a component names, or why it can't be read.
+    pub env_files: BTreeMap<String, Result<String, String>>,
+    /// Every `copy` source that a component names: whether it can be read, else why not.
+    pub copy_sources: BTreeMap<String, Result<(), String>>,
+    /// Volume names as components may write them, and the engine's name of each.
+    pub volume_aliases: BTreeMap<String, String>,
+}
+
+/// What a pod will do.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// The container that lends its IPC namespace, where the controller's can't be shared.
+    pub ipc_donor: Option<ContainerSpec>,
+    /// One after the other; each must exit with 0 before the next one starts.
+    pub init: Vec<Planned>,
+    /// By wave, then as written.
+    pub components: Vec<Planned>,
+    /// From the first signal to the moment when what still runs is killed.
+    pub stop_budget: Duration,
+    /// What the user should know: limits that were lowered, keys without effect here.
+    pub warnings: Vec<String>,
+}
+
+/// One container of a [`Plan`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Planned {
+    /// The component's name.
+    pub name: ComponentName,
+    /// 0 for those that depend on nothing; one more than the highest of its dependencies for others. Always 0 for init components.
+    pub wave: usize,
+    /// What must have happened before it starts.
+    pub depends_on: Vec<(ComponentName, Condition)>,
+    /// What the engine is asked to create; `ipc_mode` is filled in when the donor is known.
+    pub container: ContainerSpec,
+    /// Whether it joins the donor's IPC namespace.
+    pub joins_donor: bool,
+    /// Files to copy before each start.
+    pub copy: Vec<CopySpec>,
+    /// How long it may take to stop.
+    pub grace: Duration,
+    /// What asks it to stop; none: the image's, or SIGTERM.
+    pub stop_signal: Option<i32>,
+}

@@ -1,0 +1,92 @@
+//! Problems of the input, collected so that the user sees all of them at once.
+
+use std::fmt;
+
+/// One thing that is wrong with what the user wrote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The label, file or flag, for instance `pod.component.app`.
+    pub label: String,
+    /// Dotted path of the field within it, empty for the whole.
+    pub field: String,
+    /// What is wrong and what was expected: a lower-case fragment without a final dot.
+    pub what: String,
+    /// What to do about it; empty where `what` says it already.
+    pub hint: String,
+}
+
+impl Problem {
+    /// A problem without a hint.
+    #[must_use]
+    pub fn new(label: impl Into<String>, field: impl Into<String>, what: impl Into<String>) -> Self {
+        Self { label: label.into(), field: field.into(), what: what.into(), hint: String::new() }
+    }
+
+    /// Adds what to do about it.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = hint.into();
+        self
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}`", self.label)?;
+        if !self.field.is_empty() {
+            write!(f, ", field `{}`", self.field)?;
+        }
+        write!(f, ": {}", self.what)?;
+        if !self.hint.is_empty() {
+            write!(f, " (hint: {})", self.hint)?;
+        }
+        Ok(())
+    }
+}
+
+/// All problems found so far. Empty means that the input is right.
+#[derive(Debug, Clone, Default, PartialEq, Eq, thiserror::Error)]
+pub struct Problems(pub Vec<Problem>);
+
+impl Problems {
+    /// Adds one.
+    pub fn push(&mut self, problem: Problem) {
+        self.0.push(problem);
+    }
+
+    /// Keeps the value or the problem.
+    pub fn take<T>(&mut self, parsed: Result<T, Problem>) -> Option<T> {
+        parsed.map_err(|problem| self.0.push(problem)).ok()
+    }
+
+    /// Adds all of another collection.
+    pub fn extend(&mut self, other: Problems) {
+        self.0.extend(other.0);
+    }
+
+    /// Whether nothing is wrong.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// `value`, or the problems where there are any.
+    ///
+    /// # Errors
+    /// The problems themselves.
+    pub fn or<T>(self, value: T) -> Result<T, Self> {
+        if self.is_empty() { Ok(value) } else { Err(self) }
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.0.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            write!(f, "{problem}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,86 @@
+//! Tasks with an owner, and the stages of an ending.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{Instrument, debug, debug_span, warn};
+
+/// The tasks of one owner: each has a name and a token, and the owner can wait for all of them. Clones share the same tasks.
+#[derive(Debug, Clone, Default)]
+pub struct Tasks {
+    tracker: TaskTracker,
+    token: CancellationToken,
+}
+
+impl Tasks {
+    /// No tasks yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Starts a task; it is given a token that tells it to end.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place where tasks are spawned: they get owner, name and token here"
+    )]
+    pub fn spawn<F>(&self, name: &'static str, work: impl FnOnce(CancellationToken) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let future = work(self.token.child_token());
+        tokio::spawn(
+            self.tracker.track_future(
+                async move {
+                    future.await;
+                    debug!("ended");
+                }
+                .instrument(debug_span!("task", name)),
+            ),
+        );
+    }
+
+    /// The token that all tasks' tokens follow.
+    #[must_use]
+    pub fn token(&self) -> &CancellationToken {
+        &self.token
+    }
+
+    /// Tells all tasks to end.
+    pub fn cancel(&self) {
+        self.token.cancel();
+    }
+
+    /// Waits until all have ended, at most `limit`. Answers whether they have.
+    pub async fn wait(&self, limit: Duration) -> bool {
+        self.tracker.close();
+        let ended = tokio::time::timeout(limit, self.tracker.wait()).await.is_ok();
+        if !ended {
+            warn!(left = self.tracker.len(), after = ?limit, "tasks did not end in time");
+        }
+        ended
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn waits_for_tasks_that_heed_the_token() {
+        let tasks = Tasks::new();
+        tasks.spawn("heeds", |token| async move { token.cancelled().await });
+        tasks.cancel();
+        assert!(tasks.wait(Duration::from_secs(1)).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn gives_up_on_a_task_that_does_not() {
+        let tasks = Tasks::new();
+        tasks.spawn("deaf", |_token| std::future::pending());
+        tasks.cancel();
+        assert!(!tasks.wait(Duration::from_secs(1)).await);
+    }
+}
