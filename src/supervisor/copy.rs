@@ -27,7 +27,9 @@ pub enum CopyError {
         source: std::io::Error,
     },
     /// The source is too long.
-    #[error("label `pod.copy.{component}`: `{path}` has {size} bytes, and at most {LARGEST_FILE} are copied; mount it as a volume instead")]
+    #[error(
+        "label `pod.copy.{component}`: `{path}` has {size} bytes, and at most {LARGEST_FILE} are copied; mount it as a volume instead"
+    )]
     TooLarge {
         /// For which component.
         component: ComponentName,
@@ -100,8 +102,7 @@ async fn read(component: &ComponentName, source: &str, target: &str) -> Result<F
 /// # Errors
 /// The engine's refusal: no such container, a read-only file system.
 pub async fn put<E: Engine>(engine: &E, id: &ContainerId, file: &File) -> Result<(), CopyError> {
-    let failed =
-        |source| CopyError::Engine { component: file.component.clone(), path: file.path.clone(), source };
+    let failed = |source| CopyError::Engine { component: file.component.clone(), path: file.path.clone(), source };
     let path = Path::new(&file.path);
     let directory = path.parent().and_then(Path::to_str).unwrap_or("/");
     let name = path.file_name().and_then(std::ffi::OsStr::to_str).unwrap_or_default();
@@ -118,8 +119,7 @@ pub async fn put<E: Engine>(engine: &E, id: &ContainerId, file: &File) -> Result
 
 /// A tar archive of one file.
 fn pack(file: &File, name: &str) -> Result<Bytes, CopyError> {
-    let failed =
-        |source| CopyError::Pack { component: file.component.clone(), path: file.path.clone(), source };
+    let failed = |source| CopyError::Pack { component: file.component.clone(), path: file.path.clone(), source };
     let mut header = tar::Header::new_gnu();
     header.set_size(file.content.len() as u64);
     header.set_mode(file.mode);

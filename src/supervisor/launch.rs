@@ -38,7 +38,9 @@ pub enum Donor {
 enum LaunchError {
     #[error("the pod is stopping")]
     Dropped,
-    #[error("image `{image}` is not there and cannot be pulled: {source}; build it, load it with `docker load`, or make its registry reachable")]
+    #[error(
+        "image `{image}` is not there and cannot be pulled: {source}; build it, load it with `docker load`, or make its registry reachable"
+    )]
     Pull {
         image: String,
         #[source]
@@ -149,10 +151,7 @@ async fn pull<E: Engine, H: Hooks>(shared: &Shared<E, H>, planned: &Planned) -> 
 }
 
 /// Creates the container, with one pull where the engine does not have the image: asking first would cost every start a call.
-async fn create<E: Engine, H: Hooks>(
-    shared: &Shared<E, H>,
-    planned: &Planned,
-) -> Result<ContainerId, LaunchError> {
+async fn create<E: Engine, H: Hooks>(shared: &Shared<E, H>, planned: &Planned) -> Result<ContainerId, LaunchError> {
     let answer = persist(&shared.launches, || shared.engine.create(&planned.container)).await;
     let (id, warnings) = match answer {
         Err(error) if error.fault() == Fault::NotFound => {

@@ -21,7 +21,7 @@ use crate::pod::{ComponentName, PluginName};
 use crate::supervisor::copy::{get, put};
 use crate::supervisor::launch::chain;
 use crate::supervisor::requests::running;
-use crate::supervisor::shared::Shared;
+use crate::supervisor::shared::{Live, Shared};
 use crate::supervisor::state::{Event, Phase};
 
 /// Largest file that can be kept for a roll-back, in bytes; as much as `watch` reads.
@@ -67,8 +67,12 @@ async fn one<E: Engine, H: Hooks>(
     }
     let rollout = Rollout { files, ..rollout };
     let names: BTreeSet<ComponentName> = involved(&rollout).cloned().collect();
+    let ailing = {
+        let live = shared.live.borrow();
+        names.iter().filter(|name| live.get(*name).is_some_and(|live| live.unhealthy)).cloned().collect()
+    };
     shared.tell(Event::Guard(names.clone())).await;
-    let ended = Transaction { shared, rollout: &rollout, names: &names, token }.carry_out().await;
+    let ended = Transaction { shared, rollout: &rollout, names: &names, ailing, token }.carry_out().await;
     shared.tell(Event::Unguard).await;
     if token.is_cancelled() {
         return Ok(());
@@ -107,6 +111,8 @@ struct Transaction<'a, E, H> {
     shared: &'a Shared<E, H>,
     rollout: &'a Rollout,
     names: &'a BTreeSet<ComponentName>,
+    /// Those that were unhealthy already: the new version may be what mends them, so it is not blamed for it.
+    ailing: BTreeSet<ComponentName>,
     token: &'a CancellationToken,
 }
 
@@ -285,37 +291,31 @@ impl<E: Engine, H: Hooks> Transaction<'_, E, H> {
     async fn stay_healthy(&self) -> Result<(), String> {
         let time = Duration::from_millis(self.rollout.healthy_for_ms.into()).min(LONGEST_WATCH);
         let mut live = self.shared.live.clone();
-        let runs: Vec<(&ComponentName, u32)> = self
-            .names
-            .iter()
-            .map(|name| (name, live.borrow().get(name).map_or(0, |live| live.restarts)))
-            .collect();
+        let runs: Vec<(&ComponentName, u32)> =
+            self.names.iter().map(|name| (name, live.borrow().get(name).map_or(0, |live| live.restarts))).collect();
+        let troubled = |name: &ComponentName, restarts: u32, live: &Live| {
+            live.phase != Phase::Running || live.restarts != restarts || (live.unhealthy && !self.ailing.contains(name))
+        };
         let trouble = live.wait_for(|all| {
-            runs.iter().any(|(name, restarts)| {
-                all.get(*name).is_none_or(|live| {
-                    live.phase != Phase::Running || live.restarts != *restarts || live.unhealthy
-                })
-            })
+            runs.iter().any(|(name, restarts)| all.get(*name).is_none_or(|live| troubled(name, *restarts, live)))
         });
-        let troubled = tokio::select! {
+        let all = tokio::select! {
             () = self.token.cancelled() => return Err("the pod is stopping".to_owned()),
             answer = tokio::time::timeout(time, trouble) => match answer {
                 Err(_) => return Ok(()),
                 Ok(answer) => answer.map_err(|_| "the pod is over".to_owned())?.clone(),
             },
         };
-        let bad = runs.iter().find(|(name, restarts)| {
-            troubled.get(*name).is_none_or(|live| {
-                live.phase != Phase::Running || live.restarts != *restarts || live.unhealthy
-            })
-        });
-        let name = bad.map_or("", |(name, _)| name.as_str());
-        match bad.and_then(|(name, _)| troubled.get(*name)) {
-            Some(live) if live.phase == Phase::Running && live.unhealthy => {
-                Err(format!("component `{name}` became unhealthy with the new version"))
+        for (name, restarts) in runs {
+            match all.get(name) {
+                Some(live) if !troubled(name, restarts, live) => {}
+                Some(live) if live.phase == Phase::Running && live.restarts == restarts => {
+                    return Err(format!("component `{name}` became unhealthy with the new version"));
+                }
+                _ => return Err(format!("component `{name}` ended with the new version")),
             }
-            _ => Err(format!("component `{name}` ended with the new version")),
         }
+        Ok(())
     }
 
     async fn roll_back(&self, before: &[Before], applied: bool) -> Result<(), String> {

@@ -35,22 +35,6 @@ pub enum Stage {
     Done,
 }
 
-impl Stage {
-    /// The word for it in `status`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Init => "init",
-            Self::Starting => "starting",
-            Self::Running => "running",
-            Self::Stopping => "stopping",
-            Self::Killing => "killing",
-            Self::Cleaning => "cleaning",
-            Self::Done => "done",
-        }
-    }
-}
-
 /// Where one container is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
@@ -249,7 +233,8 @@ pub struct Node {
     /// What must have happened to others before it starts.
     depends_on: Vec<(ComponentName, Condition)>,
     grace: Duration,
-    init: bool,
+    /// Whether it must finish before the others start.
+    pub init: bool,
     /// How often it has been started again.
     pub restarts: u32,
     /// Code of its last exit.
@@ -347,48 +332,6 @@ impl Pod {
     /// The last judgement of each plugin about each component.
     pub fn judgements(&self) -> impl Iterator<Item = (&PluginName, &Judgement)> {
         self.judgements.iter().map(|((plugin, _), judgement)| (plugin, judgement))
-    }
-
-    /// The pod's health: the worst of what the engine's checks and the plugins say, and never better than `starting` before all
-    /// components have been started; with the reasons for anything that is not healthy.
-    #[must_use]
-    pub fn health(&self) -> (Status, Vec<String>) {
-        let mut worst = Status::Healthy;
-        let mut reasons = Vec::new();
-        let mut note = |status: Status, reason: String| {
-            worst = worst.max(status);
-            reasons.push(reason);
-        };
-        match self.stage {
-            Stage::Init | Stage::Starting => {
-                let waiting: Vec<&str> =
-                    self.nodes.iter().filter(|(_, node)| !node.started_once).map(|(name, _)| name.as_str()).collect();
-                note(Status::Starting, format!("not started yet: {}", waiting.join(", ")));
-            }
-            Stage::Running => {}
-            Stage::Stopping | Stage::Killing | Stage::Cleaning | Stage::Done => {
-                note(Status::Unhealthy, "the pod is stopping".to_owned());
-            }
-        }
-        for (name, node) in &self.nodes {
-            match (node.phase, node.health) {
-                (Phase::Running, Some(EngineHealth::Starting)) => {
-                    note(Status::Starting, format!("`{name}`: its health check has not succeeded yet"));
-                }
-                (Phase::Running, Some(EngineHealth::Unhealthy)) => {
-                    note(Status::Unhealthy, format!("`{name}`: its health check fails"));
-                }
-                (Phase::BackingOff, _) => note(Status::Unhealthy, format!("`{name}` exited and waits for its restart")),
-                _ => {}
-            }
-        }
-        for ((plugin, component), judgement) in &self.judgements {
-            if judgement.status != Status::Healthy {
-                let about = component.as_ref().map_or("the pod".to_owned(), |name| format!("`{name}`"));
-                note(judgement.status, format!("plugin `{plugin}` about {about}: {}", judgement.reason));
-            }
-        }
-        (worst, reasons)
     }
 
     /// Takes one event and answers what is to be done, in order.
@@ -561,8 +504,7 @@ impl Pod {
             Reaction::Ignore => {
                 // What waits for it to become healthy would wait for ever, and a pod of which nothing runs has ended.
                 let awaited = self.nodes.values().any(|other| {
-                    other.phase == Phase::Waiting
-                        && other.depends_on.contains(&(name.clone(), Condition::Healthy))
+                    other.phase == Phase::Waiting && other.depends_on.contains(&(name.clone(), Condition::Healthy))
                 });
                 let over = self.nodes.values().all(|other| other.phase == Phase::Exited);
                 if awaited || over {
@@ -624,7 +566,8 @@ impl Pod {
             SignalDecision::Forward => {}
             SignalDecision::Deliver(list) => {
                 for (name, signal) in list {
-                    if self.nodes.get(&name).is_some_and(|node| matches!(node.phase, Phase::Running | Phase::Stopping)) {
+                    if self.nodes.get(&name).is_some_and(|node| matches!(node.phase, Phase::Running | Phase::Stopping))
+                    {
                         actions.push(Action::Send(name, signal));
                     }
                 }
@@ -637,8 +580,7 @@ impl Pod {
     }
 
     fn stop_by_signal(&mut self, signal: i32, actions: &mut Vec<Action>) {
-        let outcome =
-            if self.stage < Stage::Running { Outcome::Interrupted { signal } } else { Outcome::Stopped };
+        let outcome = if self.stage < Stage::Running { Outcome::Interrupted { signal } } else { Outcome::Stopped };
         self.begin_stop(outcome, actions);
     }
 
@@ -652,7 +594,12 @@ impl Pod {
             match node.phase {
                 Phase::Waiting => node.phase = Phase::Skipped,
                 Phase::BackingOff => node.phase = Phase::Exited,
-                Phase::Launching | Phase::Running | Phase::Stopping | Phase::Asking | Phase::Exited | Phase::Skipped => {}
+                Phase::Launching
+                | Phase::Running
+                | Phase::Stopping
+                | Phase::Asking
+                | Phase::Exited
+                | Phase::Skipped => {}
             }
         }
         actions.push(Action::DropLaunches);
