@@ -23,7 +23,7 @@
 //! | `network`, `pid`, `ipc`, `cgroup_parent` | `ipc` is `donor` where it joins the container of that role |
 //! | `limits` | a map of those that are set, by their name in `pod.yaml` |
 //! | `depends_on` | `component`, and `condition`: `service_started` or `service_healthy` |
-//! | `healthcheck` | `null` for the image's, `"disabled"`, or its command |
+//! | `healthcheck` | `null` for the image's, `"disabled"`, or `test`, `interval_ms`, `timeout_ms`, `start_period_ms`, `retries` |
 //! | `privileged`, `grace_ms`, `stop_signal` | true or false; a number; a number |
 
 mod json;

@@ -62,14 +62,23 @@ fn container(step: &Step<'_>) -> Value {
         "limits": limits(&spec.host),
         "privileged": spec.host.privileged,
         "depends_on": depends_on,
-        "healthcheck": match &spec.healthcheck {
-            None => Value::Null,
-            Some(HealthCheck::Disabled) => json!("disabled"),
-            Some(HealthCheck::Command { test, .. }) => json!(test),
-        },
+        "healthcheck": spec.healthcheck.as_ref().map(health_check),
         "grace_ms": planned.map(|planned| milliseconds(planned.grace)),
         "stop_signal": spec.stop_signal,
     })
+}
+
+fn health_check(check: &HealthCheck) -> Value {
+    match check {
+        HealthCheck::Disabled => json!("disabled"),
+        HealthCheck::Command { test, interval, timeout, start_period, retries } => json!({
+            "test": test,
+            "interval_ms": interval.map(milliseconds),
+            "timeout_ms": timeout.map(milliseconds),
+            "start_period_ms": start_period.map(milliseconds),
+            "retries": retries,
+        }),
+    }
 }
 
 fn mount(mount: &Mount) -> Value {

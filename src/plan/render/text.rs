@@ -1,7 +1,5 @@
 //! A plan for people: tables with aligned columns, without colours.
 
-use std::fmt::Write as _;
-
 use serde_json::Value;
 
 use super::{PluginLine, Step, condition, deadlines, kind, limits::limits, steps, variables};
@@ -80,7 +78,9 @@ fn details(step: &Step<'_>) -> String {
     if spec.host.privileged {
         rows.add("privileged", "yes");
     }
-    rows.list("limits", limits(&spec.host).iter().map(|(key, value)| format!("{key} {}", limit(key, value))));
+    for (key, value) in &limits(&spec.host) {
+        rows.add("setting", &format!("{key} {}", setting(key, value)));
+    }
     match &spec.healthcheck {
         None => {}
         Some(HealthCheck::Disabled) => rows.add("health", "disabled"),
@@ -118,17 +118,20 @@ fn mount_line(mount: &Mount) -> String {
     format!("{}{source} {}{access}", kind(mount.kind), mount.target)
 }
 
-fn limit(key: &str, value: &Value) -> String {
-    match (value, value.as_i64()) {
-        (_, Some(size)) if SIZES.contains(&key) => bytes(size),
-        (Value::String(text), _) => text.clone(),
-        (Value::Array(list), _) => list
-            .iter()
-            .map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned))
-            .collect::<Vec<_>>()
-            .join(" "),
-        (Value::Bool(true), _) => "on".to_owned(),
-        _ => value.to_string(),
+fn setting(key: &str, value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::Bool(on) => if *on { "on" } else { "off" }.to_owned(),
+        Value::Number(number) => match number.as_i64() {
+            Some(size) if SIZES.contains(&key) => bytes(size),
+            _ => number.to_string(),
+        },
+        Value::String(text) => text.clone(),
+        Value::Array(list) => list.iter().map(|item| setting("", item)).collect::<Vec<_>>().join(" "),
+        Value::Object(map) => match (map.get("soft"), map.get("hard")) {
+            (Some(soft), Some(hard)) => format!("{soft}:{hard}"),
+            _ => map.iter().map(|(key, value)| format!("{key}={}", setting("", value))).collect::<Vec<_>>().join(" "),
+        },
     }
 }
 
@@ -199,8 +202,7 @@ fn table(rows: &[Vec<String>]) -> String {
     for row in rows {
         let mut line = String::new();
         for (cell, width) in row.iter().zip(&widths) {
-            // Writing to a string can't fail.
-            let _ = write!(line, "{GAP}{cell:<width$}");
+            line.push_str(&format!("{GAP}{cell:<width$}"));
         }
         lines.push_str(line.trim_end());
         lines.push('\n');
