@@ -2,21 +2,24 @@
 //!
 //! [`compile`] is pure: everything it needs to know of the controller and the engine is passed in, and every problem is reported at once.
 //!
-//! Invariant: a component's container never has a limit above the controller's own, never sees the engine's socket through shared mounts, and always
+//! Invariant: a component is never given more memory than the controller has, never sees the engine's socket through shared mounts, and always
 //! carries the labels of [`ownership`].
 
 mod environment;
 mod memory;
 mod mounts;
+mod placement;
 #[cfg(test)]
 mod tests;
 mod waves;
 
 use std::time::Duration;
 
+use placement::{Cgroups, Ipc};
+
 use super::{Plan, Planned, SelfInfo, ownership, units};
 use crate::config::{Settings, Sharing};
-use crate::engine::{CgroupDriver, ContainerSpec, EngineInfo};
+use crate::engine::{ContainerSpec, EngineInfo};
 use crate::pod::{Component, ComponentName, Condition, HealthCheck, HostSettings, Mount, PodSpec, Problem, Problems};
 
 /// Between the controller's container name and a component's: podlike's, so that what looks for such names goes on working.
@@ -111,62 +114,6 @@ impl Role {
             Self::Component => Problem::new(format!("pod.component.{name}"), field, what),
             Self::Init if field.is_empty() => Problem::new("pod.init.components", name.as_str(), what),
             Self::Init => Problem::new("pod.init.components", format!("{name}.{field}"), what),
-        }
-    }
-}
-
-/// Whose IPC namespace the components are in.
-#[derive(Clone, PartialEq, Eq)]
-enum Ipc {
-    Own,
-    Controller(String),
-    Donor,
-}
-
-impl Ipc {
-    fn of(spec: &PodSpec, me: &SelfInfo, settings: &Settings) -> Self {
-        let mode = me.container.ipc_mode.as_str();
-        // The engine's default is `private`, and Swarm has no way to change it: then a container of our own lends its namespace.
-        let can_join = matches!(mode, "shareable" | "host") || mode.starts_with("container:");
-        match settings.ipc {
-            Sharing::Private => Self::Own,
-            Sharing::Shared if can_join => Self::Controller(joined(me)),
-            Sharing::Shared if spec.init.len() + spec.components.len() > 1 => Self::Donor,
-            Sharing::Shared => Self::Own,
-        }
-    }
-}
-
-/// Where the components' cgroups are made.
-enum Cgroups {
-    /// Below the controller's own: its limits hold for all of them together.
-    Nested(String),
-    /// Beside it: the engine has no limit for all of them together.
-    Beside(Option<String>),
-    /// There are none (rootless).
-    Absent,
-}
-
-impl Cgroups {
-    fn of(me: &SelfInfo, engine: &EngineInfo) -> Self {
-        let id = me.container.id.short();
-        let own = me.cgroup.as_deref().filter(|path| path.len() > 1);
-        match (engine.cgroup_driver, engine.cgroup_version) {
-            (CgroupDriver::None, _) => Self::Absent,
-            // Whoever put the controller there owns that parent and its limits.
-            _ if !me.container.cgroup_parent.is_empty() => Self::Beside(Some(me.container.cgroup_parent.clone())),
-            (CgroupDriver::Systemd, _) => Self::Beside(Some(format!("outrigger-{id}.slice"))),
-            // Version 2 allows no processes in a cgroup that has children with limits, so never below the controller's own.
-            (CgroupDriver::Cgroupfs, 2..) => Self::Beside(Some(format!("/outrigger/{id}"))),
-            (CgroupDriver::Cgroupfs, _) => own.map_or(Self::Beside(None), |path| Self::Nested(path.to_owned())),
-        }
-    }
-
-    fn parent(&self) -> Option<String> {
-        match self {
-            Self::Nested(path) => Some(path.clone()),
-            Self::Beside(path) => path.clone(),
-            Self::Absent => None,
         }
     }
 }
