@@ -122,7 +122,7 @@ fn condition(condition: Condition) -> &'static str {
     }
 }
 
-/// Every deadline, by name.
+/// Every deadline, by the name that `--timeout` takes.
 fn deadlines(timeouts: &Timeouts) -> [(&'static str, Duration); 10] {
     // Taken apart, so that a new deadline can't be forgotten here.
     let Timeouts {
@@ -138,15 +138,15 @@ fn deadlines(timeouts: &Timeouts) -> [(&'static str, Duration); 10] {
         wait_hook_cpu,
     } = *timeouts;
     [
-        ("engine_call", engine_call),
-        ("engine_change", engine_change),
+        ("engine-call", engine_call),
+        ("engine-change", engine_change),
         ("pull", pull),
-        ("component_grace", component_grace),
-        ("controller_grace", controller_grace),
-        ("stop_reserve", stop_reserve),
-        ("log_drain", log_drain),
+        ("component-grace", component_grace),
+        ("controller-grace", controller_grace),
+        ("stop-reserve", stop_reserve),
+        ("log-drain", log_drain),
         ("hook", hook),
-        ("wait_hook", wait_hook),
-        ("wait_hook_cpu", wait_hook_cpu),
+        ("wait-hook", wait_hook),
+        ("wait-hook-cpu", wait_hook_cpu),
     ]
 }

@@ -17,7 +17,7 @@ pub(super) fn json(plan: &Plan, plugins: &[PluginLine], timeouts: Option<&Timeou
     if let Some(timeouts) = timeouts {
         let named: Map<_, _> = deadlines(timeouts)
             .iter()
-            .map(|(name, limit)| (format!("{name}_ms"), json!(milliseconds(*limit))))
+            .map(|(name, limit)| (format!("{}_ms", name.replace('-', "_")), json!(milliseconds(*limit))))
             .collect();
         document.insert("timeouts".to_owned(), Value::Object(named));
     }
