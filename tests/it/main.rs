@@ -1,1 +1,4 @@
+//! The integration tests: one binary, since each one costs a link of the whole host.
 
+#[cfg(test)]
+mod plan;
