@@ -8,3 +8,5 @@ mod logs;
 mod plan;
 #[cfg(test)]
 mod watch;
+#[cfg(test)]
+mod cli;
