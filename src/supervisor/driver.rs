@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
@@ -33,6 +34,9 @@ const CHANGES_IN_FLIGHT: usize = 16;
 
 /// For the pod's own tasks to end after everything has been removed.
 const LAST_TASKS: Duration = Duration::from_secs(1);
+
+/// Least time for the rest of the output, however late it is.
+const LEAST_DRAIN: Duration = Duration::from_millis(100);
 
 /// The pod's end of the [`PodLink`](crate::plugin::PodLink).
 #[derive(Debug)]
@@ -86,6 +90,8 @@ pub struct Driver<E, H> {
     news: mpsc::Sender<ComponentEvent>,
     timers: HashMap<Deadline, CancellationToken>,
     outputs: Outputs,
+    /// When the pod began to stop.
+    stopping_since: Option<Instant>,
     health_intervals: HashMap<PluginName, Duration>,
     watches: Option<mpsc::Receiver<WatchRequest>>,
 }
@@ -120,6 +126,7 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
             news,
             timers: HashMap::new(),
             outputs: parts.outputs,
+            stopping_since: None,
             health_intervals: parts.health_intervals,
             watches: Some(parts.end.watches),
         }
@@ -335,6 +342,9 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
     }
 
     fn arm(&mut self, deadline: Deadline, after: Duration) {
+        if deadline == Deadline::Budget {
+            self.stopping_since = Some(Instant::now());
+        }
         let cancelled = CancellationToken::new();
         if let Some(before) = self.timers.insert(deadline.clone(), cancelled.clone()) {
             before.cancel();
@@ -371,6 +381,7 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
 
     /// Reads the rest of the output, then removes every container.
     fn clean_up(&mut self) {
+        let drain = self.drain_time();
         let (shared, outputs, donor) = (Arc::clone(&self.shared), self.outputs.clone(), self.donor.subscribe());
         let removals = Tasks::new();
         let told: Vec<_> = shared
@@ -382,7 +393,7 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
             })
             .collect();
         self.tasks.spawn("clean up", move |token| async move {
-            outputs.drain(shared.settings.timeouts.log_drain).await;
+            outputs.drain(drain).await;
             for (name, container, news) in told {
                 let (shared, given_up) = (Arc::clone(&shared), token.clone());
                 removals.spawn("remove", move |_token| async move {
@@ -406,6 +417,16 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
             removals.wait(shared.settings.timeouts.engine_change).await;
             shared.tell(Event::Cleaned).await;
         });
+    }
+}
+
+impl<E, H> Driver<E, H> {
+    /// How long the rest of the output may take: what is left of the controller's own grace period, less half of the reserve for removals.
+    fn drain_time(&self) -> Duration {
+        let timeouts = &self.shared.settings.timeouts;
+        let gone = self.stopping_since.map_or(Duration::ZERO, |since| since.elapsed());
+        let left = (self.shared.plan.stop_budget + timeouts.stop_reserve / 2).saturating_sub(gone);
+        left.clamp(LEAST_DRAIN, timeouts.log_drain.max(LEAST_DRAIN))
     }
 }
 
