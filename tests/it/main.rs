@@ -10,3 +10,7 @@ mod plan;
 mod watch;
 #[cfg(test)]
 mod cli;
+#[cfg(test)]
+mod cases;
+#[cfg(test)]
+mod lifecycle;
