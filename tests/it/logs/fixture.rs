@@ -1,4 +1,5 @@
 //! An engine that only has a log, and plugins that only see lines.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests may panic as tests do")]
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -48,7 +49,7 @@ pub async fn read_lines(out: &mut DuplexStream) -> String {
     let mut text = Vec::new();
     let read = out.read_to_end(&mut text);
     // A sink that a test still holds does not end.
-    let _ = tokio::time::timeout(Duration::from_secs(1), read).await;
+    drop(tokio::time::timeout(Duration::from_secs(1), read).await);
     String::from_utf8_lossy(&text).into_owned()
 }
 
