@@ -1,0 +1,1 @@
+//! File watches on a real file system.
