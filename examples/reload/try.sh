@@ -59,12 +59,12 @@ nothing_left() { [ -z "$(containers)" ]; }
 component() { docker ps --all --no-trunc --filter "label=outrigger.pod=${ids[-1]}" --filter "label=outrigger.component=$1" --format '{{.ID}}'; }
 started_at() { docker inspect --format '{{.Name}} {{.Id}} started {{.State.StartedAt}} restarts {{.RestartCount}}' "$(component app)" "$(component web)" "$pod"; }
 healthy() { [ "$(docker inspect --format '{{.State.Health.Status}}' "$pod")" = healthy ]; }
-logged() { logs | grep -qE "$1"; }
+logged() { logs | grep -E "$1" >/dev/null; }
 # How often a line stands in the log.
 times_logged() { logs | grep -cE "$1" || true; }
 # A file appears complete or not at all: written beside, then renamed. The name without .conf is none that nginx or the plugin looks for.
 push() { cp "$1" "$work/live/.new" && mv "$work/live/.new" "$work/live/nginx.conf"; }
-served_by() { curl --silent --show-error --max-time 5 --dump-header - --output /dev/null "$url/" | tr -d '\r' | grep -qx "X-Config: $1"; }
+served_by() { curl --silent --show-error --max-time 5 --dump-header - --output /dev/null "$url/" | tr -d '\r' | grep -x "X-Config: $1" >/dev/null; }
 
 start_pod() {
   printf '   %s$ outrigger run --detach --name %s pod.yaml%s\n' "$DIM" "$pod" "$PLAIN"
@@ -136,13 +136,13 @@ url=http://$address
 heading 'A request through nginx' "The pod's port 8080 is $address here."
 expect 'nginx answers, with the first configuration' 15 served_by one
 run curl --silent --show-error --include "$url/welcome"
-curl --silent --max-time 5 "$url/welcome" | grep -q '^order [0-9]* received$' || fails 'the answer is not the application'\''s'
+curl --silent --max-time 5 "$url/welcome" | grep '^order [0-9]* received$' >/dev/null || fails 'the answer is not the application'\''s'
 holds 'the answer is the application'\''s'
 
 heading 'A log line, redacted' 'The application logs e-mail addresses and card numbers; the plugin `redact` takes them out on their way.'
 expect "the application's lines arrive in the pod's log" 15 logged 'order [0-9]+ for '
 logs | grep -E 'order [0-9]+ for ' | tail -n 2 | shown
-docker logs "$(component app)" 2>/dev/null | grep -q 'ada.lovelace@example.com' || fails 'the application did not write the address: the check would prove nothing'
+docker logs "$(component app)" 2>/dev/null | grep 'ada.lovelace@example.com' >/dev/null || fails 'the application did not write the address: the check would prove nothing'
 if logged 'ada\.lovelace|lovelace@|4111111111111111'; then fails 'what is confidential is in the log' "$(logs | grep -E 'lovelace|4111111111111111')"; fi
 holds 'the application wrote the address and the card number, the log has neither'
 
