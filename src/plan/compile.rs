@@ -11,7 +11,6 @@ mod mounts;
 mod placement;
 #[cfg(test)]
 mod tests;
-mod waves;
 
 use std::time::Duration;
 
@@ -45,7 +44,7 @@ const HIGHEST_OOM_SCORE: i64 = 1000;
 /// All [`Problems`]: cycles, files that can't be read, reserved labels, limits that don't fit, names that clash.
 pub fn compile(spec: &PodSpec, me: &SelfInfo, engine: &EngineInfo, settings: &Settings) -> Result<Plan, Problems> {
     let mut found = Found::default();
-    let waves = waves::waves(&spec.components).unwrap_or_else(|cycle| {
+    let waves = crate::pod::graph::waves(&spec.components).unwrap_or_else(|cycle| {
         found.problems.extend(cycle);
         indexmap::IndexMap::new()
     });

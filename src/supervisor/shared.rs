@@ -40,6 +40,8 @@ pub struct Live {
     pub phase: Phase,
     /// How often it has been started again: tells one run from the next.
     pub restarts: u32,
+    /// Whether the engine checks its health.
+    pub checked: bool,
     /// Whether the engine's check, or a plugin, says that it does not work.
     pub unhealthy: bool,
 }

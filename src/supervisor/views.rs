@@ -21,7 +21,8 @@ pub fn live(pod: &Pod) -> HashMap<ComponentName, Live> {
     };
     pod.nodes()
         .map(|(name, node)| {
-            (name.clone(), Live { phase: node.phase, restarts: node.restarts, unhealthy: unhealthy(name, node) })
+            let (phase, restarts, checked) = (node.phase, node.restarts, node.health.is_some());
+            (name.clone(), Live { phase, restarts, checked, unhealthy: unhealthy(name, node) })
         })
         .collect()
 }

@@ -32,7 +32,8 @@ fn sources(module: &str) -> Vec<(PathBuf, String)> {
             let text = fs::read_to_string(&path).unwrap();
             // Unit tests at the end of a file may do what they like.
             let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default().to_owned();
-            let code: String = code.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+            let code: String =
+                code.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
             (path, code)
         })
         .collect()
@@ -50,7 +51,8 @@ fn deny(module: &str, banned: &[String]) {
 
 #[test]
 fn the_lowest_layer_is_pure() {
-    let banned = ["tokio::", "bollard::", "wasmtime::", "std::fs", "std::env", "std::net", "std::process"].map(str::to_owned);
+    let banned =
+        ["tokio::", "bollard::", "wasmtime::", "std::fs", "std::env", "std::net", "std::process"].map(str::to_owned);
     for module in PURE {
         deny(module, &banned);
     }
@@ -72,8 +74,31 @@ fn modules_of_the_middle_layer_do_not_know_each_other() {
 
 #[test]
 fn each_foreign_library_has_one_home() {
-    let all = ["admin", "cli", "config", "engine", "hooks", "identity", "janitor", "labels", "logs", "plan", "plugin", "pod", "shutdown", "supervisor", "telemetry", "watch"];
-    for (library, home) in [("bollard::", "engine"), ("wasmtime::", "plugin"), ("clap::", "cli"), ("anyhow::", "cli"), ("inotify::", "watch")] {
+    let all = [
+        "admin",
+        "cli",
+        "config",
+        "engine",
+        "hooks",
+        "identity",
+        "janitor",
+        "labels",
+        "logs",
+        "plan",
+        "plugin",
+        "pod",
+        "shutdown",
+        "supervisor",
+        "telemetry",
+        "watch",
+    ];
+    for (library, home) in [
+        ("bollard::", "engine"),
+        ("wasmtime::", "plugin"),
+        ("clap::", "cli"),
+        ("anyhow::", "cli"),
+        ("inotify::", "watch"),
+    ] {
         for module in all.iter().filter(|module| **module != home) {
             deny(module, &[library.to_owned()]);
         }

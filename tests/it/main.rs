@@ -1,16 +1,16 @@
 //! The integration tests: one binary, since each one costs a link of the whole host.
 
 #[cfg(test)]
+mod cases;
+#[cfg(test)]
+mod cli;
+#[cfg(test)]
 mod layering;
+#[cfg(test)]
+mod lifecycle;
 #[cfg(test)]
 mod logs;
 #[cfg(test)]
 mod plan;
 #[cfg(test)]
 mod watch;
-#[cfg(test)]
-mod cli;
-#[cfg(test)]
-mod cases;
-#[cfg(test)]
-mod lifecycle;

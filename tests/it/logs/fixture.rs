@@ -166,6 +166,9 @@ impl Engine for Journal {
     async fn list(&self, _: &[String]) -> Result<Vec<Listed>> {
         refused("list", Fault::Permanent)
     }
+    async fn volume_labels(&self, _: &str) -> Result<std::collections::BTreeMap<String, String>> {
+        refused("look at", Fault::Permanent)
+    }
     async fn has_image(&self, _: &str) -> Result<bool> {
         refused("look for", Fault::Permanent)
     }
