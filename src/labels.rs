@@ -11,6 +11,7 @@ mod shape;
 mod write;
 pub mod yaml;
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
@@ -152,8 +153,8 @@ pub fn from_document(origin: &str, yaml: &str) -> Result<RawPod, Problems> {
 ///
 /// # Errors
 /// Every problem, those that only lowering finds among them.
-pub fn from_value(origin: &str, value: &Value) -> Result<RawPod, Problems> {
-    document::read(&Place::new(origin), value, Problems::default())
+pub fn from_value(origin: &str, value: impl Borrow<Value>) -> Result<RawPod, Problems> {
+    document::read(&Place::new(origin), value.borrow(), Problems::default())
 }
 
 /// Finds the pods of a text: a `pod.yaml`, a stack or Compose file (each service with `pod.*` labels is a pod), the JSON of `docker inspect` for containers or

@@ -99,7 +99,12 @@ fn stack(at: &Place, value: &Value, found: &mut Found, problems: &mut Problems) 
         add(&format!("{}: {name}: ", at.label), name, &labels, found);
     }
     if found.is_empty() && problems.0.len() == before {
-        problems.push(at.problem("no service has `pod.*` labels").hint("see `labels:` of a service, not of `deploy:`"));
+        let has_templates = std::iter::once(value).chain(services.values()).any(|part| part.get("x-podlike").is_some());
+        problems.push(at.problem("no service has `pod.*` labels").hint(if has_templates {
+            "the templates of `x-podlike` must be rendered first"
+        } else {
+            "write them in `labels:` of a service, beside its `image:`"
+        }));
     }
 }
 

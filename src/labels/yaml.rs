@@ -2,7 +2,7 @@
 //!
 //! `<<` merges and aliases are resolved. Keys become text, as in JSON; numbers that JSON does not have become text too.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess, Visitor};
@@ -11,12 +11,17 @@ use serde_json::{Map, Number, Value};
 use super::Place;
 use crate::pod::Problems;
 
+/// The most values that one text may hold once aliases are resolved: thousands of inspected containers, and still no more than some 100 MB.
+const MOST_VALUES: usize = 1_000_000;
+
 /// Reads one YAML document (JSON is YAML). None where it has no meaning at all; duplicate keys and tags are reported and passed over.
 pub fn parse(at: &Place, text: &str, problems: &mut Problems) -> Option<Value> {
     // A byte order mark is what some editors put before the first key.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let found = RefCell::new(Problems::default());
-    let parsed = Reader { at: at.clone(), problems: &found }.deserialize(serde_yaml::Deserializer::from_str(text));
+    let values = Cell::new(0);
+    let reader = Reader { at: at.clone(), problems: &found, values: &values };
+    let parsed = reader.deserialize(serde_yaml::Deserializer::from_str(text));
     problems.extend(found.into_inner());
     match parsed {
         Ok(value) => Some(value),
@@ -30,11 +35,17 @@ pub fn parse(at: &Place, text: &str, problems: &mut Problems) -> Option<Value> {
 struct Reader<'p> {
     at: Place,
     problems: &'p RefCell<Problems>,
+    values: &'p Cell<usize>,
 }
 
 impl<'p> Reader<'p> {
-    fn at(&self, at: Place) -> Self {
-        Self { at, problems: self.problems }
+    /// The reader of a value inside this one; an error where there are too many. Aliases of long lists make much of little text.
+    fn at<E: Error>(&self, at: Place) -> Result<Self, E> {
+        self.values.set(self.values.get() + 1);
+        if self.values.get() > MOST_VALUES {
+            return Err(E::custom(format!("more than {MOST_VALUES} values")));
+        }
+        Ok(Self { at, problems: self.problems, values: self.values })
     }
 
     fn report(&self, at: &Place, what: impl Into<String>) {
@@ -99,7 +110,7 @@ impl<'de> Visitor<'de> for Reader<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let mut list = Vec::new();
-        while let Some(item) = items.next_element_seed(self.at(self.at.index(list.len())))? {
+        while let Some(item) = items.next_element_seed(self.at(self.at.index(list.len()))?)? {
             list.push(item);
         }
         Ok(Value::Array(list))
@@ -110,7 +121,7 @@ impl<'de> Visitor<'de> for Reader<'_> {
         let mut merges = Vec::new();
         while let Some(key) = entries.next_key_seed(Key)? {
             let at = self.at.key(&key);
-            let value = entries.next_value_seed(self.at(at.clone()))?;
+            let value = entries.next_value_seed(self.at(at.clone())?)?;
             if key == "<<" {
                 merges.push((at, value));
             } else if map.contains_key(&key) {

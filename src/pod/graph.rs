@@ -131,7 +131,10 @@ fn shortest_cycle<'a>(edges: &Edges<'a>, start: &'a str) -> Option<Vec<&'a str>>
 
 #[cfg(test)]
 mod tests {
-    use super::{Edges, described, find_cycles, numbered};
+    use super::{Edges, described, find_cycles, numbered, waves};
+    use crate::labels::from_document;
+    use crate::pod::lower::lower;
+    use crate::pod::{ComponentName, Condition};
 
     fn edges(text: &'static str) -> Edges<'static> {
         text.split(';')
@@ -150,6 +153,30 @@ mod tests {
             assert_eq!(waves.get(name), Some(&wave), "{name}");
         }
         assert!(find_cycles(&edges).is_empty());
+    }
+
+    #[test]
+    fn waves_are_those_of_the_components() {
+        let text = "components: {app: {image: a, depends_on: [db]}, db: {image: b}}";
+        let spec = from_document("pod.yaml", text).and_then(|raw| lower(&raw)).unwrap();
+        let found: Vec<_> =
+            waves(&spec.components).unwrap().into_iter().map(|(name, wave)| (name.to_string(), wave)).collect();
+        assert_eq!(found, [("app".to_owned(), 1), ("db".to_owned(), 0)]);
+    }
+
+    #[test]
+    fn waves_do_not_trust_their_caller() {
+        let text = "components: {app: {image: a, depends_on: [db]}, db: {image: b}}";
+        let mut spec = from_document("pod.yaml", text).and_then(|raw| lower(&raw)).unwrap();
+        let db = spec.components["db"].name.clone();
+        spec.components
+            .get_mut("db")
+            .unwrap()
+            .depends_on
+            .insert(ComponentName::new("app").unwrap(), Condition::Started);
+        assert!(waves(&spec.components).unwrap_err().to_string().contains("`app` → `db` → `app`"));
+        spec.components.shift_remove(&db);
+        assert!(waves(&spec.components).unwrap_err().to_string().contains("there is no component `db`"));
     }
 
     #[test]

@@ -89,10 +89,17 @@ struct Names<'a> {
 impl<'a> Names<'a> {
     fn of(raw: &'a RawPod, report: &mut Report) -> Self {
         let mut names = Self { init: HashSet::new(), components: HashSet::new() };
-        names.components.extend(raw.components.iter().map(|component| component.name.as_str()));
+        let mut twice = |at: &Place, name: &str| {
+            report.push(at.problem(format!("another component has the name `{name}` too")));
+        };
+        for RawComponent { name, at, .. } in &raw.components {
+            if !names.components.insert(name) {
+                twice(at, name);
+            }
+        }
         for RawComponent { name, at, .. } in &raw.init {
             if names.components.contains(name.as_str()) || !names.init.insert(name) {
-                report.push(at.problem(format!("another component has the name `{name}` too")));
+                twice(at, name);
             }
         }
         names
@@ -192,11 +199,13 @@ fn plugins(raw: &RawPod, report: &mut Report) -> Vec<PluginSpec> {
     let mut found = Vec::new();
     for (scope, raw) in written {
         if let Some(first) = seen.insert(&raw.name, &raw.at) {
-            report.push(
-                raw.at
-                    .problem(format!("the plugin `{}` is written twice, here and in `{}`", raw.name, first.label))
-                    .hint("one plugin of a name sees the whole pod when it is written in `pod.plugins`"),
-            );
+            let other = if first.label == raw.at.label { &first.field } else { &first.label };
+            let what = format!("the plugin `{}` is written twice, the other time in `{other}`", raw.name);
+            let problem = raw.at.problem(what);
+            report.push(match scope {
+                Some(_) => problem.hint("written once, in the pod's own plugins, it sees every component"),
+                None => problem,
+            });
         }
         found.extend(plugin::lower(raw, scope.as_ref(), report));
     }

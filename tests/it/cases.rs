@@ -33,7 +33,9 @@ fn every_case_answers_what_it_should() {
         };
         let expected = fs::read_to_string(case.join(file)).unwrap_or_default();
         if bless {
-            let _ = fs::remove_file(case.join(stale));
+            if case.join(stale).exists() {
+                fs::remove_file(case.join(stale)).unwrap();
+            }
             fs::write(case.join(file), found).unwrap();
         } else if expected != found || case.join(stale).exists() {
             wrong.push(format!("{}: {file}\n--- expected\n{expected}--- found\n{found}", case.display()));
@@ -101,4 +103,35 @@ fn input(case: &Path) -> (String, String) {
     let there: Vec<_> = INPUTS.iter().filter(|name| case.join(name).exists()).collect();
     assert_eq!(there.len(), 1, "{} must hold one of {INPUTS:?}", case.display());
     (there[0].to_string(), fs::read_to_string(case.join(there[0])).unwrap())
+}
+
+#[test]
+fn every_example_of_the_reference_is_right() {
+    let mut checked = 0;
+    for block in reference().split("```yaml\n").skip(1) {
+        let text = block.split("```").next().unwrap();
+        if let Err(problems) = pods("docs/labels.md", text) {
+            panic!("{problems}\nin\n{text}");
+        }
+        checked += 1;
+    }
+    assert!(checked >= 7, "only {checked} examples");
+}
+
+#[test]
+fn every_setting_is_in_the_reference() {
+    let case = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/good-every-key");
+    let (name, text) = input(&case);
+    let pods = pods(&name, &text).unwrap();
+    let document = document::of(&pods[0].1);
+    let reference = reference();
+    let keys: Vec<_> = document["components"]["app"].as_object().unwrap().keys().collect();
+    assert!(keys.len() > 45, "the case has only {keys:?}");
+    for key in keys {
+        assert!(reference.lines().any(|line| line.starts_with("| `") && line.contains(&format!("`{key}`"))), "{key}");
+    }
+}
+
+fn reference() -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/labels.md")).unwrap()
 }

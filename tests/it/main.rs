@@ -5,6 +5,8 @@ mod cases;
 #[cfg(test)]
 mod cli;
 #[cfg(test)]
+mod engine;
+#[cfg(test)]
 mod layering;
 #[cfg(test)]
 mod lifecycle;
@@ -12,5 +14,11 @@ mod lifecycle;
 mod logs;
 #[cfg(test)]
 mod plan;
+#[cfg(test)]
+mod plugins;
+#[cfg(test)]
+mod stock;
+#[cfg(test)]
+mod support;
 #[cfg(test)]
 mod watch;

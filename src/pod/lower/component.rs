@@ -1,6 +1,7 @@
 //! One component.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use indexmap::IndexMap;
 use serde_json::Value;
@@ -145,14 +146,23 @@ fn healthcheck(node: &Node<'_>, report: &mut Report) -> Option<HealthCheck> {
     let disabled = fields.flag("disable");
     let test = fields.many("test", test).unwrap_or_default();
     let check = HealthCheck::Command {
-        interval: fields.read("interval", Node::duration),
-        timeout: fields.read("timeout", Node::duration),
-        start_period: fields.read("start_period", Node::duration),
+        interval: fields.read("interval", probe),
+        timeout: fields.read("timeout", probe),
+        start_period: fields.read("start_period", probe),
         retries: fields.read("retries", |node| node.int(0..=i64::from(i32::MAX))).and_then(|it| u32::try_from(it).ok()),
         test: test.clone(),
     };
     fields.end(rejected::component_key);
     if disabled || test.first().is_some_and(|word| word == "NONE") { Some(HealthCheck::Disabled) } else { Some(check) }
+}
+
+/// A duration that the engine takes for a health check.
+fn probe(node: &Node<'_>) -> Read<Duration> {
+    let duration = node.duration()?;
+    if !duration.is_zero() && duration < Duration::from_millis(1) {
+        return Err(node.problem("is shorter than `1ms`"));
+    }
+    Ok(duration)
 }
 
 /// One string for the shell, or a list that begins with `NONE`, `CMD` or `CMD-SHELL`.

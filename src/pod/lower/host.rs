@@ -7,8 +7,7 @@ use crate::labels::nearest::nearest;
 use crate::pod::{Blkio, HostSettings, Ulimit, values};
 
 /// Names of resource limits, as `setrlimit` knows them.
-const ULIMITS: [&str; 16] = [
-    "as",
+const ULIMITS: [&str; 15] = [
     "core",
     "cpu",
     "data",

@@ -264,7 +264,7 @@ proptest! {
     fn no_value_panics(value in value(), part in select(&KEYS[..5]), component in value()) {
         for document in [value.clone(), json!({ part: value }), json!({ "components": { "app": component } })] {
             if let Ok(spec) = from_value("pod.yaml", &document).and_then(|raw| lower(&raw)) {
-                let again = from_value("pod.yaml", &document::of(&spec)).and_then(|raw| lower(&raw));
+                let again = from_value("pod.yaml", document::of(&spec)).and_then(|raw| lower(&raw));
                 prop_assert_eq!(again.map(comparable), Ok(comparable(spec)));
             }
         }

@@ -98,12 +98,12 @@ fn cpus_are_counted_in_billionths() {
 proptest! {
     #[test]
     fn no_text_panics(text in any::<String>()) {
-        let _ = (duration(&text), size(&text), signal(&text), cpus(&text));
+        drop((duration(&text), size(&text), signal(&text), cpus(&text)));
     }
 
     #[test]
     fn no_text_of_numbers_and_units_panics(text in "[0-9.]{0,40}[a-zµ+-]{0,3}[0-9.]{0,40}[kmgtpbih]{0,3}") {
-        let _ = (duration(&text), size(&text), signal(&text), cpus(&text));
+        drop((duration(&text), size(&text), signal(&text), cpus(&text)));
     }
 
     #[test]
