@@ -6,7 +6,7 @@ use super::report::{Exit, Report};
 use super::{Env, block_on};
 use crate::config::{self, Flags};
 use crate::engine::docker::Docker;
-use crate::supervisor;
+use crate::supervisor::boot;
 use crate::telemetry;
 
 /// Lowers the settings, starts the log and hands over to the supervisor.
@@ -23,10 +23,7 @@ pub(super) fn run(flags: &Flags, env: &Env, colours: bool) -> Result<Exit, Repor
     }
     block_on(async {
         let engine = Docker::connect(settings.engine.as_deref(), &settings.timeouts)?;
-        let end = supervisor::run(engine, settings, env.clone()).await?;
-        Ok(match end {
-            supervisor::Exit::Component(code) => Exit::component(code),
-            supervisor::Exit::Signal(signal) => Exit::Signal(signal),
-        })
+        // Where the pod failed, the reason was told when it happened.
+        Ok(Exit::Component(boot::run(engine, settings).await?.exit_code()))
     })
 }

@@ -10,11 +10,10 @@ use super::input::Pod;
 use super::report::Report;
 use crate::config::Settings;
 use crate::hooks::{Hook, Hooks};
-use crate::labels;
-use crate::plan::overlay::Overlays;
-use crate::plan::{document, render};
+use crate::plan::render;
 use crate::plugin::{Host, HostDirs, PluginSet, PodLink, PodView};
-use crate::pod::{PluginSource, PluginSpec, PodSpec, Problem, Problems, lower};
+use crate::pod::{PluginSource, PluginSpec, PodSpec, Problems};
+use crate::supervisor::boot::overlaid;
 
 /// Requests and watches of plugins that have no pod: nobody serves them, so one is enough, and a plugin that sends more waits until its deadline.
 const NOBODY_LISTENS: usize = 64;
@@ -34,7 +33,7 @@ pub(super) fn host(settings: &Settings, env: &Env) -> Result<Host, Report> {
     } else {
         settings.cache_dir.clone()
     };
-    Ok(Host::new(HostDirs { precompiled: settings.plugin_dir.clone(), cache, state: settings.state_dir.clone() })?)
+    Ok(Host::new(HostDirs { precompiled: settings.plugin_dir.clone(), cache, state: settings.state_dir.clone() }, settings.timeouts)?)
 }
 
 /// As the XDG base directories say.
@@ -75,29 +74,10 @@ fn local(mut plugin: PluginSpec, folder: &Path, notes: &mut Vec<String>) -> Opti
 impl Loaded {
     /// The pod with what its plugins lay over the plan in `pre-start`, as the controller does it.
     pub(super) async fn overlaid(&self, pod: &Pod) -> Result<PodSpec, Problems> {
-        let Some(set) = &self.set else { return Ok(pod.spec.clone()) };
-        let asked = set.with(Hook::PreStart);
-        if asked.is_empty() {
-            return Ok(pod.spec.clone());
+        match &self.set {
+            Some(set) if !set.with(Hook::PreStart).is_empty() => overlaid(&pod.spec, set).await,
+            _ => Ok(pod.spec.clone()),
         }
-        let document = document::of(&pod.spec);
-        let plan_json = document.to_string();
-        let mut overlays = Overlays::new(document);
-        let mut problems = Problems::default();
-        for name in asked {
-            let Some(spec) = pod.spec.plugins.iter().find(|spec| spec.name == name) else { continue };
-            match set.pre_start(&name, plan_json.clone()).await {
-                Ok(None) => {}
-                Ok(Some(overlay)) => {
-                    if let Err(more) = overlays.apply(&name, spec.scope.as_ref(), &overlay, &set.granted(&name)) {
-                        problems.extend(more);
-                    }
-                }
-                Err(failure) => problems.push(Problem::new(&spec.origin, name.as_str(), failure.to_string())),
-            }
-        }
-        problems.or(())?;
-        lower::lower(&labels::from_value("the plan after `pre-start`", &overlays.finish())?)
     }
 
     /// What the plan shows of the plugins.

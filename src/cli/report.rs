@@ -21,7 +21,7 @@ pub enum Exit {
     Usage,
     /// 125: the controller, or the command, failed itself.
     Controller,
-    /// The deciding component's own code, unchanged.
+    /// The pod's own code: the deciding component's, or what `Outcome::exit_code` says of a signal or a failure.
     Component(u8),
     /// 128 + n: this signal ended the pod before a component decided.
     Signal(i32),

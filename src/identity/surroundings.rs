@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use super::proc;
-use crate::engine::{CgroupDriver, Engine, EngineError, Fault, Inspection};
+use crate::engine::{CgroupDriver, Engine, EngineError, EngineInfo, Fault, Inspection};
 use crate::plan::SelfInfo;
 use crate::pod::{Component, PodSpec};
 
@@ -124,8 +124,12 @@ pub fn own_cgroup() -> Option<String> {
 ///
 /// # Errors
 /// Those of the engine. Files that can't be read are told in the answer.
-pub async fn self_info<E: Engine>(engine: &E, own: Inspection, spec: &PodSpec) -> Result<SelfInfo, EngineError> {
-    let info = engine.info().await?;
+pub async fn self_info<E: Engine>(
+    engine: &E,
+    own: Inspection,
+    spec: &PodSpec,
+    info: &EngineInfo,
+) -> Result<SelfInfo, EngineError> {
     let nests = info.cgroup_version == 1 && info.cgroup_driver == CgroupDriver::Cgroupfs;
     // A path that does not end in our id is not ours as the engine sees it (a nested engine, a namespace).
     let cgroup = own_cgroup().filter(|path| nests && path.ends_with(&format!("/{}", own.id.0)));

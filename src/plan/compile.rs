@@ -43,7 +43,7 @@ const HIGHEST_OOM_SCORE: i64 = 1000;
 /// # Errors
 /// All [`Problems`]: cycles, files that can't be read, reserved labels, limits that don't fit, names that clash.
 pub fn compile(spec: &PodSpec, me: &SelfInfo, engine: &EngineInfo, settings: &Settings) -> Result<Plan, Problems> {
-    let mut found = Found::default();
+    let mut found = Found { warnings: spec.warnings.clone(), ..Found::default() };
     let waves = crate::pod::graph::waves(&spec.components).unwrap_or_else(|cycle| {
         found.problems.extend(cycle);
         indexmap::IndexMap::new()

@@ -4,26 +4,32 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tracing::{debug, info, warn};
 
+use crate::admin::status::{LogCounters, PluginStatus};
 use crate::admin::{self, AdminError};
 use crate::config::Settings;
-use crate::engine::{Engine, EngineError};
-use crate::hooks::{Hook, HookFailure, Hooks};
+use crate::engine::{Engine, EngineError, Inspection};
+use crate::hooks::{Hook, Hooks};
 use crate::identity::{self, IdentityError};
 use crate::janitor;
 use crate::labels;
+use crate::logs::sink::Sink;
 use crate::plan::overlay::Overlays;
-use crate::plan::{Plan, compile, document};
+use crate::plan::{SelfInfo, compile, document};
 use crate::plugin::{Host, HostDirs, PluginError, PluginSet, PodLink, PodView};
-use crate::pod::{PodSpec, Problems, lower};
+use crate::pod::{PodSpec, Problem, Problems, lower};
 use crate::shutdown::Tasks;
 use crate::supervisor::driver::{Driver, Parts, PodEnd};
 use crate::supervisor::output::Outputs;
 use crate::supervisor::signals;
 use crate::supervisor::state::{Outcome, stops};
+
+/// For the tasks around the pod to end after it.
+const LAST_TASKS: Duration = Duration::from_millis(500);
 
 /// Requests of plugins that have not been served yet; when full, the asking plugin waits.
 const REQUESTS_IN_FLIGHT: usize = 64;
@@ -49,9 +55,6 @@ pub enum BootError {
     /// The plugin host can't work here.
     #[error(transparent)]
     Plugin(#[from] PluginError),
-    /// A plugin failed before anything was started.
-    #[error(transparent)]
-    Hook(#[from] HookFailure),
     /// The admin socket can't be opened.
     #[error(transparent)]
     Admin(#[from] AdminError),
@@ -139,7 +142,8 @@ async fn prepare<E: Engine>(
         spec.plugins.iter().map(|plugin| (plugin.name.clone(), plugin.health_interval)).collect();
     // Filled in by the caller, who has been listening all the time.
     let (_nobody, signals) = mpsc::channel(1);
-    Ok(Parts { engine, hooks: set, settings, plan, own, health_intervals, signals, end, status, outputs })
+    let watches = set.watches();
+    Ok(Parts { engine, hooks: set, settings, plan, own, health_intervals, watches, signals, end, status, outputs })
 }
 
 fn both<A, B>(one: Result<A, Problems>, other: Result<B, Problems>) -> Result<(A, B), Problems> {

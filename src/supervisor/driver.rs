@@ -64,6 +64,8 @@ pub struct Parts<E, H> {
     pub own: Inspection,
     /// Time between two `health` calls of each plugin.
     pub health_intervals: HashMap<PluginName, Duration>,
+    /// What plugins asked to have watched when they were configured.
+    pub watches: Vec<WatchRequest>,
     /// Signals to the controller.
     pub signals: mpsc::Receiver<i32>,
     /// What connects the pod with its plugins.
@@ -93,7 +95,8 @@ pub struct Driver<E, H> {
     /// When the pod began to stop.
     stopping_since: Option<Instant>,
     health_intervals: HashMap<PluginName, Duration>,
-    watches: Option<mpsc::Receiver<WatchRequest>>,
+    /// What is to be watched once the pod runs: what is known already, and what comes later.
+    watches: Option<(Vec<WatchRequest>, mpsc::Receiver<WatchRequest>)>,
 }
 
 impl<E: Engine, H: Hooks> Driver<E, H> {
@@ -128,7 +131,7 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
             outputs: parts.outputs,
             stopping_since: None,
             health_intervals: parts.health_intervals,
-            watches: Some(parts.end.watches),
+            watches: Some((parts.watches, parts.end.watches)),
         }
     }
 
@@ -363,8 +366,8 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
     fn started(&mut self) {
         info!(components = self.pod.nodes().count(), "the pod runs");
         let (changes_in, changes) = mpsc::channel(CHANGES_IN_FLIGHT);
-        if let Some(watches) = self.watches.take() {
-            super::watches::forward(&self.tasks, watches, changes_in);
+        if let Some((known, later)) = self.watches.take() {
+            super::watches::forward(&self.tasks, known, later, changes_in);
         }
         let shared = Arc::clone(&self.shared);
         self.tasks.spawn("rollouts", move |token| rollout::run(shared, changes, token));

@@ -88,7 +88,8 @@ impl Outcome {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Component { code, .. } => u8::try_from(*code & 0xff).unwrap_or(u8::MAX),
+            // What no process can answer counts as a failure, never as success.
+            Self::Component { code, .. } => u8::try_from(*code).unwrap_or(u8::MAX),
             Self::Stopped => 0,
             Self::Interrupted { signal } => u8::try_from(128 + signal).unwrap_or(u8::MAX),
             Self::Killed => 137,

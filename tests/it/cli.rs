@@ -284,7 +284,7 @@ impl Controller {
         let runtime = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
-                admin::serve(&path, receive, String::new, &serving).unwrap();
+                admin::serve(&path, receive, |_| {}, String::new, &serving).unwrap();
                 ready.send(()).unwrap();
                 serving.token().cancelled().await;
             });

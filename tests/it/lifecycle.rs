@@ -186,6 +186,7 @@ async fn start(engine: FakeEngine, script: Script, all: &[(&str, &str)]) -> Runn
         plan,
         own: me.container.clone(),
         health_intervals: HashMap::from([(plugin(), 10 * SECOND)]),
+        watches: Vec::new(),
         signals: signals_out,
         end: PodEnd { requests: requests_out, watches: watches_out, pod: view },
         status,
