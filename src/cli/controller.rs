@@ -1,12 +1,14 @@
 //! `outrigger` without a sub-command: the controller inside its container.
 
+use anyhow::anyhow;
 use tracing::{info, warn};
 
 use super::report::{Exit, Report};
 use super::{Env, block_on};
 use crate::config::{self, Flags};
 use crate::engine::docker::Docker;
-use crate::supervisor;
+use crate::supervisor::boot;
+use crate::supervisor::state::Outcome;
 use crate::telemetry;
 
 /// Lowers the settings, starts the log and hands over to the supervisor.
@@ -23,10 +25,9 @@ pub(super) fn run(flags: &Flags, env: &Env, colours: bool) -> Result<Exit, Repor
     }
     block_on(async {
         let engine = Docker::connect(settings.engine.as_deref(), &settings.timeouts)?;
-        let end = supervisor::run(engine, settings, env.clone()).await?;
-        Ok(match end {
-            supervisor::Exit::Component(code) => Exit::component(code),
-            supervisor::Exit::Signal(signal) => Exit::Signal(signal),
-        })
+        match boot::run(engine, settings, env.clone()).await? {
+            Outcome::Failed { reason } => Err(Report::new(anyhow!(reason))),
+            outcome => Ok(Exit::Pod(outcome.exit_code())),
+        }
     })
 }

@@ -46,30 +46,48 @@ fn own_cache(env: &Env) -> Option<PathBuf> {
 /// Loads the plugins that can be loaded here: a stack file names files of the controller, which are noted and left out.
 pub(super) async fn load(pod: &Pod, env: &Env) -> Result<Result<Loaded, Problems>, Report> {
     let mut notes = Vec::new();
-    let specs: Vec<PluginSpec> =
-        pod.spec.plugins.iter().filter_map(|plugin| local(plugin.clone(), &pod.folder, &mut notes)).collect();
+    let mut problems = Problems::default();
+    let mut specs = Vec::new();
+    for plugin in &pod.spec.plugins {
+        match local(plugin.clone(), &pod.folder, &mut notes) {
+            Ok(found) => specs.extend(found),
+            Err(problem) => problems.push(problem),
+        }
+    }
     if specs.is_empty() {
-        return Ok(Ok(Loaded { set: None, notes }));
+        return Ok(problems.or(Loaded { set: None, notes }));
     }
     let host = host(&pod.settings, env)?;
     let (requests, _unserved) = mpsc::channel(NOBODY_LISTENS);
     let (watches, _unwatched) = mpsc::channel(NOBODY_LISTENS);
     let (_publish, view) = watch::channel(Arc::new(PodView::default()));
     let link = PodLink { requests, watches, pod: view };
-    Ok(PluginSet::load(&host, &specs, &link).await.map(|set| Loaded { set: Some(set), notes }))
+    let loaded = match PluginSet::load(&host, &specs, &link).await {
+        Ok(set) => Some(set),
+        Err(more) => {
+            problems.extend(more);
+            None
+        }
+    };
+    Ok(problems.or(Loaded { set: loaded, notes }))
 }
 
-/// The plugin with the path of its file as it is here; none, and a note, where it is the controller's alone.
-fn local(mut plugin: PluginSpec, folder: &Path, notes: &mut Vec<String>) -> Option<PluginSpec> {
+/// Finds the plugin's file here. Relative paths lie beside the pod's file; absolute ones are the controller's (a secret, a config, a volume) and
+/// may well be missing here, which is noted.
+fn local(mut plugin: PluginSpec, folder: &Path, notes: &mut Vec<String>) -> Result<Option<PluginSpec>, Problem> {
     if let PluginSource::File(path) = &mut plugin.source {
         let here = folder.join(&path);
-        if path.starts_with('/') && !here.exists() {
+        if !here.exists() {
+            if !path.starts_with('/') {
+                let what = format!("there is no file `{}`", here.display());
+                return Err(Problem::new(&plugin.origin, plugin.name.as_str(), what));
+            }
             notes.push(format!("plugin `{}` was not looked at: `{path}` is a file of the controller", plugin.name));
-            return None;
+            return Ok(None);
         }
         *path = here.to_string_lossy().into_owned();
     }
-    Some(plugin)
+    Ok(Some(plugin))
 }
 
 impl Loaded {
