@@ -31,6 +31,8 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 /// Opens the socket and serves it in a task until the tasks are told to end; then the file is removed.
 ///
+/// `refresh` fills in what changes too often to be published, before a status is told; `metrics` renders Prometheus' text format.
+///
 /// A socket that a dead controller left is replaced. The directory is made with mode 0700 where it does not exist, the socket with 0600.
 ///
 /// # Errors
@@ -38,12 +40,13 @@ const PAUSE: Duration = Duration::from_millis(200);
 pub fn serve(
     path: &Path,
     status: watch::Receiver<Arc<Status>>,
+    refresh: impl Fn(&mut Status) + Send + Sync + 'static,
     metrics: impl Fn() -> String + Send + Sync + 'static,
     tasks: &Tasks,
 ) -> Result<(), AdminError> {
     let listener = bind(path)?;
     let started = Instant::now();
-    let answers = Arc::new(Answers { status, metrics: Box::new(metrics), started });
+    let answers = Arc::new(Answers { status, refresh: Box::new(refresh), metrics: Box::new(metrics), started });
     let owned = Socket(path.to_owned());
     let connections = tasks.clone();
     tasks.spawn("admin", move |stop| async move {
@@ -90,6 +93,7 @@ impl Drop for Socket {
 
 struct Answers {
     status: watch::Receiver<Arc<Status>>,
+    refresh: Box<dyn Fn(&mut Status) + Send + Sync>,
     metrics: Box<dyn Fn() -> String + Send + Sync>,
     started: Instant,
 }
@@ -118,6 +122,7 @@ impl Answers {
             }
             "status" => {
                 let mut status = Status::clone(&self.status.borrow());
+                (self.refresh)(&mut status);
                 status.uptime_s = self.started.elapsed().as_secs();
                 match serde_json::to_string(&status) {
                     Ok(json) => json + "\n",

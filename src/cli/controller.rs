@@ -1,6 +1,5 @@
 //! `outrigger` without a sub-command: the controller inside its container.
 
-use anyhow::anyhow;
 use tracing::{info, warn};
 
 use super::report::{Exit, Report};
@@ -8,7 +7,6 @@ use super::{Env, block_on};
 use crate::config::{self, Flags};
 use crate::engine::docker::Docker;
 use crate::supervisor::boot;
-use crate::supervisor::state::Outcome;
 use crate::telemetry;
 
 /// Lowers the settings, starts the log and hands over to the supervisor.
@@ -25,9 +23,7 @@ pub(super) fn run(flags: &Flags, env: &Env, colours: bool) -> Result<Exit, Repor
     }
     block_on(async {
         let engine = Docker::connect(settings.engine.as_deref(), &settings.timeouts)?;
-        match boot::run(engine, settings, env.clone()).await? {
-            Outcome::Failed { reason } => Err(Report::new(anyhow!(reason))),
-            outcome => Ok(Exit::Pod(outcome.exit_code())),
-        }
+        // Where the pod failed, the reason was told when it happened.
+        Ok(Exit::Pod(boot::run(engine, settings).await?.exit_code()))
     })
 }

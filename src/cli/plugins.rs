@@ -10,11 +10,14 @@ use super::input::Pod;
 use super::report::Report;
 use crate::config::Settings;
 use crate::hooks::{Hook, Hooks};
-use crate::labels;
-use crate::plan::overlay::Overlays;
-use crate::plan::{document, render};
-use crate::plugin::{Host, HostDirs, PluginSet, PodLink, PodView};
-use crate::pod::{PluginSource, PluginSpec, PodSpec, Problem, Problems, lower};
+use crate::plan::render;
+use crate::plugin::grants::overlap;
+use crate::plugin::host::{Host, HostDirs};
+use crate::plugin::manifest::Inspected;
+use crate::plugin::set::PluginSet;
+use crate::plugin::{PodLink, PodView};
+use crate::pod::{Grant, PluginName, PluginSource, PluginSpec, PodSpec, Problem, Problems};
+use crate::supervisor::boot::overlaid;
 
 /// Requests and watches of plugins that have no pod: nobody serves them, so one is enough, and a plugin that sends more waits until its deadline.
 const NOBODY_LISTENS: usize = 64;
@@ -34,7 +37,13 @@ pub(super) fn host(settings: &Settings, env: &Env) -> Result<Host, Report> {
     } else {
         settings.cache_dir.clone()
     };
-    Ok(Host::new(HostDirs { precompiled: settings.plugin_dir.clone(), cache, state: settings.state_dir.clone() })?)
+    let dirs = HostDirs {
+        precompiled: settings.plugin_dir.clone(),
+        cache,
+        // Keys are a running pod's: `plan` and `check` neither read nor leave any.
+        state: settings.state_dir.join("keys"),
+    };
+    Ok(Host::new(dirs, settings.timeouts)?)
 }
 
 /// As the XDG base directories say.
@@ -93,33 +102,33 @@ fn local(mut plugin: PluginSpec, folder: &Path, notes: &mut Vec<String>) -> Resu
 impl Loaded {
     /// The pod with what its plugins lay over the plan in `pre-start`, as the controller does it.
     pub(super) async fn overlaid(&self, pod: &Pod) -> Result<PodSpec, Problems> {
-        let Some(set) = &self.set else { return Ok(pod.spec.clone()) };
-        let asked = set.with(Hook::PreStart);
-        if asked.is_empty() {
-            return Ok(pod.spec.clone());
+        match &self.set {
+            Some(set) if !set.with(Hook::PreStart).is_empty() => overlaid(&pod.spec, set).await,
+            _ => Ok(pod.spec.clone()),
         }
-        let document = document::of(&pod.spec);
-        let plan_json = document.to_string();
-        let mut overlays = Overlays::new(document);
-        let mut problems = Problems::default();
-        for name in asked {
-            let Some(spec) = pod.spec.plugins.iter().find(|spec| spec.name == name) else { continue };
-            match set.pre_start(&name, plan_json.clone()).await {
-                Ok(None) => {}
-                Ok(Some(overlay)) => {
-                    if let Err(more) = overlays.apply(&name, spec.scope.as_ref(), &overlay, &set.granted(&name)) {
-                        problems.extend(more);
-                    }
-                }
-                Err(failure) => problems.push(Problem::new(&spec.origin, name.as_str(), failure.to_string())),
-            }
-        }
-        problems.or(())?;
-        lower::lower(&labels::from_value("the plan after `pre-start`", &overlays.finish())?)
     }
 
     /// What the plan shows of the plugins.
-    pub(super) fn lines(&self) -> Vec<render::PluginLine> {
-        self.set.as_ref().map(PluginSet::lines).unwrap_or_default()
+    pub(super) fn lines(&self, pod: &Pod) -> Vec<render::PluginLine> {
+        let Some(set) = &self.set else { return Vec::new() };
+        set.inspected().map(|(name, seen)| line(pod, name, seen, &set.grants(name))).collect()
+    }
+}
+
+fn line(pod: &Pod, name: &PluginName, seen: &Inspected, granted: &[Grant]) -> render::PluginLine {
+    let spec = pod.spec.plugins.iter().find(|spec| spec.name == *name);
+    let told = |grant: &Grant| format!("{}: {}", grant.capability, grant.scope);
+    // A manifest may ask widely and be granted narrowly: that is not missing.
+    let missing = seen.manifest.wants.iter().filter(|want| !granted.iter().any(|grant| overlap(grant, &want.grant)));
+    render::PluginLine {
+        name: name.to_string(),
+        version: seen.manifest.version.clone(),
+        source: match spec.map(|spec| &spec.source) {
+            Some(PluginSource::File(path)) => path.clone(),
+            Some(PluginSource::Stock) | None => "stock".to_owned(),
+        },
+        hooks: seen.hooks.iter().map(|hook| hook.name()).collect(),
+        granted: granted.iter().map(told).collect(),
+        missing: missing.map(|want| told(&want.grant)).collect(),
     }
 }
