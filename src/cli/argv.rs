@@ -28,11 +28,12 @@ Examples:
   docker exec web /outrigger status
 
 Exit codes:
-  0        success; as the controller: the deciding component ended with 0
+  0        success; the pod was stopped, or its deciding component ended with 0
   1        the input has problems (`check`, `plan`, bad labels); `healthcheck`: not healthy
   2        the command line or an OUTRIGGER_ variable is wrong
-  125      the controller, or the command, failed itself
-  128+n    signal n ended the pod before a component decided
+  125      the controller, or the command, failed itself: engine, image or plugin
+  128+n    signal n ended the pod while it was still starting
+  137      the pod was stopped, and something in it had to be killed
   other    the deciding component's own exit code, unchanged
 
 Environment:

@@ -1,12 +1,12 @@
 //! Stays with a controller's container: shows its output, passes signals on, answers its exit code.
 
-use std::future::poll_fn;
+use std::future::pending;
 use std::io::{self, Write};
 use std::task::Poll;
 use std::time::Duration;
 
 use anyhow::Context;
-use futures_util::StreamExt;
+use futures_util::stream::{self, BoxStream, StreamExt};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{debug, warn};
@@ -31,35 +31,33 @@ const FORWARDED: [SignalKind; 6] = [
 ];
 
 /// Signals to this process, caught from the moment that this exists.
-pub(super) struct Signals(Vec<(i32, Signal)>);
+pub(super) struct Signals(BoxStream<'static, i32>);
 
 impl Signals {
     /// Catches them.
     pub(super) fn new() -> Result<Self, Report> {
-        let caught: io::Result<Vec<_>> =
+        let caught: io::Result<Vec<(i32, Signal)>> =
             FORWARDED.iter().map(|&kind| Ok((kind.as_raw_value(), signal(kind)?))).collect();
-        Ok(Self(caught.context("cannot catch signals")?))
-    }
-
-    /// Catches none: for tests.
-    #[cfg(test)]
-    fn none() -> Self {
-        Self(Vec::new())
+        let mut caught = caught.context("cannot catch signals")?;
+        let next = move |context: &mut std::task::Context<'_>| {
+            for (number, signal) in &mut caught {
+                if signal.poll_recv(context).is_ready() {
+                    return Poll::Ready(Some(*number));
+                }
+            }
+            Poll::Pending
+        };
+        Ok(Self(stream::poll_fn(next).boxed()))
     }
 
     /// The next one.
     ///
     /// Cancel safety: none is lost.
     pub(super) async fn next(&mut self) -> i32 {
-        poll_fn(|context| {
-            for (number, signal) in &mut self.0 {
-                if let Poll::Ready(Some(())) = signal.poll_recv(context) {
-                    return Poll::Ready(*number);
-                }
-            }
-            Poll::Pending
-        })
-        .await
+        match self.0.next().await {
+            Some(number) => number,
+            None => pending().await,
+        }
     }
 }
 
@@ -70,7 +68,8 @@ enum Happened {
     Drained,
 }
 
-/// Follows the container, which has `label` and was started after `since` (seconds since the Unix epoch), to its end.
+/// Follows the container, which has `label` and was started after `since` (seconds since the Unix epoch), to its end. After that its last output may take
+/// `drain`.
 ///
 /// # Errors
 /// The engine went away, or no longer knows the container; it is left as it is then.
@@ -81,17 +80,17 @@ pub(super) async fn attach<E: Engine>(
     since: i64,
     drain: Duration,
     signals: &mut Signals,
+    show: &mut impl FnMut(&LogFrame),
 ) -> Result<Exit, Report> {
     let mut frames = engine.logs(id, LogsFrom::default());
     let mut events = engine.events(label, Some(since));
     let mut frames_open = true;
     let mut ended: Option<(i32, Instant)> = None;
-    let mut screen = Screen { open: true };
     loop {
         if let Some((code, _)) = ended
             && !frames_open
         {
-            return Ok(Exit::component(code));
+            return Ok(Exit::pod(code));
         }
         let deadline = ended.map(|(_, deadline)| deadline);
         let happened = tokio::select! {
@@ -124,7 +123,7 @@ pub(super) async fn attach<E: Engine>(
                     None => events = engine.events(label, Some(since)),
                 }
             }
-            Happened::Frame(Some(Ok(frame))) => screen.show(&frame),
+            Happened::Frame(Some(Ok(frame))) => show(&frame),
             Happened::Frame(Some(Err(error))) => {
                 warn!(%error, "the pod's output is no longer shown");
                 frames_open = false;
@@ -139,7 +138,7 @@ pub(super) async fn attach<E: Engine>(
 async fn until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => sleep_until(deadline).await,
-        None => std::future::pending().await,
+        None => pending().await,
     }
 }
 
@@ -167,14 +166,17 @@ async fn still_running<E: Engine>(engine: &E, id: &ContainerId, signals: &mut Si
     }
 }
 
-struct Screen {
-    open: bool,
+/// Where the container's output goes: the stream that it came from.
+#[derive(Debug, Default)]
+pub(super) struct Screen {
+    /// A reader that went away does not end the pod; nothing more is written.
+    closed: bool,
 }
 
 impl Screen {
-    /// Writes a piece of output to the stream that it came from. A reader that went away does not end the pod.
-    fn show(&mut self, frame: &LogFrame) {
-        if !self.open {
+    /// Writes a piece of output.
+    pub(super) fn show(&mut self, frame: &LogFrame) {
+        if self.closed {
             return;
         }
         let written = match frame.output {
@@ -185,8 +187,11 @@ impl Screen {
             Output::Stderr => io::stderr().lock().write_all(&frame.bytes),
         };
         if let Err(error) = written {
-            self.open = false;
+            self.closed = true;
             debug!(%error, "nobody reads the output any more");
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,52 +10,63 @@ use serde_json::{Value, json};
 use super::argv::{CompileArgs, InspectArgs};
 use super::report::{Exit, Report};
 use super::{Env, block_on, output, plugins};
+use crate::config::Settings;
 use crate::config::{self, Flags};
-use crate::plugin::{Host, HostDirs, stock};
+use crate::plugin::host::{Host, HostDirs};
+use crate::plugin::stock;
+use crate::pod::{PluginName, PluginSource};
 
 /// Shows what a plugin says of itself, without any grant.
 pub(super) fn inspect(args: InspectArgs, env: &Env) -> Result<Exit, Report> {
-    let wasm = read(&args.plugin)?;
+    let (source, name) = source(&args.plugin)?;
     let settings = config::lower(&Flags::default(), env).map_err(Report::usage)?;
-    let about = block_on(async {
+    let seen = block_on(async {
         let host = plugins::host(&settings, env)?;
-        host.inspect(&wasm).await.with_context(|| format!("cannot inspect `{}`", args.plugin)).map_err(Report::input)
+        let seen = host.inspect(&source, &name).await;
+        seen.with_context(|| format!("cannot use `{}`", args.plugin)).map_err(Report::input)
     })?;
+    let about = &seen.manifest;
+    let hooks: Vec<&str> = seen.hooks.iter().map(|hook| hook.name()).collect();
     let wants: Vec<Value> = about
         .wants
         .iter()
         .map(|want| {
-            json!({ "capability": want.capability, "scope": want.scope, "reason": want.reason, "required": want.required })
+            json!({
+                "capability": want.grant.capability,
+                "scope": want.grant.scope,
+                "reason": want.reason,
+                "required": want.required,
+            })
         })
         .collect();
-    // A schema that is no JSON is shown as the text that it is.
-    let schema: Value =
-        serde_json::from_str(&about.config_schema).unwrap_or(Value::String(about.config_schema.clone()));
     if args.json {
         output::json(&json!({
-            "name": about.name,
+            "name": about.name.as_str(),
             "version": about.version,
             "summary": about.summary,
-            "hooks": about.hooks.iter().map(|hook| hook.name()).collect::<Vec<_>>(),
+            "hooks": hooks,
             "wants": wants,
-            "config_schema": schema,
+            "config_schema": about.config_schema,
+            "imports": seen.imports,
+            "size": seen.size,
+            "digest": seen.digest,
         }))?;
         return Ok(Exit::Success);
     }
-    let hooks: Vec<&str> = about.hooks.iter().map(|hook| hook.name()).collect();
-    let mut text = format!("{} {}: {}\nhooks: {}\n", about.name, about.version, about.summary, listed(&hooks));
+    let mut text = format!("{} {}: {}\n", about.name, about.version, about.summary);
+    text.push_str(&format!("hooks: {}\n{} KiB, sha256:{}\n", listed(&hooks), seen.size.div_ceil(1024), seen.digest));
     if about.wants.is_empty() {
         text.push_str("asks for nothing\n");
     } else {
         let head = ["ASKS FOR", "SCOPE", "", "REASON"].map(str::to_owned).to_vec();
         let rows = about.wants.iter().map(|want| {
             let needed = if want.required { "required" } else { "optional" };
-            vec![want.capability.clone(), want.scope.clone(), needed.to_owned(), want.reason.clone()]
+            vec![want.grant.capability.clone(), want.grant.scope.clone(), needed.to_owned(), want.reason.clone()]
         });
         text.push('\n');
         text.push_str(&output::table(&std::iter::once(head).chain(rows).collect::<Vec<_>>()));
     }
-    let schema = serde_json::to_string_pretty(&schema).context("cannot write the schema")?;
+    let schema = serde_json::to_string_pretty(&about.config_schema).context("cannot write the schema")?;
     text.push_str(&format!("\nconfiguration:\n{schema}\n"));
     output::text(&text)?;
     Ok(Exit::Success)
@@ -70,12 +81,14 @@ pub(super) fn compile(args: CompileArgs) -> Result<Exit, Report> {
         .create(&args.out)
         .with_context(|| format!("cannot make `{}`", args.out.display()))?;
     let plugins: Vec<(String, Vec<u8>)> = if args.files.is_empty() {
-        stock::NAMES.iter().map(|name| Ok(((*name).to_owned(), read(name)?))).collect::<Result<_, Report>>()?
+        let wasm = |name: &&str| stock::wasm(name).map(|wasm| ((*name).to_owned(), wasm.to_vec()));
+        stock::NAMES.iter().filter_map(wasm).collect()
     } else {
         args.files.iter().map(|file| Ok((stem(file)?, read_file(file)?))).collect::<Result<_, Report>>()?
     };
-    // Nothing is taken from a cache: what is written here comes from these bytes.
-    let host = Host::new(HostDirs { precompiled: args.out.clone(), cache: args.out.clone(), state: args.out.clone() })?;
+    // Nothing is taken from these directories: what is written comes from these bytes.
+    let Settings { plugin_dir, cache_dir, state_dir, timeouts, .. } = Settings::default();
+    let host = Host::new(HostDirs { precompiled: plugin_dir, cache: cache_dir, state: state_dir }, timeouts)?;
     for (name, wasm) in plugins {
         let code = host.precompile(&wasm).with_context(|| format!("cannot compile `{name}`")).map_err(Report::input)?;
         let path = write(&args.out, &name, &code)?;
@@ -100,9 +113,9 @@ fn stem(file: &Path) -> Result<String, Report> {
 }
 
 /// A stock plugin of this name, or the file of this path.
-fn read(plugin: &str) -> Result<Vec<u8>, Report> {
-    if let Some(wasm) = stock::wasm(plugin) {
-        return Ok(wasm.to_vec());
+fn source(plugin: &str) -> Result<(PluginSource, PluginName), Report> {
+    if stock::NAMES.contains(&plugin) {
+        return Ok((PluginSource::Stock, PluginName::new(plugin).map_err(Report::usage)?));
     }
     let path = Path::new(plugin);
     if path.components().count() == 1 && path.extension().is_none() && !path.exists() {
@@ -110,7 +123,12 @@ fn read(plugin: &str) -> Result<Vec<u8>, Report> {
         return Err(Report::input(anyhow!("there is no stock plugin and no file `{plugin}`"))
             .hint(format!("stock plugins are `{known}`")));
     }
-    read_file(path)
+    // Looked for here, so that the message names what was typed.
+    fs::metadata(path).with_context(|| format!("cannot read `{plugin}`")).map_err(Report::input)?;
+    let path = std::path::absolute(path).with_context(|| format!("cannot read `{plugin}`"))?;
+    // The name in a pod is the user's to choose; the file's is as good as any where it is one.
+    let name = PluginName::new(&stem(&path)?).or_else(|_| PluginName::new("plugin")).map_err(Report::usage)?;
+    Ok((PluginSource::File(path.to_string_lossy().into_owned()), name))
 }
 
 fn read_file(path: &Path) -> Result<Vec<u8>, Report> {

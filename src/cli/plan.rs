@@ -75,7 +75,7 @@ async fn planned(pod: &input::Pod, env: &Env) -> Result<Planned, Report> {
         Err(problems) => Err(problems),
         Ok(spec) => compile(&spec, &pod.me, &pod.engine, &pod.settings).map(|mut plan| {
             plan.warnings.extend(loaded.notes.iter().cloned());
-            (plan, loaded.lines())
+            (plan, loaded.lines(pod))
         }),
     })
 }

@@ -9,6 +9,12 @@ use anyhow::Error;
 use crate::admin::AdminError;
 use crate::engine::EngineError;
 use crate::pod::Problems;
+use crate::supervisor::boot::BootError;
+
+const NOT_ALLOWED: &str =
+    "this user may not open the engine's socket: the controller runs as root, on a host the group `docker` may";
+
+const NOT_THERE: &str = "in a container, mount the engine's socket (`-v /var/run/docker.sock:/var/run/docker.sock`); elsewhere, set `DOCKER_HOST`";
 
 /// How the process ends. The numbers are part of the interface: see `outrigger --help`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,9 +27,9 @@ pub enum Exit {
     Usage,
     /// 125: the controller, or the command, failed itself.
     Controller,
-    /// The pod's own code: the deciding component's, or what `Outcome::exit_code` says of a signal or a failure.
-    Component(u8),
-    /// 128 + n: this signal ended the pod before a component decided.
+    /// As the pod ended: the deciding component's own code, unchanged, or what a signal made of it.
+    Pod(u8),
+    /// 128 + n: this signal ended the command before there was a pod.
     Signal(i32),
 }
 
@@ -36,15 +42,15 @@ impl Exit {
             Self::Problems => 1,
             Self::Usage => 2,
             Self::Controller => 125,
-            Self::Component(code) => code,
+            Self::Pod(code) => code,
             Self::Signal(signal) => u8::try_from(signal).unwrap_or(127).saturating_add(128),
         }
     }
 
-    /// A component's exit code as the engine tells it. What no process can answer counts as a failure, never as success.
+    /// A container's exit code as the engine tells it. What no process can answer counts as a failure, never as success.
     #[must_use]
-    pub fn component(code: i32) -> Self {
-        Self::Component(u8::try_from(code).unwrap_or(255))
+    pub fn pod(code: i32) -> Self {
+        Self::Pod(u8::try_from(code).unwrap_or(255))
     }
 }
 
@@ -157,28 +163,34 @@ fn problems_text(text: &mut String, problems: &Problems, paint: Paint) {
 /// What helps against errors of other modules, by their type.
 fn known_hint(error: &Error) -> Option<String> {
     error.chain().find_map(|cause| {
-        if let Some(admin) = cause.downcast_ref::<AdminError>() {
-            return Some(admin.hint().to_owned()).filter(|hint| !hint.is_empty());
+        // A transparent error passes over what it wraps when it is asked for its source.
+        match cause.downcast_ref::<BootError>() {
+            Some(BootError::Admin(admin)) => return admin_hint(admin),
+            Some(BootError::Engine(engine)) => return engine_hint(engine),
+            _ => {}
         }
-        match cause.downcast_ref::<EngineError>()? {
-            EngineError::NoEngine { source, .. } => {
-                let denied = source
-                    .downcast_ref::<std::io::Error>()
-                    .or_else(|| source.source().and_then(|inner| inner.downcast_ref()))
-                    .is_some_and(|io| io.kind() == std::io::ErrorKind::PermissionDenied);
-                Some(if denied {
-                    "this user may not open the engine's socket: the controller runs as root, on a host the group `docker` may".to_owned()
-                } else {
-                    "in a container, mount the engine's socket (`-v /var/run/docker.sock:/var/run/docker.sock`); elsewhere, set `DOCKER_HOST`"
-                        .to_owned()
-                })
-            }
-            EngineError::Timeout { .. } => {
-                Some("a busy engine may need longer: see `--timeout` and `outrigger plan --timeouts`".to_owned())
-            }
-            EngineError::Refused { .. } | EngineError::Unreachable { .. } | EngineError::TooOld { .. } => None,
-        }
+        cause.downcast_ref().and_then(admin_hint).or_else(|| cause.downcast_ref().and_then(engine_hint))
     })
+}
+
+fn admin_hint(error: &AdminError) -> Option<String> {
+    Some(error.hint().to_owned()).filter(|hint| !hint.is_empty())
+}
+
+fn engine_hint(error: &EngineError) -> Option<String> {
+    match error {
+        EngineError::NoEngine { source, .. } => {
+            let first: &(dyn std::error::Error + 'static) = source.as_ref();
+            let denied = std::iter::successors(Some(first), |error| error.source())
+                .filter_map(|error| error.downcast_ref::<std::io::Error>())
+                .any(|error| error.kind() == std::io::ErrorKind::PermissionDenied);
+            Some(if denied { NOT_ALLOWED.to_owned() } else { NOT_THERE.to_owned() })
+        }
+        EngineError::Timeout { .. } => {
+            Some("a busy engine may need longer: see `--timeout` and `outrigger plan --timeouts`".to_owned())
+        }
+        EngineError::Refused { .. } | EngineError::Unreachable { .. } | EngineError::TooOld { .. } => None,
+    }
 }
 
 fn line(text: &mut String, what: fmt::Arguments<'_>) {
@@ -217,9 +229,9 @@ mod tests {
         assert_eq!(Exit::Problems.code(), 1);
         assert_eq!(Exit::Usage.code(), 2);
         assert_eq!(Exit::Controller.code(), 125);
-        assert_eq!(Exit::component(255).code(), 255, "podlike turned 255 into 0");
-        assert_eq!(Exit::component(-1).code(), 255, "what no process answers is no success");
-        assert_eq!(Exit::component(256).code(), 255);
+        assert_eq!(Exit::pod(255).code(), 255, "podlike turned 255 into 0");
+        assert_eq!(Exit::pod(-1).code(), 255, "what no process answers is no success");
+        assert_eq!(Exit::pod(256).code(), 255);
         assert_eq!(Exit::Signal(15).code(), 143);
         assert_eq!(Exit::Signal(2).code(), 130);
         assert_eq!(Exit::Signal(1000).code(), 255);
@@ -257,6 +269,21 @@ mod tests {
         let text =
             Report::new(EngineError::NoEngine { address: "/var/run/docker.sock".to_owned(), source }).text(false);
         assert!(text.contains("may not open"), "{text}");
+    }
+
+    #[test]
+    fn what_the_boot_wraps_keeps_its_hint_and_its_exit_code() {
+        let admin = AdminError::InUse { path: "/x".into() };
+        let text = Report::new(BootError::from(admin)).text(false);
+        assert!(text.contains("a state directory of its own"), "{text}");
+        let source = Box::new(std::io::Error::from(std::io::ErrorKind::NotFound));
+        let report = Report::new(BootError::from(EngineError::NoEngine { address: "/x".to_owned(), source }));
+        assert!(report.text(false).contains("mount the engine's socket"));
+        assert_eq!(report.exit(), Exit::Controller);
+        let problems = Problems(vec![Problem::new("pod.component.app", "image", "is missing")]);
+        let report = Report::new(BootError::from(problems));
+        assert_eq!(report.exit(), Exit::Problems);
+        assert_eq!(report.text(false), "error: `pod.component.app`, field `image`: is missing\n");
     }
 
     #[test]

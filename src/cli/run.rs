@@ -7,12 +7,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tracing::warn;
 
 use super::argv::RunArgs;
-use super::attach::{self, Signals};
+use super::attach::{self, Screen, Signals};
 use super::report::{Exit, Report};
 use super::{Env, block_on, input, output};
 use crate::config::{self, Flags};
 use crate::engine::docker::Docker;
-use crate::engine::{ContainerId, Engine};
+use crate::engine::{ContainerId, Engine, LogFrame};
 use crate::labels;
 use crate::plan::compile::compile;
 use crate::plan::{SelfInfo, offline};
@@ -64,7 +64,9 @@ pub(super) fn run(args: RunArgs, env: &Env) -> Result<Exit, Report> {
             return Ok(Exit::Success);
         }
         let label = format!("{RUN_LABEL}={token}");
-        let end = attach::attach(&engine, &id, &label, since, host.timeouts.log_drain, &mut signals).await?;
+        let mut screen = Screen::default();
+        let mut show = |frame: &LogFrame| screen.show(frame);
+        let end = attach::attach(&engine, &id, &label, since, host.timeouts.log_drain, &mut signals, &mut show).await?;
         remove(&engine, &id).await;
         Ok(end)
     })

@@ -59,8 +59,10 @@ async fn through_engine(container: Option<&str>, env: &Env) -> Result<String, Re
     let argv = ["/outrigger", "status", "--json"].map(str::to_owned);
     let done = engine.exec(&id, &argv, PATIENCE, LONGEST).await?;
     if done.exit_code != 0 {
-        let told = String::from_utf8_lossy(&done.stderr).trim().to_owned();
-        let error = anyhow!("`/outrigger status` in container {id} ended with {}: {told}", done.exit_code);
+        // The engine tells on standard output that it could not run the command.
+        let told = String::from_utf8_lossy(if done.stderr.is_empty() { &done.stdout } else { &done.stderr });
+        let told = if told.trim().is_empty() { String::new() } else { format!(": {}", told.trim()) };
+        let error = anyhow!("`/outrigger status` in container {id} ended with {}{told}", done.exit_code);
         return Err(Report::new(error).hint("is this a container of Outrigger?"));
     }
     if done.truncated {

@@ -30,12 +30,11 @@ pub(super) fn of(
     env: &Env,
 ) -> Result<ContainerSpec, Problems> {
     let mut problems = Problems::default();
-    let mut mounts = vec![bind(host_socket(env), SOCKET.to_owned(), true)];
-
-    for component in spec.init.iter_mut().chain(spec.components.values_mut()) {
-        resolve(&mut component.volumes, folder);
-    }
     resolve(&mut spec.controller.volumes, folder);
+    let mut mounts = spec.controller.volumes.clone();
+    if !mounts.iter().any(|mount| mount.target == SOCKET) {
+        mounts.insert(0, bind(host_socket(env), SOCKET.to_owned(), true));
+    }
     for plugin in &mut spec.plugins {
         if let PluginSource::File(path) = &mut plugin.source
             && !path.starts_with('/')
@@ -57,12 +56,6 @@ pub(super) fn of(
             .hint("keep one, and add the others with `docker network connect`"),
         );
     }
-    for mount in &controller.volumes {
-        if mount.target == SOCKET {
-            problems.push(Problem::new("controller", "volumes", format!("`{SOCKET}` is mounted already")));
-        }
-    }
-    mounts.extend(controller.volumes.iter().cloned());
 
     let image = controller.image.clone().unwrap_or_else(|| concat!("outrigger:", env!("CARGO_PKG_VERSION")).to_owned());
     let mut wanted = ContainerSpec::new(name, image);
@@ -193,14 +186,18 @@ mod tests {
     }
 
     #[test]
-    fn what_can_not_be_done_is_told_at_once() {
-        let controller = ControllerSpec {
-            networks: vec!["a".to_owned(), "b".to_owned()],
-            volumes: vec![bind("/x".to_owned(), SOCKET.to_owned(), false)],
-            ..ControllerSpec::default()
-        };
+    fn more_than_one_network_is_refused() {
+        let controller = ControllerSpec { networks: vec!["a".to_owned(), "b".to_owned()], ..ControllerSpec::default() };
         let problems = made(with(controller), &Env::new()).unwrap_err();
-        assert_eq!(problems.0.len(), 2);
+        assert_eq!(problems.0[0].field, "networks");
+    }
+
+    #[test]
+    fn a_socket_that_the_file_mounts_is_the_one() {
+        let own = bind("/run/other.sock".to_owned(), SOCKET.to_owned(), false);
+        let wanted =
+            made(with(ControllerSpec { volumes: vec![own.clone()], ..ControllerSpec::default() }), &Env::new());
+        assert_eq!(wanted.unwrap().mounts, [own]);
     }
 
     #[test]
