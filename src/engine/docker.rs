@@ -139,6 +139,12 @@ impl Docker {
         self.shared.timeouts.engine_change
     }
 
+    /// The deadline for opening a stream. bollard keeps it, and cuts it to whole seconds: half a second would be none at all.
+    fn opening(&self) -> Duration {
+        let limit = self.look();
+        Duration::from_secs(limit.as_secs() + u64::from(limit.subsec_nanos() > 0))
+    }
+
     /// Opens the stream of its output.
     async fn follow(
         &self,
@@ -146,7 +152,7 @@ impl Docker {
         from: LogsFrom,
     ) -> Result<impl Stream<Item = Result<LogFrame>> + Send + use<>> {
         let tty = self.inspect(&id.0).await?.tty;
-        let limit = self.look();
+        let limit = self.opening();
         let path = format!(
             "{}/containers/{}/logs?follow=1&stdout=1&stderr=1&since={}&timestamps={}",
             self.shared.api.prefix(),
@@ -409,7 +415,7 @@ impl Engine for Docker {
     }
 
     fn events(&self, label: &str, since: Option<i64>) -> BoxStream<'static, Result<EngineEvent>> {
-        let limit = self.look();
+        let limit = self.opening();
         let filters = HashMap::from([
             ("type", vec!["container".to_owned()]),
             ("label", vec![label.to_owned()]),
