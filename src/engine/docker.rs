@@ -6,15 +6,16 @@
 //! - Its timeout holds until the headers of an answer have come, and never for the body: streams are not cut by it. Deadlines of whole calls are kept here.
 //! - It opens a connection for each call, so a restarted engine is simply there again.
 //! - Its decoder of logs waits for a newline, without limit, where the output is a terminal's, and takes a first byte below 3 for a header. Logs are
-//!   therefore read raw, through the call for an export with another path, and taken apart by [`frames`].
+//!   therefore read raw, through the call for an export with another path, and taken apart by [`frames`]; [`logs`] makes sure that they are complete.
 
 mod answer;
 mod exec;
 mod fault;
 mod frames;
+mod logs;
 mod request;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::path::Path;
 use std::pin::pin;
@@ -25,7 +26,7 @@ use std::time::Duration;
 use bollard::query_parameters as query;
 use bollard::{API_DEFAULT_VERSION, BollardRequest};
 use bytes::{Bytes, BytesMut};
-use futures_util::stream::{self, BoxStream, Stream, StreamExt, TryStreamExt};
+use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 
 use self::fault::Call;
 use crate::config::Timeouts;
@@ -107,7 +108,7 @@ impl Docker {
             None => connect_unix(address, seconds),
         };
         let bare = bare.map_err(|error| no_engine(Box::new(error)))?;
-        let shared = Arc::new(Shared { address: address.to_owned(), timeouts: timeouts.clone(), api: Api::default() });
+        let shared = Arc::new(Shared { address: address.to_owned(), timeouts: *timeouts, api: Api::default() });
         let of_requests = Arc::clone(&shared);
         let client = bare.clone().with_request_modifier(move |request| {
             let prefix = of_requests.api.prefix();
@@ -145,6 +146,7 @@ impl Docker {
         Duration::from_secs(limit.as_secs() + u64::from(limit.subsec_nanos() > 0))
     }
 
+<<<<<<< HEAD
     /// Opens the stream of its output.
     async fn follow(
         &self,
@@ -177,6 +179,17 @@ impl Docker {
             limit,
         };
         Ok(stream::unfold(following, |mut following| async move { Some((following.next().await?, following)) }))
+=======
+    /// The body of a GET, as it comes: the call for an export with another path.
+    fn raw(
+        &self,
+        id: &ContainerId,
+        path: String,
+    ) -> BoxStream<'static, std::result::Result<Bytes, bollard::errors::Error>> {
+        let client = self.bare.clone().with_timeout(self.opening());
+        let client = client.with_request_modifier(move |request| with_path(request, |_| path.clone()));
+        client.export_container(&id.0).boxed()
+>>>>>>> w-engine
     }
 }
 
@@ -217,48 +230,6 @@ fn checked(call: Call, name: &str) -> Result<&str> {
         return Err(refused(call, name, Fault::Permanent, "this is not a name"));
     }
     Ok(name)
-}
-
-/// The log of one container, being read.
-struct Following {
-    bytes: BoxStream<'static, std::result::Result<Bytes, bollard::errors::Error>>,
-    frames: frames::Frames,
-    ready: VecDeque<LogFrame>,
-    /// Told after what is ready; nothing comes after it.
-    failure: Option<EngineError>,
-    over: bool,
-    object: String,
-    limit: Duration,
-}
-
-impl Following {
-    async fn next(&mut self) -> Option<Result<LogFrame>> {
-        loop {
-            if let Some(frame) = self.ready.pop_front() {
-                return Some(Ok(frame));
-            }
-            if self.over {
-                return self.failure.take().map(Err);
-            }
-            let taken = match self.bytes.next().await {
-                Some(Ok(chunk)) => self.frames.push(chunk, &mut self.ready),
-                Some(Err(error)) => {
-                    self.over = true;
-                    self.failure = Some(fault::classify(Call::Logs, &self.object, self.limit, error));
-                    Ok(())
-                }
-                None => {
-                    self.over = true;
-                    self.frames.end(&mut self.ready)
-                }
-            };
-            if let Err(bad) = taken {
-                self.over = true;
-                let (verb, object) = (Call::Logs.verb(), format!("`{}`", self.object));
-                self.failure = Some(EngineError::Unreachable { verb, object, source: Box::new(bad) });
-            }
-        }
-    }
 }
 
 impl Engine for Docker {
@@ -410,8 +381,11 @@ impl Engine for Docker {
     }
 
     fn logs(&self, id: &ContainerId, from: LogsFrom) -> BoxStream<'static, Result<LogFrame>> {
-        let (engine, id) = (self.clone(), id.clone());
-        stream::once(async move { engine.follow(&id, from).await }).try_flatten().boxed()
+        let opening = logs::Following::open(self.clone(), id.clone(), from);
+        let frames = |following: logs::Following| {
+            stream::unfold(following, |mut following| async move { Some((following.next().await?, following)) })
+        };
+        stream::once(opening).map_ok(frames).try_flatten().boxed()
     }
 
     fn events(&self, label: &str, since: Option<i64>) -> BoxStream<'static, Result<EngineEvent>> {

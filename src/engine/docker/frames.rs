@@ -7,13 +7,22 @@ use std::collections::VecDeque;
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use crate::engine::{LogFrame, Output};
+use crate::engine::Output;
 
 /// Length of a frame's header.
 const HEADER: usize = 8;
 
 /// A frame longer than this is handed on in pieces as they arrive, so that a lying header can't make us collect for ever. Log drivers cut at 16 KiB.
 const LONGEST: usize = 256 * 1024;
+
+/// A frame, or a part of a long one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Piece {
+    pub(super) output: Output,
+    pub(super) bytes: Bytes,
+    /// Whether it goes on with the frame of the piece before.
+    pub(super) continues: bool,
+}
 
 /// The stream is not what it should be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -41,8 +50,8 @@ enum Form {
     TerminalLines,
     /// With headers; between two frames.
     Header,
-    /// With headers; so many bytes of the payload are missing.
-    Payload(Stream, usize),
+    /// With headers; so many bytes of the payload are missing, and whether some were handed on already.
+    Payload(Stream, usize, bool),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,45 +72,47 @@ impl Frames {
     }
 
     /// Takes one chunk and appends the frames that it completes.
-    pub(super) fn push(&mut self, mut chunk: Bytes, frames: &mut VecDeque<LogFrame>) -> Result<(), BadStream> {
+    pub(super) fn push(&mut self, mut chunk: Bytes, frames: &mut VecDeque<Piece>) -> Result<(), BadStream> {
         while !chunk.is_empty() {
             match self.form {
-                Form::Terminal => {
-                    frames.push_back(LogFrame { output: Output::Stdout, bytes: std::mem::take(&mut chunk) })
-                }
+                Form::Terminal => frames.push_back(terminal(std::mem::take(&mut chunk))),
                 Form::TerminalLines => self.line(&mut chunk, frames),
                 Form::Header => self.header(&mut chunk)?,
-                Form::Payload(stream, missing) => self.payload(stream, missing, &mut chunk, frames)?,
+                Form::Payload(stream, missing, continues) => {
+                    self.payload(stream, missing, continues, &mut chunk, frames)?
+                }
             }
         }
         Ok(())
     }
 
-    /// The stream has ended.
-    pub(super) fn end(&mut self, frames: &mut VecDeque<LogFrame>) -> Result<(), BadStream> {
+    /// Whether the stream may end here.
+    pub(super) fn between(&self) -> Result<(), BadStream> {
         match self.form {
-            Form::Terminal | Form::TerminalLines => {
-                if !self.partial.is_empty() {
-                    frames.push_back(LogFrame { output: Output::Stdout, bytes: self.partial.split().freeze() });
-                }
-                Ok(())
-            }
+            Form::Terminal | Form::TerminalLines => Ok(()),
             Form::Header if self.partial.is_empty() => Ok(()),
             Form::Header | Form::Payload(..) => Err(BadStream::Cut),
         }
     }
 
-    fn line(&mut self, chunk: &mut Bytes, frames: &mut VecDeque<LogFrame>) {
+    /// Nothing more will come: hands on a last line without its end.
+    pub(super) fn end(&mut self, frames: &mut VecDeque<Piece>) {
+        if matches!(self.form, Form::TerminalLines) && !self.partial.is_empty() {
+            frames.push_back(terminal(self.partial.split().freeze()));
+        }
+    }
+
+    fn line(&mut self, chunk: &mut Bytes, frames: &mut VecDeque<Piece>) {
         let end = memchr::memchr(b'\n', chunk).map_or(chunk.len(), |at| at + 1);
         let whole = chunk.get(end.wrapping_sub(1)) == Some(&b'\n');
         let piece = chunk.split_to(end);
         if whole && self.partial.is_empty() {
-            frames.push_back(LogFrame { output: Output::Stdout, bytes: piece });
+            frames.push_back(terminal(piece));
             return;
         }
         self.partial.extend_from_slice(&piece);
         if whole || self.partial.len() >= LONGEST {
-            frames.push_back(LogFrame { output: Output::Stdout, bytes: self.partial.split().freeze() });
+            frames.push_back(terminal(self.partial.split().freeze()));
         }
     }
 
@@ -125,7 +136,7 @@ impl Frames {
             _ => return Err(BadStream::Header(header)),
         };
         let length = u32::from_be_bytes([a, b, c, d]) as usize;
-        self.form = if length == 0 { Form::Header } else { Form::Payload(stream, length) };
+        self.form = if length == 0 { Form::Header } else { Form::Payload(stream, length, false) };
         Ok(())
     }
 
@@ -133,8 +144,9 @@ impl Frames {
         &mut self,
         stream: Stream,
         missing: usize,
+        continues: bool,
         chunk: &mut Bytes,
-        frames: &mut VecDeque<LogFrame>,
+        frames: &mut VecDeque<Piece>,
     ) -> Result<(), BadStream> {
         let piece = chunk.split_to(chunk.len().min(missing));
         let missing = missing - piece.len();
@@ -143,18 +155,22 @@ impl Frames {
         } else {
             self.partial.extend_from_slice(&piece);
             if missing > 0 && self.partial.len() < LONGEST {
-                self.form = Form::Payload(stream, missing);
+                self.form = Form::Payload(stream, missing, continues);
                 return Ok(());
             }
             self.partial.split().freeze()
         };
-        self.form = if missing == 0 { Form::Header } else { Form::Payload(stream, missing) };
+        self.form = if missing == 0 { Form::Header } else { Form::Payload(stream, missing, true) };
         match stream {
-            Stream::Of(output) => frames.push_back(LogFrame { output, bytes }),
+            Stream::Of(output) => frames.push_back(Piece { output, bytes, continues }),
             Stream::Failure => return Err(BadStream::Engine(String::from_utf8_lossy(&bytes).trim().to_owned())),
         }
         Ok(())
     }
+}
+
+fn terminal(bytes: Bytes) -> Piece {
+    Piece { output: Output::Stdout, bytes, continues: false }
 }
 
 #[cfg(test)]
@@ -176,7 +192,8 @@ mod tests {
         for chunk in chunks {
             frames.push(Bytes::copy_from_slice(chunk), &mut out)?;
         }
-        frames.end(&mut out)?;
+        frames.between()?;
+        frames.end(&mut out);
         Ok(out.into_iter().map(|frame| (frame.output, frame.bytes.to_vec())).collect())
     }
 

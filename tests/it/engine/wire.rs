@@ -12,7 +12,11 @@ use outrigger::shutdown::Tasks;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 
+<<<<<<< HEAD
 /// Answers by the end of the request's path; a request without an answer hangs.
+=======
+/// Answers by the end of the request's path, or by a part of its query (`?…`); a request without an answer hangs.
+>>>>>>> w-engine
 type Answers = &'static [(&'static str, &'static str)];
 
 const VERSION: (&str, &str) =
@@ -75,7 +79,14 @@ async fn answer(mut stream: UnixStream, answers: Answers, record: &Mutex<Vec<Str
     let line = text.lines().next().unwrap().trim_end_matches(" HTTP/1.1").to_owned();
     record.lock().unwrap().push(line.clone());
     let path = line.split('?').next().unwrap();
+<<<<<<< HEAD
     let Some((_, answer)) = answers.iter().find(|(end, _)| path.ends_with(end)) else {
+=======
+    let Some((_, answer)) = answers.iter().find(|(wanted, _)| match wanted.strip_prefix('?') {
+        Some(query) => line.contains(query),
+        None => path.ends_with(wanted),
+    }) else {
+>>>>>>> w-engine
         return std::future::pending().await;
     };
     let (status, body) = answer.split_once(' ').unwrap();
@@ -97,7 +108,11 @@ async fn requests_carry_the_version_that_was_settled_on() {
     assert_eq!((info.api, info.cgroup_version, info.node.as_str()), ((1, 41), 2, "node-1"));
     engine.clone().inspect("c").await.unwrap();
     assert_eq!(engine.events("a=b", Some(7)).count().await, 0);
+<<<<<<< HEAD
     assert_eq!(engine.logs(&id(), LogsFrom { since: 5_000_000_000, timestamps: true }).count().await, 0);
+=======
+    assert_eq!(engine.logs(&id(), LogsFrom { since: 5_000_000_000, timestamps: false }).count().await, 0);
+>>>>>>> w-engine
     let requests = server.requests();
     assert_eq!(requests[..3], ["GET /version", "GET /v1.41/info", "GET /v1.41/containers/c/json"]);
     assert!(requests[3].starts_with("GET /v1.41/events?") && requests[3].contains("since=7"), "{requests:?}");
@@ -186,7 +201,11 @@ async fn a_failure_inside_a_pull_is_one() {
 
 #[tokio::test]
 async fn a_cut_log_tells_what_came_and_then_that_it_was_cut() {
+<<<<<<< HEAD
     const LOG: &str = "200 \u{1}\0\0\0\0\0\0\u{2}ab\u{2}\0\0\0\0\0\0\u{2}cd\u{1}\0\0\0\0\0\0\u{9}half";
+=======
+    const LOG: &str = "200 \u{1}\0\0\0\0\0\0\u{7}2026 ab\u{2}\0\0\0\0\0\0\u{7}2026 cd\u{1}\0\0\0\0\0\0\u{9}half";
+>>>>>>> w-engine
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path(), &[CONTAINER, ("/c/logs", LOG)]);
     let got: Vec<_> = server.engine().logs(&id(), LogsFrom::default()).collect().await;
@@ -196,6 +215,54 @@ async fn a_cut_log_tells_what_came_and_then_that_it_was_cut() {
     assert!(matches!(got[2], Err(EngineError::Unreachable { .. })));
 }
 
+<<<<<<< HEAD
+=======
+/// Output is `1`, `2` and `3` on standard output and `e` on standard error, whose time is before that of `2`.
+#[tokio::test]
+async fn a_log_that_ends_early_is_read_to_its_end() {
+    const CUT: &str = "200 \u{1}\0\0\0\0\0\0\u{20}2026-01-01T00:00:01.000000001Z 1\u{1}\0\0\0\0\0\0\u{20}2026-01-01T00:00:02.000000001Z 2";
+    const WHOLE: &str = "200 \u{1}\0\0\0\0\0\0\u{20}2026-01-01T00:00:02.000000001Z 2\u{2}\0\0\0\0\0\0\u{20}2026-01-01T00:00:02.000000000Z e\u{1}\0\0\0\0\0\0\u{20}2026-01-01T00:00:02.000000001Z 3";
+    for (timestamps, third) in [(false, "e"), (true, "2026-01-01T00:00:02.000000000Z e")] {
+        let dir = tempfile::tempdir().unwrap();
+        let server = Server::start(dir.path(), &[CONTAINER, ("?follow=1", CUT), ("?follow=0", WHOLE)]);
+        let frames: Vec<_> =
+            server.engine().logs(&id(), LogsFrom { since: 0, timestamps }).try_collect().await.unwrap();
+        let last: Vec<_> = frames.iter().map(|frame| char::from(*frame.bytes.last().unwrap())).collect();
+        assert_eq!(last, ['1', '2', 'e', '3']);
+        assert_eq!(frames[2].bytes, third);
+        let again = server.requests().pop().unwrap();
+        assert!(again.contains("follow=0") && again.contains("since=1767225601.000000001&"), "{again}");
+    }
+}
+
+#[tokio::test]
+async fn a_terminals_log_that_ends_early_is_read_to_its_end() {
+    const TERMINAL: (&str, &str) =
+        ("/c/json", r#"200 {"Id": "c", "State": {"Running": false}, "Config": {"Tty": true}}"#);
+    let dir = tempfile::tempdir().unwrap();
+    let server =
+        Server::start(dir.path(), &[TERMINAL, ("?follow=1", "200 one\r\ntw"), ("?follow=0", "200 one\r\ntwo\r\n")]);
+    let frames: Vec<_> = server.engine().logs(&id(), LogsFrom::default()).try_collect().await.unwrap();
+    assert_eq!(frames.iter().map(|frame| &frame.bytes[..]).collect::<Vec<_>>().concat(), b"one\r\ntwo\r\n");
+}
+
+#[tokio::test]
+async fn a_log_that_ends_while_its_container_runs_is_followed_again() {
+    const RUNNING: (&str, &str) =
+        ("/c/json", r#"200 {"Id": "c", "State": {"Running": true, "StartedAt": "2026-01-01T00:00:00Z"}}"#);
+    const LINE: &str = "200 \u{1}\0\0\0\0\0\0\u{20}2026-01-01T00:00:01.000000001Z 1";
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path(), &[RUNNING, ("?follow=1", LINE)]);
+    let engine = server.engine();
+    let mut logs = engine.logs(&id(), LogsFrom::default());
+    assert_eq!(logs.next().await.unwrap().unwrap().bytes, "1");
+    // The same line again and again is not news, and does not make for a busy loop.
+    assert!(tokio::time::timeout(Duration::from_millis(500), logs.next()).await.is_err());
+    let follows = server.requests().iter().filter(|request| request.contains("follow=1")).count();
+    assert!((2..10).contains(&follows), "{follows}");
+}
+
+>>>>>>> w-engine
 #[tokio::test]
 async fn events_end_with_their_connection() {
     const EVENTS: &str =
