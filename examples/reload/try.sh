@@ -52,7 +52,7 @@ expect() {
 
 # Everything of this pod, by name and by its owner's id.
 containers() {
-  { docker ps --all --filter "name=^/$pod" --format '{{.Names}}: {{.Status}}'
+  { docker ps --all --filter "name=^/$pod(\$|[.])" --format '{{.Names}}: {{.Status}}'
     for id in "${ids[@]}"; do docker ps --all --filter "label=outrigger.pod=$id" --format '{{.Names}}: {{.Status}}'; done; } | sort --unique
 }
 nothing_left() { [ -z "$(containers)" ]; }
