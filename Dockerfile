@@ -3,7 +3,9 @@
 FROM scratch
 ARG VERSION=dev
 ARG REVISION=unknown
-LABEL org.opencontainers.image.title="Outrigger" \
+# The first label is how `outrigger status` finds controllers.
+LABEL outrigger.controller="true" \
+      org.opencontainers.image.title="Outrigger" \
       org.opencontainers.image.description="A pod controller for plain Docker, Compose and Swarm, with WebAssembly plugins" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.source="https://github.com/outrigger/outrigger" \

@@ -411,7 +411,8 @@ class Bench:
         self.row("stop of two components, times the engine's floor", mid(stops) / mid(floor_stops), "x", 1.15, f"({mid(stops):.0f} ms to {mid(floor_stops):.0f} ms)")
 
     def scale(self):
-        each = {}
+        mid = statistics.median
+        whole, bare = {}, {}
         for components in (1, 10, 50):
             recipe = self.recipe(components)
             ours, floors, stops, floor_stops = [], [], [], []
@@ -422,10 +423,12 @@ class Bench:
                 start, stop = self.floor(components, recipe)
                 floors.append(start)
                 floor_stops.append(stop)
-            mid = statistics.median
-            each[components] = mid(ours) / components
-            self.row(f"start of {components}, times the floor", mid(ours) / mid(floors), "x", 1.15, f"({mid(ours):.0f} ms to {mid(floors):.0f} ms, {each[components]:.1f} ms each)")
+            whole[components], bare[components] = mid(ours), mid(floors)
+            self.row(f"start of {components}, times the floor", mid(ours) / mid(floors), "x", 1.15, f"({mid(ours):.0f} ms to {mid(floors):.0f} ms, {mid(ours) / components:.1f} ms each)")
             self.row(f"stop of {components}, times the floor", mid(stops) / mid(floor_stops), "x", 1.15, f"({mid(stops):.0f} ms to {mid(floor_stops):.0f} ms)")
+        # Less what one pod costs whatever is in it, and beside what the engine itself takes longer for with every container.
+        more, floor = (whole[50] - whole[10]) / 40, (bare[50] - bare[10]) / 40
+        self.row("each component from the 11th to the 50th, times the floor", more / floor, "x", 1.15, f"({more:.1f} ms to {floor:.1f} ms; the 2nd to the 10th: {(whole[10] - whole[1]) / 9:.1f} ms)")
 
     def logs(self):
         lines = self.options.lines
@@ -461,12 +464,12 @@ class Bench:
 
     def report(self):
         print()
-        print(f"| {'figure':<56} | {'measured':>11} | {'target':>10} |      | detail")
-        print(f"| {'-' * 56} | {'-' * 11} | {'-' * 10} | ---- | ---")
+        print(f"| {'figure':<60} | {'measured':>11} | {'target':>10} |      | detail")
+        print(f"| {'-' * 60} | {'-' * 11} | {'-' * 10} | ---- | ---")
         for row in self.rows:
             target = "" if row["target"] is None else f"<= {row['target']:g} {row['unit']}"
             held = {True: "ok", False: "MISS", None: ""}[row["held"]]
-            print(f"| {row['what']:<56} | {row['measured']:>7.2f} {row['unit']:<3} | {target:>10} | {held:<4} | {row['detail']}")
+            print(f"| {row['what']:<60} | {row['measured']:>7.2f} {row['unit']:<3} | {target:>10} | {held:<4} | {row['detail']}")
         if self.options.json:
             with open(self.options.json, "w", encoding="utf-8") as file:
                 json.dump(self.rows, file, indent=2)

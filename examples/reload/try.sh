@@ -52,7 +52,7 @@ expect() {
 
 # Everything of this pod, by name and by its owner's id.
 containers() {
-  { docker ps --all --filter "name=^/$pod" --format '{{.Names}}: {{.Status}}'
+  { docker ps --all --filter "name=^/$pod(\$|[.])" --format '{{.Names}}: {{.Status}}'
     for id in "${ids[@]}"; do docker ps --all --filter "label=outrigger.pod=$id" --format '{{.Names}}: {{.Status}}'; done; } | sort --unique
 }
 nothing_left() { [ -z "$(containers)" ]; }
@@ -66,22 +66,22 @@ times_logged() { logs | grep -cE "$1" || true; }
 push() { cp "$1" "$work/live/.new" && mv "$work/live/.new" "$work/live/nginx.conf"; }
 served_by() { curl --silent --show-error --max-time 5 --dump-header - --output /dev/null "$url/" | tr -d '\r' | grep -x "X-Config: $1" >/dev/null; }
 
-start_pod() {
-  printf '   %s$ outrigger run --detach --name %s pod.yaml%s\n' "$DIM" "$pod" "$PLAIN"
-  local id
-  id=$("$outrigger" run --detach --name "$pod" "$work/pod.yaml") || fails 'the pod does not start' "$id"
-  echo "$id" | shown
-  ids+=("$(docker inspect --format '{{.Id}}' "$pod" 2>/dev/null || echo "$id")")
-  # Kept from its first line on: when the container is gone, so is the engine's copy.
-  docker logs --follow "$pod" >"$work/log" 2>&1 &
-  healthy_or_gone() { healthy || ! docker inspect "$pod" >/dev/null 2>&1; }
+started() {
+  ids+=("$(docker inspect --format '{{.Id}}' "$pod")")
+  healthy_or_gone() { healthy || [ "$(docker inspect --format '{{.State.Running}}' "$pod" 2>&1)" != true ]; }
   wait_until 90 'the pod to be healthy' healthy_or_gone || true
   healthy || fails 'the pod is not healthy within 90 s'
+}
+code_is() { # FILE CODE
+  printf 'exit code of the pod: %s\n' "$(cat "$1")" | shown
+  [ "$(cat "$1")" = "$2" ] || fails "the exit code is $(cat "$1"), not $2"
 }
 
 clean_up() {
   local code=$? id left
   trap '' INT TERM HUP
+  # The name is this run's own.
+  if id=$(docker inspect --format '{{.Id}}' "$pod" 2>/dev/null); then ids+=("$id"); fi
   for id in "${ids[@]}"; do
     docker stop --time 20 "$id" >/dev/null 2>&1 || true
     left=$(docker ps --all --quiet --no-trunc --filter "label=outrigger.pod=$id"; docker ps --all --quiet --no-trunc --filter "id=$id")
@@ -111,7 +111,7 @@ export -n OUTRIGGER_IMAGE OUTRIGGER
 # The example as it is, but for the name of the image, and a port that the engine chooses: 8080 may be in use here.
 cp -r "$example/app" "$example/configs" "$work/"
 mkdir "$work/live"
-sed -e "s|image: outrigger:latest|image: $image|" -e 's|127.0.0.1:8080:8080|127.0.0.1:0:8080|' "$example/pod.yaml" >"$work/pod.yaml"
+sed -e "s|image: outrigger:latest|image: $image|" -e 's|127.0.0.1:8080:8080|127.0.0.1::8080|' "$example/pod.yaml" >"$work/pod.yaml"
 push "$work/configs/1-good.conf"
 
 # --- the demo -----------------------------------------------------------------------------------------------------------
@@ -125,7 +125,8 @@ done
 holds 'the plan names both components and the three plugins'
 
 heading 'The pod starts' 'One controller container; it makes the application and, once that is healthy, a real nginx in front of it.'
-start_pod
+run "$outrigger" run --detach --name "$pod" "$work/pod.yaml"
+started
 containers | shown
 [ "$(containers | grep -c ': Up')" -ge 3 ] || fails 'controller, application and nginx do not all run' "$(containers)"
 holds 'the pod is healthy'
@@ -183,32 +184,30 @@ expect 'nginx and the application still answer' 10 served_by two
 holds 'the same containers'
 
 heading 'A component dies, and the pod with it' 'nginx is killed. The pod stops the application too, and its exit code is that of the component that decided: 128 + 9.'
-web=$(component web)
-timeout 60 docker wait "$pod" >"$work/exit" &
-waiter=$!
-run docker kill --signal KILL "$web"
-wait "$waiter" || fails 'the pod goes on without its component'
-code=$(cat "$work/exit")
-printf 'exit code of the pod: %s\n' "$code" | shown
-tail -n 6 "$work/log" | shown
-[ "$code" = 137 ] || fails "the exit code is $code, not 137"
-expect 'nothing is left of it' 15 nothing_left
-
-heading 'A clean stop' 'The pod once more, ended by `docker stop`: components first, in reverse order.'
-start_pod
-containers | shown
-timeout 60 docker wait "$pod" >"$work/exit" &
-waiter=$!
-run docker stop --time 20 "$pod"
-wait "$waiter" || fails 'the pod does not end'
-printf 'exit code of the pod: %s\n' "$(cat "$work/exit")" | shown
-tail -n 6 "$work/log" | shown
-case $(cat "$work/exit") in
-  137) fails 'the pod had to be killed' ;;
-  0 | 143) ;;
-  *) fails "the exit code is $(cat "$work/exit"), neither 0 nor 143 (SIGTERM)" ;;
-esac
-expect 'nothing is left of it' 15 nothing_left
+run docker kill --signal KILL "$(component web)"
+timeout 60 docker wait "$pod" >"$work/exit" || fails 'the pod goes on without its component'
+logs | tail -n 6 | shown
+code_is "$work/exit" 137
 run docker ps --all --filter "name=$pod"
+[ "$(containers)" = "$(containers | grep "^$pod: Exited (137)")" ] || fails 'more is left than the controller, which ended' "$(containers)"
+holds 'only the controller is left, as any container that ran detached; its exit code can be asked for'
+run docker rm "$pod"
+
+heading 'A clean stop' 'The pod once more, in the foreground this time, ended by `docker stop`: the components in reverse order, then everything is removed.'
+printf '   %s$ outrigger run --name %s pod.yaml%s\n' "$DIM" "$pod" "$PLAIN"
+{ "$outrigger" run --name "$pod" "$work/pod.yaml" >"$work/log" 2>&1 && echo 0 || echo "$?"; } >"$work/exit" &
+waiter=$!
+exists() { docker inspect "$pod"; }
+wait_until 30 'the controller' exists || fails 'there is no controller' "$(cat "$work/log")"
+started
+containers | shown
+run docker stop "$pod"
+ended() { ! kill -0 "$waiter"; }
+wait_until 30 'the pod to end' ended || fails '`outrigger run` does not end'
+tail -n 6 "$work/log" | shown
+code_is "$work/exit" 143
+nothing_left || fails 'something is left' "$(containers)"
+run docker ps --all --filter "name=$pod"
+holds 'nothing is left, the controller included; 143 is 128 + SIGTERM: no component decided'
 
 printf '\n%sAll %d steps hold.%s\n' "$GREEN" "$step" "$PLAIN"
