@@ -146,40 +146,6 @@ impl Docker {
         Duration::from_secs(limit.as_secs() + u64::from(limit.subsec_nanos() > 0))
     }
 
-<<<<<<< HEAD
-    /// Opens the stream of its output.
-    async fn follow(
-        &self,
-        id: &ContainerId,
-        from: LogsFrom,
-    ) -> Result<impl Stream<Item = Result<LogFrame>> + Send + use<>> {
-        let tty = self.inspect(&id.0).await?.tty;
-        let limit = self.opening();
-        let path = format!(
-            "{}/containers/{}/logs?follow=1&stdout=1&stderr=1&since={}&timestamps={}",
-            self.shared.api.prefix(),
-            id.0,
-            from.since,
-            u8::from(from.timestamps),
-        );
-        let client = self
-            .bare
-            .clone()
-            .with_timeout(limit)
-            .with_request_modifier(move |request| with_path(request, |_| path.clone()));
-        let bytes = client.export_container(&id.0);
-        let object = id.short().to_owned();
-        let following = Following {
-            bytes: bytes.boxed(),
-            frames: frames::Frames::new(tty, from.timestamps),
-            ready: VecDeque::new(),
-            failure: None,
-            over: false,
-            object,
-            limit,
-        };
-        Ok(stream::unfold(following, |mut following| async move { Some((following.next().await?, following)) }))
-=======
     /// The body of a GET, as it comes: the call for an export with another path.
     fn raw(
         &self,
@@ -189,7 +155,6 @@ impl Docker {
         let client = self.bare.clone().with_timeout(self.opening());
         let client = client.with_request_modifier(move |request| with_path(request, |_| path.clone()));
         client.export_container(&id.0).boxed()
->>>>>>> w-engine
     }
 }
 

@@ -12,11 +12,7 @@ use outrigger::shutdown::Tasks;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 
-<<<<<<< HEAD
-/// Answers by the end of the request's path; a request without an answer hangs.
-=======
 /// Answers by the end of the request's path, or by a part of its query (`?…`); a request without an answer hangs.
->>>>>>> w-engine
 type Answers = &'static [(&'static str, &'static str)];
 
 const VERSION: (&str, &str) =
@@ -79,14 +75,10 @@ async fn answer(mut stream: UnixStream, answers: Answers, record: &Mutex<Vec<Str
     let line = text.lines().next().unwrap().trim_end_matches(" HTTP/1.1").to_owned();
     record.lock().unwrap().push(line.clone());
     let path = line.split('?').next().unwrap();
-<<<<<<< HEAD
-    let Some((_, answer)) = answers.iter().find(|(end, _)| path.ends_with(end)) else {
-=======
     let Some((_, answer)) = answers.iter().find(|(wanted, _)| match wanted.strip_prefix('?') {
         Some(query) => line.contains(query),
         None => path.ends_with(wanted),
     }) else {
->>>>>>> w-engine
         return std::future::pending().await;
     };
     let (status, body) = answer.split_once(' ').unwrap();
@@ -108,11 +100,7 @@ async fn requests_carry_the_version_that_was_settled_on() {
     assert_eq!((info.api, info.cgroup_version, info.node.as_str()), ((1, 41), 2, "node-1"));
     engine.clone().inspect("c").await.unwrap();
     assert_eq!(engine.events("a=b", Some(7)).count().await, 0);
-<<<<<<< HEAD
-    assert_eq!(engine.logs(&id(), LogsFrom { since: 5_000_000_000, timestamps: true }).count().await, 0);
-=======
     assert_eq!(engine.logs(&id(), LogsFrom { since: 5_000_000_000, timestamps: false }).count().await, 0);
->>>>>>> w-engine
     let requests = server.requests();
     assert_eq!(requests[..3], ["GET /version", "GET /v1.41/info", "GET /v1.41/containers/c/json"]);
     assert!(requests[3].starts_with("GET /v1.41/events?") && requests[3].contains("since=7"), "{requests:?}");
@@ -201,11 +189,7 @@ async fn a_failure_inside_a_pull_is_one() {
 
 #[tokio::test]
 async fn a_cut_log_tells_what_came_and_then_that_it_was_cut() {
-<<<<<<< HEAD
-    const LOG: &str = "200 \u{1}\0\0\0\0\0\0\u{2}ab\u{2}\0\0\0\0\0\0\u{2}cd\u{1}\0\0\0\0\0\0\u{9}half";
-=======
     const LOG: &str = "200 \u{1}\0\0\0\0\0\0\u{7}2026 ab\u{2}\0\0\0\0\0\0\u{7}2026 cd\u{1}\0\0\0\0\0\0\u{9}half";
->>>>>>> w-engine
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path(), &[CONTAINER, ("/c/logs", LOG)]);
     let got: Vec<_> = server.engine().logs(&id(), LogsFrom::default()).collect().await;
@@ -215,8 +199,6 @@ async fn a_cut_log_tells_what_came_and_then_that_it_was_cut() {
     assert!(matches!(got[2], Err(EngineError::Unreachable { .. })));
 }
 
-<<<<<<< HEAD
-=======
 /// Output is `1`, `2` and `3` on standard output and `e` on standard error, whose time is before that of `2`.
 #[tokio::test]
 async fn a_log_that_ends_early_is_read_to_its_end() {
@@ -262,7 +244,6 @@ async fn a_log_that_ends_while_its_container_runs_is_followed_again() {
     assert!((2..10).contains(&follows), "{follows}");
 }
 
->>>>>>> w-engine
 #[tokio::test]
 async fn events_end_with_their_connection() {
     const EVENTS: &str =
