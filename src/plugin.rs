@@ -2,6 +2,8 @@
 //!
 //! The only module that knows wasmtime.
 
+pub mod stock;
+
 use std::sync::Arc;
 use std::time::Duration;
 

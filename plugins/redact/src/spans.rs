@@ -1,0 +1,99 @@
+//! Places in a line that get something else.
+
+use std::ops::Range;
+
+/// How the replacement is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// As it is.
+    Plain,
+    /// As the inside of a JSON string.
+    Escaped,
+    /// As a JSON string, quotes and all.
+    Quoted,
+    /// As a JSON string inside of a JSON string.
+    QuotedEscaped,
+}
+
+impl Form {
+    /// The same, one JSON string further in.
+    pub fn escaped(self) -> Self {
+        match self {
+            Self::Plain | Self::Escaped => Self::Escaped,
+            Self::Quoted | Self::QuotedEscaped => Self::QuotedEscaped,
+        }
+    }
+}
+
+/// One place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Span {
+    /// First byte.
+    pub start: usize,
+    /// Byte after the last.
+    pub end: usize,
+    /// Place in [`Replacements`].
+    pub label: usize,
+    /// How it is written.
+    pub form: Form,
+}
+
+/// What is put in place, for each field and pattern.
+#[derive(Debug, Default)]
+pub struct Replacements(Vec<[Vec<u8>; 4]>);
+
+impl Replacements {
+    /// Adds one and answers its label. `template` may hold `{name}`.
+    pub fn add(&mut self, template: &str, name: &str) -> usize {
+        let plain = template.replace("{name}", name);
+        let escaped = escape(&plain);
+        let quoted = format!("\"{escaped}\"");
+        let quoted_escaped = escape(&quoted);
+        self.0.push([plain, escaped, quoted, quoted_escaped].map(String::into_bytes));
+        self.0.len() - 1
+    }
+
+    /// What is put in place there.
+    pub fn of(&self, label: usize, form: Form) -> &[u8] {
+        let all = self.0.get(label);
+        all.map_or(&[], |[plain, escaped, quoted, quoted_escaped]| match form {
+            Form::Plain => plain,
+            Form::Escaped => escaped,
+            Form::Quoted => quoted,
+            Form::QuotedEscaped => quoted_escaped,
+        })
+    }
+}
+
+fn escape(text: &str) -> String {
+    let quoted = outrigger_plugin::serde_json::Value::from(text).to_string();
+    quoted.get(1..quoted.len() - 1).unwrap_or_default().to_owned()
+}
+
+/// Puts spans in order and makes one of those that overlap; what begins first, or else needs quotes, or else is longer, says what it becomes.
+pub fn merge(spans: &mut Vec<Span>) {
+    spans.sort_by_key(|span| (span.start, span.form == Form::Plain, std::cmp::Reverse(span.end)));
+    spans.dedup_by(|next, kept| {
+        let overlaps = next.start < kept.end;
+        if overlaps {
+            kept.end = kept.end.max(next.end);
+        }
+        overlaps
+    });
+}
+
+/// Writes the line with its spans, merged before, replaced. Answers whether that changes it; writes nothing where it does not.
+pub fn apply(line: &[u8], spans: &[Span], replacements: &Replacements, out: &mut Vec<u8>) -> bool {
+    let piece = |range: Range<usize>| line.get(range).unwrap_or_default();
+    if spans.iter().all(|span| piece(span.start..span.end) == replacements.of(span.label, span.form)) {
+        return false;
+    }
+    let mut from = 0;
+    for span in spans {
+        out.extend_from_slice(piece(from..span.start));
+        out.extend_from_slice(replacements.of(span.label, span.form));
+        from = span.end;
+    }
+    out.extend_from_slice(piece(from..line.len()));
+    true
+}

@@ -1,0 +1,213 @@
+use std::time::Duration;
+
+use outrigger_plugin::serde_json::{Value, from_str};
+use outrigger_plugin::testing::{self, configure};
+use outrigger_plugin::{Action, Command};
+
+use super::*;
+
+const RULE: &str = r#"{"watch": "/cfg/nginx.conf", "component": "web", "target": "/etc/nginx/nginx.conf",
+    "validate": ["nginx", "-t", "-c", "{candidate}"], "signal": "HUP", "verify": [["curl", "localhost"], ["true"]]}"#;
+const DIRECTORY: &str = r#"{"rules": [{"watch": "/cfg/conf.d/", "component": "web", "target": "/etc/conf.d/", "validate": ["check", "{candidate}"], "restart": true}]}"#;
+
+fn plugin(config: &str) -> Reload {
+    configure(config).unwrap()
+}
+
+fn changed(path: &str, content: &str) -> Change {
+    Change {
+        source: String::new(),
+        path: path.to_owned(),
+        digest: format!("sha-of-{content}"),
+        content: content.into(),
+        removed: false,
+    }
+}
+
+fn removed(path: &str) -> Change {
+    Change { digest: String::new(), content: Vec::new(), removed: true, ..changed(path, "") }
+}
+
+fn component_has(path: &str, content: &str, mode: u32) {
+    let file = File { component: "web".into(), path: path.into(), mode, uid: 5, gid: 6, content: content.into() };
+    testing::with(|host| host.files.insert(("web".into(), path.into()), file));
+}
+
+fn paths(rollout: &Rollout) -> Vec<&str> {
+    rollout.files.iter().map(|file| file.path.as_str()).collect()
+}
+
+fn argv(commands: &[Command]) -> Vec<String> {
+    commands.iter().map(|command| command.argv.join(" ")).collect()
+}
+
+#[test]
+fn a_change_becomes_a_rollout() {
+    let rollout = plugin(RULE).on_change(vec![changed("/cfg/nginx.conf", "new")]).unwrap().unwrap();
+    let [file] = &rollout.files[..] else { panic!("{rollout:?}") };
+    assert_eq!((&file.component[..], &file.path[..], file.mode, file.uid), ("web", "/etc/nginx/nginx.conf", 0o644, 0));
+    assert_eq!(file.content, b"new");
+    assert_eq!(argv(&rollout.validate), ["nginx -t -c {candidate:/etc/nginx/nginx.conf}"]);
+    assert_eq!(rollout.validate[0].timeout_ms, 10_000);
+    assert!(matches!(&rollout.apply[..], [Action::Signal((name, 1))] if name == "web"));
+    assert_eq!(argv(&rollout.verify), ["curl localhost", "true"]);
+    assert_eq!(rollout.healthy_for_ms, 2000);
+    assert_eq!(rollout.summary, "web:/etc/nginx/nginx.conf at sha-of-new");
+}
+
+#[test]
+fn what_the_component_has_is_not_rolled_out() {
+    component_has("/etc/nginx/nginx.conf", "same", 0o600);
+    let mut plugin = plugin(RULE);
+    assert!(plugin.on_change(vec![changed("/cfg/nginx.conf", "same")]).unwrap().is_none());
+    let rollout = plugin.on_change(vec![changed("/cfg/nginx.conf", "other")]).unwrap().unwrap();
+    let file = &rollout.files[0];
+    assert_eq!((file.mode, file.uid, file.gid), (0o600, 5, 6), "the file's own are kept");
+}
+
+#[test]
+fn another_mode_is_a_difference() {
+    component_has("/t", "same", 0o600);
+    let mut plugin = plugin(r#"{"watch": "/w", "component": "web", "target": "/t", "mode": "0640", "uid": 1}"#);
+    let rollout = plugin.on_change(vec![changed("/w", "same")]).unwrap().unwrap();
+    assert_eq!((rollout.files[0].mode, rollout.files[0].uid, rollout.files[0].gid), (0o640, 1, 6));
+    assert!(rollout.apply.is_empty());
+}
+
+#[test]
+fn what_was_rolled_back_waits_for_a_change() {
+    let mut plugin = plugin(RULE);
+    let mut change = |content: &str| plugin.on_change(vec![changed("/cfg/nginx.conf", content)]).unwrap().is_some();
+    assert!(change("bad"));
+    plugin.on_outcome(false, "`nginx -t` failed").unwrap();
+    let mut change = |content: &str| plugin.on_change(vec![changed("/cfg/nginx.conf", content)]).unwrap().is_some();
+    assert!(!change("bad"));
+    assert!(!change("bad"));
+    assert!(change("good"));
+    plugin.on_outcome(true, "").unwrap();
+    let mut change = |content: &str| plugin.on_change(vec![changed("/cfg/nginx.conf", content)]).unwrap().is_some();
+    assert!(change("bad"), "it changed in between");
+    assert_eq!(testing::metric("reload_refused{component=web}"), 1.0);
+    assert_eq!(testing::metric("reload_applied{component=web}"), 1.0);
+}
+
+#[test]
+fn back_to_what_is_in_force_forgets_the_refusal() {
+    component_has("/etc/nginx/nginx.conf", "good", 0o644);
+    let mut plugin = plugin(RULE);
+    assert!(plugin.on_change(vec![changed("/cfg/nginx.conf", "bad")]).unwrap().is_some());
+    plugin.on_outcome(false, "no").unwrap();
+    assert!(plugin.on_change(vec![changed("/cfg/nginx.conf", "good")]).unwrap().is_none());
+    assert!(plugin.on_change(vec![changed("/cfg/nginx.conf", "bad")]).unwrap().is_some());
+}
+
+#[test]
+fn a_directory_is_mapped_with_its_removals() {
+    let mut plugin = plugin(DIRECTORY);
+    let changes =
+        vec![changed("/cfg/conf.d/a.conf", "a"), changed("/cfg/conf.d/sub/b", "b"), removed("/cfg/conf.d/c.conf")];
+    let rollout = plugin.on_change(changes).unwrap().unwrap();
+    assert_eq!(paths(&rollout), ["/etc/conf.d/a.conf", "/etc/conf.d/sub/b"]);
+    assert_eq!(rollout.remove, [("web".to_owned(), "/etc/conf.d/c.conf".to_owned())]);
+    assert_eq!(
+        argv(&rollout.validate),
+        ["check {candidate:/etc/conf.d/a.conf}", "check {candidate:/etc/conf.d/sub/b}"]
+    );
+    assert!(matches!(&rollout.apply[..], [Action::Restart(name)] if name == "web"));
+}
+
+#[test]
+fn a_removal_alone_has_no_candidate_to_validate() {
+    let rollout = plugin(DIRECTORY).on_change(vec![removed("/cfg/conf.d/c.conf")]).unwrap().unwrap();
+    assert_eq!((rollout.validate.len(), rollout.apply.len()), (0, 1));
+}
+
+#[test]
+fn files_refused_together_are_tried_again_together() {
+    let mut plugin = plugin(DIRECTORY);
+    let both = || vec![changed("/cfg/conf.d/a", "bad"), changed("/cfg/conf.d/b", "fine")];
+    assert!(plugin.on_change(both()).unwrap().is_some());
+    plugin.on_outcome(false, "no").unwrap();
+    assert!(plugin.on_change(both()).unwrap().is_none());
+    let rollout = plugin.on_change(vec![changed("/cfg/conf.d/a", "mended")]).unwrap().unwrap();
+    assert_eq!(paths(&rollout), ["/etc/conf.d/a", "/etc/conf.d/b"]);
+}
+
+#[test]
+fn what_is_elsewhere_or_gone_is_left_alone() {
+    let mut one = plugin(RULE);
+    let changes = vec![changed("/cfg/nginx.conf.swp", "x"), removed("/cfg/nginx.conf"), changed("/other", "x")];
+    assert!(one.on_change(changes).unwrap().is_none());
+    let mut directory = plugin(DIRECTORY);
+    let changes =
+        vec![changed("/cfg/conf.d/..data/a", "x"), changed("/cfg/conf.d2/a", "x"), changed("/cfg/conf.d/../x", "x")];
+    assert!(directory.on_change(changes).unwrap().is_none());
+}
+
+#[test]
+fn two_rules_make_one_rollout() {
+    let mut plugin = plugin(
+        r#"{"rules": [
+            {"watch": "/a", "component": "web", "target": "/etc/a", "signal": 1, "healthy-for": "1s"},
+            {"watch": "/b", "component": "web", "target": "/etc/b", "signal": "SIGHUP", "healthy-for": "5s"},
+            {"watch": "/a", "component": "db", "target": "/etc/a", "exec": ["reload"]}]}"#,
+    );
+    let rollout = plugin.on_change(vec![changed("/a", "1"), changed("/b", "2")]).unwrap().unwrap();
+    assert_eq!((rollout.files.len(), rollout.apply.len(), rollout.healthy_for_ms), (3, 2, 5000));
+}
+
+#[test]
+fn outcomes_belong_to_rollouts_in_order() {
+    let mut plugin = plugin(RULE);
+    assert!(plugin.on_change(vec![changed("/cfg/nginx.conf", "1")]).unwrap().is_some());
+    assert!(plugin.on_change(vec![changed("/cfg/nginx.conf", "2")]).unwrap().is_some());
+    plugin.on_outcome(true, "").unwrap();
+    plugin.on_outcome(false, "no").unwrap();
+    plugin.on_outcome(false, "nothing was under way").unwrap();
+    assert!(plugin.on_change(vec![changed("/cfg/nginx.conf", "2")]).unwrap().is_none());
+}
+
+#[test]
+fn wants_and_watches_follow_from_the_rules() {
+    let scopes = |config: &str| -> Vec<String> {
+        plugin(config).wants().iter().map(|want| format!("{} {}", want.capability, want.scope)).collect()
+    };
+    let all = ["watch /cfg/nginx.conf", "files web:/etc/nginx/nginx.conf", "exec web", "signals web", "metrics *"];
+    assert_eq!(scopes(RULE), all);
+    let least = r#"{"watch": "/w", "component": "a", "target": "/t", "debounce": "50ms", "max-delay": "1s"}"#;
+    assert_eq!(scopes(least), ["watch /w", "files a:/t", "metrics *"]);
+    let millis = Duration::from_millis;
+    testing::with(|host| {
+        let expected =
+            [("/cfg/nginx.conf".to_owned(), millis(500), millis(5000)), ("/w".to_owned(), millis(50), millis(1000))];
+        assert_eq!(host.watches, expected);
+    });
+}
+
+#[test]
+fn bad_configurations_are_named() {
+    let refused = |more: &str| {
+        let config = format!(r#"{{"component": "a", {more}}}"#);
+        match configure::<Reload>(&config) {
+            Err(Error::BadConfig(text)) => text,
+            other => panic!("{config}: {other:?}"),
+        }
+    };
+    assert_eq!(refused(r#""watch": "w", "target": "/t""#), "`watch`: must be an absolute path without `..`");
+    assert_eq!(refused(r#""watch": "/w", "target": "/../t""#), "`target`: must be an absolute path without `..`");
+    assert!(refused(r#""watch": "/w", "target": "/t", "debounce": "1ms""#).contains("from 10ms to 60s"));
+    assert!(refused(r#""watch": "/w", "target": "/t", "max-delay": "1ms""#).contains("max-delay"));
+    assert!(refused(r#""watch": "/w", "target": "/t", "healthy-for": "11m""#).contains("at most 10m"));
+    assert!(refused(r#""watch": "/w", "target": "/t", "signal": "UP""#).contains("name or number of a signal"));
+    assert!(refused(r#""watch": "/w", "target": "/t", "mode": "999""#).contains("permission bits"));
+    assert!(refused(r#""watch": "/w", "target": "/t", "more": 1"#).contains("unknown field `more`"));
+    assert!(refused(r#""watch": "/w", "target": "/t", "validate": ["a", ["b"]]"#).contains("list of such lists"));
+    let twice = r#"{"rules": [{"watch": "/w", "component": "a", "target": "/t"}, {"watch": "/v", "component": "a", "target": "/t/"}]}"#;
+    assert!(matches!(configure::<Reload>(twice), Err(Error::BadConfig(text)) if text.contains("twice")));
+    assert!(matches!(configure::<Reload>(r#"{"rules": []}"#), Err(Error::BadConfig(_))));
+}
+
+#[test]
+fn the_schema_is_json() {
+    assert!(from_str::<Value>(&Reload::manifest().schema).unwrap().is_object());
+}

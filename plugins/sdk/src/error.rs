@@ -1,0 +1,27 @@
+//! Conveniences of [`Error`]; the type itself is generated.
+
+use crate::Error;
+
+impl Error {
+    /// The configuration is wrong; `message` names the field.
+    pub fn bad_config(message: impl Into<String>) -> Self {
+        Self::BadConfig(message.into())
+    }
+
+    /// Anything else, in words for the operator.
+    pub fn failed(message: impl Into<String>) -> Self {
+        Self::Failed(message.into())
+    }
+}
+
+impl From<serde_json::Error> for Error {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+impl From<std::io::Error> for Error {
+    fn from(error: std::io::Error) -> Self {
+        Self::Failed(error.to_string())
+    }
+}

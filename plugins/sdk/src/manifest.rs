@@ -1,0 +1,145 @@
+//! What a plugin says about itself.
+
+use crate::bindings::base::exports::outrigger::pod::plugin as wit;
+
+/// A plugin's name, version, configuration schema, and everything of the host that it may ever use.
+#[derive(Debug, Clone)]
+pub struct Manifest {
+    /// As in `plugins:`.
+    pub name: String,
+    /// By semantic versioning.
+    pub version: String,
+    /// What it does, in one sentence.
+    pub summary: String,
+    /// JSON Schema (2020-12) of the configuration; the host checks the configuration against it before [`crate::Plugin::new`].
+    pub schema: String,
+    /// What is not asked for here can't be granted.
+    pub wants: Vec<Want>,
+}
+
+impl Manifest {
+    /// A manifest that asks for nothing and takes no configuration.
+    pub fn new(name: impl Into<String>, version: impl Into<String>, summary: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            version: version.into(),
+            summary: summary.into(),
+            schema: r#"{"type": "object", "additionalProperties": false}"#.to_owned(),
+            wants: Vec::new(),
+        }
+    }
+
+    /// Sets the schema of the configuration: JSON text, most often by `include_str!`.
+    #[must_use]
+    pub fn schema(mut self, schema: impl Into<String>) -> Self {
+        self.schema = schema.into();
+        self
+    }
+
+    /// Asks for something of the host. May be wide (`*`): [`crate::Plugin::wants`] says what a configuration really needs.
+    #[must_use]
+    pub fn want(mut self, want: Want) -> Self {
+        self.wants.push(want);
+        self
+    }
+}
+
+/// Something of the host that a plugin would use. Required, unless [`Want::optional`] is called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Want {
+    /// A word of the capability table.
+    pub capability: String,
+    /// In that capability's own form.
+    pub scope: String,
+    /// In words, for the person who decides about the grant.
+    pub reason: String,
+    /// A pod that does not grant it is refused before anything starts.
+    pub required: bool,
+}
+
+impl Want {
+    /// Any capability, by its name.
+    pub fn new(capability: impl Into<String>, scope: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self { capability: capability.into(), scope: scope.into(), reason: reason.into(), required: true }
+    }
+
+    /// The plugin does useful work without it, too.
+    #[must_use]
+    pub fn optional(mut self) -> Self {
+        self.required = false;
+        self
+    }
+
+    /// To read the pod's own spec and state.
+    pub fn pod(reason: impl Into<String>) -> Self {
+        Self::new("pod", "*", reason)
+    }
+
+    /// To send signals to a component, or to all with `*`.
+    pub fn signals(component: &str, reason: impl Into<String>) -> Self {
+        Self::new("signals", component, reason)
+    }
+
+    /// To read and write files of a component (`*` for all) at or below an absolute path.
+    pub fn files(component: &str, prefix: &str, reason: impl Into<String>) -> Self {
+        Self::new("files", format!("{component}:{prefix}"), reason)
+    }
+
+    /// To run commands in a component, or in all with `*`.
+    pub fn exec(component: &str, reason: impl Into<String>) -> Self {
+        Self::new("exec", component, reason)
+    }
+
+    /// To be told of changes at or below an absolute path of the controller.
+    pub fn watch(prefix: &str, reason: impl Into<String>) -> Self {
+        Self::new("watch", prefix, reason)
+    }
+
+    /// To change a part of the plan in `pre-start`: a dotted path into `pod.yaml`, such as `components.*.environment`.
+    pub fn plan(path: &str, reason: impl Into<String>) -> Self {
+        Self::new("plan", path, reason)
+    }
+
+    /// A small key-value store that outlives the plugin.
+    pub fn state(reason: impl Into<String>) -> Self {
+        Self::new("state", "*", reason)
+    }
+
+    /// To publish metrics.
+    pub fn metrics(reason: impl Into<String>) -> Self {
+        Self::new("metrics", "*", reason)
+    }
+
+    /// To add lines to the components' output.
+    pub fn logs(reason: impl Into<String>) -> Self {
+        Self::new("logs", "*", reason)
+    }
+
+    /// To see a variable of the controller.
+    pub fn env(name: &str, reason: impl Into<String>) -> Self {
+        Self::new("env", name, reason)
+    }
+
+    /// Outgoing HTTP requests to `host:port`; the port may be `*`.
+    pub fn http(authority: &str, reason: impl Into<String>) -> Self {
+        Self::new("http", authority, reason)
+    }
+}
+
+impl From<Want> for wit::Want {
+    fn from(want: Want) -> Self {
+        Self { capability: want.capability, scope: want.scope, reason: want.reason, required: want.required }
+    }
+}
+
+impl From<Manifest> for wit::Manifest {
+    fn from(manifest: Manifest) -> Self {
+        Self {
+            name: manifest.name,
+            version: manifest.version,
+            summary: manifest.summary,
+            config_schema: manifest.schema,
+            wants: manifest.wants.into_iter().map(Into::into).collect(),
+        }
+    }
+}

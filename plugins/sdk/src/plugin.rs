@@ -1,0 +1,120 @@
+//! The traits: one for every plugin, and one for each hook.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::{
+    Batch, Change, Decision, Error, Event, File, FileVerdict, Judgement, Manifest, Reaction, Rollout, Trigger, Verdict,
+    Want,
+};
+
+/// Every plugin.
+pub trait Plugin: Sized + 'static {
+    /// What users write under `config:`. [`NoConfig`] where there is nothing to configure.
+    type Config: DeserializeOwned;
+
+    /// What the plugin is. Pure and quick: `plan`, `check` and `plugin inspect` call it too, without any grant.
+    fn manifest() -> Manifest;
+
+    /// Makes an instance, before any hook. There may be several: one for each class of hooks, and a new one after a trap or with a new configuration; they
+    /// share no memory. Of the host only [`crate::host::watch`] may be called from here: a plan is made, and checked, before there is a pod.
+    ///
+    /// # Errors
+    /// [`Error::BadConfig`] for what the schema can't say.
+    fn new(config: Self::Config) -> Result<Self, Error>;
+
+    /// The wants that follow from this configuration, each within the manifest's. Asked right after [`Plugin::new`].
+    fn wants(&self) -> Vec<Want> {
+        Vec::new()
+    }
+}
+
+/// The configuration of a plugin that takes none.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NoConfig {}
+
+/// Hook `pre-start`: changes the plan before anything is created.
+pub trait PreStart: Plugin {
+    /// Gets the plan in the form of `pod.yaml` and answers an overlay of the same form, or nothing. Needs `plan` for each part that it sets.
+    ///
+    /// # Errors
+    /// Ends the start, unless the pod's `on-error` says otherwise.
+    fn pre_start(&mut self, plan: &Value) -> Result<Option<Value>, Error>;
+}
+
+/// Hook `config-copy`: sees every file on its way into a component.
+pub trait ConfigCopy: Plugin {
+    /// `source` is the file's path in the controller, or `plugin:<name>`.
+    ///
+    /// # Errors
+    /// Refuses the file, and by `on-error` the start.
+    fn config_copy(&mut self, source: &str, file: File) -> Result<FileVerdict, Error>;
+}
+
+/// Hook `health`: probes and judges.
+pub trait Health: Plugin {
+    /// Answers what changed or holds; the last judgement about each component counts until the next one.
+    ///
+    /// # Errors
+    /// Judges nothing; what was said before still counts.
+    fn check(&mut self, why: Trigger) -> Result<Vec<Judgement>, Error>;
+}
+
+/// Hook `log-line`: sees every line of the components' output.
+pub trait LogLine: Plugin {
+    /// At most 256 lines or 64 KiB, never older than 20 ms. Answer with [`crate::Edit`]: what it does not name stays as it is and never travels back.
+    ///
+    /// # Errors
+    /// The lines stay as they are, or the pod ends, as `on-error` says.
+    fn on_batch(&mut self, batch: &Batch) -> Result<Verdict, Error>;
+}
+
+/// Hook `signal`: decides what a signal to the controller means.
+pub trait Signal: Plugin {
+    /// Linux's number. A second SIGTERM or SIGINT is never asked about.
+    ///
+    /// # Errors
+    /// As [`Decision::Forward`], or the pod ends, as `on-error` says.
+    fn on_signal(&mut self, signal: u8) -> Result<Decision, Error>;
+}
+
+/// Hook `component-event`: sees what happens to the components.
+pub trait ComponentEvent: Plugin {
+    /// The reaction counts only for an exit.
+    ///
+    /// # Errors
+    /// As [`Reaction::AsPlanned`], or the pod ends, as `on-error` says.
+    fn on_event(&mut self, event: &Event) -> Result<Reaction, Error>;
+}
+
+/// Hook `config-changed`: decides what a changed file means.
+pub trait ConfigChanged: Plugin {
+    /// All that changed within the debounce time, together; once at the start of the pod, too, for what is there already. The host carries the rollout
+    /// out as one transaction.
+    ///
+    /// # Errors
+    /// Nothing is rolled out.
+    fn on_change(&mut self, changes: Vec<Change>) -> Result<Option<Rollout>, Error>;
+
+    /// How the last rollout ended. `applied` false: the text says what failed and what is in force now.
+    ///
+    /// # Errors
+    /// Are logged.
+    fn on_outcome(&mut self, applied: bool, text: &str) -> Result<(), Error> {
+        let _ = (applied, text);
+        Ok(())
+    }
+}
+
+/// Hook `tick`: is called from time to time.
+pub trait Tick: Plugin {
+    /// Answers after how long to be called next, at least 10 ms; none: never again. First called right after the pod has started.
+    ///
+    /// # Errors
+    /// [`Error::Retry`] says when to call again.
+    fn tick(&mut self) -> Result<Option<Duration>, Error>;
+}

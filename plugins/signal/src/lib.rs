@@ -1,0 +1,101 @@
+//! Stock plugin `signal`: maps, fans out and translates signals to the controller.
+#![forbid(unsafe_code)]
+
+mod config;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use outrigger_plugin::host::{self, State};
+use outrigger_plugin::{Decision, Delivery, Error, Manifest, Plugin, Signal, Want, signals};
+
+use config::{Config, Rule, To};
+
+/// Stands for every component that runs.
+const ALL: &str = "*";
+
+/// What each signal means, by number.
+#[derive(Debug)]
+pub struct SignalMap(BTreeMap<u8, Rule>);
+
+impl Plugin for SignalMap {
+    type Config = Config;
+
+    fn manifest() -> Manifest {
+        Manifest::new("signal", env!("CARGO_PKG_VERSION"), "maps, fans out and translates signals to the controller")
+            .schema(include_str!("schema.json"))
+            .want(Want::signals(ALL, "to deliver signals to the components that `map` names").optional())
+            .want(Want::pod("to know which components run, for `to: \"*\"`").optional())
+    }
+
+    fn new(config: Config) -> Result<Self, Error> {
+        let mut rules = BTreeMap::new();
+        for (name, rule) in config.map {
+            let number =
+                signals::number(&name).ok_or_else(|| Error::bad_config(format!("`map`: `{name}` is not a signal")))?;
+            if let Rule::Deliver(list) = &rule {
+                check(&name, list)?;
+            }
+            if rules.insert(number, rule).is_some() {
+                let name = signals::name(number);
+                return Err(Error::bad_config(format!("`map`: `{name}` is there twice, under two of its names")));
+            }
+        }
+        Ok(Self(rules))
+    }
+
+    fn wants(&self) -> Vec<Want> {
+        let named: BTreeSet<&str> = self
+            .0
+            .values()
+            .filter_map(|rule| if let Rule::Deliver(list) = rule { Some(list) } else { None })
+            .flat_map(|list| list.iter().flat_map(|one| one.to.iter().map(String::as_str)))
+            .collect();
+        let mut wants = Vec::new();
+        if named.contains(ALL) {
+            wants.push(Want::signals(ALL, "`map` delivers to all components"));
+            wants.push(Want::pod("to know which components run, for `to: \"*\"`"));
+        } else {
+            wants.extend(named.iter().map(|component| Want::signals(component, "`map` delivers to it")));
+        }
+        wants
+    }
+}
+
+fn check(name: &str, list: &[To]) -> Result<(), Error> {
+    if list.is_empty() || list.iter().any(|one| one.to.is_empty()) {
+        let message = format!("`map.{name}`: delivers to nobody; write `swallow` where that is meant");
+        return Err(Error::bad_config(message));
+    }
+    if list.iter().any(|one| one.to.len() > 1 && one.to.iter().any(|to| to == ALL)) {
+        return Err(Error::bad_config(format!("`map.{name}.to`: `*` stands alone")));
+    }
+    Ok(())
+}
+
+impl Signal for SignalMap {
+    fn on_signal(&mut self, signal: u8) -> Result<Decision, Error> {
+        let list = match self.0.get(&signal) {
+            None | Some(Rule::Forward) => return Ok(Decision::Forward),
+            Some(Rule::Swallow) => return Ok(Decision::Deliver(Vec::new())),
+            Some(Rule::Deliver(list)) => list,
+        };
+        let mut deliveries = Vec::new();
+        for one in list {
+            let signal = one.signal.map_or(signal, |number| number.0);
+            for to in &one.to {
+                if to == ALL {
+                    let running = host::components().into_iter().filter(|component| component.state == State::Running);
+                    deliveries.extend(running.map(|component| Delivery { component: component.name, signal }));
+                } else {
+                    deliveries.push(Delivery { component: to.clone(), signal });
+                }
+            }
+        }
+        Ok(Decision::Deliver(deliveries))
+    }
+}
+
+outrigger_plugin::register!(SignalMap: Signal);
+
+#[cfg(test)]
+mod tests;
