@@ -1,1 +1,121 @@
-//! Placeholder.
+//! The socket behind `outrigger healthcheck` and `outrigger status`.
+//!
+//! A file socket below the state directory, never an abstract one: components share the controller's network namespace, where abstract sockets
+//! live, but not its files. A client sends one line (`health`, `status` or `metrics`) and gets one answer, then the connection ends.
+//! The supervisor publishes a [`Status`] whenever something changes; nothing here asks it anything, so a busy pod answers as fast as an idle one.
+
+pub mod client;
+pub mod health;
+pub mod server;
+pub mod status;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use client::ask;
+pub use server::serve;
+pub use status::Status;
+
+/// File name of the socket in the state directory.
+pub const SOCKET: &str = "admin.sock";
+
+/// Longest that the kernel takes for the path of a socket, in bytes.
+const LONGEST_PATH: usize = 107;
+
+/// The socket's path in this state directory.
+#[must_use]
+pub fn socket(state_dir: &Path) -> PathBuf {
+    state_dir.join(SOCKET)
+}
+
+/// Why the socket could not be opened or asked.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminError {
+    /// The directory can't be made or written.
+    #[error("cannot make the directory `{}` of the admin socket", path.display())]
+    Directory {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The socket can't be bound.
+    #[error("cannot open the admin socket `{}`", path.display())]
+    Bind {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Another controller answers on it.
+    #[error("another controller answers on the admin socket `{}`", path.display())]
+    InUse {
+        /// Which.
+        path: PathBuf,
+    },
+    /// The kernel's limit.
+    #[error("the path of the admin socket `{}` is longer than {LONGEST_PATH} bytes", path.display())]
+    TooLong {
+        /// Which.
+        path: PathBuf,
+    },
+    /// Nobody listens.
+    #[error("no controller answers on `{}`", path.display())]
+    NoController {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The connection broke.
+    #[error("cannot talk to the controller on `{}`", path.display())]
+    Broken {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The deadline passed.
+    #[error("the controller did not answer on `{}` within {after:?}", path.display())]
+    Timeout {
+        /// Which.
+        path: PathBuf,
+        /// The deadline.
+        after: Duration,
+    },
+    /// The answer makes no sense, or is a refusal.
+    #[error("the controller answered `{answer}` to `{query}`")]
+    Refused {
+        /// What was asked.
+        query: String,
+        /// Its first line.
+        answer: String,
+    },
+}
+
+impl AdminError {
+    /// What to do about it; empty where the message says it already.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Directory { .. } | Self::Bind { .. } => {
+                "with a read-only root file system, mount a tmpfs there, or set `OUTRIGGER_STATE_DIR` to a directory that can be written"
+            }
+            Self::InUse { .. } => {
+                "each controller needs a state directory of its own: do not share one volume between replicas (`{{.Task.ID}}` in its name helps)"
+            }
+            Self::TooLong { .. } => "set `OUTRIGGER_STATE_DIR` to a shorter path",
+            Self::NoController { .. } => {
+                "is it running, and is `OUTRIGGER_STATE_DIR` the same for both? a `--state-dir` flag of the controller must be given here too"
+            }
+            Self::Broken { .. } | Self::Timeout { .. } | Self::Refused { .. } => "",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,14 @@
 //! Settings of the controller: flags and environment, lowered to what they mean. Pure.
+//!
+//! [`Flags`] hold what was typed, [`lower::lower`] turns them and the environment into [`Settings`] and reports every problem at once.
+
+pub mod lower;
+pub mod values;
 
 use std::path::PathBuf;
 use std::time::Duration;
+
+pub use lower::{Flags, lower};
 
 /// How the in-container controller behaves.
 #[derive(Debug, Clone)]
@@ -14,8 +21,14 @@ pub struct Settings {
     pub volumes: Sharing,
     /// Whether the components' output goes to the controller's standard output (`-logs`).
     pub logs: Output,
+    /// How the components' lines, and the controller's own, are written (`--log-format`).
+    pub log_format: LineFormat,
+    /// What the controller itself logs (`--log-level`).
+    pub log_level: LogFilter,
     /// When images are pulled (`-pull`).
     pub pull: Pull,
+    /// Address of the engine (`DOCKER_HOST`); none: the usual socket.
+    pub engine: Option<String>,
     /// The controller's own container id, where it was given (`--self`, `OUTRIGGER_SELF`).
     pub own_id: Option<String>,
     /// Where the admin socket and the plugins' state live.
@@ -44,6 +57,43 @@ pub enum Output {
     Streamed,
     /// Left to the engine's log driver; plugins with `log-line` still see it.
     Quiet,
+}
+
+/// How lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LineFormat {
+    /// Components: `[out] name: line`, as podlike did. The controller: text.
+    Text,
+    /// One JSON object for each line, of components and of the controller.
+    Json,
+    /// Components: the line and nothing else. The controller: text.
+    Plain,
+}
+
+/// How much the controller says about itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Nothing.
+    Off,
+    /// What failed.
+    Error,
+    /// What went wrong and was dealt with.
+    Warn,
+    /// What a user follows.
+    Info,
+    /// What a developer follows.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+/// A level for everything, and others for single modules.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogFilter {
+    /// For every target that is not named.
+    pub level: Level,
+    /// Target, for instance `outrigger::supervisor`, and its level.
+    pub targets: Vec<(String, Level)>,
 }
 
 /// When images are pulled.
@@ -97,6 +147,42 @@ impl Default for Timeouts {
     }
 }
 
+impl Timeouts {
+    /// Every deadline: its name in `--timeout`, what it is for, and its value.
+    #[must_use]
+    pub fn table(&self) -> [(&'static str, &'static str, Duration); 10] {
+        [
+            ("engine-call", "one call to the engine that only looks or flips a switch", self.engine_call),
+            ("engine-change", "one call to create, start or remove a container", self.engine_change),
+            ("pull", "one image pull", self.pull),
+            ("component-grace", "a component's stop, where it has no `stop_grace_period`", self.component_grace),
+            ("controller-grace", "the pod's stop, where the engine does not tell it", self.controller_grace),
+            ("stop-reserve", "kept of the pod's stop for killing, removing and the last lines", self.stop_reserve),
+            ("log-drain", "the last lines of a component after its exit", self.log_drain),
+            ("hook", "a plugin hook that must not wait", self.hook),
+            ("wait-hook", "a plugin hook that may wait", self.wait_hook),
+            ("wait-hook-cpu", "CPU time of a plugin hook that may wait", self.wait_hook_cpu),
+        ]
+    }
+
+    /// The deadline of this name.
+    pub(crate) fn slot(&mut self, name: &str) -> Option<&mut Duration> {
+        Some(match name {
+            "engine-call" => &mut self.engine_call,
+            "engine-change" => &mut self.engine_change,
+            "pull" => &mut self.pull,
+            "component-grace" => &mut self.component_grace,
+            "controller-grace" => &mut self.controller_grace,
+            "stop-reserve" => &mut self.stop_reserve,
+            "log-drain" => &mut self.log_drain,
+            "hook" => &mut self.hook,
+            "wait-hook" => &mut self.wait_hook,
+            "wait-hook-cpu" => &mut self.wait_hook_cpu,
+            _ => return None,
+        })
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -104,7 +190,10 @@ impl Default for Settings {
             ipc: Sharing::Shared,
             volumes: Sharing::Private,
             logs: Output::Streamed,
+            log_format: LineFormat::Text,
+            log_level: LogFilter { level: Level::Info, targets: Vec::new() },
             pull: Pull::Missing,
+            engine: None,
             own_id: None,
             state_dir: PathBuf::from("/var/lib/outrigger"),
             plugin_dir: PathBuf::from("/plugins"),

@@ -358,7 +358,7 @@ pub enum EngineError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The engine speaks only older versions of the API.
-    #[error("the engine {version} is too old: it speaks API {}.{}, and {}.{} or newer is needed (Docker 20.10)", api.0, api.1, needed.0, needed.1)]
+    #[error("the engine {version} is too old: it speaks API {}.{}, and {}.{} or newer is needed (Docker 19.03)", api.0, api.1, needed.0, needed.1)]
     TooOld {
         /// Of the engine.
         version: String,
@@ -394,6 +394,8 @@ pub trait Engine: Clone + Send + Sync + 'static {
     fn inspect(&self, container: &str) -> impl Future<Output = Result<Inspection>> + Send;
     /// All containers, stopped ones too, that have every one of these labels (`key` or `key=value`).
     fn list(&self, labels: &[String]) -> impl Future<Output = Result<Vec<Listed>>> + Send;
+    /// The labels of a volume.
+    fn volume_labels(&self, volume: &str) -> impl Future<Output = Result<BTreeMap<String, String>>> + Send;
     /// Whether the image is there already.
     fn has_image(&self, image: &str) -> impl Future<Output = Result<bool>> + Send;
     /// Pulls an image; an error in the progress stream is an error.

@@ -1,1 +1,186 @@
-//! Placeholder.
+//! Removes what dead controllers left behind.
+//!
+//! A controller that was killed can't clean up after itself. Whatever it made carries its container's id and the time of that run
+//! ([`ownership`]), so the next controller on the engine can tell whether the one that owned it still lives.
+//!
+//! Invariant: a container is removed only if it has our label and its owner, looked at right before, is gone, does not run, or runs since another time.
+//! Doubt (an owner that can't be looked at) keeps it.
+
+use futures_util::stream::{self, StreamExt};
+use tracing::{info, warn};
+
+use crate::engine::{Engine, EngineError, Fault, Inspection, Listed};
+use crate::plan::ownership;
+
+/// Removals at the same time: enough that a slow one does not hold up the others, few enough not to swamp the engine.
+const AT_ONCE: usize = 4;
+
+/// What a sweep did.
+#[derive(Debug, Default)]
+pub struct Swept {
+    /// Names of the containers that were removed, sorted.
+    pub removed: Vec<String>,
+    /// Names of those that should have been removed, sorted, and why they could not.
+    pub failed: Vec<(String, EngineError)>,
+}
+
+/// Removes the containers of controllers that are gone, and of earlier runs of this one.
+///
+/// # Errors
+/// Only where the engine can't list containers; trouble with single ones is told in [`Swept::failed`].
+///
+/// Cancel safety: a sweep that is dropped half-way has removed some; the next one goes on.
+pub async fn sweep<E: Engine>(engine: &E, own: &Inspection) -> Result<Swept, EngineError> {
+    let found = engine.list(&[ownership::POD.to_owned()]).await?;
+    let outcomes: Vec<_> = stream::iter(found)
+        .map(|container| async move {
+            let outcome = sweep_one(engine, own, &container).await;
+            (container.name, outcome)
+        })
+        .buffer_unordered(AT_ONCE)
+        .collect()
+        .await;
+    let mut swept = Swept::default();
+    for (name, outcome) in outcomes {
+        match outcome {
+            Ok(None) => {}
+            Ok(Some(why)) => {
+                info!(container = %name, why, "removed what a dead controller left");
+                swept.removed.push(name);
+            }
+            Err(error) => {
+                warn!(container = %name, %error, "cannot clean up after a dead controller");
+                swept.failed.push((name, error));
+            }
+        }
+    }
+    swept.removed.sort();
+    swept.failed.sort_by(|(a, _), (b, _)| a.cmp(b));
+    Ok(swept)
+}
+
+/// Answers why it was removed; none: it belongs to somebody who lives.
+async fn sweep_one<E: Engine>(
+    engine: &E,
+    own: &Inspection,
+    container: &Listed,
+) -> Result<Option<&'static str>, EngineError> {
+    let Some(owner) = container.labels.get(ownership::POD) else { return Ok(None) };
+    // An empty label would match nothing, or be cut short to match something else: it is not ours.
+    if owner.is_empty() || container.id == own.id {
+        return Ok(None);
+    }
+    let generation = container.labels.get(ownership::GENERATION).map(String::as_str).unwrap_or_default();
+    let Some(why) = verdict(engine.inspect(owner).await, generation)? else { return Ok(None) };
+    match engine.remove(&container.id).await {
+        Ok(()) => Ok(Some(why)),
+        Err(error) if matches!(error.fault(), Fault::AlreadyDone | Fault::NotFound) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Why what this owner made in that run of it is left over; none where it is not.
+fn verdict(owner: Result<Inspection, EngineError>, generation: &str) -> Result<Option<&'static str>, EngineError> {
+    match owner {
+        Ok(owner) if !owner.running => Ok(Some("its controller does not run")),
+        Ok(owner) if owner.started_at != generation => Ok(Some("it is from an earlier run of its controller")),
+        Ok(_lives) => Ok(None),
+        Err(error) if error.fault() == Fault::NotFound => Ok(Some("its controller is gone")),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::engine::ContainerSpec;
+    use crate::engine::fake::FakeEngine;
+
+    /// A running controller of this name.
+    async fn controller(engine: &FakeEngine, name: &str) -> Inspection {
+        let (id, _) = engine.create(&ContainerSpec::new(name, "outrigger")).await.unwrap();
+        engine.start(&id).await.unwrap();
+        engine.find(name).unwrap()
+    }
+
+    async fn component(engine: &FakeEngine, name: &str, owner: &str, generation: &str) {
+        let mut spec = ContainerSpec::new(name, "acme/calc");
+        spec.labels.insert(ownership::POD.into(), owner.into());
+        spec.labels.insert(ownership::GENERATION.into(), generation.into());
+        let (id, _) = engine.create(&spec).await.unwrap();
+        engine.start(&id).await.unwrap();
+    }
+
+    /// Compiles only if a task may sweep.
+    #[test]
+    fn a_sweep_can_be_spawned() {
+        fn send<T: Send>(_: T) {}
+        fn spawnable<E: Engine>(engine: E, own: Inspection) {
+            send(async move { sweep(&engine, &own).await });
+        }
+        let _compiles = spawnable::<FakeEngine>;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn removes_only_what_no_living_run_owns() {
+        let engine = FakeEngine::new();
+        let (own, other) = (controller(&engine, "own").await, controller(&engine, "other").await);
+        let dead = controller(&engine, "dead").await;
+        engine.kill("dead", 137);
+        component(&engine, "mine", &own.id.0, &own.started_at).await;
+        component(&engine, "mine-before", &own.id.0, "2025-01-01T00:00:00Z").await;
+        component(&engine, "neighbour", &other.id.0, &other.started_at).await;
+        component(&engine, "neighbour-before", &other.id.0, "").await;
+        component(&engine, "of-dead", &dead.id.0, &dead.started_at).await;
+        component(&engine, "of-nobody", &"0".repeat(64), "x").await;
+        component(&engine, "odd", "", "x").await;
+
+        let swept = sweep(&engine, &own).await.unwrap();
+        assert_eq!(swept.removed, ["mine-before", "neighbour-before", "of-dead", "of-nobody"]);
+        assert!(swept.failed.is_empty());
+        assert_eq!(engine.leftovers(), ["dead", "mine", "neighbour", "odd", "other", "own"]);
+        assert!(sweep(&engine, &own).await.unwrap().removed.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn never_removes_itself() {
+        let engine = FakeEngine::new();
+        let mut spec = ContainerSpec::new("nested", "outrigger");
+        spec.labels.insert(ownership::POD.into(), "0".repeat(64));
+        let (id, _) = engine.create(&spec).await.unwrap();
+        let own = engine.inspect(&id.0).await.unwrap();
+        assert!(sweep(&engine, &own).await.unwrap().removed.is_empty());
+        assert_eq!(engine.leftovers(), ["nested"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn trouble_with_one_does_not_stop_the_sweep() {
+        let owner = "0".repeat(64);
+        let engine = FakeEngine::new()
+            .fails("remove", "b", Fault::Transient, 1)
+            .fails("remove", "c", Fault::NotFound, 1)
+            .slow("remove", "a", Duration::from_secs(30));
+        let own = controller(&engine, "own").await;
+        for name in ["a", "b", "c", "d"] {
+            component(&engine, name, &owner, "x").await;
+        }
+        let began = tokio::time::Instant::now();
+        let swept = sweep(&engine, &own).await.unwrap();
+        assert_eq!(swept.removed, ["a", "d"]);
+        assert_eq!(swept.failed.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["b"]);
+        assert_eq!(began.elapsed(), Duration::from_secs(30));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn doubt_about_the_owner_keeps_it() {
+        let engine = FakeEngine::new();
+        let (own, other) = (controller(&engine, "own").await, controller(&engine, "other").await);
+        component(&engine, "neighbour", &other.id.0, "an earlier run").await;
+        let engine = engine.fails("inspect", "other", Fault::Transient, 1);
+        let swept = sweep(&engine, &own).await.unwrap();
+        assert_eq!((swept.removed.len(), swept.failed.len()), (0, 1));
+        assert!(engine.leftovers().contains(&"neighbour".to_owned()));
+    }
+}

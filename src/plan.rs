@@ -1,12 +1,14 @@
 //! What a pod will do, worked out before anything is touched. Pure.
 //!
 //! [`compile::compile`] turns a [`PodSpec`](crate::pod::PodSpec) and what is known of the controller and the engine into a [`Plan`];
-//! [`overlay::apply`] merges what plugins answered from `pre-start`; [`render`] prints it.
+//! [`overlay::Overlays`] merges what plugins answered from `pre-start`; [`render`] prints it.
 
 pub mod compile;
 pub mod document;
+pub mod offline;
 pub mod overlay;
 pub mod render;
+mod units;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

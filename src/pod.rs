@@ -3,6 +3,7 @@
 //! Nothing here can be wrong: [`lower`](crate::pod::lower) is the only way from what a user wrote ([`crate::labels::RawPod`]) to these types, and it
 //! reports every problem at once. Pure: no I/O, no clock.
 
+pub mod graph;
 pub mod lower;
 pub mod name;
 pub mod problem;
@@ -27,6 +28,8 @@ pub struct PodSpec {
     pub plugins: Vec<PluginSpec>,
     /// How the controller container itself is made by `outrigger run`; ignored inside a container.
     pub controller: ControllerSpec,
+    /// What was accepted but has no effect, or is probably not meant so: one sentence each, for the log.
+    pub warnings: Vec<String>,
 }
 
 /// One container that the controller creates.
@@ -145,7 +148,7 @@ pub struct CopySpec {
 /// The log driver that the engine uses for a component.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Logging {
-    /// For instance `json-file`.
+    /// For instance `json-file`; empty for the engine's default.
     pub driver: String,
     /// The driver's own options.
     pub options: BTreeMap<String, String>,
@@ -153,10 +156,6 @@ pub struct Logging {
 
 /// Settings that the engine applies on the host's side. Sizes are bytes, CPU times microseconds.
 #[derive(Debug, Clone, Default, PartialEq)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is one switch of the engine's API, under the name that users know"
-)]
 pub struct HostSettings {
     /// All capabilities, all devices.
     pub privileged: bool,

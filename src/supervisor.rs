@@ -1,1 +1,19 @@
-//! Placeholder.
+//! The pod's life.
+//!
+//! [`state::Pod::step`] decides, purely; [`driver::Driver`] does what it says and turns every outcome into an event. Around the driver: [`boot`] finds out who
+//! we are and makes the plan, [`launch`] brings one container up, [`follow`] listens to the engine and misses no exit, [`requests`] serves
+//! plugins, [`rollout`] changes files in running components as one transaction, [`signals`] listens to the kernel.
+
+pub mod boot;
+pub mod copy;
+pub mod driver;
+pub mod follow;
+pub mod launch;
+pub mod output;
+pub mod requests;
+pub mod rollout;
+pub mod shared;
+pub mod signals;
+pub mod state;
+pub mod views;
+pub mod watches;

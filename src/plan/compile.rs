@@ -1,1 +1,351 @@
-//! Placeholder.
+//! From what a pod is to what the engine is asked for.
+//!
+//! [`compile`] is pure: everything it needs to know of the controller and the engine is passed in, and every problem is reported at once.
+//!
+//! Invariant: a component is never given more memory than the controller has, never sees the engine's socket through shared mounts, and always
+//! carries the labels of [`ownership`].
+
+mod environment;
+mod memory;
+mod mounts;
+mod placement;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use placement::{Cgroups, Ipc};
+
+use super::{Plan, Planned, SelfInfo, ownership, units};
+use crate::config::{Settings, Sharing};
+use crate::engine::{ContainerSpec, EngineInfo};
+use crate::pod::{Component, ComponentName, Condition, HealthCheck, HostSettings, Mount, PodSpec, Problem, Problems};
+
+/// Between the controller's container name and a component's: podlike's, so that what looks for such names goes on working.
+const NAME_INFIX: &str = ".podlike.";
+
+/// What the IPC donor runs: it waits for its end. The image holds nothing but this one program.
+const PAUSE: [&str; 2] = ["/outrigger", "pause"];
+
+/// Prefix of labels that only the controller sets.
+const RESERVED_LABELS: &str = "outrigger.";
+
+/// A pod always gets at least this long to stop, however much of the grace period is reserved.
+const LEAST_BUDGET: Duration = Duration::from_millis(500);
+
+/// The kernel's highest `oom_score_adj`.
+const HIGHEST_OOM_SCORE: i64 = 1000;
+
+/// Works out what the pod will do.
+///
+/// Entries that are missing from `me.env_files` and `me.copy_sources` are taken as fine: offline they can't be known.
+///
+/// # Errors
+/// All [`Problems`]: cycles, files that can't be read, reserved labels, limits that don't fit, names that clash.
+pub fn compile(spec: &PodSpec, me: &SelfInfo, engine: &EngineInfo, settings: &Settings) -> Result<Plan, Problems> {
+    let mut found = Found { warnings: spec.warnings.clone(), ..Found::default() };
+    let waves = crate::pod::graph::waves(&spec.components).unwrap_or_else(|cycle| {
+        found.problems.extend(cycle);
+        indexmap::IndexMap::new()
+    });
+    let pod = Pod::new(spec, me, engine, settings, &mut found);
+    for clash in spec.init.iter().filter(|init| spec.components.contains_key(&init.name)) {
+        found.problems.push(Role::Component.problem(
+            &clash.name,
+            "",
+            format!("the name `{}` is an init component's, too", clash.name),
+        ));
+    }
+    let mut init: Vec<_> =
+        spec.init.iter().map(|component| pod.planned(component, Role::Init, 0, &mut found)).collect();
+    let mut components: Vec<_> = spec
+        .components
+        .iter()
+        .map(|(name, component)| {
+            let wave = waves.get(name).copied().unwrap_or_default();
+            warn_of_disabled_checks(component, spec, &mut found);
+            pod.planned(component, Role::Component, wave, &mut found)
+        })
+        .collect();
+    components.sort_by_key(|planned| planned.wave); // Stable: within a wave they stay as written.
+    pod.limit_memory(&mut init, &mut components, &mut found);
+    let plan = Plan {
+        ipc_donor: (pod.ipc == Ipc::Donor).then(|| pod.donor(spec)),
+        init,
+        components,
+        stop_budget: pod.budget,
+        warnings: found.warnings,
+    };
+    found.problems.or(plan)
+}
+
+/// What came to light on the way.
+#[derive(Default)]
+struct Found {
+    problems: Problems,
+    warnings: Vec<String>,
+}
+
+impl Found {
+    fn warn(&mut self, component: impl std::fmt::Display, what: impl std::fmt::Display) {
+        self.warnings.push(format!("`{component}`: {what}"));
+    }
+}
+
+/// What a container is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Init,
+    Component,
+}
+
+impl Role {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Init => "init",
+            Self::Component => "component",
+        }
+    }
+
+    /// A problem at the place where the user wrote the component.
+    fn problem(self, name: &ComponentName, field: &str, what: impl Into<String>) -> Problem {
+        match self {
+            Self::Component => Problem::new(format!("pod.component.{name}"), field, what),
+            Self::Init if field.is_empty() => Problem::new("pod.init.components", name.as_str(), what),
+            Self::Init => Problem::new("pod.init.components", format!("{name}.{field}"), what),
+        }
+    }
+}
+
+/// What holds for every container of the pod.
+struct Pod<'a> {
+    me: &'a SelfInfo,
+    engine: &'a EngineInfo,
+    settings: &'a Settings,
+    ipc: Ipc,
+    cgroups: Cgroups,
+    budget: Duration,
+    shared_mounts: Vec<Mount>,
+}
+
+impl<'a> Pod<'a> {
+    fn new(
+        spec: &PodSpec,
+        me: &'a SelfInfo,
+        engine: &'a EngineInfo,
+        settings: &'a Settings,
+        found: &mut Found,
+    ) -> Self {
+        let grace = me.container.stop_timeout.unwrap_or(settings.timeouts.controller_grace);
+        Self {
+            me,
+            engine,
+            settings,
+            ipc: Ipc::of(spec, me, settings),
+            cgroups: Cgroups::of(me, engine),
+            budget: grace.saturating_sub(settings.timeouts.stop_reserve).max(LEAST_BUDGET),
+            shared_mounts: match settings.volumes {
+                Sharing::Shared => mounts::shared(me, settings, &mut found.warnings),
+                Sharing::Private => Vec::new(),
+            },
+        }
+    }
+
+    fn planned(&self, component: &Component, role: Role, wave: usize, found: &mut Found) -> Planned {
+        if role == Role::Init && !component.depends_on.is_empty() {
+            found.warn(&component.name, "`depends_on` has no effect: init components run one after the other");
+        }
+        let depends_on = match role {
+            Role::Init => Vec::new(),
+            Role::Component => component.depends_on.iter().map(|(name, on)| (name.clone(), *on)).collect(),
+        };
+        for copy in &component.copy {
+            if let Some(Err(why)) = self.me.copy_sources.get(&copy.source) {
+                found.problems.push(Problem::new(
+                    format!("pod.copy.{}", component.name),
+                    "",
+                    format!("cannot read `{}`: {why}", copy.source),
+                ));
+            }
+        }
+        Planned {
+            name: component.name.clone(),
+            wave,
+            depends_on,
+            container: self.container(component, role, found),
+            joins_donor: self.ipc == Ipc::Donor,
+            copy: component.copy.clone(),
+            grace: self.grace(component, found),
+            stop_signal: component.stop_signal,
+        }
+    }
+
+    fn container(&self, component: &Component, role: Role, found: &mut Found) -> ContainerSpec {
+        let mut container = self.member(component.name.as_str(), &component.image, role.label());
+        container.entrypoint.clone_from(&component.entrypoint);
+        container.command.clone_from(&component.command);
+        container.env = environment::environment(component, role, self.me, found);
+        container.working_dir.clone_from(&component.working_dir);
+        container.user.clone_from(&component.user);
+        for (key, value) in &component.labels {
+            if key.starts_with(RESERVED_LABELS) {
+                found.problems.push(role.problem(
+                    &component.name,
+                    &format!("labels.{key}"),
+                    format!("labels that begin with `{RESERVED_LABELS}` are set by the controller"),
+                ));
+            } else {
+                container.labels.insert(key.clone(), value.clone());
+            }
+        }
+        container.labels.insert(ownership::COMPONENT.to_owned(), component.name.to_string());
+        container.tty = component.tty;
+        container.stdin_open = component.stdin_open;
+        container.stop_signal = component.stop_signal;
+        container.healthcheck.clone_from(&component.healthcheck);
+        if let Ipc::Controller(joined) = &self.ipc {
+            container.ipc_mode = Some(joined.clone());
+        }
+        container.mounts = mounts::of(component, &self.shared_mounts, &self.me.volume_aliases);
+        container.tmpfs = component.tmpfs.iter().map(|(path, options)| (path.clone(), options.clone())).collect();
+        container.host = self.host(component, found);
+        container.logging.clone_from(&component.logging);
+        container
+    }
+
+    /// A container in the controller's network and, where they are shared, its PID namespace.
+    fn member(&self, name: &str, image: &str, role: &str) -> ContainerSpec {
+        let mut container = ContainerSpec::new(format!("{}{NAME_INFIX}{name}", self.me.container.name), image);
+        container.network_mode = Some(joined(self.me));
+        container.pid_mode = (self.settings.pids == Sharing::Shared).then(|| joined(self.me));
+        container.cgroup_parent = self.cgroups.parent();
+        for (key, value) in [
+            (ownership::POD, self.me.container.id.0.as_str()),
+            (ownership::GENERATION, self.me.container.started_at.as_str()),
+            (ownership::ROLE, role),
+        ] {
+            container.labels.insert(key.to_owned(), value.to_owned());
+        }
+        container
+    }
+
+    /// The container that lends its IPC namespace.
+    fn donor(&self, spec: &PodSpec) -> ContainerSpec {
+        let taken =
+            |name: &str| spec.init.iter().any(|init| init.name.as_str() == name) || spec.components.contains_key(name);
+        let mut name = "ipc".to_owned();
+        while taken(&name) {
+            name.push_str("-donor");
+        }
+        let mut donor = self.member(&name, &self.me.container.image, "ipc");
+        donor.entrypoint = Some(PAUSE.map(str::to_owned).to_vec());
+        donor.ipc_mode = Some("shareable".to_owned());
+        // It has the controller's image, and with it a health check that only a controller can pass.
+        donor.healthcheck = Some(HealthCheck::Disabled);
+        donor.host = HostSettings {
+            read_only: true,
+            cap_drop: vec!["ALL".to_owned()],
+            oom_score_adj: Some(self.me.container.oom_score_adj),
+            ..HostSettings::default()
+        };
+        donor
+    }
+
+    fn host(&self, component: &Component, found: &mut Found) -> HostSettings {
+        let mut host = component.host.clone();
+        // For the engine 0 is no limit.
+        host.memory = host.memory.filter(|memory| *memory > 0);
+        host.memory_swap = host.memory_swap.filter(|swap| *swap != 0);
+        let own = self.me.container.oom_score_adj;
+        match host.oom_score_adj {
+            None => host.oom_score_adj = Some((own + 1).min(HIGHEST_OOM_SCORE)),
+            Some(score) if score <= own => found.warn(
+                &component.name,
+                format!(
+                    "`oom_score_adj` {score} is not above the controller's {own}: the kernel may kill the controller first"
+                ),
+            ),
+            Some(_) => {}
+        }
+        if self.engine.cgroup_version >= 2 {
+            let mut without_effect = |key: &str, was_set: bool| {
+                if was_set {
+                    found.warn(&component.name, format!("`{key}` has no effect with cgroup version 2 and is left out"));
+                }
+            };
+            without_effect("mem_swappiness", host.memory_swappiness.take().is_some());
+            without_effect("oom_kill_disable", std::mem::take(&mut host.oom_kill_disable));
+            without_effect("cpu_rt_period", host.cpu_rt_period.take().is_some());
+            without_effect("cpu_rt_runtime", host.cpu_rt_runtime.take().is_some());
+        }
+        host
+    }
+
+    fn grace(&self, component: &Component, found: &mut Found) -> Duration {
+        match component.stop_grace_period {
+            None => self.settings.timeouts.component_grace.min(self.budget),
+            Some(grace) if grace > self.budget => {
+                found.warn(
+                    &component.name,
+                    format!(
+                        "`stop_grace_period` {} is longer than the {} that the controller has for stopping, and is cut to it",
+                        units::time(grace),
+                        units::time(self.budget),
+                    ),
+                );
+                self.budget
+            }
+            Some(grace) => grace,
+        }
+    }
+
+    fn limit_memory(&self, init: &mut [Planned], components: &mut [Planned], found: &mut Found) {
+        let all = || init.iter().chain(&*components);
+        match (&self.cgroups, memory::Limit::of(&self.me.container)) {
+            (Cgroups::Absent, limit) => {
+                if limit.is_some() || all().any(|planned| planned.container.host.memory.is_some()) {
+                    found.warnings.push("the engine has no cgroups: memory limits have no effect".to_owned());
+                }
+            }
+            (_, None) => {
+                for planned in &*init {
+                    memory::refuse_swap_alone(planned, Role::Init, found);
+                }
+                for planned in &*components {
+                    memory::refuse_swap_alone(planned, Role::Component, found);
+                }
+            }
+            (Cgroups::Nested(_), Some(limit)) => {
+                for planned in init.iter_mut().chain(&mut *components) {
+                    limit.cap(planned, found);
+                }
+            }
+            (Cgroups::Beside(_), Some(limit)) => {
+                for planned in &mut *init {
+                    limit.give_all(planned, found);
+                }
+                limit.share(components, found);
+            }
+        }
+        for planned in init.iter_mut().chain(components) {
+            memory::reconcile(planned, found);
+        }
+    }
+}
+
+/// How the engine is told to join a namespace of the controller.
+fn joined(me: &SelfInfo) -> String {
+    format!("container:{}", me.container.id.0)
+}
+
+fn warn_of_disabled_checks(component: &Component, spec: &PodSpec, found: &mut Found) {
+    for (name, condition) in &component.depends_on {
+        let check = spec.components.get(name).and_then(|on| on.healthcheck.as_ref());
+        if *condition == Condition::Healthy && check == Some(&HealthCheck::Disabled) {
+            found.warn(
+                &component.name,
+                format!("waits until `{name}` is healthy, which is as soon as it runs: its health check is disabled"),
+            );
+        }
+    }
+}

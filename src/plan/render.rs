@@ -1,1 +1,152 @@
-//! Placeholder.
+//! A plan for people ([`text`]) and for programs ([`json()`]).
+//!
+//! Both are deterministic. Neither shows the values of environment variables, which often are secrets: only their names.
+//!
+//! The shape of the JSON is stable; keys may be added. Times are milliseconds, sizes bytes. What was not set is `null`, or missing within `limits`.
+//!
+//! | key | value |
+//! | --- | --- |
+//! | `version` | of this shape: 1 |
+//! | `stop_budget_ms` | from the first signal to the killing of what still runs |
+//! | `containers` | in the order of their start, see below |
+//! | `plugins` | `name`, `version`, `source`, `hooks`, `granted`, `missing` of each |
+//! | `timeouts` | every deadline by name, where they were asked for |
+//! | `warnings` | text |
+//!
+//! | key of a container | value |
+//! | --- | --- |
+//! | `role`, `name`, `wave` | `ipc`, `init` or `component`; the component's name, none for `ipc`; a number for components |
+//! | `container`, `image` | name and image reference |
+//! | `entrypoint`, `command`, `working_dir`, `user` | as the engine gets them |
+//! | `environment`, `labels` | names of the variables; a map |
+//! | `mounts`, `tmpfs`, `copy` | `kind`, `source`, `target`, `read_only` of each; a map from path to options; `source`, `target` of each |
+//! | `network`, `pid`, `ipc`, `cgroup_parent` | `ipc` is `donor` where it joins the container of that role |
+//! | `limits` | a map of those that are set, by their name in `pod.yaml` |
+//! | `depends_on` | `component`, and `condition`: `service_started` or `service_healthy` |
+//! | `healthcheck` | `null` for the image's, `"disabled"`, or `test`, `interval_ms`, `timeout_ms`, `start_period_ms`, `retries` |
+//! | `privileged`, `grace_ms`, `stop_signal` | true or false; a number; a number |
+
+mod json;
+mod limits;
+mod text;
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::{Plan, Planned};
+use crate::config::Timeouts;
+use crate::engine::ContainerSpec;
+use crate::pod::{Condition, MountKind};
+
+/// What is shown of one plugin.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PluginLine {
+    /// Its name in the pod.
+    pub name: String,
+    /// As it describes itself.
+    pub version: String,
+    /// Where it came from: `stock`, or a path.
+    pub source: String,
+    /// Hooks that it exports.
+    pub hooks: Vec<&'static str>,
+    /// What it is granted, as `capability: scope`.
+    pub granted: Vec<String>,
+    /// What it wants and is not granted, in the same form.
+    pub missing: Vec<String>,
+}
+
+/// The plan as text, with a table of all timeouts where they are given. Ends with a newline.
+#[must_use]
+pub fn text(plan: &Plan, plugins: &[PluginLine], timeouts: Option<&Timeouts>) -> String {
+    text::text(plan, plugins, timeouts)
+}
+
+/// The plan as JSON, with `timeouts` where they are given.
+#[must_use]
+pub fn json(plan: &Plan, plugins: &[PluginLine], timeouts: Option<&Timeouts>) -> Value {
+    json::json(plan, plugins, timeouts)
+}
+
+/// One container of a plan, with its place in the order.
+struct Step<'a> {
+    role: &'static str,
+    planned: Option<&'a Planned>,
+    container: &'a ContainerSpec,
+}
+
+impl Step<'_> {
+    fn wave(&self) -> Option<usize> {
+        self.planned.filter(|_| self.role == "component").map(|planned| planned.wave)
+    }
+
+    /// Its name for people.
+    fn title(&self) -> &str {
+        self.planned.map_or(self.role, |planned| planned.name.as_str())
+    }
+
+    /// Whose IPC namespace it is in.
+    fn ipc(&self) -> Option<&str> {
+        if self.planned.is_some_and(|planned| planned.joins_donor) {
+            Some("donor")
+        } else {
+            self.container.ipc_mode.as_deref()
+        }
+    }
+}
+
+/// All containers in the order in which they start.
+fn steps(plan: &Plan) -> impl Iterator<Item = Step<'_>> {
+    let of = |role| move |planned| Step { role, planned: Some(planned), container: &planned.container };
+    let donor = plan.ipc_donor.iter().map(|container| Step { role: "ipc", planned: None, container });
+    donor.chain(plan.init.iter().map(of("init"))).chain(plan.components.iter().map(of("component")))
+}
+
+/// The names of the variables.
+fn variables(container: &ContainerSpec) -> Vec<&str> {
+    container.env.iter().map(|entry| entry.split_once('=').map_or(entry.as_str(), |(name, _)| name)).collect()
+}
+
+fn kind(kind: MountKind) -> &'static str {
+    match kind {
+        MountKind::Bind => "bind",
+        MountKind::Volume => "volume",
+        MountKind::Tmpfs => "tmpfs",
+    }
+}
+
+fn condition(condition: Condition) -> &'static str {
+    match condition {
+        Condition::Started => "service_started",
+        Condition::Healthy => "service_healthy",
+    }
+}
+
+/// Every deadline, by the name that `--timeout` takes.
+fn deadlines(timeouts: &Timeouts) -> [(&'static str, Duration); 10] {
+    // Taken apart, so that a new deadline can't be forgotten here.
+    let Timeouts {
+        engine_call,
+        engine_change,
+        pull,
+        component_grace,
+        controller_grace,
+        stop_reserve,
+        log_drain,
+        hook,
+        wait_hook,
+        wait_hook_cpu,
+    } = *timeouts;
+    [
+        ("engine-call", engine_call),
+        ("engine-change", engine_change),
+        ("pull", pull),
+        ("component-grace", component_grace),
+        ("controller-grace", controller_grace),
+        ("stop-reserve", stop_reserve),
+        ("log-drain", log_drain),
+        ("hook", hook),
+        ("wait-hook", wait_hook),
+        ("wait-hook-cpu", wait_hook_cpu),
+    ]
+}

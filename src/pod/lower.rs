@@ -1,12 +1,216 @@
 //! From what was written to what is meant.
 
-use super::{PodSpec, Problems};
-use crate::labels::RawPod;
+mod component;
+mod controller;
+mod fields;
+mod host;
+mod mounts;
+pub mod plugin;
+mod rejected;
+
+use std::collections::{HashMap, HashSet};
+
+use indexmap::IndexMap;
+
+use super::graph::{self, Edges};
+use super::{Component, ComponentName, CopySpec, PluginSpec, PodSpec, Problems};
+use crate::labels::nearest::nearest;
+use crate::labels::{Place, RawComponent, RawCopies, RawPlugin, RawPod};
+use component::Dependency;
+use fields::Report;
 
 /// Lowers a raw pod to the domain types, and reports every problem at once.
 ///
 /// # Errors
 /// All the [`Problems`] of the input.
-pub fn lower(_raw: &RawPod) -> Result<PodSpec, Problems> {
-    Ok(PodSpec::default())
+pub fn lower(raw: &RawPod) -> Result<PodSpec, Problems> {
+    let mut report = Report::default();
+    if let Some(at) = &raw.components_at
+        && raw.components.is_empty()
+    {
+        report.push(
+            at.problem("the pod has no components")
+                .hint("write one, for instance `app`, with at least `image: <reference>`"),
+        );
+    }
+    let names = Names::of(raw, &mut report);
+    let mut spec = PodSpec::default();
+    for component in &raw.init {
+        let Some(lowered) = component::lower(component, &mut report) else { continue };
+        if let Some(first) = lowered.dependencies.first() {
+            report.warn(&first.at.problem("has no effect: init components run one after the other"));
+        }
+        spec.init.extend(lowered.component);
+    }
+    let mut dependencies = Vec::new();
+    for component in &raw.components {
+        let Some(lowered) = component::lower(component, &mut report) else { continue };
+        dependencies.push((component, lowered.dependencies));
+        if let Some(lowered) = lowered.component {
+            spec.components.insert(lowered.name.clone(), lowered);
+        }
+    }
+    depend(&dependencies, &names, &mut spec.components, &mut report);
+    for copies in &raw.copy {
+        let files = copy(copies, &mut report);
+        let component = spec
+            .init
+            .iter_mut()
+            .find(|component| component.name.as_str() == copies.component)
+            .or_else(|| spec.components.get_mut(copies.component.as_str()));
+        match component {
+            Some(component) => component.copy = files,
+            // One that is written, but could not be read, has been reported.
+            None if names.has(&copies.component) => {}
+            None => {
+                let what = format!("there is no component `{}`", copies.component);
+                let problem = copies.at.problem(what);
+                report.push(match nearest(&copies.component, names.all()) {
+                    Some(right) => problem.hint(format!("did you mean `{right}`?")),
+                    None => problem,
+                });
+            }
+        }
+    }
+    spec.plugins = plugins(raw, &mut report);
+    if let Some((at, map)) = &raw.controller {
+        spec.controller = controller::lower(at, map, &mut report);
+    }
+    spec.warnings = report.warnings;
+    report.problems.or(spec)
 }
+
+/// The names of all components that are written, whether the rest of them is right or not.
+struct Names<'a> {
+    init: HashSet<&'a str>,
+    components: HashSet<&'a str>,
+}
+
+impl<'a> Names<'a> {
+    fn of(raw: &'a RawPod, report: &mut Report) -> Self {
+        let mut names = Self { init: HashSet::new(), components: HashSet::new() };
+        let mut twice = |at: &Place, name: &str| {
+            report.push(at.problem(format!("another component has the name `{name}` too")));
+        };
+        for RawComponent { name, at, .. } in &raw.components {
+            if !names.components.insert(name) {
+                twice(at, name);
+            }
+        }
+        for RawComponent { name, at, .. } in &raw.init {
+            if names.components.contains(name.as_str()) || !names.init.insert(name) {
+                twice(at, name);
+            }
+        }
+        names
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.init.contains(name) || self.components.contains(name)
+    }
+
+    fn all(&self) -> impl Iterator<Item = &'a str> {
+        self.sorted(&self.components).chain(self.sorted(&self.init))
+    }
+
+    /// In a fixed order, so that equally near names give the same hint each time.
+    fn sorted(&self, names: &HashSet<&'a str>) -> impl Iterator<Item = &'a str> + use<'a> {
+        let mut names: Vec<_> = names.iter().copied().collect();
+        names.sort_unstable();
+        names.into_iter()
+    }
+}
+
+/// Looks all dependencies up, and looks for cycles.
+fn depend(
+    written: &[(&RawComponent, Vec<Dependency>)],
+    names: &Names<'_>,
+    components: &mut IndexMap<ComponentName, Component>,
+    report: &mut Report,
+) {
+    let mut places: HashMap<&str, Place> = HashMap::new();
+    let mut edges: Edges<'_> = IndexMap::new();
+    for (component, dependencies) in written {
+        places.insert(&component.name, component.at.key("depends_on"));
+        let mut known = Vec::new();
+        for Dependency { at, name, condition } in dependencies {
+            if names.components.contains(name.as_str()) {
+                known.push(name.as_str());
+                let dependency = components.get_key_value(name.as_str()).map(|(name, _)| name.clone());
+                if let Some(component) = components.get_mut(component.name.as_str())
+                    && let Some(dependency) = dependency
+                {
+                    component.depends_on.insert(dependency, *condition);
+                }
+            } else if names.init.contains(name.as_str()) {
+                report.push(
+                    at.problem(format!("`{name}` is an init component, and has finished before any other starts"))
+                        .hint("leave the dependency out"),
+                );
+            } else {
+                let problem = at.problem(format!("there is no component `{name}`"));
+                let others = names.sorted(&names.components).filter(|other| *other != component.name);
+                report.push(match nearest(name, others) {
+                    Some(right) => problem.hint(format!("did you mean `{right}`?")),
+                    None => problem,
+                });
+            }
+        }
+        edges.insert(&component.name, known);
+    }
+    edges.sort_unstable_keys();
+    for cycle in graph::find_cycles(&edges) {
+        let place = cycle.first().and_then(|name| places.get(name)).cloned().unwrap_or_default();
+        report.push(place.problem(graph::described(&cycle)));
+    }
+}
+
+fn copy(copies: &RawCopies, report: &mut Report) -> Vec<CopySpec> {
+    let mut found: Vec<CopySpec> = Vec::new();
+    for file in &copies.files {
+        let target = &file.target;
+        if !target.starts_with('/') {
+            report.push(file.at.problem(format!("the target `{target}` is not an absolute path")));
+        } else if target.ends_with('/') {
+            report.push(
+                file.at
+                    .problem(format!("the target `{target}` is a directory"))
+                    .hint("name the file that the component shall see"),
+            );
+        } else if found.iter().any(|other| other.target == *target) {
+            report.push(file.at.problem(format!("two files have the target `{target}`")));
+        }
+        found.push(CopySpec { source: file.source.clone(), target: target.clone() });
+    }
+    found
+}
+
+/// The pod's plugins, and then those of components, by the components' names: the order of components in a file means nothing.
+fn plugins(raw: &RawPod, report: &mut Report) -> Vec<PluginSpec> {
+    let mut scoped: Vec<&RawComponent> = raw.init.iter().chain(&raw.components).collect();
+    scoped.sort_by(|one, other| one.name.cmp(&other.name));
+    let mut written: Vec<(Option<ComponentName>, &RawPlugin)> =
+        raw.plugins.iter().map(|plugin| (None, plugin)).collect();
+    for component in scoped {
+        let scope = ComponentName::new(&component.name).ok();
+        written.extend(component.plugins.iter().map(|plugin| (scope.clone(), plugin)));
+    }
+    let mut seen: HashMap<&str, &Place> = HashMap::new();
+    let mut found = Vec::new();
+    for (scope, raw) in written {
+        if let Some(first) = seen.insert(&raw.name, &raw.at) {
+            let other = if first.label == raw.at.label { &first.field } else { &first.label };
+            let what = format!("the plugin `{}` is written twice, the other time in `{other}`", raw.name);
+            let problem = raw.at.problem(what);
+            report.push(match scope {
+                Some(_) => problem.hint("written once, in the pod's own plugins, it sees every component"),
+                None => problem,
+            });
+        }
+        found.extend(plugin::lower(raw, scope.as_ref(), report));
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests;

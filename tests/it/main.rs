@@ -1,3 +1,24 @@
-//! The one integration binary: every file is a module of it.
+//! The integration tests: one binary, since each one costs a link of the whole host.
 
+#[cfg(test)]
+mod cases;
+#[cfg(test)]
+mod cli;
+#[cfg(test)]
+mod engine;
+#[cfg(test)]
+mod layering;
+#[cfg(test)]
+mod lifecycle;
+#[cfg(test)]
+mod logs;
+#[cfg(test)]
+mod plan;
+#[cfg(test)]
+//mod plugins;
+#[cfg(test)]
 mod stock;
+#[cfg(test)]
+mod support;
+#[cfg(test)]
+mod watch;

@@ -1,0 +1,21 @@
+# The controller's image: one static binary, the stock plugins compiled ahead of time, certificates, nothing else.
+# `make image` stages the context in target/image and builds it: no base image, so no registry is asked.
+FROM scratch
+ARG VERSION=dev
+ARG REVISION=unknown
+# The first label is how `outrigger status` finds controllers.
+LABEL outrigger.controller="true" \
+      org.opencontainers.image.title="Outrigger" \
+      org.opencontainers.image.description="A pod controller for plain Docker, Compose and Swarm, with WebAssembly plugins" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.source="https://github.com/outrigger/outrigger" \
+      org.opencontainers.image.documentation="https://github.com/outrigger/outrigger/blob/main/README.md" \
+      org.opencontainers.image.version="$VERSION" \
+      org.opencontainers.image.revision="$REVISION"
+# /run, /tmp, /var/lib/outrigger (state), /var/cache/outrigger (compiled plugins), and the certificates that plugins' HTTPS is checked against.
+COPY root /
+COPY plugins /plugins
+COPY outrigger /outrigger
+ENTRYPOINT ["/outrigger"]
+# It answers from the admin socket within milliseconds; ten failures during the first half minute are a pod that still starts.
+HEALTHCHECK --interval=2s --timeout=3s --start-period=30s --retries=5 CMD ["/outrigger", "healthcheck"]

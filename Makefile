@@ -1,0 +1,57 @@
+# Every target installs what it needs and is missing; `make help` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
+ENGINE := scripts/engine with
+
+.PHONY: help
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '  make %-8s %s\n' "$$name" "$$text"; done
+
+.PHONY: demo
+demo: setup ## run a pod with three plugins, step by step, on a Docker engine
+	@$(ENGINE) scripts/demo
+
+.PHONY: test
+test: setup ## unit, integration and end-to-end tests
+	@$(ENGINE) scripts/test
+
+.PHONY: image
+image: setup ## build outrigger:latest and outrigger:<version>
+	@$(ENGINE) scripts/image
+
+.PHONY: bench
+bench: setup ## measure memory, start, stop and log throughput, beside the engine's own floor
+	@$(ENGINE) scripts/bench
+
+.PHONY: lint
+lint: fmt clippy doc deny ## formatting, lints, docs, dependencies
+
+.PHONY: fmt
+fmt: setup
+	cargo fmt --check
+	cargo fmt --check --manifest-path plugins/Cargo.toml --all
+
+.PHONY: clippy
+clippy: setup
+	cargo clippy --locked --all-targets --all-features -- --deny warnings
+	cargo clippy --locked --manifest-path plugins/Cargo.toml --workspace --all-targets -- --deny warnings
+
+.PHONY: doc
+doc: setup
+	RUSTDOCFLAGS='--deny warnings' cargo doc --locked --no-deps --all-features
+	RUSTDOCFLAGS='--deny warnings' cargo doc --locked --no-deps --manifest-path plugins/Cargo.toml --workspace
+
+.PHONY: deny
+deny: setup
+	@scripts/deny
+
+.PHONY: setup
+setup:
+	@scripts/setup
+
+.PHONY: clean
+clean: ## remove what was built; an engine started by hand is stopped first
+	@scripts/engine stop
+	rm -rf target plugins/target tests/guests/target

@@ -1,0 +1,504 @@
+"""The figures behind scripts/bench: standard library only, the engine by its API over the unix socket.
+
+Every time is taken from the engine's own events, or from this process's clock around one call. What is compared is interleaved, round by
+round, and compared as a ratio of medians: this machine's speed drifts, the ratio does not.
+"""
+
+import argparse
+import contextlib
+import http.client
+import json
+import os
+import re
+import socket
+import statistics
+import sys
+import threading
+import time
+import urllib.parse
+
+PREFIX = f"outrigger-bench-{os.getpid()}"
+MIB = 1024 * 1024
+PLUGINS = """
+- reload: {watch: /config/app.conf, component: c1, target: /tmp/app.conf, signal: SIGHUP}
+- signal: {map: {SIGHUP: {to: [c1]}}}
+- redact: {patterns: [email, card]}
+"""
+REDACT = "- redact: {patterns: [email, card]}\n"
+# Lives until SIGTERM; in a shared PID namespace it is not PID 1, so the signal's default holds.
+SLEEP = ["sleep", "1000000"]
+
+
+class EngineError(Exception):
+    def __init__(self, status, message):
+        super().__init__(f"the engine answered {status}: {message}")
+        self.status = status
+
+
+class UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path, timeout=120):
+        super().__init__("localhost", timeout=timeout)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+
+class Engine:
+    """The engine's API; each thread has a connection of its own, kept open as a client would."""
+
+    def __init__(self):
+        host = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
+        if not host.startswith("unix://"):
+            sys.exit(f"error: DOCKER_HOST={host}: the bench needs an engine on this machine")
+        self.path = host[len("unix://"):]
+        self.local = threading.local()
+        self.version = json.loads(self._raw("GET", "/version"))["ApiVersion"]
+
+    def _raw(self, method, path, body=None):
+        connection = getattr(self.local, "connection", None)
+        if connection is None:
+            connection = self.local.connection = UnixConnection(self.path)
+        try:
+            connection.request(method, path, body=None if body is None else json.dumps(body), headers={"Content-Type": "application/json"})
+            response = connection.getresponse()
+            data = response.read()
+        except (OSError, http.client.HTTPException):
+            connection.close()
+            self.local.connection = None
+            raise
+        if response.status >= 400:
+            with contextlib.suppress(ValueError):
+                data = json.loads(data)["message"]
+            raise EngineError(response.status, data)
+        return data
+
+    def call(self, method, path, body=None, **query):
+        query = {key: json.dumps(value) if isinstance(value, (dict, list)) else value for key, value in query.items()}
+        data = self._raw(method, f"/v{self.version}{path}" + (f"?{urllib.parse.urlencode(query)}" if query else ""), body)
+        return json.loads(data) if data[:1] in (b"{", b"[") else data
+
+    def create(self, name, body):
+        return self.call("POST", "/containers/create", body, name=name)["Id"]
+
+    def start(self, container):
+        self.call("POST", f"/containers/{container}/start")
+
+    def stop(self, container, seconds=20):
+        with contextlib.suppress(EngineError):
+            self.call("POST", f"/containers/{container}/stop", t=seconds)
+
+    def inspect(self, container):
+        return self.call("GET", f"/containers/{container}/json")
+
+    def remove(self, container):
+        try:
+            self.call("DELETE", f"/containers/{container}", force="true", v="true")
+        except EngineError as error:
+            # Gone already, or on its way.
+            if error.status not in (404, 409):
+                raise
+
+    def owned(self, controller):
+        return self.call("GET", "/containers/json", all="true", filters={"label": [f"outrigger.pod={controller}"]})
+
+    def log(self, container, tail="all"):
+        """The output, without the frames' headers, in pieces."""
+        connection = UnixConnection(self.path)
+        connection.request("GET", f"/v{self.version}/containers/{container}/logs?stdout=1&stderr=1&tail={tail}")
+        response = connection.getresponse()
+        while True:
+            header = response.read(8)
+            if len(header) < 8:
+                break
+            yield response.read(int.from_bytes(header[4:], "big"))
+        connection.close()
+
+
+class Events:
+    """The engine's container events, from now on, with the engine's own time stamps."""
+
+    def __init__(self, engine):
+        self.seen = []
+        self.more = threading.Condition()
+        self.connection = UnixConnection(engine.path, timeout=None)
+        self.connection.request("GET", f"/v{engine.version}/events?filters=" + urllib.parse.quote('{"type":["container"],"event":["create","start","die","destroy"]}'))
+        self.response = self.connection.getresponse()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            while line := self.response.readline():
+                event = json.loads(line)
+                with self.more:
+                    self.seen.append((event["Action"], event["Actor"]["ID"], event["timeNano"], event["Actor"]["Attributes"]))
+                    self.more.notify_all()
+
+    def wait(self, what, count, matches, seconds=180):
+        """The times of the first `count` events `what` whose id and attributes match, by id."""
+        deadline = time.monotonic() + seconds
+        with self.more:
+            while True:
+                found = {}
+                for action, container, at, attributes in self.seen:
+                    if action == what and matches(container, attributes):
+                        found.setdefault(container, at)
+                if len(found) >= count:
+                    return found
+                if not self.more.wait(deadline - time.monotonic()) and time.monotonic() >= deadline:
+                    raise TimeoutError(f"{len(found)} of {count} `{what}` events after {seconds} s")
+
+    def close(self):
+        with contextlib.suppress(OSError):
+            self.connection.sock and self.connection.sock.shutdown(socket.SHUT_RDWR)
+
+
+def say(text):
+    print(f"  · {text}", file=sys.stderr, flush=True)
+
+
+def in_parallel(work, items):
+    failures = []
+
+    def guarded(item):
+        try:
+            work(item)
+        except Exception as error:  # noqa: BLE001: told by the thread that waits
+            failures.append(error)
+
+    threads = [threading.Thread(target=guarded, args=(item,)) for item in items]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise failures[0]
+
+
+class Bench:
+    def __init__(self, options):
+        self.options = options
+        self.engine = Engine()
+        self.made = []
+        self.count = 0
+        self.rows = []
+
+    # --- pods -----------------------------------------------------------------------------------------------------------
+
+    def controller_body(self, components, plugins=None, command=SLEEP, arguments=(), binds=()):
+        labels = {f"pod.component.c{n}": json.dumps({"image": self.options.busybox, "command": command}) for n in range(1, components + 1)}
+        if plugins:
+            labels["pod.plugins"] = plugins
+        return {
+            "Image": self.options.image,
+            "Cmd": list(arguments) or None,
+            "Labels": labels,
+            "HostConfig": {"Binds": [f"{self.engine.path}:/var/run/docker.sock", *binds]},
+        }
+
+    def name(self):
+        self.count += 1
+        return f"{PREFIX}-{self.count}"
+
+    def create(self, name, body):
+        container = self.engine.create(name, body)
+        self.made.append(container)
+        return container
+
+    def run_pod(self, components, **keys):
+        """Starts a pod; answers its id, the time before its creation, and when each of its components was started."""
+        body = self.controller_body(components, **keys)
+        events = Events(self.engine)
+        try:
+            before = time.time_ns()
+            pod = self.create(self.name(), body)
+            self.engine.start(pod)
+            mine = lambda _, attributes: attributes.get("outrigger.pod") == pod and attributes.get("outrigger.role") == "component"
+            try:
+                started = events.wait("start", components, mine)
+            except TimeoutError as error:
+                log = b"".join(self.engine.log(pod, tail=40)).decode(errors="replace")
+                sys.exit(f"error: the pod does not start: {error}\n{log}")
+            return pod, before, started, list(events.seen)
+        finally:
+            events.close()
+
+    def end_pod(self, pod):
+        """Stops and removes a pod; answers how long the stop took, in ms."""
+        before = time.monotonic_ns()
+        self.engine.stop(pod)
+        took = (time.monotonic_ns() - before) / 1e6
+        left = self.engine.owned(pod)
+        code = self.engine.inspect(pod)["State"]["ExitCode"]
+        self.engine.remove(pod)
+        if left:
+            sys.exit(f"error: the pod left {[c['Names'] for c in left]}")
+        if code == 137:
+            sys.exit("error: the pod had to be killed")
+        return took
+
+    def clean_up(self):
+        for pod in self.made:
+            with contextlib.suppress(EngineError, OSError):
+                for container in self.engine.owned(pod):
+                    self.engine.remove(container["Id"])
+                self.engine.remove(pod)
+
+    # --- the engine's own floor -----------------------------------------------------------------------------------------
+
+    def recipe(self, components):
+        """What the controller makes, read off a real run, so that bare calls can make the same: bodies of the containers with the controller's id left open."""
+        pod, _, started, seen = self.run_pod(components)
+        owned = [self.engine.inspect(container["Id"]) for container in self.engine.owned(pod)]
+        helpers = [c for c in owned if c["Config"]["Labels"].get("outrigger.role") != "component"]
+        first_create = min(at for action, container, at, _ in seen if action == "create" and container in started)
+        last_helper = max((at for action, container, at, _ in seen if action == "start" and container in {h["Id"] for h in helpers}), default=0)
+        name = self.engine.inspect(pod)["Name"][1:]
+        text = json.dumps([self.body(c) for c in helpers]), json.dumps([self.body(c) for c in owned if c not in helpers])
+        names = {h["Id"]: f"@HELPER{n}@" for n, h in enumerate(helpers)}
+
+        def opened(raw):
+            for identity, place in names.items():
+                raw = raw.replace(identity, place)
+            return raw.replace(pod, "@POD@").replace(name, "@NAME@")
+
+        self.end_pod(pod)
+        # Whether the controller creates the components while its helper container is still being started.
+        return {"helpers": opened(text[0]), "components": opened(text[1]), "overlap": first_create < last_helper}
+
+    @staticmethod
+    def body(inspected):
+        config = {key: value for key, value in inspected["Config"].items() if value is not None and key not in ("Hostname", "Domainname", "Image")}
+        # The engine refuses those of a container that joins another's network.
+        config.pop("ExposedPorts", None)
+        host = {key: value for key, value in inspected["HostConfig"].items() if value not in (None, "", [], {})}
+        return {**config, "Image": inspected["Config"]["Image"], "HostConfig": host}
+
+    def floor(self, components, recipe):
+        """The same containers by bare engine calls; answers start and stop in ms."""
+        events = Events(self.engine)
+        name = self.name()
+        held = self.controller_body(components, arguments=("pause",))
+        held["Labels"] = {}
+        ids = {}
+        try:
+            before = time.time_ns()
+            pod = self.create(name, held)
+            self.engine.start(pod)
+
+            def filled(raw):
+                return json.loads(raw.replace("@POD@", pod).replace("@NAME@", name))
+
+            helpers = [f"{name}.helper{n}" for n, _ in enumerate(filled(recipe["helpers"]))]
+
+            def make(item):
+                place, body = item
+                ids[place] = self.create(place, body)
+
+            def helper_made(n):
+                raw = recipe["helpers"]
+                make((helpers[n], filled(raw)[n]))
+
+            bodies = recipe["components"]
+            for n, helper in enumerate(helpers):
+                bodies = bodies.replace(f"@HELPER{n}@", helper)
+            parts = [(f"{name}.part{n}", body) for n, body in enumerate(filled(bodies))]
+            if recipe["overlap"]:
+                created = threading.Thread(target=in_parallel, args=(make, parts))
+                created.start()
+                for n, helper in enumerate(helpers):
+                    helper_made(n)
+                    self.engine.start(ids[helper])
+                created.join()
+                in_parallel(lambda part: self.engine.start(ids[part[0]]), parts)
+            else:
+                for n, helper in enumerate(helpers):
+                    helper_made(n)
+                    self.engine.start(ids[helper])
+
+                def whole(part):
+                    make(part)
+                    self.engine.start(ids[part[0]])
+
+                in_parallel(whole, parts)
+            mine = {ids[place] for place, _ in parts}
+            last = max(events.wait("start", components, lambda container, _: container in mine).values())
+            started = (last - before) / 1e6
+
+            before = time.monotonic_ns()
+
+            def ended(place):
+                self.engine.stop(ids[place])
+                self.engine.remove(ids[place])
+
+            in_parallel(ended, [place for place, _ in parts])
+            for helper in helpers:
+                ended(helper)
+            self.engine.stop(pod)
+            stopped = (time.monotonic_ns() - before) / 1e6
+            self.engine.remove(pod)
+            return started, stopped
+        finally:
+            events.close()
+
+    # --- what /proc says ------------------------------------------------------------------------------------------------
+
+    def process(self, pod):
+        return self.engine.inspect(pod)["State"]["Pid"]
+
+    @staticmethod
+    def resident(process, field="VmRSS"):
+        with open(f"/proc/{process}/status", encoding="utf-8") as status:
+            return int(re.search(rf"^{field}:\s+(\d+) kB", status.read(), re.MULTILINE)[1]) * 1024
+
+    @staticmethod
+    def cpu(process):
+        """User and system time so far, in seconds."""
+        with open(f"/proc/{process}/stat", encoding="utf-8") as stat:
+            fields = stat.read().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    @staticmethod
+    def precise_cpu(process):
+        """CPU time of its threads that live, in seconds: finer than the clock ticks of `cpu`."""
+        total = 0
+        for task in os.listdir(f"/proc/{process}/task"):
+            with open(f"/proc/{process}/task/{task}/schedstat", encoding="utf-8") as stat:
+                total += int(stat.read().split()[0])
+        return total / 1e9
+
+    # --- the parts ------------------------------------------------------------------------------------------------------
+
+    def row(self, what, measured, unit, target=None, detail=""):
+        held = None if target is None else measured <= target
+        self.rows.append({"what": what, "measured": round(measured, 3), "unit": unit, "target": target, "held": held, "detail": detail})
+        say(f"{what}: {measured:.2f} {unit} {detail}")
+
+    def memory(self):
+        # The first health probes have been answered by then, and what start-up needed has been given back.
+        settle = 6
+        figures = {}
+        for plugins, label, target in ((None, "without plugins", 6.0), (PLUGINS, "with reload, signal, redact", 11.0)):
+            rss, detail = [], ""
+            for _ in range(3):
+                pod, *_ = self.run_pod(2, plugins=plugins)
+                time.sleep(settle)
+                process = self.process(pod)
+                rss.append(self.resident(process) / MIB)
+                detail = f"(anonymous {self.resident(process, 'RssAnon') / MIB:.2f}, peak {self.resident(process, 'VmHWM') / MIB:.2f})"
+                self.end_pod(pod)
+            figures[label] = statistics.median(rss)
+            self.row(f"resident, idle, two components, {label}", figures[label], "MiB", target, detail)
+
+    def start(self):
+        recipe = self.recipe(2)
+        say(f"containers for each pod: 1 controller, {len(json.loads(recipe['helpers']))} helper, 2 components")
+        ours, floors, stops, floor_stops, own = [], [], [], [], []
+        for n in range(self.options.rounds):
+            pod, before, started, _ = self.run_pod(2)
+            ours.append((max(started.values()) - before) / 1e6)
+            own.append(self.precise_cpu(self.process(pod)) * 1e3)
+            stops.append(self.end_pod(pod))
+            start, stop = self.floor(2, recipe)
+            floors.append(start)
+            floor_stops.append(stop)
+            say(f"round {n + 1} of {self.options.rounds}: start {ours[-1]:.0f} ms, floor {start:.0f} ms; stop {stops[-1]:.0f} ms, floor {stop:.0f} ms")
+        mid = statistics.median
+        self.row("start of two components, times the engine's floor", mid(ours) / mid(floors), "x", 1.15, f"({mid(ours):.0f} ms to {mid(floors):.0f} ms)")
+        self.row("controller's own share of the start, CPU", mid(own), "ms", 15.0, f"(start less floor: {mid(ours) - mid(floors):.0f} ms)")
+        self.row("stop of two components, times the engine's floor", mid(stops) / mid(floor_stops), "x", 1.15, f"({mid(stops):.0f} ms to {mid(floor_stops):.0f} ms)")
+
+    def scale(self):
+        mid = statistics.median
+        whole, bare = {}, {}
+        for components in (1, 10, 50):
+            recipe = self.recipe(components)
+            ours, floors, stops, floor_stops = [], [], [], []
+            for _ in range(max(1, self.options.rounds // 4)):
+                pod, before, started, _ = self.run_pod(components)
+                ours.append((max(started.values()) - before) / 1e6)
+                stops.append(self.end_pod(pod))
+                start, stop = self.floor(components, recipe)
+                floors.append(start)
+                floor_stops.append(stop)
+            whole[components], bare[components] = mid(ours), mid(floors)
+            self.row(f"start of {components}, times the floor", mid(ours) / mid(floors), "x", 1.15, f"({mid(ours):.0f} ms to {mid(floors):.0f} ms, {mid(ours) / components:.1f} ms each)")
+            self.row(f"stop of {components}, times the floor", mid(stops) / mid(floor_stops), "x", 1.15, f"({mid(stops):.0f} ms to {mid(floor_stops):.0f} ms)")
+        # Less what one pod costs whatever is in it, and beside what the engine itself takes longer for with every container.
+        more, floor = (whole[50] - whole[10]) / 40, (bare[50] - bare[10]) / 40
+        self.row("each component from the 11th to the 50th, times the floor", more / floor, "x", 1.15, f"({more:.1f} ms to {floor:.1f} ms; the 2nd to the 10th: {(whole[10] - whole[1]) / 9:.1f} ms)")
+
+    def logs(self):
+        lines = self.options.lines
+        # 100 bytes with the newline.
+        text = "2026-01-01T00:00:00Z INFO shop: order 1234567 accepted, 3 items, total 42.00, warehouse north, ok.".ljust(99, "x")
+        script = f"until [ -e /tmp/go ]; do sleep 0.1; done; yes '{text}' | head -n {lines}; echo bench-end; exec sleep 1000000"
+        for plugins, label, target in ((None, "without plugins", 1.0), (REDACT, "with redact", 2.0)):
+            pod, _, started, _ = self.run_pod(1, plugins=plugins, command=["sh", "-c", script])
+            time.sleep(2)
+            process = self.process(pod)
+            before, begun = self.cpu(process), time.monotonic()
+            self.execute(next(iter(started)), ["touch", "/tmp/go"])
+            while b"bench-end" not in b"".join(self.engine.log(pod, tail=5)):
+                if time.monotonic() - begun > 300:
+                    sys.exit("error: the last line has not arrived after 300 s")
+                time.sleep(0.1)
+            took = time.monotonic() - begun
+            used = self.cpu(process) - before
+            arrived = 0
+            for piece in self.engine.log(pod):
+                arrived += piece.count(b"shop: order")
+            if arrived != lines:
+                sys.exit(f"error: {arrived} of {lines} lines arrived")
+            peak = self.resident(process, "VmHWM") / MIB
+            self.end_pod(pod)
+            self.row(f"CPU for each log line, {label}", used / lines * 1e6, "us", target, f"({lines / took:,.0f} lines/s through the engine, all arrived, peak {peak:.1f} MiB)")
+
+    def execute(self, container, command):
+        identity = self.engine.call("POST", f"/containers/{container}/exec", {"Cmd": command})["Id"]
+        self.engine.call("POST", f"/exec/{identity}/start", {"Detach": True})
+
+    # --- the table ------------------------------------------------------------------------------------------------------
+
+    def report(self):
+        print()
+        print(f"| {'figure':<60} | {'measured':>11} | {'target':>10} |      | detail")
+        print(f"| {'-' * 60} | {'-' * 11} | {'-' * 10} | ---- | ---")
+        for row in self.rows:
+            target = "" if row["target"] is None else f"<= {row['target']:g} {row['unit']}"
+            held = {True: "ok", False: "MISS", None: ""}[row["held"]]
+            print(f"| {row['what']:<60} | {row['measured']:>7.2f} {row['unit']:<3} | {target:>10} | {held:<4} | {row['detail']}")
+        if self.options.json:
+            with open(self.options.json, "w", encoding="utf-8") as file:
+                json.dump(self.rows, file, indent=2)
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="scripts/bench", description="Measures what the project promises, beside the engine's own floor.")
+    parser.add_argument("--image", required=True, help=argparse.SUPPRESS)
+    parser.add_argument("--busybox", required=True, help=argparse.SUPPRESS)
+    parser.add_argument("--rounds", type=int, default=12, help="pairs of runs that are compared (%(default)s)")
+    parser.add_argument("--lines", type=int, default=1_000_000, help="log lines (%(default)s)")
+    parser.add_argument("--json", metavar="FILE", help="write the figures there, too")
+    parser.add_argument("--strict", action="store_true", help="exit with 1 where a target is missed")
+    parser.add_argument("parts", nargs="*", metavar="PART", help="memory, start, scale, logs; all by default")
+    options = parser.parse_args()
+    known = ("memory", "start", "scale", "logs")
+    for part in options.parts:
+        if part not in known:
+            parser.error(f"unknown part `{part}`: one of {', '.join(known)}")
+    bench = Bench(options)
+    try:
+        for part in options.parts or known:
+            say(f"--- {part}")
+            getattr(bench, part)()
+    finally:
+        bench.clean_up()
+    bench.report()
+    if options.strict and any(row["held"] is False for row in bench.rows):
+        sys.exit(1)
+
+
+main()

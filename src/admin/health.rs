@@ -1,0 +1,109 @@
+//! The pod's health: one verdict of many.
+
+use super::status::{ComponentStatus, Health, HealthState, Stage};
+
+/// One verdict for the pod.
+///
+/// - While it is being stopped it is unhealthy, so that nobody sends it work.
+/// - Otherwise the worst verdict counts: of its components, of plugins on the pod as a whole (`pod`), and `starting` until all have been started.
+/// - A component that nothing judges has no say.
+#[must_use]
+pub fn aggregate(stage: Stage, components: &[ComponentStatus], pod: &[Health]) -> Health {
+    let own = match stage {
+        Stage::Preparing | Stage::Init | Stage::Starting => {
+            Some(Health { state: HealthState::Starting, reasons: vec![format!("the pod is {}", told(stage))] })
+        }
+        Stage::Running => None,
+        Stage::Draining | Stage::Stopping | Stage::Killing => {
+            Some(Health { state: HealthState::Unhealthy, reasons: vec![format!("the pod is {}", told(stage))] })
+        }
+    };
+    let mut state = HealthState::Healthy;
+    let mut reasons = Vec::new();
+    for verdict in own.iter().chain(pod) {
+        state = state.max(verdict.state);
+        if verdict.state != HealthState::Healthy {
+            reasons.extend(verdict.reasons.iter().cloned());
+        }
+    }
+    for component in components {
+        let Some(verdict) = &component.health else { continue };
+        state = state.max(verdict.state);
+        if verdict.state != HealthState::Healthy {
+            let why =
+                if verdict.reasons.is_empty() { String::new() } else { format!(": {}", verdict.reasons.join("; ")) };
+            reasons.push(format!("component `{}` is {}{why}", component.name, verdict.state));
+        }
+    }
+    Health { state, reasons }
+}
+
+fn told(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Preparing => "being prepared",
+        Stage::Init => "running its init components",
+        Stage::Starting => "starting its components",
+        Stage::Running => "running",
+        Stage::Draining => "draining",
+        Stage::Stopping => "stopping",
+        Stage::Killing => "being killed",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn component(name: &str, state: Option<HealthState>) -> ComponentStatus {
+        ComponentStatus {
+            name: name.to_owned(),
+            health: state.map(|state| Health { state, reasons: vec!["because".to_owned()] }),
+            ..ComponentStatus::default()
+        }
+    }
+
+    #[test]
+    fn a_running_pod_that_nothing_judges_is_healthy() {
+        let health = aggregate(Stage::Running, &[component("app", None)], &[]);
+        assert_eq!(health, Health { state: HealthState::Healthy, reasons: vec![] });
+    }
+
+    #[test]
+    fn a_pod_is_starting_until_all_have_been_started_even_with_healthy_components() {
+        for stage in [Stage::Preparing, Stage::Init, Stage::Starting] {
+            let health = aggregate(stage, &[component("app", Some(HealthState::Healthy))], &[]);
+            assert_eq!(health.state, HealthState::Starting, "{stage}");
+            assert_eq!(health.reasons.len(), 1);
+        }
+    }
+
+    #[test]
+    fn the_worst_verdict_counts_and_every_bad_one_is_told() {
+        let components = [
+            component("a", Some(HealthState::Degraded)),
+            component("b", Some(HealthState::Unhealthy)),
+            component("c", Some(HealthState::Healthy)),
+        ];
+        let health = aggregate(Stage::Running, &components, &[]);
+        assert_eq!(health.state, HealthState::Unhealthy);
+        assert_eq!(health.reasons, ["component `a` is degraded: because", "component `b` is unhealthy: because"]);
+    }
+
+    #[test]
+    fn degraded_counts_as_healthy_and_starting_does_not() {
+        let of = |state| aggregate(Stage::Running, &[component("a", Some(state))], &[]).state.counts_as_healthy();
+        assert!(of(HealthState::Degraded));
+        assert!(!of(HealthState::Starting));
+    }
+
+    #[test]
+    fn a_stopping_pod_is_unhealthy() {
+        assert_eq!(aggregate(Stage::Draining, &[], &[]).state, HealthState::Unhealthy);
+    }
+
+    #[test]
+    fn a_plugin_may_judge_the_whole_pod() {
+        let verdict = Health { state: HealthState::Unhealthy, reasons: vec!["no route".to_owned()] };
+        assert_eq!(aggregate(Stage::Running, &[], &[verdict.clone()]), verdict);
+    }
+}

@@ -1,0 +1,225 @@
+//! What `outrigger status` shows. Published by the supervisor; the JSON form is stable: fields are added, never renamed.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::hooks;
+
+/// The pod as it is now.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+#[serde(default)]
+pub struct Status {
+    /// Version of the controller.
+    pub version: String,
+    /// Name of the controller's container, and of the pod.
+    pub pod: String,
+    /// Id of the controller's container.
+    pub container_id: String,
+    /// Where the pod is in its life.
+    pub stage: Stage,
+    /// The pod's health and why.
+    pub health: Health,
+    /// Init components first, then the others in the order of the plan.
+    pub components: Vec<ComponentStatus>,
+    /// In the order in which their hooks are called.
+    pub plugins: Vec<PluginStatus>,
+    /// Lines since the start.
+    pub logs: LogCounters,
+    /// The last rollouts of `config-changed`, newest last.
+    pub rollouts: Vec<RolloutStatus>,
+    /// What the user should know: of the plan, and of what happened since.
+    pub warnings: Vec<String>,
+    /// Seconds since the controller began to serve; filled in when the answer is written.
+    pub uptime_s: u64,
+}
+
+/// Where the pod is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stage {
+    /// Labels are read, plugins loaded, left-overs removed.
+    #[default]
+    Preparing,
+    /// Init components run.
+    Init,
+    /// Components are started, wave by wave.
+    Starting,
+    /// All have been started.
+    Running,
+    /// Told to end; connections are let go.
+    Draining,
+    /// Components are stopped, in reverse waves.
+    Stopping,
+    /// What still runs is killed.
+    Killing,
+}
+
+impl Stage {
+    /// The word of the JSON form.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Preparing => "preparing",
+            Self::Init => "init",
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Draining => "draining",
+            Self::Stopping => "stopping",
+            Self::Killing => "killing",
+        }
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A verdict and its reasons.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct Health {
+    /// The verdict.
+    pub state: HealthState,
+    /// Why it is not plainly healthy, in words; one for each component or plugin that has something to say.
+    #[serde(default)]
+    pub reasons: Vec<String>,
+}
+
+/// [`hooks::Status`] as it is told to the outside. Ordered from best to worst.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, Default)]
+#[serde(rename_all = "kebab-case")]
+pub enum HealthState {
+    /// All is well.
+    Healthy,
+    /// Works, but not as it should; counts as healthy.
+    Degraded,
+    /// Not ready yet.
+    #[default]
+    Starting,
+    /// Does not work.
+    Unhealthy,
+}
+
+impl HealthState {
+    /// Whether `healthcheck` succeeds.
+    #[must_use]
+    pub fn counts_as_healthy(self) -> bool {
+        matches!(self, Self::Healthy | Self::Degraded)
+    }
+
+    /// The word of the JSON form and of the `health` answer.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Healthy => "healthy",
+            Self::Degraded => "degraded",
+            Self::Starting => "starting",
+            Self::Unhealthy => "unhealthy",
+        }
+    }
+
+    /// The state of this word.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Healthy, Self::Degraded, Self::Starting, Self::Unhealthy]
+            .into_iter()
+            .find(|state| state.as_str() == word)
+    }
+}
+
+impl fmt::Display for HealthState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl From<hooks::Status> for HealthState {
+    fn from(status: hooks::Status) -> Self {
+        match status {
+            hooks::Status::Healthy => Self::Healthy,
+            hooks::Status::Degraded => Self::Degraded,
+            hooks::Status::Starting => Self::Starting,
+            hooks::Status::Unhealthy => Self::Unhealthy,
+        }
+    }
+}
+
+/// One component.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(default)]
+pub struct ComponentStatus {
+    /// Its name.
+    pub name: String,
+    /// Whether it is an init component, which must finish before the others start.
+    pub init: bool,
+    /// Its image.
+    pub image: String,
+    /// `planned`, `starting`, `running`, `stopping`, `exited` or `removed`.
+    pub state: String,
+    /// None: nothing judges it, which counts as healthy once it runs.
+    pub health: Option<Health>,
+    /// How often it has been started again.
+    pub restarts: u32,
+    /// Of its last exit.
+    pub exit_code: Option<i32>,
+    /// The engine's id, once there is one.
+    pub container_id: Option<String>,
+}
+
+/// One plugin.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(default)]
+pub struct PluginStatus {
+    /// Its name in the pod.
+    pub name: String,
+    /// Its own version.
+    pub version: String,
+    /// The component that it sees; none: the whole pod.
+    pub scope: Option<String>,
+    /// The hooks that it has.
+    pub hooks: Vec<String>,
+    /// What it was granted, as `capability scope`.
+    pub grants: Vec<String>,
+    /// Whether it was given up after too many failures.
+    pub evicted: bool,
+    /// Failures that count towards eviction.
+    pub strikes: u32,
+    /// Calls of hooks.
+    pub calls: u64,
+    /// Calls that failed, trapped or overran.
+    pub failures: u64,
+    /// The last failure, in words.
+    pub last_failure: Option<String>,
+}
+
+/// Lines of all components since the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(default)]
+pub struct LogCounters {
+    /// Read from components.
+    pub read: u64,
+    /// Written.
+    pub written: u64,
+    /// Taken out by plugins.
+    pub filtered: u64,
+    /// Lost because a queue was full or an output broke.
+    pub dropped: u64,
+}
+
+/// One rollout.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(default)]
+pub struct RolloutStatus {
+    /// Whose.
+    pub plugin: String,
+    /// In its words.
+    pub summary: String,
+    /// `running`, `applied` or `rolled-back`.
+    pub outcome: String,
+    /// Why, where it was rolled back.
+    pub reason: String,
+    /// Seconds since the Unix epoch.
+    pub at: u64,
+}

@@ -1,0 +1,140 @@
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::sync::watch;
+
+use super::status::{Health, HealthState, Stage};
+use super::{AdminError, Status, ask, serve, socket};
+use crate::shutdown::Tasks;
+
+struct Served {
+    _dir: tempfile::TempDir,
+    path: std::path::PathBuf,
+    publish: watch::Sender<Arc<Status>>,
+    tasks: Tasks,
+}
+
+fn served() -> Served {
+    let dir = tempfile::tempdir().unwrap();
+    let path = socket(&dir.path().join("state"));
+    let (publish, status) = watch::channel(Arc::new(Status::default()));
+    let tasks = Tasks::new();
+    serve(&path, status, |_| {}, || "outrigger_up 1\n".to_owned(), &tasks).unwrap();
+    Served { _dir: dir, path, publish, tasks }
+}
+
+fn status(state: HealthState, reasons: &[&str]) -> Arc<Status> {
+    Arc::new(Status {
+        pod: "calc".to_owned(),
+        stage: Stage::Running,
+        health: Health { state, reasons: reasons.iter().map(|&r| r.to_owned()).collect() },
+        ..Status::default()
+    })
+}
+
+#[tokio::test]
+async fn health_follows_what_is_published() {
+    let served = served();
+    assert_eq!(ask(&served.path, "health").await.unwrap(), "starting\n");
+    served.publish.send_replace(status(HealthState::Unhealthy, &["component `a`:\nrefused"]));
+    assert_eq!(ask(&served.path, "health").await.unwrap(), "unhealthy\ncomponent `a`: refused\n");
+}
+
+#[tokio::test]
+async fn status_is_one_line_of_json_that_can_be_read_back() {
+    let served = served();
+    served.publish.send_replace(status(HealthState::Healthy, &[]));
+    let text = ask(&served.path, "status").await.unwrap();
+    assert_eq!(text.lines().count(), 1);
+    let back: Status = serde_json::from_str(&text).unwrap();
+    assert_eq!(back.pod, "calc");
+    assert_eq!(back.stage, Stage::Running);
+}
+
+#[tokio::test]
+async fn metrics_come_from_the_callback_and_other_words_are_refused() {
+    let served = served();
+    assert_eq!(ask(&served.path, "metrics").await.unwrap(), "outrigger_up 1\n");
+    let refused = ask(&served.path, "reboot").await.unwrap_err();
+    assert!(matches!(refused, AdminError::Refused { .. }), "{refused}");
+}
+
+#[tokio::test]
+async fn the_socket_is_the_owners_alone_and_gone_in_the_end() {
+    let served = served();
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&served.path), 0o600);
+    assert_eq!(mode(served.path.parent().unwrap()), 0o700);
+    served.tasks.cancel();
+    assert!(served.tasks.wait(Duration::from_secs(5)).await);
+    assert!(!served.path.exists());
+}
+
+#[tokio::test]
+async fn a_stale_socket_is_replaced_and_a_living_one_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = socket(dir.path());
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    assert!(path.exists());
+
+    let (_publish, status) = watch::channel(Arc::new(Status::default()));
+    let tasks = Tasks::new();
+    serve(&path, status.clone(), |_| {}, String::new, &tasks).unwrap();
+    let second = serve(&path, status, |_| {}, String::new, &tasks).unwrap_err();
+    assert!(matches!(second, AdminError::InUse { .. }), "{second}");
+    assert!(!second.hint().is_empty());
+}
+
+#[tokio::test]
+async fn a_directory_that_cannot_be_made_is_named_with_the_remedy() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let (_publish, status) = watch::channel(Arc::new(Status::default()));
+    let error = serve(&socket(&file), status, |_| {}, String::new, &Tasks::new()).unwrap_err();
+    assert!(matches!(error, AdminError::Directory { .. }), "{error}");
+    assert!(error.hint().contains("OUTRIGGER_STATE_DIR"));
+}
+
+#[tokio::test]
+async fn a_path_that_no_socket_can_have_is_refused() {
+    let (_publish, status) = watch::channel(Arc::new(Status::default()));
+    let long = Path::new("/tmp").join("x".repeat(120));
+    assert!(matches!(serve(&long, status, |_| {}, String::new, &Tasks::new()), Err(AdminError::TooLong { .. })));
+}
+
+#[tokio::test]
+async fn nobody_listening_is_told_as_such() {
+    let dir = tempfile::tempdir().unwrap();
+    let error = ask(&socket(dir.path()), "health").await.unwrap_err();
+    assert!(matches!(error, AdminError::NoController { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_request_without_end_is_cut_off() {
+    let served = served();
+    let mut stream = UnixStream::connect(&served.path).await.unwrap();
+    stream.write_all(&[b'x'; 64]).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("error: the request is longer"), "{answer}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn silent_clients_do_not_keep_others_out() {
+    let served = served();
+    let mut silent = Vec::new();
+    for _ in 0..32 {
+        silent.push(UnixStream::connect(&served.path).await.unwrap());
+    }
+    // The silent ones are thrown out one batch after the other; time is paused, so this takes no wall time.
+    let mut late = UnixStream::connect(&served.path).await.unwrap();
+    late.write_all(b"health\n").await.unwrap();
+    let mut answer = String::new();
+    late.read_to_string(&mut answer).await.unwrap();
+    assert_eq!(answer, "starting\n");
+}

@@ -1,0 +1,371 @@
+//! What can be typed.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::Flags;
+
+const ABOUT: &str =
+    "Runs a pod: one application and its supporting components as one container, on plain Docker, Compose and Swarm";
+
+const LONG_ABOUT: &str = "\
+Outrigger runs a pod: an application together with its supporting components, as one container of plain Docker, Compose or Swarm.
+
+Without a sub-command it is the controller: it runs inside a container, reads that container's `pod.*` labels, starts the components they
+describe beside itself, in one network, and stops them all when one of them ends or when it is told to. WebAssembly plugins, named in the
+label `pod.plugins`, take part: they route, collect logs, reload configuration and judge health.
+
+With a sub-command it helps you at your own prompt: `check` and `plan` need nothing but a file.";
+
+const AFTER_HELP: &str = "\
+Examples:
+  outrigger check stack.yml            find every mistake in a stack file, before it is deployed
+  outrigger plan pod.yaml              see what a pod would do: waves, containers, limits, plugins
+  outrigger run pod.yaml               run it on the local engine, in the foreground; Ctrl-C stops it
+  docker inspect web | outrigger plan -
+  docker exec web /outrigger status
+
+Exit codes:
+  0        success; the pod was stopped, or its deciding component ended with 0
+  1        the input has problems (`check`, `plan`, bad labels); `healthcheck`: not healthy
+  2        the command line or an OUTRIGGER_ variable is wrong
+  125      the controller, or the command, failed itself: engine, image or plugin
+  128+n    signal n ended the pod while it was still starting
+  137      the pod was stopped, and something in it had to be killed
+  other    the deciding component's own exit code, unchanged
+
+Environment:
+  OUTRIGGER_PIDS, _IPC, _VOLUMES, _LOGS, _PULL, _SELF, _STATE_DIR, _PLUGIN_DIR, _CACHE_DIR, _LOG_FORMAT
+                       as the flags of these names, which win
+  OUTRIGGER_LOG        as --log-level
+  OUTRIGGER_TIMEOUTS   as --timeout, with commas between: `pull=30m,hook=1s`
+  DOCKER_HOST          address of the engine: unix:///var/run/docker.sock
+  NO_COLOR             no colours, whatever the terminal can
+
+Flags may be written as Go programs take them: `-pids=false`, `--pids=0`, `-logs`.";
+
+/// The command line.
+#[derive(Debug, Parser)]
+#[command(name = "outrigger", version, about = ABOUT, long_about = LONG_ABOUT, after_help = AFTER_HELP)]
+#[command(args_conflicts_with_subcommands = true, args_override_self = true)]
+pub struct Cli {
+    /// Those of the controller.
+    #[command(flatten)]
+    pub flags: ControllerFlags,
+    /// What to do; the controller without one.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// The controller's flags alone, as `controller.flags` of a `pod.yaml` holds them.
+#[derive(Debug, Parser)]
+#[command(name = "controller.flags", no_binary_name = true, args_override_self = true, disable_help_flag = true)]
+pub struct OnlyFlags {
+    /// All of them.
+    #[command(flatten)]
+    pub flags: ControllerFlags,
+}
+
+/// Flags of the controller. Values stay text here: [`crate::config::lower`] reports all that is wrong at once.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ControllerFlags {
+    /// Share one PID namespace [default: true]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub pids: Option<String>,
+    /// Share one IPC namespace [default: true]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub ipc: Option<String>,
+    /// Give the components the controller's mounts, the engine's socket excepted [default: false]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub volumes: Option<String>,
+    /// Stream the components' output to standard output [default: true]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub logs: Option<String>,
+    /// Always pull images, even where the engine has them [default: false]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub pull: Option<String>,
+    /// Id or name of the controller's own container, where it can't be found out
+    #[arg(long = "self", value_name = "ID")]
+    pub own_id: Option<String>,
+    /// Where the admin socket and the plugins' state live [default: /var/lib/outrigger]
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<String>,
+    /// Where stock plugins that were compiled ahead of time lie [default: /plugins]
+    #[arg(long, value_name = "DIR")]
+    pub plugin_dir: Option<String>,
+    /// Where plugins compiled by this controller are kept [default: /var/cache/outrigger]
+    #[arg(long, value_name = "DIR")]
+    pub cache_dir: Option<String>,
+    /// Form of the components' lines: text, json or plain; json is the controller's own too [default: text]
+    #[arg(long, value_name = "FORMAT")]
+    pub log_format: Option<String>,
+    /// What the controller itself logs: off, error, warn, info, debug, trace, or a list with target=level [default: info]
+    #[arg(long, value_name = "LEVEL")]
+    pub log_level: Option<String>,
+    /// A deadline, as name=duration; repeatable; `outrigger plan --timeouts` lists them
+    #[arg(long = "timeout", value_name = "NAME=DURATION")]
+    pub timeouts: Vec<String>,
+}
+
+impl From<ControllerFlags> for Flags {
+    fn from(typed: ControllerFlags) -> Self {
+        Self {
+            pids: typed.pids,
+            ipc: typed.ipc,
+            volumes: typed.volumes,
+            logs: typed.logs,
+            pull: typed.pull,
+            own_id: typed.own_id,
+            state_dir: typed.state_dir,
+            plugin_dir: typed.plugin_dir,
+            cache_dir: typed.cache_dir,
+            log_format: typed.log_format,
+            log_level: typed.log_level,
+            timeouts: typed.timeouts,
+        }
+    }
+}
+
+/// The sub-commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a pod.yaml on the local engine, in the foreground
+    Run(RunArgs),
+    /// Print what a pod would do, without an engine
+    Plan(PlanArgs),
+    /// Find every mistake of a pod, without an engine
+    Check(CheckArgs),
+    /// Exit with 0 where the pod is healthy, with 1 and the reasons where it is not
+    Healthcheck(HealthcheckArgs),
+    /// Show the pod's components, plugins and health
+    Status(StatusArgs),
+    /// Look at plugins, or compile them ahead of time
+    Plugin {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: PluginCommand,
+    },
+    /// Hold an IPC namespace until told to end
+    #[command(hide = true)]
+    Pause,
+    /// Print the version and what it was built with
+    Version(VersionArgs),
+}
+
+/// Where a pod comes from.
+#[derive(Debug, Clone, Default, Args)]
+pub struct InputArgs {
+    /// A pod.yaml, a stack or Compose file, or the JSON of `docker inspect`; `-` is standard input
+    #[arg(value_name = "FILE", required_unless_present = "container", conflicts_with = "container")]
+    pub file: Option<PathBuf>,
+    /// Take the labels of this container of the engine instead
+    #[arg(long, value_name = "NAME")]
+    pub container: Option<String>,
+}
+
+/// Of `run`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The controller container gets the labels that the file stands for, the engine's socket, and what `controller:` in the file says.
+SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1 and SIGUSR2 go to the pod; its exit code becomes this one's; the container is removed afterwards.")]
+pub struct RunArgs {
+    /// The pod.yaml; relative sources of volumes and plugins are taken from its folder; `-` is standard input
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Leave it running and print the container's id
+    #[arg(long)]
+    pub detach: bool,
+    /// Name of the container, and of the pod
+    #[arg(long)]
+    pub name: Option<String>,
+}
+
+/// Of `plan`.
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    /// Where it comes from.
+    #[command(flatten)]
+    pub input: PlanInput,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// The controller's flags, as it would get them.
+    #[command(flatten, next_help_heading = "Flags of the controller to plan with")]
+    pub flags: ControllerFlags,
+}
+
+/// Where the pod of `plan` comes from: nowhere where only the deadlines are asked for.
+#[derive(Debug, Args)]
+pub struct PlanInput {
+    /// A pod.yaml, a stack or Compose file, or the JSON of `docker inspect`; `-` is standard input
+    #[arg(value_name = "FILE", required_unless_present_any = ["container", "show_timeouts"], conflicts_with = "container")]
+    pub file: Option<PathBuf>,
+    /// Take the labels of this container of the engine instead
+    #[arg(long, value_name = "NAME")]
+    pub container: Option<String>,
+    /// List every deadline that is in force; needs no FILE
+    #[arg(long = "timeouts", id = "show_timeouts")]
+    pub timeouts: bool,
+}
+
+/// Of `check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Where it comes from.
+    #[command(flatten)]
+    pub input: InputArgs,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// The controller's flags, as it would get them.
+    #[command(flatten, next_help_heading = "Flags of the controller to check with")]
+    pub flags: ControllerFlags,
+}
+
+/// Of `healthcheck`.
+#[derive(Debug, Args)]
+pub struct HealthcheckArgs {
+    /// The controller's state directory, where it was given with a flag
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+}
+
+/// Of `status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Ask the controller in this container of the engine
+    #[arg(long, value_name = "NAME", conflicts_with = "state_dir")]
+    pub container: Option<String>,
+    /// The controller's state directory, where it was given with a flag
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+}
+
+/// What can be done with plugins.
+#[derive(Debug, Subcommand)]
+pub enum PluginCommand {
+    /// Show what a plugin is, which hooks it has, what it asks for and how it is configured
+    Inspect(InspectArgs),
+    /// Compile plugins to machine code ahead of time
+    Compile(CompileArgs),
+}
+
+/// Of `plugin inspect`.
+#[derive(Debug, Args)]
+pub struct InspectArgs {
+    /// A .wasm file, or the name of a stock plugin
+    #[arg(value_name = "FILE|NAME")]
+    pub plugin: String,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Of `plugin compile`.
+#[derive(Debug, Args)]
+pub struct CompileArgs {
+    /// Where the .cwasm files go; made where it does not exist
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// The .wasm files; the stock plugins where none is given
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+}
+
+/// Of `version`.
+#[derive(Debug, Args)]
+pub struct VersionArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Lets `-pids=false` be `--pids=false`, as Go programs take it: one dash before a word of two letters or more becomes two. Nothing behind `--` is touched.
+#[must_use]
+pub fn normalise(argv: Vec<OsString>) -> Vec<OsString> {
+    let mut literal = false;
+    argv.into_iter()
+        .map(|argument| {
+            literal |= argument == "--";
+            match argument.to_str() {
+                Some(text) if !literal && is_go_flag(text) => OsString::from(format!("-{text}")),
+                _ => argument,
+            }
+        })
+        .collect()
+}
+
+fn is_go_flag(text: &str) -> bool {
+    let Some(word) = text.strip_prefix('-') else { return false };
+    let word = word.split('=').next().unwrap_or_default();
+    word.len() >= 2 && word.starts_with(|c: char| c.is_ascii_alphabetic())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn normalised(argv: &[&str]) -> Vec<String> {
+        normalise(argv.iter().map(Into::into).collect()).into_iter().map(|a| a.into_string().unwrap()).collect()
+    }
+
+    fn parsed(argv: &[&str]) -> Result<Cli, clap::Error> {
+        let argv: Vec<OsString> = std::iter::once("outrigger").chain(argv.iter().copied()).map(Into::into).collect();
+        Cli::try_parse_from(normalise(argv))
+    }
+
+    #[test]
+    fn the_parser_is_consistent() {
+        Cli::command().debug_assert();
+        OnlyFlags::command().debug_assert();
+    }
+
+    #[test]
+    fn one_dash_is_two_but_only_before_words() {
+        assert_eq!(
+            normalised(&["-pids=false", "--ipc", "-h", "-", "plan", "-json", "-1", "--", "-logs"]),
+            ["--pids=false", "--ipc", "-h", "-", "plan", "--json", "-1", "--", "-logs"]
+        );
+    }
+
+    #[test]
+    fn flags_without_a_value_are_true_and_never_take_the_next_word() {
+        let cli = parsed(&["-logs", "-pids=F", "--volumes=1", "-state-dir", "/x"]).unwrap();
+        assert_eq!(cli.flags.logs.as_deref(), Some("true"));
+        assert_eq!(cli.flags.pids.as_deref(), Some("F"));
+        assert_eq!(cli.flags.volumes.as_deref(), Some("1"));
+        assert_eq!(cli.flags.state_dir.as_deref(), Some("/x"));
+        assert!(parsed(&["-logs", "false"]).is_err(), "Go's boolean flags take no separate value");
+    }
+
+    #[test]
+    fn the_last_of_a_repeated_flag_wins_and_timeouts_add_up() {
+        let cli = parsed(&["-pids", "-pids=false", "-timeout", "hook=1s", "--timeout=pull=2m"]).unwrap();
+        assert_eq!(cli.flags.pids.as_deref(), Some("false"));
+        assert_eq!(cli.flags.timeouts, ["hook=1s", "pull=2m"]);
+    }
+
+    #[test]
+    fn the_controllers_flags_go_with_no_sub_command() {
+        assert!(parsed(&["-pids", "status"]).is_err());
+        assert!(parsed(&["extra"]).is_err());
+    }
+
+    #[test]
+    fn plan_needs_a_source_unless_only_the_deadlines_are_asked_for() {
+        assert!(parsed(&["plan"]).is_err());
+        assert!(parsed(&["plan", "--timeouts"]).is_ok());
+        assert!(parsed(&["plan", "-"]).is_ok());
+        assert!(parsed(&["plan", "--container", "web"]).is_ok());
+        assert!(parsed(&["plan", "-", "--container", "web"]).is_err());
+        assert!(parsed(&["plan", "-", "-timeout", "hook=1s", "-pids=false"]).is_ok());
+        assert!(parsed(&["check"]).is_err());
+    }
+}

@@ -1,0 +1,103 @@
+//! `outrigger check`: every mistake of a pod, before anything is started.
+
+use serde_json::{Value, json};
+
+use super::argv::CheckArgs;
+use super::report::{Exit, Report};
+use super::{Env, block_on, input, output, plugins};
+use crate::plan::compile::compile;
+use crate::pod::{Problem, Problems};
+
+/// Reads, lowers, compiles and loads the plugins of every pod, and tells what is wrong with all of them.
+pub(super) fn run(args: CheckArgs, env: &Env) -> Result<Exit, Report> {
+    let as_json = args.json;
+    match block_on(check(args, env)) {
+        Ok(checked) => {
+            if as_json {
+                let pods: Vec<Value> = checked.iter().map(Checked::json).collect();
+                output::json(&json!({ "ok": true, "problems": [], "pods": pods }))?;
+            } else {
+                output::text(&checked.iter().map(Checked::text).collect::<String>())?;
+            }
+            Ok(Exit::Success)
+        }
+        Err(report) => match report.problems() {
+            Some(problems) if as_json => {
+                let problems: Vec<Value> = problems.0.iter().map(problem).collect();
+                output::json(&json!({ "ok": false, "problems": problems, "pods": [] }))?;
+                Ok(report.exit())
+            }
+            _ => Err(report),
+        },
+    }
+}
+
+struct Checked {
+    name: String,
+    components: usize,
+    plugins: usize,
+    notes: Vec<String>,
+}
+
+impl Checked {
+    fn text(&self) -> String {
+        let mut text = format!(
+            "ok: `{}`, {} and {}\n",
+            self.name,
+            counted(self.components, "component"),
+            counted(self.plugins, "plugin")
+        );
+        for note in &self.notes {
+            text.push_str(&format!("  note: {note}\n"));
+        }
+        text
+    }
+
+    fn json(&self) -> Value {
+        json!({ "name": self.name, "components": self.components, "plugins": self.plugins, "notes": self.notes })
+    }
+}
+
+async fn check(args: CheckArgs, env: &Env) -> Result<Vec<Checked>, Report> {
+    let flags = args.flags.into();
+    let pods = input::pods(args.input.file.as_deref(), args.input.container.as_deref(), &flags, env).await?;
+    let mut problems = Problems::default();
+    let mut checked = Vec::new();
+    for pod in &pods {
+        let planned = compile(&pod.spec, &pod.me, &pod.engine, &pod.settings);
+        let plugins = plugins::load(pod, env).await?;
+        let mut notes = Vec::new();
+        match (planned, plugins) {
+            (Ok(plan), Ok(loaded)) => {
+                notes.extend(loaded.notes.iter().cloned());
+                // What the plugins make of the plan has to hold as well.
+                match loaded.overlaid(pod).await {
+                    Ok(spec) => match compile(&spec, &pod.me, &pod.engine, &pod.settings) {
+                        Ok(overlaid) => notes.extend(overlaid.warnings),
+                        Err(more) => problems.extend(more),
+                    },
+                    Err(more) => problems.extend(more),
+                }
+                checked.push(Checked {
+                    name: pod.name.clone(),
+                    components: plan.init.len() + plan.components.len(),
+                    plugins: pod.spec.plugins.len(),
+                    notes,
+                });
+            }
+            (planned, plugins) => {
+                problems.extend(planned.err().unwrap_or_default());
+                problems.extend(plugins.err().unwrap_or_default());
+            }
+        }
+    }
+    problems.or(checked).map_err(Report::input)
+}
+
+fn counted(number: usize, what: &str) -> String {
+    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
+}
+
+fn problem(problem: &Problem) -> Value {
+    json!({ "label": problem.label, "field": problem.field, "what": problem.what, "hint": problem.hint })
+}

@@ -1,0 +1,29 @@
+//! `outrigger` without a sub-command: the controller inside its container.
+
+use tracing::{info, warn};
+
+use super::report::{Exit, Report};
+use super::{Env, block_on};
+use crate::config::{self, Flags};
+use crate::engine::docker::Docker;
+use crate::supervisor::boot;
+use crate::telemetry;
+
+/// Lowers the settings, starts the log and hands over to the supervisor.
+pub(super) fn run(flags: &Flags, env: &Env, colours: bool) -> Result<Exit, Report> {
+    let settings =
+        config::lower(flags, env).map_err(|problems| Report::usage(problems).hint("see `outrigger --help`"))?;
+    telemetry::init(&settings.log_level, settings.log_format, colours)?;
+    info!(version = env!("CARGO_PKG_VERSION"), "outrigger starts");
+    for (name, nearest) in config::lower::unknown_variables(env) {
+        match nearest {
+            Some(nearest) => warn!(%name, "unknown variable: did you mean `{nearest}`?"),
+            None => warn!(%name, "unknown variable: ignored"),
+        }
+    }
+    block_on(async {
+        let engine = Docker::connect(settings.engine.as_deref(), &settings.timeouts)?;
+        // Where the pod failed, the reason was told when it happened.
+        Ok(Exit::Pod(boot::run(engine, settings).await?.exit_code()))
+    })
+}

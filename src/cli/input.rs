@@ -1,0 +1,207 @@
+//! Where `run`, `plan` and `check` find their pods.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::Parser;
+
+use super::Env;
+use super::argv::{self, OnlyFlags};
+use super::report::Report;
+use crate::config::{self, Flags, Settings};
+use crate::engine::docker::Docker;
+use crate::engine::{Engine, EngineInfo};
+use crate::labels::{self, RawPod};
+use crate::plan::{SelfInfo, document, offline};
+use crate::pod::{PodSpec, Problem, Problems, lower};
+
+/// Longest input that is read, in bytes: a stack file of hundreds of services.
+const LONGEST: u64 = 16 * 1024 * 1024;
+
+/// A pod and what is known of where it would run.
+pub(super) struct Pod {
+    /// Of the service, the container or the file.
+    pub(super) name: String,
+    /// What was asked for.
+    pub(super) spec: PodSpec,
+    /// The controller's container: as it is, or as it would be.
+    pub(super) me: SelfInfo,
+    /// The engine: as it is, or a current one.
+    pub(super) engine: EngineInfo,
+    /// How the controller would behave.
+    pub(super) settings: Settings,
+    /// From where relative paths are taken.
+    pub(super) folder: PathBuf,
+}
+
+/// A file, or standard input for `-`.
+pub(super) struct Text {
+    /// Its name in messages.
+    pub(super) origin: String,
+    /// What it holds.
+    pub(super) text: String,
+    /// From where relative paths are taken.
+    pub(super) folder: PathBuf,
+}
+
+/// Reads a file, or standard input for `-`.
+pub(super) fn text(file: &Path) -> Result<Text, Report> {
+    let mut text = String::new();
+    let (origin, folder) = if file.as_os_str() == "-" {
+        std::io::stdin()
+            .take(LONGEST)
+            .read_to_string(&mut text)
+            .context("cannot read standard input")
+            .map_err(Report::input)?;
+        ("stdin".to_owned(), std::env::current_dir().context("cannot find the working directory")?)
+    } else {
+        let failed = || format!("cannot read `{}`", file.display());
+        let opened = std::fs::File::open(file).with_context(failed).map_err(Report::input)?;
+        opened.take(LONGEST).read_to_string(&mut text).with_context(failed).map_err(Report::input)?;
+        let absolute = std::path::absolute(file).with_context(failed).map_err(Report::input)?;
+        let name = file.file_name().unwrap_or(file.as_os_str()).to_string_lossy().into_owned();
+        (name, absolute.parent().unwrap_or(Path::new("/")).to_owned())
+    };
+    if u64::try_from(text.len()).unwrap_or(u64::MAX) >= LONGEST {
+        return Err(Report::input(anyhow::anyhow!("`{}` is longer than {LONGEST} bytes", file.display())));
+    }
+    Ok(Text { origin, text, folder })
+}
+
+/// Every pod of a file, or the one of a container. All problems of all pods are told at once.
+pub(super) async fn pods(
+    file: Option<&Path>,
+    container: Option<&str>,
+    flags: &Flags,
+    env: &Env,
+) -> Result<Vec<Pod>, Report> {
+    match (container, file) {
+        (Some(container), _) => Ok(vec![of_container(container, flags, env).await?]),
+        (None, Some(file)) => of_file(file, flags, env),
+        (None, None) => Err(Report::usage(anyhow::anyhow!("neither a file nor a container was named"))),
+    }
+}
+
+fn of_file(file: &Path, flags: &Flags, env: &Env) -> Result<Vec<Pod>, Report> {
+    let Text { origin, text, folder } = text(file)?;
+    let mut problems = Problems::default();
+    let mut pods = Vec::new();
+    for (name, raw) in labels::sources(&origin, &text).map_err(Report::input)? {
+        match of_raw(name, &raw, flags, env, &folder) {
+            Ok(pod) => pods.push(pod),
+            Err(more) => problems.extend(more),
+        }
+    }
+    problems.or(pods).map_err(Report::input)
+}
+
+fn of_raw(name: String, raw: &RawPod, flags: &Flags, env: &Env, folder: &Path) -> Result<Pod, Problems> {
+    let spec = lower::lower(raw)?;
+    let environment = environment(&spec, env);
+    let settings = settings(&spec, flags, &environment)?;
+    let mut me = SelfInfo::offline(&name, labels::to_labels(&document::of(&spec)));
+    me.environment = environment;
+    me.container.memory = spec.controller.memory.unwrap_or(0);
+    me.container.stop_timeout = spec.controller.stop_grace_period;
+    Ok(Pod { name, spec, me, engine: offline::engine(), settings, folder: folder.to_owned() })
+}
+
+async fn of_container(container: &str, flags: &Flags, env: &Env) -> Result<Pod, Report> {
+    let host = config::lower(flags, env).map_err(Report::usage)?;
+    let engine = Docker::connect(host.engine.as_deref(), &host.timeouts)?;
+    let info = engine.info().await?;
+    let found = engine.inspect(container).await?;
+    let environment: Env =
+        found.env.iter().filter_map(|line| line.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
+    let raw = labels::from_labels(&found.labels).map_err(Report::input)?;
+    let spec = lower::lower(&raw).map_err(Report::input)?;
+    let settings = settings(&spec, flags, &environment).map_err(Report::input)?;
+    let name = found.name.clone();
+    let mut me = SelfInfo::offline(&name, found.labels.clone());
+    me.container = found;
+    me.environment = environment;
+    let folder = std::env::current_dir().context("cannot find the working directory")?;
+    Ok(Pod { name, spec, me, engine: info, settings, folder })
+}
+
+/// The controller's environment, as `outrigger run` would make it.
+pub(super) fn environment(spec: &PodSpec, env: &Env) -> Env {
+    spec.controller
+        .environment
+        .iter()
+        .filter_map(|(name, value)| Some((name.clone(), value.clone().or_else(|| env.get(name).cloned())?)))
+        .collect()
+}
+
+/// The controller's settings: `flags` win over `controller.flags`, which win over its environment.
+pub(super) fn settings(spec: &PodSpec, flags: &Flags, environment: &Env) -> Result<Settings, Problems> {
+    let written = argv::normalise(spec.controller.flags.iter().map(Into::into).collect());
+    let written = OnlyFlags::try_parse_from(written).map_err(|error| {
+        let told = error.render().to_string();
+        let what = told.lines().next().unwrap_or_default().trim_start_matches("error: ").replace('\'', "`");
+        Problems(vec![Problem::new("controller", "flags", what)])
+    })?;
+    config::lower(&over(flags.clone(), written.flags.into()), environment)
+}
+
+fn over(first: Flags, second: Flags) -> Flags {
+    Flags {
+        pids: first.pids.or(second.pids),
+        ipc: first.ipc.or(second.ipc),
+        volumes: first.volumes.or(second.volumes),
+        logs: first.logs.or(second.logs),
+        pull: first.pull.or(second.pull),
+        own_id: first.own_id.or(second.own_id),
+        state_dir: first.state_dir.or(second.state_dir),
+        plugin_dir: first.plugin_dir.or(second.plugin_dir),
+        cache_dir: first.cache_dir.or(second.cache_dir),
+        log_format: first.log_format.or(second.log_format),
+        log_level: first.log_level.or(second.log_level),
+        timeouts: second.timeouts.into_iter().chain(first.timeouts).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Sharing;
+    use crate::pod::ControllerSpec;
+
+    fn spec(flags: &[&str]) -> PodSpec {
+        PodSpec {
+            controller: ControllerSpec {
+                flags: flags.iter().map(|&f| f.to_owned()).collect(),
+                ..ControllerSpec::default()
+            },
+            ..PodSpec::default()
+        }
+    }
+
+    #[test]
+    fn flags_of_the_file_count_and_typed_ones_win() {
+        let file = spec(&["-pids=false", "--ipc=false"]);
+        let typed = Flags { ipc: Some("true".to_owned()), ..Flags::default() };
+        let settings = settings(&file, &typed, &Env::new()).unwrap();
+        assert_eq!(settings.pids, Sharing::Private);
+        assert_eq!(settings.ipc, Sharing::Shared);
+    }
+
+    #[test]
+    fn a_flag_that_does_not_exist_is_a_problem_of_the_file() {
+        let problems = settings(&spec(&["-pid=false"]), &Flags::default(), &Env::new()).unwrap_err();
+        assert_eq!(problems.0[0].field, "flags");
+        assert!(problems.0[0].what.contains("--pid"), "{problems}");
+    }
+
+    #[test]
+    fn a_variable_without_a_value_is_the_hosts() {
+        let mut file = spec(&[]);
+        file.controller.environment.insert("REGION".to_owned(), None);
+        file.controller.environment.insert("GONE".to_owned(), None);
+        file.controller.environment.insert("SET".to_owned(), Some("1".to_owned()));
+        let host = Env::from([("REGION".to_owned(), "eu".to_owned()), ("SET".to_owned(), "2".to_owned())]);
+        let made = environment(&file, &host);
+        assert_eq!(made, Env::from([("REGION".to_owned(), "eu".to_owned()), ("SET".to_owned(), "1".to_owned())]));
+    }
+}

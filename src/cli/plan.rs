@@ -1,0 +1,97 @@
+//! `outrigger plan`: what a pod would do, without doing it.
+
+use serde_json::{Value, json};
+
+use super::argv::PlanArgs;
+use super::report::{Exit, Report};
+use super::{Env, block_on, input, output, plugins};
+use crate::config::{self, Flags, Timeouts};
+use crate::plan::compile::compile;
+use crate::plan::render;
+use crate::pod::Problems;
+
+/// Prints the plan of every pod of the input.
+pub(super) fn run(args: PlanArgs, env: &Env) -> Result<Exit, Report> {
+    let flags: Flags = args.flags.into();
+    let (file, container) = (args.input.file.as_deref(), args.input.container.as_deref());
+    if file.is_none() && container.is_none() {
+        let settings = config::lower(&flags, env).map_err(Report::usage)?;
+        return if args.json {
+            output::json(&timeouts_json(&settings.timeouts))?;
+            Ok(Exit::Success)
+        } else {
+            output::text(&timeouts_text(&settings.timeouts))?;
+            Ok(Exit::Success)
+        };
+    }
+    let show_timeouts = args.input.timeouts;
+    block_on(async {
+        let pods = input::pods(file, container, &flags, env).await?;
+        let mut problems = Problems::default();
+        let mut text = String::new();
+        let mut documents: Vec<Value> = Vec::new();
+        for pod in &pods {
+            match planned(pod, env).await? {
+                Err(more) => problems.extend(more),
+                Ok((plan, lines)) => {
+                    if !text.is_empty() {
+                        text.push('\n');
+                    }
+                    let timeouts = show_timeouts.then_some(&pod.settings.timeouts);
+                    if pods.len() > 1 {
+                        text.push_str(&format!("# pod `{}`\n", pod.name));
+                    }
+                    text.push_str(&render::text(&plan, &lines, timeouts));
+                    let document = json!({ "name": pod.name, "plan": render::json(&plan, &lines, timeouts) });
+                    documents.push(document);
+                }
+            }
+        }
+        problems.or(()).map_err(Report::input)?;
+        if args.json {
+            output::json(&documents)?
+        } else {
+            output::text(&text)?
+        }
+        Ok(Exit::Success)
+    })
+}
+
+type Planned = Result<(crate::plan::Plan, Vec<render::PluginLine>), Problems>;
+
+async fn planned(pod: &input::Pod, env: &Env) -> Result<Planned, Report> {
+    // The pod's own mistakes and those of its plugins are told together.
+    let plan = compile(&pod.spec, &pod.me, &pod.engine, &pod.settings);
+    let loaded = plugins::load(pod, env).await?;
+    let (loaded, _) = match (loaded, plan) {
+        (Ok(loaded), Ok(plan)) => (loaded, plan),
+        (loaded, plan) => {
+            let mut problems = plan.err().unwrap_or_default();
+            problems.extend(loaded.err().unwrap_or_default());
+            return Ok(Err(problems));
+        }
+    };
+    Ok(match loaded.overlaid(pod).await {
+        Err(problems) => Err(problems),
+        Ok(spec) => compile(&spec, &pod.me, &pod.engine, &pod.settings).map(|mut plan| {
+            plan.warnings.extend(loaded.notes.iter().cloned());
+            (plan, loaded.lines(pod))
+        }),
+    })
+}
+
+fn timeouts_text(timeouts: &Timeouts) -> String {
+    let rows: Vec<Vec<String>> = std::iter::once(vec!["TIMEOUT".to_owned(), "VALUE".to_owned(), "FOR".to_owned()])
+        .chain(timeouts.table().map(|(name, what, value)| vec![name.to_owned(), format!("{value:?}"), what.to_owned()]))
+        .collect();
+    output::table(&rows)
+}
+
+fn timeouts_json(timeouts: &Timeouts) -> Value {
+    timeouts
+        .table()
+        .into_iter()
+        .map(|(name, what, value)| (name.to_owned(), json!({ "seconds": value.as_secs_f64(), "for": what })))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
+}

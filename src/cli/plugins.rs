@@ -1,0 +1,134 @@
+//! Plugins without a pod: what `plan`, `check` and `plugin` load them for.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, watch};
+
+use super::Env;
+use super::input::Pod;
+use super::report::Report;
+use crate::config::Settings;
+use crate::hooks::{Hook, Hooks};
+use crate::plan::render;
+use crate::plugin::grants::overlap;
+use crate::plugin::host::{Host, HostDirs};
+use crate::plugin::manifest::Inspected;
+use crate::plugin::set::PluginSet;
+use crate::plugin::{PodLink, PodView};
+use crate::pod::{Grant, PluginName, PluginSource, PluginSpec, PodSpec, Problem, Problems};
+use crate::supervisor::boot::overlaid;
+
+/// Requests and watches of plugins that have no pod: nobody serves them, so one is enough, and a plugin that sends more waits until its deadline.
+const NOBODY_LISTENS: usize = 64;
+
+/// The plugins of one pod, described and configured.
+pub(super) struct Loaded {
+    set: Option<PluginSet>,
+    /// What could not be looked at from here.
+    pub(super) notes: Vec<String>,
+}
+
+/// Opens a plugin host with the directories of `settings`, and the user's own cache where none was chosen: outside a container nobody else's
+/// can be written.
+pub(super) fn host(settings: &Settings, env: &Env) -> Result<Host, Report> {
+    let cache = if settings.cache_dir == Settings::default().cache_dir {
+        own_cache(env).unwrap_or_else(|| settings.cache_dir.clone())
+    } else {
+        settings.cache_dir.clone()
+    };
+    let dirs = HostDirs {
+        precompiled: settings.plugin_dir.clone(),
+        cache,
+        // Keys are a running pod's: `plan` and `check` neither read nor leave any.
+        state: settings.state_dir.join("keys"),
+    };
+    Ok(Host::new(dirs, settings.timeouts)?)
+}
+
+/// As the XDG base directories say.
+fn own_cache(env: &Env) -> Option<PathBuf> {
+    let set = |name: &str| env.get(name).filter(|value| value.starts_with('/')).map(PathBuf::from);
+    set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache"))).map(|dir| dir.join("outrigger"))
+}
+
+/// Loads the plugins that can be loaded here: a stack file names files of the controller, which are noted and left out.
+pub(super) async fn load(pod: &Pod, env: &Env) -> Result<Result<Loaded, Problems>, Report> {
+    let mut notes = Vec::new();
+    let mut problems = Problems::default();
+    let mut specs = Vec::new();
+    for plugin in &pod.spec.plugins {
+        match local(plugin.clone(), &pod.folder, &mut notes) {
+            Ok(found) => specs.extend(found),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    if specs.is_empty() {
+        return Ok(problems.or(Loaded { set: None, notes }));
+    }
+    let host = host(&pod.settings, env)?;
+    let (requests, _unserved) = mpsc::channel(NOBODY_LISTENS);
+    let (watches, _unwatched) = mpsc::channel(NOBODY_LISTENS);
+    let (_publish, view) = watch::channel(Arc::new(PodView::default()));
+    let link = PodLink { requests, watches, pod: view };
+    let loaded = match PluginSet::load(&host, &specs, &link).await {
+        Ok(set) => Some(set),
+        Err(more) => {
+            problems.extend(more);
+            None
+        }
+    };
+    Ok(problems.or(Loaded { set: loaded, notes }))
+}
+
+/// Finds the plugin's file here. Relative paths lie beside the pod's file; absolute ones are the controller's (a secret, a config, a volume) and
+/// may well be missing here, which is noted.
+fn local(mut plugin: PluginSpec, folder: &Path, notes: &mut Vec<String>) -> Result<Option<PluginSpec>, Problem> {
+    if let PluginSource::File(path) = &mut plugin.source {
+        let here = folder.join(&path);
+        if !here.exists() {
+            if !path.starts_with('/') {
+                let what = format!("there is no file `{}`", here.display());
+                return Err(Problem::new(&plugin.origin, plugin.name.as_str(), what));
+            }
+            notes.push(format!("plugin `{}` was not looked at: `{path}` is a file of the controller", plugin.name));
+            return Ok(None);
+        }
+        *path = here.to_string_lossy().into_owned();
+    }
+    Ok(Some(plugin))
+}
+
+impl Loaded {
+    /// The pod with what its plugins lay over the plan in `pre-start`, as the controller does it.
+    pub(super) async fn overlaid(&self, pod: &Pod) -> Result<PodSpec, Problems> {
+        match &self.set {
+            Some(set) if !set.with(Hook::PreStart).is_empty() => overlaid(&pod.spec, set).await,
+            _ => Ok(pod.spec.clone()),
+        }
+    }
+
+    /// What the plan shows of the plugins.
+    pub(super) fn lines(&self, pod: &Pod) -> Vec<render::PluginLine> {
+        let Some(set) = &self.set else { return Vec::new() };
+        set.inspected().map(|(name, seen)| line(pod, name, seen, &set.grants(name))).collect()
+    }
+}
+
+fn line(pod: &Pod, name: &PluginName, seen: &Inspected, granted: &[Grant]) -> render::PluginLine {
+    let spec = pod.spec.plugins.iter().find(|spec| spec.name == *name);
+    let told = |grant: &Grant| format!("{}: {}", grant.capability, grant.scope);
+    // A manifest may ask widely and be granted narrowly: that is not missing.
+    let missing = seen.manifest.wants.iter().filter(|want| !granted.iter().any(|grant| overlap(grant, &want.grant)));
+    render::PluginLine {
+        name: name.to_string(),
+        version: seen.manifest.version.clone(),
+        source: match spec.map(|spec| &spec.source) {
+            Some(PluginSource::File(path)) => path.clone(),
+            Some(PluginSource::Stock) | None => "stock".to_owned(),
+        },
+        hooks: seen.hooks.iter().map(|hook| hook.name()).collect(),
+        granted: granted.iter().map(told).collect(),
+        missing: missing.map(|want| told(&want.grant)).collect(),
+    }
+}

@@ -1,0 +1,237 @@
+//! `outrigger status`: inside a controller's container over its socket, on a host through the engine.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+
+use super::argv::StatusArgs;
+use super::health::state_dir_of;
+use super::report::{Exit, Report};
+use super::run::CONTROLLER_LABEL;
+use super::{Env, block_on, output};
+use crate::admin::{self, Status};
+use crate::config::{self, Flags};
+use crate::engine::docker::Docker;
+use crate::engine::{ContainerId, Engine};
+use crate::plan::ownership;
+
+/// For the command in the controller's container.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Longest answer, in bytes.
+const LONGEST: usize = 4 * 1024 * 1024;
+
+/// Prints the status of a pod.
+pub(super) fn run(args: StatusArgs, env: &Env) -> Result<Exit, Report> {
+    let status = block_on(async {
+        let socket = admin::socket(&state_dir_of(args.state_dir.as_deref(), env));
+        let text = if args.container.is_none() && (args.state_dir.is_some() || socket.exists()) {
+            admin::ask(&socket, "status").await?
+        } else {
+            through_engine(args.container.as_deref(), env).await?
+        };
+        let status: Status = serde_json::from_str(&text).context("cannot understand the controller's answer")?;
+        Ok(status)
+    })?;
+    if args.json {
+        output::json(&status)?
+    } else {
+        output::text(&text(&status))?
+    }
+    Ok(Exit::Success)
+}
+
+async fn through_engine(container: Option<&str>, env: &Env) -> Result<String, Report> {
+    let host = config::lower(&Flags::default(), env).map_err(Report::usage)?;
+    let engine = Docker::connect(host.engine.as_deref(), &host.timeouts)?;
+    engine.info().await?;
+    let id = match container {
+        Some(name) => {
+            let found = engine.inspect(name).await?;
+            if !found.running {
+                return Err(Report::new(anyhow!("container `{name}` does not run")).hint("`docker logs` tells why"));
+            }
+            found.id
+        }
+        None => only_controller(&engine).await?,
+    };
+    let argv = ["/outrigger", "status", "--json"].map(str::to_owned);
+    let done = engine.exec(&id, &argv, PATIENCE, LONGEST).await?;
+    if done.exit_code != 0 {
+        // The engine tells on standard output that it could not run the command.
+        let told = String::from_utf8_lossy(if done.stderr.is_empty() { &done.stdout } else { &done.stderr });
+        let told = if told.trim().is_empty() { String::new() } else { format!(": {}", told.trim()) };
+        let error = anyhow!("`/outrigger status` in container {id} ended with {}{told}", done.exit_code);
+        return Err(Report::new(error).hint("is this a container of Outrigger?"));
+    }
+    if done.truncated {
+        return Err(Report::new(anyhow!("the status in container {id} is longer than {LONGEST} bytes")));
+    }
+    Ok(String::from_utf8_lossy(&done.stdout).into_owned())
+}
+
+/// The one controller of the engine: by its label, or as the owner of components.
+async fn only_controller<E: Engine>(engine: &E) -> Result<ContainerId, Report> {
+    let mut found = BTreeSet::new();
+    for container in engine.list(&[CONTROLLER_LABEL.to_owned()]).await? {
+        // Components made from the controller's image have its label too.
+        if container.running && !container.labels.contains_key(ownership::POD) {
+            found.insert((container.id, container.name));
+        }
+    }
+    for component in engine.list(&[ownership::POD.to_owned()]).await? {
+        let Some(owner) = component.labels.get(ownership::POD) else { continue };
+        if component.running && !found.iter().any(|(id, _)| id.0 == *owner) {
+            // An owner that is gone is the janitor's, not ours.
+            if let Ok(owner) = engine.inspect(owner).await
+                && owner.running
+            {
+                found.insert((owner.id, owner.name));
+            }
+        }
+    }
+    let names = found.iter().map(|(_, name)| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let mut ids = found.into_iter();
+    match (ids.next(), ids.next()) {
+        (Some((id, _)), None) => Ok(id),
+        (None, _) => Err(Report::new(anyhow!("no controller runs on this engine"))),
+        (Some(_), Some(_)) => {
+            Err(Report::new(anyhow!("there are several controllers: {names}"))
+                .hint("choose one with `--container NAME`"))
+        }
+    }
+}
+
+/// For people.
+fn text(status: &Status) -> String {
+    let mut text = format!(
+        "pod `{}`: {}, {}, up {}\n",
+        status.pod,
+        status.stage,
+        status.health.state,
+        uptime(Duration::from_secs(status.uptime_s))
+    );
+    for reason in &status.health.reasons {
+        text.push_str(&format!("  {reason}\n"));
+    }
+    if !status.components.is_empty() {
+        let head =
+            ["COMPONENT", "STATE", "HEALTH", "RESTARTS", "EXIT", "CONTAINER", "IMAGE"].map(str::to_owned).to_vec();
+        let rows = status.components.iter().map(|component| {
+            vec![
+                if component.init { format!("{} (init)", component.name) } else { component.name.clone() },
+                component.state.clone(),
+                component.health.as_ref().map_or_else(dash, |health| health.state.to_string()),
+                component.restarts.to_string(),
+                component.exit_code.map_or_else(dash, |code| code.to_string()),
+                component.container_id.as_ref().map_or_else(dash, |id| ContainerId(id.clone()).short().to_owned()),
+                component.image.clone(),
+            ]
+        });
+        text.push('\n');
+        text.push_str(&output::table(&std::iter::once(head).chain(rows).collect::<Vec<_>>()));
+    }
+    if !status.plugins.is_empty() {
+        let head = ["PLUGIN", "VERSION", "CALLS", "FAILURES", "STRIKES", "HOOKS", "GRANTS"].map(str::to_owned).to_vec();
+        let rows = status.plugins.iter().map(|plugin| {
+            vec![
+                if plugin.evicted { format!("{} (evicted)", plugin.name) } else { plugin.name.clone() },
+                plugin.version.clone(),
+                plugin.calls.to_string(),
+                plugin.failures.to_string(),
+                plugin.strikes.to_string(),
+                listed(&plugin.hooks),
+                listed(&plugin.grants),
+            ]
+        });
+        text.push('\n');
+        text.push_str(&output::table(&std::iter::once(head).chain(rows).collect::<Vec<_>>()));
+        for plugin in &status.plugins {
+            if let Some(failure) = &plugin.last_failure {
+                text.push_str(&format!("  last failure of `{}`: {failure}\n", plugin.name));
+            }
+        }
+    }
+    let logs = status.logs;
+    text.push_str(&format!(
+        "\nlines: {} read, {} written, {} filtered, {} dropped\n",
+        logs.read, logs.written, logs.filtered, logs.dropped
+    ));
+    for rollout in &status.rollouts {
+        let why = if rollout.reason.is_empty() { String::new() } else { format!(": {}", rollout.reason) };
+        text.push_str(&format!("rollout of `{}`, {}: {}{why}\n", rollout.plugin, rollout.outcome, rollout.summary));
+    }
+    for warning in &status.warnings {
+        text.push_str(&format!("warning: {warning}\n"));
+    }
+    text
+}
+
+fn dash() -> String {
+    "-".to_owned()
+}
+
+fn listed(words: &[String]) -> String {
+    if words.is_empty() { dash() } else { words.join(", ") }
+}
+
+fn uptime(up: Duration) -> String {
+    let seconds = up.as_secs();
+    match (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60) {
+        (0, 0, 0) => format!("{seconds}s"),
+        (0, 0, minutes) => format!("{minutes}m{}s", seconds % 60),
+        (0, hours, minutes) => format!("{hours}h{minutes}m"),
+        (days, hours, _) => format!("{days}d{hours}h"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admin::status::{ComponentStatus, Health, HealthState, PluginStatus, Stage};
+
+    #[test]
+    fn a_status_reads_like_a_table() {
+        let status = Status {
+            pod: "calc".to_owned(),
+            stage: Stage::Running,
+            health: Health {
+                state: HealthState::Degraded,
+                reasons: vec!["component `app` is degraded: slow".to_owned()],
+            },
+            uptime_s: 3700,
+            components: vec![ComponentStatus {
+                name: "app".to_owned(),
+                image: "acme/calc".to_owned(),
+                state: "running".to_owned(),
+                container_id: Some("0123456789abcdef".to_owned()),
+                ..ComponentStatus::default()
+            }],
+            plugins: vec![PluginStatus {
+                name: "redact".to_owned(),
+                version: "1.0.0".to_owned(),
+                hooks: vec!["log-line".to_owned()],
+                evicted: true,
+                last_failure: Some("trap".to_owned()),
+                ..PluginStatus::default()
+            }],
+            ..Status::default()
+        };
+        let text = text(&status);
+        assert!(
+            text.starts_with("pod `calc`: running, degraded, up 1h1m\n  component `app` is degraded: slow\n"),
+            "{text}"
+        );
+        assert!(text.contains("app        running  -       0         -     0123456789ab  acme/calc\n"), "{text}");
+        assert!(text.contains("redact (evicted)  1.0.0    0      0         0        log-line  -\n"), "{text}");
+        assert!(text.contains("last failure of `redact`: trap"), "{text}");
+    }
+
+    #[test]
+    fn uptimes_are_short() {
+        assert_eq!(uptime(Duration::from_secs(59)), "59s");
+        assert_eq!(uptime(Duration::from_secs(61)), "1m1s");
+        assert_eq!(uptime(Duration::from_secs(90_000)), "1d1h");
+    }
+}

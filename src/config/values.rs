@@ -1,0 +1,125 @@
+//! Single values of flags and environment variables.
+
+use std::time::Duration;
+
+use super::{Level, LogFilter};
+
+/// A boolean as Go's `strconv.ParseBool` reads it, which podlike's users are used to.
+///
+/// # Errors
+/// What was expected.
+pub fn boolean(raw: &str) -> Result<bool, String> {
+    match raw {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
+        _ => Err(format!("`{raw}` is not a boolean: expected `true`, `false`, `t`, `f`, `1` or `0`")),
+    }
+}
+
+/// A duration as Go writes it: numbers with `ms`, `s`, `m` or `h` behind them, such as `1m30s` or `1.5s`. At most 24 hours.
+///
+/// # Errors
+/// What was expected.
+pub fn duration(raw: &str) -> Result<Duration, String> {
+    const LONGEST: f64 = 86_400.0;
+    let bad = || format!("`{raw}` is not a duration: expected for instance `500ms`, `10s` or `1m30s`");
+    let mut rest = raw;
+    let mut seconds = 0.0;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(bad)?;
+        let (number, tail) = rest.split_at(digits);
+        let number: f64 = number.parse().map_err(|_| bad())?;
+        let letters = tail.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(tail.len());
+        let (unit, next) = tail.split_at(letters);
+        seconds += number
+            * match unit {
+                "ms" => 0.001,
+                "s" => 1.0,
+                "m" => 60.0,
+                "h" => 3600.0,
+                _ => return Err(bad()),
+            };
+        rest = next;
+    }
+    if raw.is_empty() {
+        Err(bad())
+    } else if seconds > LONGEST {
+        Err(format!("`{raw}` is longer than 24 hours"))
+    } else {
+        Ok(Duration::from_secs_f64(seconds))
+    }
+}
+
+/// `level`, or a list of `level` and `target=level` with commas between.
+///
+/// # Errors
+/// What was expected.
+pub fn log_filter(raw: &str) -> Result<LogFilter, String> {
+    let mut filter = LogFilter { level: Level::Info, targets: Vec::new() };
+    for part in raw.split(',').map(str::trim) {
+        match part.split_once('=') {
+            Some((target, at)) if !target.trim().is_empty() => {
+                filter.targets.push((target.trim().to_owned(), level(at.trim())?));
+            }
+            Some(_) => return Err(format!("`{part}` names no target: expected `target=level`")),
+            None => filter.level = level(part)?,
+        }
+    }
+    Ok(filter)
+}
+
+fn level(raw: &str) -> Result<Level, String> {
+    match raw.to_ascii_lowercase().as_str() {
+        "off" => Ok(Level::Off),
+        "error" => Ok(Level::Error),
+        "warn" | "warning" => Ok(Level::Warn),
+        "info" => Ok(Level::Info),
+        "debug" => Ok(Level::Debug),
+        "trace" => Ok(Level::Trace),
+        _ => Err(format!("`{raw}` is not a level: expected `off`, `error`, `warn`, `info`, `debug` or `trace`")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn booleans_are_gos() {
+        for yes in ["1", "t", "T", "true", "TRUE", "True"] {
+            assert_eq!(boolean(yes), Ok(true), "{yes}");
+        }
+        for no in ["0", "f", "F", "false", "FALSE", "False"] {
+            assert_eq!(boolean(no), Ok(false), "{no}");
+        }
+        for bad in ["", "yes", "tRUE", " true"] {
+            assert!(boolean(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn durations_add_up() {
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("1m30s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("1.5s"), Ok(Duration::from_millis(1500)));
+        assert_eq!(duration("0s"), Ok(Duration::ZERO));
+        assert_eq!(duration("24h"), Ok(Duration::from_secs(86_400)));
+    }
+
+    #[test]
+    fn durations_without_unit_sign_or_sense_are_refused() {
+        for bad in ["", "10", "s", "-1s", "1..5s", "10 s", "1d", "25h", "1s5", "999999999999999999999999h", "é"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn filters_take_a_level_and_targets() {
+        let filter = log_filter("warn, outrigger::supervisor=debug").unwrap();
+        assert_eq!(filter.level, Level::Warn);
+        assert_eq!(filter.targets, [("outrigger::supervisor".to_owned(), Level::Debug)]);
+        for bad in ["", "banana", "x=banana", "=debug", "info,"] {
+            assert!(log_filter(bad).is_err(), "{bad}");
+        }
+    }
+}

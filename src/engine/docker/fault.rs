@@ -1,0 +1,159 @@
+//! What the engine's failures mean, by call and status; their texts are only passed on.
+
+use std::error::Error as StdError;
+use std::time::Duration;
+
+use bollard::errors::Error;
+
+use crate::engine::{EngineError, Fault};
+
+/// The calls whose failures are told apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Call {
+    Info,
+    Inspect,
+    List,
+    InspectVolume,
+    InspectImage,
+    Pull,
+    Create,
+    Start,
+    Signal,
+    Remove,
+    Upload,
+    Download,
+    Exec,
+    Logs,
+    Events,
+}
+
+impl Call {
+    /// As an imperative, for messages.
+    pub(super) fn verb(self) -> &'static str {
+        match self {
+            Self::Info => "ask",
+            Self::Inspect => "inspect container",
+            Self::List => "list containers with",
+            Self::InspectVolume => "inspect volume",
+            Self::InspectImage => "inspect image",
+            Self::Pull => "pull image",
+            Self::Create => "create container",
+            Self::Start => "start container",
+            Self::Signal => "signal container",
+            Self::Remove => "remove container",
+            Self::Upload => "copy files into container",
+            Self::Download => "copy files from container",
+            Self::Exec => "run a command in container",
+            Self::Logs => "follow the output of container",
+            Self::Events => "follow events of",
+        }
+    }
+
+    /// What an HTTP status means for a repetition of this call.
+    pub(super) fn fault(self, status: u16) -> Fault {
+        match (self, status) {
+            // Not modified: it runs. Conflict on a signal: it does not run, so there is nothing left to signal.
+            (Self::Start, 304) | (Self::Signal, 409) => Fault::AlreadyDone,
+            (_, 404) => Fault::NotFound,
+            (_, 408 | 425 | 429) => Fault::Transient,
+            // Not implemented, for instance by the log driver.
+            (_, 400..=499 | 501) => Fault::Permanent,
+            _ => Fault::Transient,
+        }
+    }
+}
+
+/// The status of a refusal.
+pub(super) fn status(error: &Error) -> Option<u16> {
+    match error {
+        Error::DockerResponseServerError { status_code, .. } => Some(*status_code),
+        _ => None,
+    }
+}
+
+/// Our words for a failure of `call` on `object`; `deadline` is the one that the client itself keeps.
+pub(super) fn classify(call: Call, object: &str, deadline: Duration, error: Error) -> EngineError {
+    let verb = call.verb();
+    let object = format!("`{object}`");
+    match error {
+        Error::DockerResponseServerError { status_code, message } => {
+            let message = message.trim();
+            let message = if message.is_empty() {
+                format!("status {status_code}")
+            } else {
+                message.trim_end_matches('.').to_owned()
+            };
+            EngineError::Refused { verb, object, message, fault: call.fault(status_code) }
+        }
+        // Told in the middle of a pull: the registry or the network failed, a name that is wrong is refused with a status.
+        Error::DockerStreamError { error } => {
+            EngineError::Refused { verb, object, message: error.trim().to_owned(), fault: Fault::Transient }
+        }
+        Error::RequestTimeoutError => EngineError::Timeout { verb, object, after: deadline },
+        error if is_transport(&error) => EngineError::Unreachable { verb, object, source: Box::new(error) },
+        error => EngineError::Refused { verb, object, message: error.to_string(), fault: Fault::Permanent },
+    }
+}
+
+/// Whether the connection failed, rather than the engine or what it said.
+fn is_transport(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::HyperLegacyError { .. }
+            | Error::HyperResponseError { .. }
+            | Error::IOError { .. }
+            | Error::SocketNotFoundError(_)
+    ) || matches!(error, Error::JsonSerdeError { err } if err.is_io() || err.is_eof())
+}
+
+/// A cause in words, where the engine or its client gave none.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Cause(pub(super) String);
+
+/// Boxes a cause that has only words.
+pub(super) fn cause(text: impl Into<String>) -> Box<dyn StdError + Send + Sync> {
+    Box::new(Cause(text.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(call: Call, status_code: u16) -> Fault {
+        let error = Error::DockerResponseServerError { status_code, message: "No.".into() };
+        let error = classify(call, "app", Duration::ZERO, error);
+        assert_eq!(error.to_string(), format!("cannot {} `app`: No", call.verb()));
+        error.fault()
+    }
+
+    #[test]
+    fn the_same_status_means_different_things() {
+        assert_eq!(refused(Call::Signal, 409), Fault::AlreadyDone);
+        assert_eq!(refused(Call::Create, 409), Fault::Permanent);
+        assert_eq!(refused(Call::Start, 304), Fault::AlreadyDone);
+        assert_eq!(refused(Call::Create, 404), Fault::NotFound);
+        assert_eq!(refused(Call::Inspect, 404), Fault::NotFound);
+        assert_eq!(refused(Call::Create, 400), Fault::Permanent);
+        assert_eq!(refused(Call::Logs, 501), Fault::Permanent);
+        assert_eq!(refused(Call::Start, 500), Fault::Transient);
+        assert_eq!(refused(Call::Pull, 429), Fault::Transient);
+    }
+
+    #[test]
+    fn a_refusal_without_words_names_its_status() {
+        let error = Error::DockerResponseServerError { status_code: 503, message: String::new() };
+        let error = classify(Call::List, "outrigger.pod", Duration::ZERO, error);
+        assert_eq!(error.to_string(), "cannot list containers with `outrigger.pod`: status 503");
+    }
+
+    #[test]
+    fn lost_connections_are_unreachable_and_late_headers_time_out() {
+        let io = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+        let error = classify(Call::Info, "engine", Duration::ZERO, Error::IOError { err: io });
+        assert!(matches!(error, EngineError::Unreachable { .. }));
+        let error = classify(Call::Logs, "app", Duration::from_secs(15), Error::RequestTimeoutError);
+        assert_eq!(error.to_string(), "the engine did not follow the output of container `app` within 15s");
+        assert_eq!(error.fault(), Fault::Transient);
+    }
+}

@@ -1,0 +1,368 @@
+//! The [fake engine](super) as an [`Engine`]: each call is recorded, disturbed as scripted, and carried out on the world.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
+
+use super::FakeEngine;
+use super::streams::{Step, follow};
+use super::world::{Container, File, World, has_labels, rfc3339};
+use crate::engine::{
+    ContainerId, ContainerSpec, Engine, EngineError, EngineEvent, EngineInfo, ExecOutput, Fault, Inspection, Listed,
+    LogFrame, LogsFrom, Output, Result,
+};
+
+/// The signals that end a process which does not handle them, of those that are sent to ask for an end.
+const ENDING: [i32; 3] = [2, 3, 15];
+const SIGKILL: i32 = 9;
+
+fn refused(verb: &'static str, object: &str, fault: Fault, message: &str) -> EngineError {
+    EngineError::Refused { verb, object: format!("`{object}`"), message: message.to_owned(), fault }
+}
+
+pub(super) fn unreachable(verb: &'static str, object: &str) -> EngineError {
+    let source = Box::new(std::io::Error::from(std::io::ErrorKind::ConnectionRefused));
+    EngineError::Unreachable { verb, object: format!("`{object}`"), source }
+}
+
+impl FakeEngine {
+    /// What every call goes through: delays, outages and scripted failures.
+    pub(super) async fn pass(&self, verb: &'static str, name: &str) -> Result<()> {
+        let key = (verb, name.to_owned());
+        let delay = self.world().disturbances.get(&key).map(|disturbance| disturbance.delay).unwrap_or_default();
+        if self.world().away() {
+            return Err(unreachable(verb, name));
+        }
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
+        }
+        let mut world = self.world();
+        if world.away() {
+            return Err(unreachable(verb, name));
+        }
+        let Some(disturbance) = world.disturbances.get_mut(&key) else { return Ok(()) };
+        let Some((fault, left)) = disturbance.failures.iter_mut().find(|(_, left)| *left > 0) else { return Ok(()) };
+        *left -= 1;
+        Err(refused(verb, name, *fault, "as scripted"))
+    }
+
+    fn record(&self, call: String) {
+        self.world().calls.push(call);
+    }
+
+    /// Records a call on a container, lets it pass, and answers the container's name for messages.
+    async fn on(&self, verb: &'static str, id: &ContainerId, rest: &str) -> Result<String> {
+        let name = self.world().label_of(id);
+        self.record(format!("{verb} {name}{rest}"));
+        self.pass(verb, &name).await?;
+        Ok(name)
+    }
+
+    /// Looks at or changes one container.
+    fn with<T>(
+        &self,
+        verb: &'static str,
+        id: &ContainerId,
+        work: impl FnOnce(&mut Container) -> Result<T>,
+    ) -> Result<T> {
+        let mut world = self.world();
+        let container =
+            world.by_id(id).ok_or_else(|| refused(verb, id.short(), Fault::NotFound, "no such container"))?;
+        work(container)
+    }
+
+    /// Ends a run, now or later.
+    fn dies_after(&self, id: &ContainerId, run: u64, after: Duration, code: i32) {
+        if after.is_zero() {
+            self.world().die(id, run, code, false);
+            self.changed();
+            return;
+        }
+        let (engine, id) = (self.clone(), id.clone());
+        self.tasks.spawn("exit", move |_token| async move {
+            tokio::time::sleep(after).await;
+            engine.world().die(&id, run, code, false);
+            engine.changed();
+        });
+    }
+}
+
+impl Engine for FakeEngine {
+    async fn info(&self) -> Result<EngineInfo> {
+        self.pass("info", "").await?;
+        Ok(self.world().info.clone())
+    }
+
+    async fn inspect(&self, container: &str) -> Result<Inspection> {
+        let name = self.world().lookup(container).map(|found| found.label().to_owned());
+        self.pass("inspect", name.as_deref().unwrap_or(container)).await?;
+        let found = self.world().lookup(container).map(|found| found.seen.clone());
+        found.ok_or_else(|| refused("inspect", container, Fault::NotFound, "no such container"))
+    }
+
+    async fn list(&self, labels: &[String]) -> Result<Vec<Listed>> {
+        self.pass("list", "").await?;
+        let world = self.world();
+        let fits = |container: &&Container| has_labels(&container.seen.labels, labels);
+        let listed = |container: &Container| Listed {
+            id: container.seen.id.clone(),
+            name: container.seen.name.clone(),
+            labels: container.seen.labels.clone(),
+            running: container.seen.running,
+        };
+        Ok(world.containers.iter().filter(fits).map(listed).collect())
+    }
+
+    async fn volume_labels(&self, volume: &str) -> Result<BTreeMap<String, String>> {
+        self.pass("volume_labels", volume).await?;
+        let labels = self.world().volumes.get(volume).cloned();
+        labels.ok_or_else(|| refused("volume_labels", volume, Fault::NotFound, "no such volume"))
+    }
+
+    async fn has_image(&self, image: &str) -> Result<bool> {
+        self.pass("has_image", image).await?;
+        Ok(!self.world().missing_images.contains(image))
+    }
+
+    async fn pull(&self, image: &str) -> Result<()> {
+        self.record(format!("pull {image}"));
+        self.pass("pull", image).await?;
+        self.world().missing_images.remove(image);
+        Ok(())
+    }
+
+    async fn create(&self, spec: &ContainerSpec) -> Result<(ContainerId, Vec<String>)> {
+        let name = spec.labels.get(crate::plan::ownership::COMPONENT).unwrap_or(&spec.name);
+        self.record(format!("create {name}"));
+        self.pass("create", name).await?;
+        let mut world = self.world();
+        if world.missing_images.contains(&spec.image) {
+            return Err(refused("create", name, Fault::NotFound, "no such image"));
+        }
+        if world.containers.iter().any(|container| container.seen.name == spec.name) {
+            return Err(refused("create", name, Fault::Permanent, "the name is in use"));
+        }
+        Ok((world.make(spec), Vec::new()))
+    }
+
+    async fn start(&self, id: &ContainerId) -> Result<()> {
+        let name = self.on("start", id, "").await?;
+        if self.with("start", id, |container| Ok(container.seen.running))? {
+            return Err(refused("start", &name, Fault::AlreadyDone, "it is running already"));
+        }
+        let (run, script) = {
+            let mut world = self.world();
+            (world.start(id), world.script_of(id))
+        };
+        self.changed();
+        for (after, health) in script.health {
+            let (engine, id) = (self.clone(), id.clone());
+            self.tasks.spawn("health", move |_token| async move {
+                tokio::time::sleep(after).await;
+                engine.world().judge(&id, run, health);
+                engine.changed();
+            });
+        }
+        if let Some((after, code)) = script.exit {
+            self.dies_after(id, run, after, code);
+        }
+        Ok(())
+    }
+
+    async fn signal(&self, id: &ContainerId, signal: i32) -> Result<()> {
+        let name = self.on("signal", id, &format!(" {signal}")).await?;
+        let run = self.with("signal", id, |container| {
+            if container.seen.running {
+                return Ok(container.run);
+            }
+            Err(refused("signal", &name, Fault::AlreadyDone, "it is not running"))
+        })?;
+        let script = self.world().script_of(id);
+        let (code, after) = match (signal, script.signals.get(&signal)) {
+            (SIGKILL, _) => (Some(128 + SIGKILL), Duration::ZERO),
+            (_, Some(code)) => (*code, script.stop_takes),
+            (_, None) if ENDING.contains(&signal) => (Some(128 + signal), script.stop_takes),
+            (_, None) => (None, Duration::ZERO),
+        };
+        if let Some(code) = code {
+            self.dies_after(id, run, after, code);
+        }
+        Ok(())
+    }
+
+    async fn remove(&self, id: &ContainerId) -> Result<()> {
+        self.on("remove", id, "").await?;
+        self.world().remove(id);
+        self.changed();
+        Ok(())
+    }
+
+    async fn upload(&self, id: &ContainerId, directory: &str, archive: Bytes) -> Result<()> {
+        let name = self.on("upload", id, &format!(" {directory}")).await?;
+        let files = unpack(directory, &archive)
+            .map_err(|error| refused("upload", &name, Fault::Permanent, &format!("bad archive: {error}")))?;
+        self.with("upload", id, |container| {
+            container.files.extend(files);
+            Ok(())
+        })
+    }
+
+    async fn download(&self, id: &ContainerId, path: &str, limit: usize) -> Result<Bytes> {
+        let name = self.on("download", id, &format!(" {path}")).await?;
+        let own = self.world().own.as_ref() == Some(&id.0);
+        let archive = self.with("download", id, |container| {
+            let mut files = below(path, &container.files);
+            if files.is_empty() && own {
+                let read = std::fs::read(path);
+                let base = path.rsplit('/').next().unwrap_or(path).to_owned();
+                files.extend(read.map(|content| (base, File { content, mode: 0o644, uid: 0, gid: 0 })));
+            }
+            if files.is_empty() {
+                return Err(refused("download", &name, Fault::NotFound, "no such file"));
+            }
+            pack(&files).map_err(|error| refused("download", &name, Fault::Permanent, &error.to_string()))
+        })?;
+        if archive.len() > limit {
+            return Err(refused("download", &name, Fault::Permanent, "the archive is longer than asked for"));
+        }
+        Ok(archive.into())
+    }
+
+    async fn exec(&self, id: &ContainerId, argv: &[String], timeout: Duration, limit: usize) -> Result<ExecOutput> {
+        let words = format!(" {}", argv.join(" "));
+        let passing = self.on("exec", id, &words);
+        let late =
+            |_elapsed| EngineError::Timeout { verb: "exec", object: format!("`{}`", id.short()), after: timeout };
+        let name = tokio::time::timeout(timeout, passing).await.map_err(late)??;
+        let answer = self.world().script_of(id).exec;
+        let mut output = answer.map_or_else(|| said(0, ""), |answer| answer(argv));
+        let cut = |bytes: &mut Bytes| {
+            let longer = bytes.len() > limit;
+            bytes.truncate(limit);
+            longer
+        };
+        self.with("exec", id, |container| {
+            if !container.seen.running {
+                return Err(refused("exec", &name, Fault::Permanent, "it is not running"));
+            }
+            if output.exit_code == 0
+                && let Some(failure) = move_files(argv, &mut container.files)
+            {
+                output = failure;
+            }
+            output.truncated |= cut(&mut output.stdout) | cut(&mut output.stderr);
+            Ok(output)
+        })
+    }
+
+    fn logs(&self, id: &ContainerId, from: LogsFrom) -> BoxStream<'static, Result<LogFrame>> {
+        let (name, of) = (self.world().label_of(id), id.clone());
+        let missing = refused("logs", &name, Fault::NotFound, "no such container");
+        let begin = move |world: &mut World| if world.by_id(&of).is_some() { Ok(0) } else { Err(missing) };
+        let id = id.clone();
+        follow(self, "logs", name, begin, move |world, cursor| read_log(world, &id, from, cursor))
+    }
+
+    fn events(&self, label: &str, since: Option<i64>) -> BoxStream<'static, Result<EngineEvent>> {
+        let wanted = [label.to_owned()];
+        let begin = move |world: &mut World| Ok(if since.is_some() { 0 } else { world.history.len() });
+        follow(self, "events", String::new(), begin, move |world, cursor| {
+            while let Some((event, labels)) = world.history.get(*cursor) {
+                *cursor += 1;
+                let late_enough = since.is_none_or(|since| event.at_ns >= since.saturating_mul(1_000_000_000));
+                if late_enough && has_labels(labels, &wanted) {
+                    return Step::Item(event.clone());
+                }
+            }
+            Step::Wait
+        })
+    }
+}
+
+fn read_log(world: &mut World, id: &ContainerId, from: LogsFrom, cursor: &mut usize) -> Step<LogFrame> {
+    let Some(container) = world.by_id(id) else { return Step::End };
+    while let Some((at, output, bytes)) = container.logs.get(*cursor) {
+        *cursor += 1;
+        if *at < from.since.saturating_mul(1_000_000_000) {
+            continue;
+        }
+        let output = if container.seen.tty { Output::Stdout } else { *output };
+        let bytes =
+            if from.timestamps { [rfc3339(*at).as_bytes(), b" ", bytes].concat().into() } else { bytes.clone() };
+        return Step::Item(LogFrame { output, bytes });
+    }
+    if container.seen.running { Step::Wait } else { Step::End }
+}
+
+fn said(exit_code: i64, stderr: &str) -> ExecOutput {
+    let stderr = Bytes::copy_from_slice(stderr.as_bytes());
+    ExecOutput { exit_code, stdout: Bytes::new(), stderr, truncated: false }
+}
+
+/// Carries out `mv -f a b` and `rm -f a…`; answers why that failed.
+fn move_files(argv: &[String], files: &mut BTreeMap<String, File>) -> Option<ExecOutput> {
+    let words: Vec<&str> = argv.iter().map(String::as_str).filter(|word| *word != "--").collect();
+    match words.as_slice() {
+        ["mv", "-f", from, to] => match files.remove(*from) {
+            Some(file) => {
+                files.insert((*to).to_owned(), file);
+                None
+            }
+            None => Some(said(1, &format!("mv: can't rename '{from}': No such file or directory\n"))),
+        },
+        ["rm", "-f", paths @ ..] => {
+            files.retain(|path, _| !paths.contains(&path.as_str()));
+            None
+        }
+        _ => None,
+    }
+}
+
+/// The file at this path, or the files below it, with the names that the engine's archives give them.
+fn below(path: &str, files: &BTreeMap<String, File>) -> BTreeMap<String, File> {
+    let path = path.trim_end_matches('/');
+    let base = path.rsplit('/').next().unwrap_or(path);
+    let named = files.iter().filter_map(|(at, file)| {
+        let rest = at.strip_prefix(path)?;
+        (rest.is_empty() || rest.starts_with('/'))
+            .then(|| (format!("{base}{rest}").trim_start_matches('/').to_owned(), file.clone()))
+    });
+    named.collect()
+}
+
+fn unpack(directory: &str, archive: &[u8]) -> std::io::Result<BTreeMap<String, File>> {
+    let mut files = BTreeMap::new();
+    for entry in tar::Archive::new(archive).entries()? {
+        let mut entry = entry?;
+        if !entry.header().entry_type().is_file() {
+            continue;
+        }
+        let name = entry.path()?.to_string_lossy().trim_start_matches("./").to_owned();
+        let path = format!("{}/{}", directory.trim_end_matches('/'), name.trim_start_matches('/'));
+        let header = entry.header();
+        // The engine takes numbers that were left out for 0.
+        let whole = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+        let (mode, uid, gid) =
+            (header.mode()? & 0o7777, whole(header.uid().unwrap_or(0)), whole(header.gid().unwrap_or(0)));
+        let mut content = Vec::new();
+        entry.read_to_end(&mut content)?;
+        files.insert(path, File { content, mode, uid, gid });
+    }
+    Ok(files)
+}
+
+fn pack(files: &BTreeMap<String, File>) -> std::io::Result<Vec<u8>> {
+    let mut archive = tar::Builder::new(Vec::new());
+    for (path, file) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(file.content.len() as u64);
+        header.set_mode(file.mode);
+        header.set_uid(u64::from(file.uid));
+        header.set_gid(u64::from(file.gid));
+        archive.append_data(&mut header, path, file.content.as_slice())?;
+    }
+    archive.into_inner()
+}

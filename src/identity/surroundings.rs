@@ -1,0 +1,299 @@
+//! What a controller sees of the container around it.
+//!
+//! All files read here are small and local, or in `/proc`; none waits for anybody.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use super::proc;
+use crate::engine::{CgroupDriver, Engine, EngineError, EngineInfo, Fault, Inspection};
+use crate::plan::SelfInfo;
+use crate::pod::{Component, PodSpec};
+
+/// Longest `env_file` that is read.
+const LONGEST_ENV_FILE: u64 = 1024 * 1024;
+
+/// Podlike's label that gives a volume the name by which components know it.
+const VOLUME_REF: &str = "com.github.rycus86.podlike.volume-ref";
+/// Set by `docker stack deploy`, whose volumes are called `<stack>_<name>`.
+const STACK: &str = "com.docker.stack.namespace";
+/// Set by Compose: the name in its file.
+const COMPOSE_VOLUME: &str = "com.docker.compose.volume";
+
+/// The texts that [`find`](super::find) works from.
+#[derive(Debug, Clone, Default)]
+pub struct Surroundings {
+    /// The host name.
+    pub hostname: String,
+    /// `/proc/self/mountinfo`.
+    pub mountinfo: String,
+    /// `/proc/self/cgroup`.
+    pub cgroup: String,
+    /// `/proc/1/cpuset`.
+    pub cpuset: String,
+    /// `/proc/net/fib_trie`.
+    pub fib_trie: String,
+    /// `/proc/net/if_inet6`.
+    pub if_inet6: String,
+    /// Whether an engine left its mark (`/.dockerenv`, `/run/.containerenv`).
+    pub marked: bool,
+    /// A directory of the container's own root file system, where the nonce is written.
+    pub nonce_dir: PathBuf,
+}
+
+impl Surroundings {
+    /// Those of this process. What can't be read is empty.
+    #[must_use]
+    pub fn read() -> Self {
+        let text = |path: &str| fs::read_to_string(path).unwrap_or_default();
+        Self {
+            hostname: nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
+            mountinfo: text("/proc/self/mountinfo"),
+            cgroup: text("/proc/self/cgroup"),
+            cpuset: text("/proc/1/cpuset"),
+            fib_trie: text("/proc/net/fib_trie"),
+            if_inet6: text("/proc/net/if_inet6"),
+            marked: ["/.dockerenv", "/run/.containerenv"].iter().any(|path| Path::new(path).exists()),
+            nonce_dir: PathBuf::from("/"),
+        }
+    }
+
+    /// Whether there is any sign of a container. Without one nothing is written anywhere.
+    pub(super) fn look_contained(&self) -> bool {
+        self.marked
+            || !self.cgroup_ids().is_empty()
+            || !proc::mountinfo_ids(&self.mountinfo).is_empty()
+            || proc::hostname_id(&self.hostname).is_some()
+    }
+
+    pub(super) fn cgroup_ids(&self) -> Vec<String> {
+        let mut ids = proc::cgroup_ids(&self.cgroup);
+        ids.extend(proc::cpuset_ids(&self.cpuset));
+        ids
+    }
+
+    pub(super) fn addresses(&self) -> Vec<IpAddr> {
+        proc::local_addresses(&self.fib_trie, &self.if_inet6)
+    }
+}
+
+/// A file that nobody else has; gone when dropped.
+#[derive(Debug)]
+pub(super) struct Nonce {
+    path: PathBuf,
+    text: String,
+}
+
+impl Nonce {
+    /// Answers why it can't be written.
+    pub(super) fn write(directory: &Path) -> Result<Self, String> {
+        let text = fs::read_to_string("/proc/sys/kernel/random/uuid").map_err(|error| error.to_string())?;
+        let text = text.trim().to_owned();
+        let path = directory.join(format!(".outrigger-{text}"));
+        let written = fs::File::create_new(&path).and_then(|mut file| file.write_all(text.as_bytes()));
+        // Made before looking at the outcome, so that a half-written file is removed.
+        let nonce = Self { path, text };
+        written.map(|()| nonce).map_err(|error| format!("our root file system can't be written: {}", why(&error)))
+    }
+
+    pub(super) fn path(&self) -> String {
+        self.path.to_string_lossy().into_owned()
+    }
+
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+impl Drop for Nonce {
+    fn drop(&mut self) {
+        let _removed = fs::remove_file(&self.path);
+    }
+}
+
+/// The cgroup of this process, where it is of version 1 and can be seen: below it the engine can make others (`/docker/<id>`).
+#[must_use]
+pub fn own_cgroup() -> Option<String> {
+    proc::v1_cgroup(&fs::read_to_string("/proc/self/cgroup").ok()?)
+}
+
+/// What planning needs to know of the controller: its container, environment, the files that components name, and its volumes.
+///
+/// # Errors
+/// Those of the engine. Files that can't be read are told in the answer.
+pub async fn self_info<E: Engine>(
+    engine: &E,
+    own: Inspection,
+    spec: &PodSpec,
+    info: &EngineInfo,
+) -> Result<SelfInfo, EngineError> {
+    let nests = info.cgroup_version == 1 && info.cgroup_driver == CgroupDriver::Cgroupfs;
+    // A path that does not end in our id is not ours as the engine sees it (a nested engine, a namespace).
+    let cgroup = own_cgroup().filter(|path| nests && path.ends_with(&format!("/{}", own.id.0)));
+    let environment = std::env::vars_os()
+        .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
+        .collect();
+    let volume_aliases = volume_aliases(engine, &own).await?;
+    let components: Vec<&Component> = spec.init.iter().chain(spec.components.values()).collect();
+    let env_files = components
+        .iter()
+        .flat_map(|component| &component.env_file)
+        .map(|path| (path.clone(), read_text(Path::new(path))))
+        .collect();
+    let copy_sources = components
+        .iter()
+        .flat_map(|component| &component.copy)
+        .map(|copy| (copy.source.clone(), open_regular(Path::new(&copy.source)).map(drop)))
+        .collect();
+    Ok(SelfInfo { container: own, cgroup, environment, env_files, copy_sources, volume_aliases })
+}
+
+/// The names by which components may know the controller's volumes.
+async fn volume_aliases<E: Engine>(engine: &E, own: &Inspection) -> Result<BTreeMap<String, String>, EngineError> {
+    let mut aliases = BTreeMap::new();
+    for mount in own.mounts.iter().filter(|mount| mount.kind == "volume" && !mount.name.is_empty()) {
+        let labels = match engine.volume_labels(&mount.name).await {
+            Ok(labels) => labels,
+            // Of a driver that knows it no more; it is mounted all the same.
+            Err(error) if error.fault() == Fault::NotFound => continue,
+            Err(error) => return Err(error),
+        };
+        if let Some(alias) = alias(&mount.name, &labels) {
+            aliases.entry(alias).or_insert_with(|| mount.name.clone());
+        }
+    }
+    Ok(aliases)
+}
+
+/// In podlike's order: its own label, the name without the stack's, Compose's label.
+fn alias(volume: &str, labels: &BTreeMap<String, String>) -> Option<String> {
+    if let Some(name) = labels.get(VOLUME_REF) {
+        return Some(name.clone());
+    }
+    let in_stack = labels.get(STACK).and_then(|stack| volume.strip_prefix(stack.as_str())?.strip_prefix('_'));
+    in_stack.map(str::to_owned).or_else(|| labels.get(COMPOSE_VOLUME).cloned())
+}
+
+fn read_text(path: &Path) -> Result<String, String> {
+    let mut text = String::new();
+    let file = open_regular(path)?;
+    let read = file.take(LONGEST_ENV_FILE + 1).read_to_string(&mut text).map_err(|error| why(&error))?;
+    if read as u64 > LONGEST_ENV_FILE { Err(format!("is longer than {LONGEST_ENV_FILE} bytes")) } else { Ok(text) }
+}
+
+/// Looks before it opens: opening a pipe would wait for a writer.
+fn open_regular(path: &Path) -> Result<fs::File, String> {
+    let metadata = fs::metadata(path).map_err(|error| why(&error))?;
+    if metadata.is_dir() {
+        return Err("is a directory".to_owned());
+    }
+    if !metadata.is_file() {
+        return Err("is not a regular file".to_owned());
+    }
+    fs::File::open(path).map_err(|error| why(&error))
+}
+
+/// Without the number that the standard library adds.
+fn why(error: &io::Error) -> String {
+    match error.kind() {
+        ErrorKind::NotFound => "does not exist".to_owned(),
+        ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        ErrorKind::ReadOnlyFilesystem => "read-only file system".to_owned(),
+        ErrorKind::InvalidData => "is not UTF-8".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use indexmap::IndexMap;
+
+    use super::*;
+    use crate::engine::fake::FakeEngine;
+    use crate::engine::{ContainerSpec, MountPoint};
+    use crate::pod::{ComponentName, CopySpec, HostSettings};
+
+    fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn aliases_in_podlikes_order() {
+        let all = labels(&[(VOLUME_REF, "a"), (STACK, "st"), (COMPOSE_VOLUME, "c")]);
+        assert_eq!(alias("st_b", &all).as_deref(), Some("a"));
+        let two = labels(&[(STACK, "st"), (COMPOSE_VOLUME, "c")]);
+        assert_eq!(alias("st_b", &two).as_deref(), Some("b"));
+        assert_eq!(alias("stb", &two).as_deref(), Some("c"));
+        assert_eq!(alias("x", &labels(&[])), None);
+    }
+
+    fn component(name: &str, env_file: &[&Path], copy: &[&Path]) -> Component {
+        let text = |path: &Path| path.to_string_lossy().into_owned();
+        Component {
+            name: ComponentName::new(name).unwrap(),
+            image: "i".into(),
+            entrypoint: None,
+            command: None,
+            working_dir: None,
+            environment: IndexMap::new(),
+            env_file: env_file.iter().map(|path| text(path)).collect(),
+            labels: IndexMap::new(),
+            user: None,
+            tty: false,
+            stdin_open: false,
+            stop_signal: None,
+            stop_grace_period: None,
+            healthcheck: None,
+            depends_on: IndexMap::new(),
+            volumes: Vec::new(),
+            tmpfs: IndexMap::new(),
+            copy: copy.iter().map(|path| CopySpec { source: text(path), target: "/t".into() }).collect(),
+            host: HostSettings::default(),
+            logging: None,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn tells_what_components_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let (good, binary, missing) = (dir.path().join("good"), dir.path().join("binary"), dir.path().join("missing"));
+        let pipe = dir.path().join("pipe");
+        fs::write(&good, "A=1\n").unwrap();
+        fs::write(&binary, [0xff, 0xfe]).unwrap();
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRUSR).unwrap();
+
+        let engine = FakeEngine::new().with_volume("st_data", &[(STACK, "st")]);
+        let (id, _) = engine.create(&ContainerSpec::new("own", "outrigger")).await.unwrap();
+        let mut own = engine.inspect(&id.0).await.unwrap();
+        let mount = |kind: &str, name: &str| MountPoint {
+            kind: kind.into(),
+            name: name.into(),
+            source: "/s".into(),
+            target: "/d".into(),
+            writable: true,
+        };
+        own.mounts = vec![mount("volume", "st_data"), mount("volume", "unknown"), mount("bind", "")];
+        let app = component("app", &[&good, &binary, &missing], &[&good, dir.path()]);
+        let spec = PodSpec {
+            init: vec![component("init-1", &[], &[&pipe])],
+            components: IndexMap::from([(app.name.clone(), app)]),
+            ..PodSpec::default()
+        };
+
+        let info = self_info(&engine, own, &spec, &engine.info().await.unwrap()).await.unwrap();
+        let text = |path: &Path| path.to_string_lossy().into_owned();
+        assert_eq!(info.env_files[&text(&good)], Ok("A=1\n".into()));
+        assert_eq!(info.env_files[&text(&binary)], Err("is not UTF-8".into()));
+        assert_eq!(info.env_files[&text(&missing)], Err("does not exist".into()));
+        assert_eq!(info.copy_sources[&text(&good)], Ok(()));
+        assert_eq!(info.copy_sources[&text(dir.path())], Err("is a directory".into()));
+        assert_eq!(info.copy_sources[&text(&pipe)], Err("is not a regular file".into()));
+        assert_eq!(info.volume_aliases, labels(&[("data", "st_data")]));
+        assert!(info.environment.contains_key("PATH"));
+        // This test does not run in the fake's container.
+        assert_eq!(info.cgroup, None);
+    }
+}

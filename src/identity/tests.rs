@@ -1,0 +1,181 @@
+use super::*;
+use crate::engine::fake::FakeEngine;
+use crate::engine::{ContainerId, ContainerSpec};
+
+const IP: &str = "172.17.0.2";
+
+/// A running container, with the label of a pod and the given host name.
+async fn container(engine: &FakeEngine, name: &str, hostname: &str) -> ContainerId {
+    let mut spec = ContainerSpec::new(name, "outrigger");
+    spec.labels.insert("pod.component.app".into(), "image: a".into());
+    let (id, _) = engine.create(&spec).await.unwrap();
+    engine.start(&id).await.unwrap();
+    let mut seen = engine.inspect(&id.0).await.unwrap();
+    seen.hostname = hostname.to_owned();
+    seen.addresses = vec![IP.to_owned()];
+    engine.put_container(seen);
+    id
+}
+
+fn mounts_of(id: &ContainerId) -> String {
+    format!("1 2 254:0 /var/lib/docker/containers/{}/hosts /etc/hosts rw - ext4 /dev/vda rw\n", id.0)
+}
+
+fn writable(dir: &tempfile::TempDir) -> Surroundings {
+    Surroundings {
+        hostname: "host".into(),
+        marked: true,
+        fib_trie: format!("|-- {IP}\n/32 host LOCAL\n"),
+        nonce_dir: dir.path().to_owned(),
+        ..Surroundings::default()
+    }
+}
+
+/// As [`writable`], where no file can be written.
+fn read_only(dir: &tempfile::TempDir) -> Surroundings {
+    Surroundings { nonce_dir: dir.path().join("missing"), ..writable(dir) }
+}
+
+async fn found(engine: &FakeEngine, surroundings: &Surroundings) -> Result<ContainerId, IdentityError> {
+    find(engine, &Settings::default(), surroundings).await.map(|found| found.id)
+}
+
+/// Compiles only if a task may look for us.
+#[test]
+fn a_search_can_be_spawned() {
+    fn send<T: Send>(_: T) {}
+    fn spawnable<E: Engine>(engine: E, settings: Settings, surroundings: Surroundings) {
+        send(async move {
+            let own = find(&engine, &settings, &surroundings).await.unwrap();
+            self_info(&engine, own, &crate::pod::PodSpec::default(), &engine.info().await.unwrap()).await
+        });
+    }
+    let _compiles = spawnable::<FakeEngine>;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_of_the_host_is_told_so_and_nothing_is_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let surroundings = Surroundings { marked: false, cgroup: "4:memory:/\n0::/\n".into(), ..writable(&dir) };
+    let error = found(&FakeEngine::new(), &surroundings).await.unwrap_err();
+    assert!(matches!(error, IdentityError::NotInContainer));
+    assert!(error.to_string().starts_with("not in a container"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_mounts_of_a_joined_network_lead_astray_and_the_cgroup_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = FakeEngine::new();
+    let (joined, own) = (container(&engine, "joined", "host").await, container(&engine, "own", "host").await);
+    let engine = engine.running_in(&own.0);
+    let surroundings = Surroundings {
+        mountinfo: mounts_of(&joined),
+        cgroup: format!("4:memory:/docker/{}\n", own.0),
+        ..writable(&dir)
+    };
+    assert_eq!(found(&engine, &surroundings).await.unwrap(), own);
+    let downloads = engine.calls_of("download");
+    assert_eq!(downloads.len(), 2);
+    assert!(downloads[0].starts_with("download joined "));
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "the nonce is removed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_host_name_is_a_short_id() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = FakeEngine::new();
+    let own = container(&engine, "own", "host").await;
+    let engine = engine.running_in(&own.0);
+    let surroundings = Surroundings { hostname: own.short().to_owned(), marked: false, ..writable(&dir) };
+    assert_eq!(found(&engine, &surroundings).await.unwrap(), own);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_engines_list_is_the_last_resort() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = FakeEngine::new();
+    for other in ["a", "b"] {
+        container(&engine, other, "host").await;
+    }
+    let own = container(&engine, "own", "host").await;
+    let engine = engine.running_in(&own.0);
+    assert_eq!(found(&engine, &writable(&dir)).await.unwrap(), own);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_given_comes_first_and_is_checked_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = FakeEngine::new();
+    let (other, own) = (container(&engine, "other", "host").await, container(&engine, "own", "host").await);
+    let engine = engine.running_in(&own.0);
+    let surroundings = Surroundings { mountinfo: mounts_of(&own), ..writable(&dir) };
+    for (given, downloads) in [("own", 1), ("other", 2), ("nowhere", 1)] {
+        engine.forget_calls();
+        let settings = Settings { own_id: Some(given.to_owned()), ..Settings::default() };
+        assert_eq!(find(&engine, &settings, &surroundings).await.unwrap().id, own);
+        assert_eq!(engine.calls_of("download").len(), downloads, "{given}");
+    }
+    // Where nothing can be written, the word of who gave it holds.
+    let settings = Settings { own_id: Some(other.0.clone()), ..Settings::default() };
+    assert_eq!(find(&engine, &settings, &read_only(&dir)).await.unwrap().id, other);
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_a_read_only_root_the_engine_must_agree_with_what_we_see() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = FakeEngine::new();
+    let own = container(&engine, "own", "host").await;
+    let surroundings = Surroundings { mountinfo: mounts_of(&own), ..read_only(&dir) };
+    assert_eq!(found(&engine, &surroundings).await.unwrap(), own);
+
+    let elsewhere = Surroundings { fib_trie: "|-- 10.0.0.9\n/32 host LOCAL\n".into(), ..surroundings.clone() };
+    let error = found(&engine, &elsewhere).await.unwrap_err().to_string();
+    assert!(
+        error.contains("none of its addresses is ours (our root file system can't be written: does not exist)"),
+        "{error}"
+    );
+    let renamed = Surroundings { hostname: "other".into(), ..surroundings.clone() };
+    let error = found(&engine, &renamed).await.unwrap_err().to_string();
+    assert!(error.contains("its host name is `host`, ours is `other`"), "{error}");
+
+    let mut unlabelled = engine.find("own").unwrap();
+    unlabelled.labels.clear();
+    engine.put_container(unlabelled);
+    let error = found(&engine, &surroundings).await.unwrap_err().to_string();
+    assert!(error.contains("it has no label `pod.*`"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_error_lists_what_every_method_gave() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = FakeEngine::new();
+    let other = container(&engine, "other", "host").await;
+    let stopped = container(&engine, "stopped", "host").await;
+    engine.kill("stopped", 0);
+    let settings = Settings { own_id: Some("nowhere".into()), ..Settings::default() };
+    let surroundings =
+        Surroundings { mountinfo: mounts_of(&other), cpuset: format!("/docker/{}", stopped.0), ..writable(&dir) };
+    let error = find(&engine, &settings, &surroundings).await.unwrap_err();
+    let expected = format!(
+        "cannot tell which container this is\n  \
+         the id that was given: `nowhere`: no such container\n  \
+         `/proc/self/mountinfo`: `{other}`: it does not have the file that we wrote\n  \
+         `/proc/self/cgroup`: `{stopped}`: it does not run\n  \
+         the host name: is not an id; \
+         set `--self` or `OUTRIGGER_SELF` to its id or name",
+        other = other.0,
+        stopped = stopped.0,
+    );
+    assert_eq!(error.to_string(), expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_engine_that_is_away_is_not_taken_for_an_answer() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = FakeEngine::new();
+    let own = container(&engine, "own", "host").await;
+    let engine = engine.running_in(&own.0).fails("inspect", "own", Fault::Transient, 1);
+    let surroundings = Surroundings { mountinfo: mounts_of(&own), ..writable(&dir) };
+    assert!(matches!(found(&engine, &surroundings).await, Err(IdentityError::Engine(_))));
+    assert_eq!(found(&engine, &surroundings).await.unwrap(), own);
+}

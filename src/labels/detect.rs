@@ -1,0 +1,213 @@
+//! Finds the pods of a text, whichever of the accepted forms it has.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::{Place, RawPod, document, kind, prefixed_labels, yaml};
+use crate::labels::nearest::nearest;
+use crate::pod::{Problems, lower};
+
+/// One pod, or what is wrong with it.
+type Found = Vec<(String, Result<RawPod, Problems>)>;
+
+/// See [`super::sources`].
+pub fn sources(origin: &str, text: &str) -> Result<Vec<(String, RawPod)>, Problems> {
+    let at = Place::new(origin);
+    let mut problems = Problems::default();
+    let Some(value) = value(&at, text, &mut problems) else { return Err(problems) };
+    let mut found = Found::new();
+    match &value {
+        Value::Array(objects) => inspected(&at, objects, &mut found, &mut problems),
+        Value::Object(map) if map.contains_key("services") => stack(&at, &value, &mut found, &mut problems),
+        Value::Object(map) if map.contains_key("Config") || map.contains_key("Spec") => {
+            inspected(&at, std::slice::from_ref(&value), &mut found, &mut problems);
+        }
+        Value::Object(map) if map.keys().any(|key| key.starts_with("pod.")) => {
+            if let Some(labels) = label_map(&at, &value, &mut problems) {
+                found.push((stem(origin), prefixed_labels("", &labels)));
+            }
+        }
+        Value::Object(map) if is_document(map) => {
+            let name = value.pointer("/controller/name").and_then(Value::as_str);
+            let name = name.map_or_else(|| stem(origin), str::to_owned);
+            found.push((name, document::read(&at, &value, Problems::default())));
+        }
+        other => problems.push(neither(&at, other)),
+    }
+    collect(found, problems)
+}
+
+/// JSON is YAML but for a few escapes and tabs, which its own reader knows.
+fn value(at: &Place, text: &str, problems: &mut Problems) -> Option<Value> {
+    let mut found = Problems::default();
+    let parsed = yaml::parse(at, text, &mut found);
+    if parsed.is_none()
+        && text.trim_start().starts_with(['[', '{'])
+        && let Ok(value) = serde_json::from_str(text)
+    {
+        return Some(value);
+    }
+    problems.extend(found);
+    parsed
+}
+
+fn is_document(map: &serde_json::Map<String, Value>) -> bool {
+    map.is_empty()
+        || map.keys().any(|key| document::KEYS.contains(&key.as_str()) || nearest(key, document::KEYS).is_some())
+}
+
+fn neither(at: &Place, value: &Value) -> crate::pod::Problem {
+    at.problem(format!(
+        "expected a `pod.yaml` (with `components:`), a stack file (with `services:`) or the JSON of `docker inspect`, found {}",
+        match value {
+            Value::Object(map) => match map.keys().next() {
+                Some(key) => format!("a map that begins with `{key}`"),
+                None => "an empty map".to_owned(),
+            },
+            other => kind(other).to_owned(),
+        }
+    ))
+}
+
+/// Services with `pod.*` labels.
+fn stack(at: &Place, value: &Value, found: &mut Found, problems: &mut Problems) {
+    let at = at.key("services");
+    let services = match value.get("services") {
+        Some(Value::Object(services)) => services,
+        other => {
+            let found = kind(other.unwrap_or(&Value::Null));
+            problems.push(at.problem(format!("expected a map of services, found {found}")));
+            return;
+        }
+    };
+    let before = problems.0.len();
+    for (name, service) in services {
+        let at = at.key(name);
+        for (path, what) in [("deploy", "the service"), ("build", "the image")] {
+            misplaced(
+                &at.key(path).key("labels"),
+                service.get(path).and_then(|part| part.get("labels")),
+                what,
+                problems,
+            );
+        }
+        let Some(value) = service.get("labels") else { continue };
+        let Some(mut labels) = label_map(&at.key("labels"), value, problems) else { continue };
+        // In these files a `$` of a value is written `$$`.
+        labels.values_mut().for_each(|text| *text = text.replace("$$", "$"));
+        add(&format!("{}: {name}: ", at.label), name, &labels, found);
+    }
+    if found.is_empty() && problems.0.len() == before {
+        let has_templates = std::iter::once(value).chain(services.values()).any(|part| part.get("x-podlike").is_some());
+        problems.push(at.problem("no service has `pod.*` labels").hint(if has_templates {
+            "the templates of `x-podlike` must be rendered first"
+        } else {
+            "write them in `labels:` of a service, beside its `image:`"
+        }));
+    }
+}
+
+/// `pod.*` labels where the controller can't see them.
+fn misplaced(at: &Place, labels: Option<&Value>, of_what: &str, problems: &mut Problems) {
+    let keys: Vec<&str> = match labels {
+        Some(Value::Object(map)) => map.keys().map(String::as_str).collect(),
+        Some(Value::Array(list)) => list.iter().filter_map(Value::as_str).collect(),
+        _ => Vec::new(),
+    };
+    if keys.iter().any(|key| key.starts_with("pod.")) {
+        problems.push(
+            at.problem(format!("these are labels of {of_what}, which the controller does not see"))
+                .hint("move the `pod.*` labels to `labels:` of the service itself, which is beside `image:`"),
+        );
+    }
+}
+
+/// Containers or services as the engine describes them.
+fn inspected(at: &Place, objects: &[Value], found: &mut Found, problems: &mut Problems) {
+    for (index, object) in objects.iter().enumerate() {
+        let at = at.index(index);
+        let labels = ["/Config/Labels", "/Spec/TaskTemplate/ContainerSpec/Labels"];
+        let Some(value) = labels.iter().find_map(|path| object.pointer(path)) else { continue };
+        let Some(labels) = label_map(&at, value, problems) else { continue };
+        let name = ["/Name", "/Spec/Name"].iter().find_map(|path| object.pointer(path)).and_then(Value::as_str);
+        let name = name.map_or_else(|| format!("[{index}]"), |name| name.trim_start_matches('/').to_owned());
+        add(&format!("{name}: "), &name, &labels, found);
+    }
+    if found.is_empty() && problems.is_empty() {
+        problems.push(at.problem("no container has `pod.*` labels").hint("see `Config.Labels` of `docker inspect`"));
+    }
+}
+
+fn add(prefix: &str, name: &str, labels: &BTreeMap<String, String>, found: &mut Found) {
+    if labels.keys().any(|label| label.starts_with("pod.")) {
+        found.push((name.to_owned(), prefixed_labels(prefix, labels)));
+    }
+}
+
+/// Labels as a map or as a list of `key=value`. None where it is neither.
+fn label_map(at: &Place, value: &Value, problems: &mut Problems) -> Option<BTreeMap<String, String>> {
+    let mut labels = BTreeMap::new();
+    match value {
+        Value::Object(map) => {
+            for (label, value) in map {
+                let text = match value {
+                    Value::String(text) => text.clone(),
+                    Value::Null => String::new(),
+                    Value::Bool(_) | Value::Number(_) => value.to_string(),
+                    Value::Array(_) | Value::Object(_) if label.starts_with("pod.") => {
+                        problems.push(at.key(label).problem(format!("expected text, found {}", kind(value))).hint(
+                            "a label is text: write a `|` behind the colon and leave the lines below as they are",
+                        ));
+                        continue;
+                    }
+                    Value::Array(_) | Value::Object(_) => continue,
+                };
+                labels.insert(label.clone(), text);
+            }
+        }
+        Value::Array(list) => {
+            for (index, item) in list.iter().enumerate() {
+                let Some(item) = item.as_str() else {
+                    problems.push(at.index(index).problem(format!("expected `label=value`, found {}", kind(item))));
+                    continue;
+                };
+                let (label, text) = item.split_once('=').unwrap_or((item, ""));
+                if labels.insert(label.to_owned(), text.to_owned()).is_some() {
+                    problems.push(at.index(index).problem(format!("the label `{label}` is written twice")));
+                }
+            }
+        }
+        Value::Null => {}
+        other => {
+            problems.push(at.problem(format!("expected labels as a map or a list, found {}", kind(other))));
+            return None;
+        }
+    }
+    Some(labels)
+}
+
+/// All pods, or all problems, those of the pods that could be read among them.
+fn collect(found: Found, mut problems: Problems) -> Result<Vec<(String, RawPod)>, Problems> {
+    let failed = !problems.is_empty() || found.iter().any(|(_, read)| read.is_err());
+    let mut pods = Vec::new();
+    for (name, read) in found {
+        match read {
+            Ok(raw) if failed => {
+                if let Err(more) = lower::lower(&raw) {
+                    problems.extend(more);
+                }
+            }
+            Ok(raw) => pods.push((name, raw)),
+            Err(more) => problems.extend(more),
+        }
+    }
+    problems.or(pods)
+}
+
+/// The file's name without directories and ending.
+fn stem(origin: &str) -> String {
+    let name = origin.rsplit('/').next().unwrap_or(origin);
+    let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+    if stem.is_empty() { "pod".to_owned() } else { stem.to_owned() }
+}

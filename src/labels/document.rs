@@ -1,0 +1,81 @@
+//! The form of `pod.yaml`.
+
+use serde_json::{Map, Value};
+
+use super::nearest::nearest;
+use super::{Place, RawPod, finish, kind, shape};
+use crate::pod::{Problem, Problems};
+
+/// The keys of a `pod.yaml`.
+pub const KEYS: [&str; 5] = ["components", "init", "copy", "plugins", "controller"];
+
+/// Reads a document; `problems` are those that were found on the way to it.
+pub fn read(at: &Place, value: &Value, mut problems: Problems) -> Result<RawPod, Problems> {
+    let mut raw = RawPod { components_at: Some(at.key("components")), ..RawPod::default() };
+    let empty = Map::new();
+    let map = match value {
+        Value::Object(map) => map,
+        Value::Null => &empty,
+        other => {
+            problems.push(
+                at.problem(format!("expected a map, found {}", kind(other))).hint("a pod begins with `components:`"),
+            );
+            return Err(problems);
+        }
+    };
+    for (key, value) in map {
+        let at = at.key(key);
+        match key.as_str() {
+            "components" => {
+                if !value.is_object() && !value.is_null() {
+                    raw.components_at = None;
+                }
+                for (name, body) in entries(&at, value, "names and settings of components", &mut problems) {
+                    raw.components.push(shape::component(name, &at.key(name), Some(body), &mut problems));
+                }
+            }
+            "copy" => {
+                for (component, files) in entries(&at, value, "names of components and their files", &mut problems) {
+                    raw.copy.push(shape::copies(component, &at.key(component), files, &mut problems));
+                }
+            }
+            "init" => raw.init = shape::init(&at, value, &mut problems),
+            "plugins" => raw.plugins = shape::plugins(&at, value, &mut problems),
+            "controller" => match value {
+                Value::Object(map) => raw.controller = Some((at, map.clone())),
+                Value::Null => {}
+                other => problems.push(at.problem(format!("expected a map, found {}", kind(other)))),
+            },
+            // A place for anchors, as in Compose files.
+            extension if extension.starts_with("x-") => {}
+            unknown => problems.push(unknown_key(&at, unknown)),
+        }
+    }
+    finish(raw, problems)
+}
+
+fn unknown_key(at: &Place, key: &str) -> Problem {
+    let problem = at.problem("unknown key");
+    match nearest(key, KEYS) {
+        Some(right) => problem.hint(format!("did you mean `{right}`?")),
+        None if key == "services" => problem.hint("in `pod.yaml` they are called `components`"),
+        None => problem.hint("known are `components`, `init`, `copy`, `plugins` and `controller`"),
+    }
+}
+
+fn entries<'v>(
+    at: &Place,
+    value: &'v Value,
+    what: &str,
+    problems: &mut Problems,
+) -> impl Iterator<Item = (&'v String, &'v Value)> + use<'v> {
+    let map = match value {
+        Value::Object(map) => Some(map),
+        Value::Null => None,
+        other => {
+            problems.push(at.problem(format!("expected a map of {what}, found {}", kind(other))));
+            None
+        }
+    };
+    map.into_iter().flatten()
+}

@@ -1,0 +1,208 @@
+//! YAML text to a generic value, with every duplicate key reported.
+//!
+//! `<<` merges and aliases are resolved. Keys become text, as in JSON; numbers that JSON does not have become text too.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess, Visitor};
+use serde_json::{Map, Number, Value};
+
+use super::Place;
+use crate::pod::Problems;
+
+/// The most values that one text may hold once aliases are resolved: thousands of inspected containers, and still no more than some 100 MB.
+const MOST_VALUES: usize = 1_000_000;
+
+/// Reads one YAML document (JSON is YAML). None where it has no meaning at all; duplicate keys and tags are reported and passed over.
+pub fn parse(at: &Place, text: &str, problems: &mut Problems) -> Option<Value> {
+    // A byte order mark is what some editors put before the first key.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let found = RefCell::new(Problems::default());
+    let values = Cell::new(0);
+    let reader = Reader { at: at.clone(), problems: &found, values: &values };
+    let parsed = reader.deserialize(serde_yaml::Deserializer::from_str(text));
+    problems.extend(found.into_inner());
+    match parsed {
+        Ok(value) => Some(value),
+        Err(error) => {
+            problems.push(at.problem(format!("not valid YAML: {error}")));
+            None
+        }
+    }
+}
+
+struct Reader<'p> {
+    at: Place,
+    problems: &'p RefCell<Problems>,
+    values: &'p Cell<usize>,
+}
+
+impl<'p> Reader<'p> {
+    /// The reader of a value inside this one; an error where there are too many. Aliases of long lists make much of little text.
+    fn at<E: Error>(&self, at: Place) -> Result<Self, E> {
+        self.values.set(self.values.get() + 1);
+        if self.values.get() > MOST_VALUES {
+            return Err(E::custom(format!("more than {MOST_VALUES} values")));
+        }
+        Ok(Self { at, problems: self.problems, values: self.values })
+    }
+
+    fn report(&self, at: &Place, what: impl Into<String>) {
+        self.problems.borrow_mut().push(at.problem(what));
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Reader<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Reader<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_none<E: Error>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_i128<E: Error>(self, value: i128) -> Result<Value, E> {
+        Ok(Value::String(value.to_string()))
+    }
+
+    fn visit_u128<E: Error>(self, value: u128) -> Result<Value, E> {
+        Ok(Value::String(value.to_string()))
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
+        Ok(Number::from_f64(value).map_or_else(|| Value::String(value.to_string()), Value::Number))
+    }
+
+    fn visit_str<E: Error>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::String(value.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element_seed(self.at(self.at.index(list.len()))?)? {
+            list.push(item);
+        }
+        Ok(Value::Array(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        let mut map = Map::new();
+        let mut merges = Vec::new();
+        while let Some(key) = entries.next_key_seed(Key)? {
+            let at = self.at.key(&key);
+            let value = entries.next_value_seed(self.at(at.clone())?)?;
+            if key == "<<" {
+                merges.push((at, value));
+            } else if map.contains_key(&key) {
+                self.report(&at, "this key is written twice in the same map");
+            } else {
+                map.insert(key, value);
+            }
+        }
+        for (at, value) in merges {
+            self.merge(&at, value, &mut map);
+        }
+        Ok(Value::Object(map))
+    }
+
+    fn visit_enum<A: EnumAccess<'de>>(self, tagged: A) -> Result<Value, A::Error> {
+        let (tag, content) = tagged.variant_seed(Key)?;
+        self.report(&self.at, format!("the YAML tag `{tag}` has no meaning here"));
+        content.newtype_variant_seed(self)
+    }
+}
+
+impl Reader<'_> {
+    /// Takes over what a `<<` key names; what the map has itself, or from an earlier one, stays.
+    fn merge(&self, at: &Place, value: Value, into: &mut Map<String, Value>) {
+        match value {
+            Value::Object(map) => {
+                for (key, value) in map {
+                    into.entry(key).or_insert(value);
+                }
+            }
+            Value::Array(list) => {
+                for (index, value) in list.into_iter().enumerate() {
+                    if value.is_object() {
+                        self.merge(at, value, into);
+                    } else {
+                        self.report(&at.index(index), "expected a map to merge");
+                    }
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+                self.report(at, "expected a map to merge, or a list of maps");
+            }
+        }
+    }
+}
+
+/// The key of a map, as text.
+struct Key;
+
+impl<'de> DeserializeSeed<'de> for Key {
+    type Value = String;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<String, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl Visitor<'_> for Key {
+    type Value = String;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key that is plain text")
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<String, E> {
+        Ok(value.to_string())
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<String, E> {
+        Ok(value.to_string())
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<String, E> {
+        Ok(value.to_string())
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<String, E> {
+        Ok(value.to_string())
+    }
+
+    fn visit_str<E: Error>(self, value: &str) -> Result<String, E> {
+        Ok(value.to_owned())
+    }
+}

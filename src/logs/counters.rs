@@ -1,0 +1,88 @@
+//! What happened to a component's lines, for `status`.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// Counters of one component. Shared between its runs and with who shows them, as an `Arc`.
+#[derive(Debug, Default)]
+pub struct Counters {
+    lines: AtomicU64,
+    bytes: AtomicU64,
+    written: AtomicU64,
+    dropped: AtomicU64,
+    truncated: AtomicU64,
+    released: AtomicU64,
+    reconnects: AtomicU64,
+    unreadable: AtomicBool,
+}
+
+/// The values of [`Counters`] at one moment. All but `unreadable` and `written` only grow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Lines read from the engine.
+    pub lines: u64,
+    /// Their bytes, without line ends.
+    pub bytes: u64,
+    /// Lines written to standard output.
+    pub written: u64,
+    /// Lines that should have been written and could not be: standard output was gone, time ran out, or a plugin failed.
+    pub dropped: u64,
+    /// How often a line was cut because it was too long; nothing is lost by that.
+    pub truncated: u64,
+    /// Lines that plugins held longer than they may, and that were written as they were.
+    pub released: u64,
+    /// How often the stream was opened again while the component ran.
+    pub reconnects: u64,
+    /// Whether the component's log driver can't be read.
+    pub unreadable: bool,
+}
+
+impl Counters {
+    /// The values now.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Counts {
+            lines: of(&self.lines),
+            bytes: of(&self.bytes),
+            written: of(&self.written),
+            dropped: of(&self.dropped),
+            truncated: of(&self.truncated),
+            released: of(&self.released),
+            reconnects: of(&self.reconnects),
+            unreadable: self.unreadable.load(Ordering::Relaxed),
+        }
+    }
+
+    pub(super) fn read(&self, lines: u64, bytes: u64, truncated: u64) {
+        self.lines.fetch_add(lines, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.truncated.fetch_add(truncated, Ordering::Relaxed);
+    }
+
+    pub(super) fn written(&self, lines: u64) {
+        self.written.fetch_add(lines, Ordering::Relaxed);
+    }
+
+    /// Lines that were counted as written, and could not be after all.
+    pub(super) fn unwritten(&self, lines: u64) {
+        self.written.fetch_sub(lines, Ordering::Relaxed);
+        self.dropped(lines);
+    }
+
+    pub(super) fn dropped(&self, lines: u64) {
+        self.dropped.fetch_add(lines, Ordering::Relaxed);
+    }
+
+    pub(super) fn released(&self, lines: u64) {
+        self.released.fetch_add(lines, Ordering::Relaxed);
+    }
+
+    pub(super) fn reconnected(&self) {
+        self.reconnects.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Answers whether this is news.
+    pub(super) fn set_unreadable(&self) -> bool {
+        !self.unreadable.swap(true, Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,140 @@
+//! How lines look on standard output.
+
+use std::io::Write as _;
+
+use super::stamp;
+use crate::engine::Output;
+use crate::pod::ComponentName;
+
+/// How lines are written to standard output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogFormat {
+    /// `[out] name: line`, or `[err] name: line`; fields follow as one compact JSON object.
+    #[default]
+    Prefixed,
+    /// One JSON object for each line: `time`, `component`, `output`, `line`, and `fields` where there are any.
+    Json,
+    /// The line as it is, without fields.
+    Plain,
+}
+
+/// Writes lines of one component.
+#[derive(Debug)]
+pub(super) struct Formatter {
+    format: LogFormat,
+    /// What stands before a line of standard output, and of standard error.
+    before: [Vec<u8>; 2],
+}
+
+impl Formatter {
+    pub(super) fn new(format: LogFormat, component: &ComponentName) -> Self {
+        let before = [("out", "stdout"), ("err", "stderr")].map(|(short, long)| match format {
+            LogFormat::Prefixed => format!("[{short}] {component}: ").into_bytes(),
+            // A component's name is a DNS label: nothing in it needs an escape.
+            LogFormat::Json => format!(r#","component":"{component}","output":"{long}","line":"#).into_bytes(),
+            LogFormat::Plain => Vec::new(),
+        });
+        Self { format, before }
+    }
+
+    /// Appends a line. `fields` is a JSON object as text, or empty; what is no object is left out. A line with line ends in it, which a
+    /// plugin may have made, is written as several. Answers how many lines were written.
+    pub(super) fn line(&self, out: &mut Vec<u8>, output: Output, at_ns: u64, line: &[u8], fields: &[u8]) -> u64 {
+        let fields = if fields.is_empty() { Vec::new() } else { compact(fields) };
+        let mut written = 0;
+        let mut rest = Some(line);
+        while let Some(text) = rest {
+            let newline = memchr::memchr(b'\n', text);
+            let (first, behind) = text.split_at(newline.unwrap_or(text.len()));
+            rest = newline.and_then(|_| behind.get(1..));
+            self.one(out, output, at_ns, first, &fields);
+            written += 1;
+        }
+        written
+    }
+
+    fn one(&self, out: &mut Vec<u8>, output: Output, at_ns: u64, line: &[u8], fields: &[u8]) {
+        let [stdout, stderr] = &self.before;
+        let before = match output {
+            Output::Stdout => stdout,
+            Output::Stderr => stderr,
+        };
+        match self.format {
+            LogFormat::Prefixed => {
+                out.extend_from_slice(before);
+                out.extend_from_slice(line);
+                if !fields.is_empty() {
+                    out.push(b' ');
+                    out.extend_from_slice(fields);
+                }
+            }
+            LogFormat::Json => {
+                out.extend_from_slice(br#"{"time":""#);
+                stamp::write(out, at_ns);
+                out.push(b'"');
+                out.extend_from_slice(before);
+                append_json(out, &String::from_utf8_lossy(line));
+                if !fields.is_empty() {
+                    out.extend_from_slice(br#","fields":"#);
+                    out.extend_from_slice(fields);
+                }
+                out.push(b'}');
+            }
+            LogFormat::Plain => out.extend_from_slice(line),
+        }
+        out.push(b'\n');
+    }
+}
+
+/// The object without needless white space, or nothing where it is none, or an empty one.
+fn compact(fields: &[u8]) -> Vec<u8> {
+    let mut text = Vec::new();
+    if let Ok(object) = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(fields)
+        && !object.is_empty()
+    {
+        append_json(&mut text, &object);
+    }
+    text
+}
+
+fn append_json<T: serde::Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
+    let from = out.len();
+    if serde_json::to_writer(&mut *out, value).is_err() {
+        // Strings and maps with string keys always serialise, and a `Vec` takes everything.
+        out.truncate(from);
+        out.write_all(b"null").unwrap_or_default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(format: LogFormat, line: &[u8], fields: &str, expected: &str) {
+        let mut out = Vec::new();
+        let formatter = Formatter::new(format, &ComponentName::new("app").unwrap());
+        formatter.line(&mut out, Output::Stderr, 1_500_000_000, line, fields.as_bytes());
+        assert_eq!(String::from_utf8_lossy(&out), expected);
+    }
+
+    #[test]
+    fn prefixed() {
+        check(LogFormat::Prefixed, b"hello", "", "[err] app: hello\n");
+        check(LogFormat::Prefixed, b"hello", "{ \"b\": 1, \"a\": 2 }", "[err] app: hello {\"b\":1,\"a\":2}\n");
+        check(LogFormat::Prefixed, b"", "{}", "[err] app: \n");
+        check(LogFormat::Prefixed, b"one\ntwo", "{\"a\":1}", "[err] app: one {\"a\":1}\n[err] app: two {\"a\":1}\n");
+        check(LogFormat::Prefixed, b"hello", "nonsense\n", "[err] app: hello\n");
+    }
+
+    #[test]
+    fn json() {
+        let before = r#"{"time":"1970-01-01T00:00:01.500000000Z","component":"app","output":"stderr","line":"#;
+        check(LogFormat::Json, b"a \"b\"\x1b", "", &format!("{before}\"a \\\"b\\\"\\u001b\"}}\n"));
+        check(LogFormat::Json, b"\xff!", r#"{"n":1}"#, &format!("{before}\"\u{fffd}!\",\"fields\":{{\"n\":1}}}}\n"));
+    }
+
+    #[test]
+    fn plain() {
+        check(LogFormat::Plain, b"hello", r#"{"n":1}"#, "hello\n");
+    }
+}

@@ -1,0 +1,87 @@
+//! The environment of a component: files first, then what is written.
+
+use indexmap::IndexMap;
+
+use super::{Found, Role};
+use crate::plan::SelfInfo;
+use crate::pod::Component;
+
+/// `NAME=value` of every variable that has a value, in the order of the files and the label.
+///
+/// A variable without a value takes the controller's, and where it has none the one of an `env_file` stays.
+pub(super) fn environment(component: &Component, role: Role, me: &SelfInfo, found: &mut Found) -> Vec<String> {
+    let mut variables = IndexMap::new();
+    for path in &component.env_file {
+        match me.env_files.get(path) {
+            None => {}
+            Some(Err(why)) => {
+                found.problems.push(role.problem(&component.name, "env_file", format!("cannot read `{path}`: {why}")));
+            }
+            Some(Ok(text)) => {
+                for (number, line) in text.strip_prefix('\u{feff}').unwrap_or(text).lines().enumerate() {
+                    match entry(line) {
+                        Ok(None) => {}
+                        Ok(Some((name, value))) => set(&mut variables, name, value, me),
+                        Err(what) => found.problems.push(role.problem(
+                            &component.name,
+                            "env_file",
+                            format!("`{path}`, line {}: {what}", number + 1),
+                        )),
+                    }
+                }
+            }
+        }
+    }
+    for (name, value) in &component.environment {
+        set(&mut variables, name, value.as_deref(), me);
+    }
+    variables.iter().map(|(name, value)| format!("{name}={value}")).collect()
+}
+
+fn set(variables: &mut IndexMap<String, String>, name: &str, value: Option<&str>, me: &SelfInfo) {
+    if let Some(value) = value.or_else(|| me.environment.get(name).map(String::as_str)) {
+        variables.insert(name.to_owned(), value.to_owned());
+    }
+}
+
+/// One line, by the rules of `docker run --env-file`: the value is everything after the first `=`, quotes and blanks too.
+fn entry(line: &str) -> Result<Option<(&str, Option<&str>)>, &'static str> {
+    let line = line.trim_start();
+    if line.is_empty() || line.starts_with('#') {
+        return Ok(None);
+    }
+    let (name, value) = line.split_once('=').map_or((line, None), |(name, value)| (name, Some(value)));
+    // The line is not quoted in any message: it may hold a secret.
+    if name.is_empty() {
+        Err("there is no name before `=`")
+    } else if name.contains(char::is_whitespace) {
+        Err("there is white space in the name")
+    } else if line.contains('\0') {
+        Err("there is a NUL character")
+    } else {
+        Ok(Some((name, value)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_read_as_docker_reads_them() {
+        for (line, expected) in [
+            ("", Ok(None)),
+            ("   # NAME=x", Ok(None)),
+            ("A=1", Ok(Some(("A", Some("1"))))),
+            ("  A= \"1\" # b ", Ok(Some(("A", Some(" \"1\" # b "))))),
+            ("A=", Ok(Some(("A", Some(""))))),
+            ("A=b=c", Ok(Some(("A", Some("b=c"))))),
+            ("HOME", Ok(Some(("HOME", None)))),
+            ("=x", Err("there is no name before `=`")),
+            ("export A=1", Err("there is white space in the name")),
+            ("A=\0", Err("there is a NUL character")),
+        ] {
+            assert_eq!(entry(line), expected, "{line:?}");
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! A plan for programs; the shape is documented in the parent module.
+
+use serde_json::{Map, Value, json};
+
+use super::{PluginLine, Step, condition, deadlines, kind, limits::limits, steps, variables};
+use crate::config::Timeouts;
+use crate::plan::Plan;
+use crate::plan::units::milliseconds;
+use crate::pod::{HealthCheck, Mount};
+
+pub(super) fn json(plan: &Plan, plugins: &[PluginLine], timeouts: Option<&Timeouts>) -> Value {
+    let mut document = Map::new();
+    document.insert("version".to_owned(), json!(1));
+    document.insert("stop_budget_ms".to_owned(), json!(milliseconds(plan.stop_budget)));
+    document.insert("containers".to_owned(), steps(plan).map(|step| container(&step)).collect());
+    document.insert("plugins".to_owned(), plugins.iter().map(plugin).collect());
+    if let Some(timeouts) = timeouts {
+        let named: Map<_, _> = deadlines(timeouts)
+            .iter()
+            .map(|(name, limit)| (format!("{}_ms", name.replace('-', "_")), json!(milliseconds(*limit))))
+            .collect();
+        document.insert("timeouts".to_owned(), Value::Object(named));
+    }
+    document.insert("warnings".to_owned(), json!(plan.warnings));
+    Value::Object(document)
+}
+
+fn container(step: &Step<'_>) -> Value {
+    let spec = step.container;
+    let planned = step.planned;
+    let depends_on: Vec<_> = planned
+        .map(|planned| planned.depends_on.as_slice())
+        .unwrap_or_default()
+        .iter()
+        .map(|(name, on)| json!({"component": name.as_str(), "condition": condition(*on)}))
+        .collect();
+    let copy: Vec<_> = planned
+        .map(|planned| planned.copy.as_slice())
+        .unwrap_or_default()
+        .iter()
+        .map(|copy| json!({"source": copy.source, "target": copy.target}))
+        .collect();
+    json!({
+        "role": step.role,
+        "name": planned.map(|planned| planned.name.as_str()),
+        "wave": step.wave(),
+        "container": spec.name,
+        "image": spec.image,
+        "entrypoint": spec.entrypoint,
+        "command": spec.command,
+        "working_dir": spec.working_dir,
+        "user": spec.user,
+        "environment": variables(spec),
+        "labels": spec.labels,
+        "mounts": spec.mounts.iter().map(mount).collect::<Vec<_>>(),
+        "tmpfs": spec.tmpfs,
+        "copy": copy,
+        "network": spec.network_mode,
+        "pid": spec.pid_mode,
+        "ipc": step.ipc(),
+        "cgroup_parent": spec.cgroup_parent,
+        "limits": limits(&spec.host),
+        "privileged": spec.host.privileged,
+        "depends_on": depends_on,
+        "healthcheck": spec.healthcheck.as_ref().map(health_check),
+        "grace_ms": planned.map(|planned| milliseconds(planned.grace)),
+        "stop_signal": spec.stop_signal,
+    })
+}
+
+fn health_check(check: &HealthCheck) -> Value {
+    match check {
+        HealthCheck::Disabled => json!("disabled"),
+        HealthCheck::Command { test, interval, timeout, start_period, retries } => json!({
+            "test": test,
+            "interval_ms": interval.map(milliseconds),
+            "timeout_ms": timeout.map(milliseconds),
+            "start_period_ms": start_period.map(milliseconds),
+            "retries": retries,
+        }),
+    }
+}
+
+fn mount(mount: &Mount) -> Value {
+    json!({
+        "kind": kind(mount.kind),
+        "source": mount.source,
+        "target": mount.target,
+        "read_only": mount.read_only,
+    })
+}
+
+fn plugin(line: &PluginLine) -> Value {
+    json!({
+        "name": line.name,
+        "version": line.version,
+        "source": line.source,
+        "hooks": line.hooks,
+        "granted": line.granted,
+        "missing": line.missing,
+    })
+}

@@ -1,0 +1,216 @@
+//! A plan for people: tables with aligned columns, without colours.
+
+use serde_json::Value;
+
+use super::{PluginLine, Step, condition, deadlines, kind, limits::limits, steps, variables};
+use crate::config::Timeouts;
+use crate::engine::ContainerSpec;
+use crate::plan::Plan;
+use crate::plan::units::{bytes, time};
+use crate::pod::{HealthCheck, Mount};
+
+/// Between two columns.
+const GAP: &str = "  ";
+
+/// The limits that are sizes.
+const SIZES: [&str; 4] = ["mem_limit", "mem_reservation", "memswap_limit", "shm_size"];
+
+pub(super) fn text(plan: &Plan, plugins: &[PluginLine], timeouts: Option<&Timeouts>) -> String {
+    let mut sections = vec![order(plan)];
+    sections.extend(steps(plan).map(|step| details(&step)));
+    if !plugins.is_empty() {
+        sections.push(plugin_section(plugins));
+    }
+    if let Some(timeouts) = timeouts {
+        let rows = deadlines(timeouts).map(|(name, limit)| vec![name.to_owned(), time(limit)]);
+        sections.push(format!("timeouts\n{}", table(&rows)));
+    }
+    if !plan.warnings.is_empty() {
+        let lines: String = plan.warnings.iter().map(|warning| format!("{GAP}{}\n", clean(warning))).collect();
+        sections.push(format!("warnings\n{lines}"));
+    }
+    sections.join("\n")
+}
+
+/// Who starts when, and what it waits for.
+fn order(plan: &Plan) -> String {
+    let mut rows = vec![["step", "name", "image", "waits for"].map(str::to_owned).to_vec()];
+    rows.extend(steps(plan).map(|step| {
+        let at = step.wave().map_or_else(|| step.role.to_owned(), |wave| format!("wave {wave}"));
+        let waits: Vec<_> = step
+            .planned
+            .iter()
+            .flat_map(|planned| &planned.depends_on)
+            .map(|(name, on)| format!("{name} ({})", condition(*on).trim_start_matches("service_")))
+            .collect();
+        vec![at, step.title().to_owned(), clean(&step.container.image), waits.join(", ")]
+    }));
+    if rows.len() == 1 {
+        return "nothing to start\n".to_owned();
+    }
+    format!("start\n{}stop within {}, in the reverse order\n", table(&rows), time(plan.stop_budget))
+}
+
+/// Everything about one container.
+fn details(step: &Step<'_>) -> String {
+    let spec = step.container;
+    let mut rows = Rows::default();
+    rows.add("container", &spec.name);
+    rows.words("entrypoint", spec.entrypoint.as_deref());
+    rows.words("command", spec.command.as_deref());
+    rows.maybe("working dir", spec.working_dir.as_deref());
+    rows.maybe("user", spec.user.as_deref());
+    rows.list("environment", variables(spec).into_iter().map(str::to_owned));
+    for (key, value) in spec.labels.iter().filter(|(key, _)| !key.starts_with("outrigger.")) {
+        rows.add("label", &format!("{key}={value}"));
+    }
+    for mount in &spec.mounts {
+        rows.add("mount", &mount_line(mount));
+    }
+    for (path, options) in &spec.tmpfs {
+        rows.add("tmpfs", format!("{path} {options}").trim_end());
+    }
+    for copy in step.planned.iter().flat_map(|planned| &planned.copy) {
+        rows.add("copy", &format!("{} -> {}", copy.source, copy.target));
+    }
+    rows.add("shares", &shares(step, spec));
+    rows.maybe("cgroup", spec.cgroup_parent.as_deref());
+    if spec.host.privileged {
+        rows.add("privileged", "yes");
+    }
+    for (key, value) in &limits(&spec.host) {
+        rows.add("setting", &format!("{key} {}", setting(key, value)));
+    }
+    match &spec.healthcheck {
+        None => {}
+        Some(HealthCheck::Disabled) => rows.add("health", "disabled"),
+        Some(HealthCheck::Command { test, .. }) if test.is_empty() => {
+            rows.add("health", "the image's, with other times")
+        }
+        Some(HealthCheck::Command { test, .. }) => rows.words("health", Some(test)),
+    }
+    if let Some(logging) = &spec.logging {
+        rows.add("logging", &logging.driver);
+    }
+    if let Some(planned) = step.planned {
+        let signal = planned.stop_signal.map(|number| format!(", signal {number}")).unwrap_or_default();
+        rows.add("grace", &format!("{}{signal}", time(planned.grace)));
+    }
+    let kind = step.wave().map_or_else(|| step.role.to_owned(), |wave| format!("wave {wave}"));
+    let title = if step.planned.is_some() { format!("{} ({kind})", step.title()) } else { "ipc donor".to_owned() };
+    format!("{title}\n{}", table(&rows.0))
+}
+
+fn shares(step: &Step<'_>, spec: &ContainerSpec) -> String {
+    let ipc = match step.ipc() {
+        None => None,
+        Some("shareable") => Some("lends ipc"),
+        Some("donor") => Some("ipc of the donor"),
+        Some(_) => Some("ipc"),
+    };
+    let words = [spec.network_mode.as_ref().map(|_| "network"), spec.pid_mode.as_ref().map(|_| "pid"), ipc];
+    words.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+fn mount_line(mount: &Mount) -> String {
+    let source = mount.source.as_deref().map(|source| format!(" {source} ->")).unwrap_or_default();
+    let access = if mount.read_only { " (read only)" } else { "" };
+    format!("{}{source} {}{access}", kind(mount.kind), mount.target)
+}
+
+fn setting(key: &str, value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::Bool(on) => if *on { "on" } else { "off" }.to_owned(),
+        Value::Number(number) => match number.as_i64() {
+            Some(size) if SIZES.contains(&key) => bytes(size),
+            _ => number.to_string(),
+        },
+        Value::String(text) => text.clone(),
+        Value::Array(list) => list.iter().map(|item| setting("", item)).collect::<Vec<_>>().join(" "),
+        Value::Object(map) => match (map.get("soft"), map.get("hard")) {
+            (Some(soft), Some(hard)) => format!("{soft}:{hard}"),
+            _ => map.iter().map(|(key, value)| format!("{key}={}", setting("", value))).collect::<Vec<_>>().join(" "),
+        },
+    }
+}
+
+fn plugin_section(plugins: &[PluginLine]) -> String {
+    let mut rows = vec![["name", "version", "source", "hooks"].map(str::to_owned).to_vec()];
+    rows.extend(
+        plugins
+            .iter()
+            .map(|line| vec![clean(&line.name), clean(&line.version), clean(&line.source), line.hooks.join(", ")]),
+    );
+    let mut section = format!("plugins, in the order of their calls\n{}", table(&rows));
+    let grants: Vec<_> = plugins
+        .iter()
+        .flat_map(|line| {
+            let granted = line.granted.iter().map(|what| ("granted", what));
+            let missing = line.missing.iter().map(|what| ("not granted", what));
+            granted.chain(missing).map(|(verdict, what)| vec![clean(&line.name), verdict.to_owned(), clean(what)])
+        })
+        .collect();
+    if !grants.is_empty() {
+        section.push_str("grants\n");
+        section.push_str(&table(&grants));
+    }
+    section
+}
+
+/// Rows of a name and what it stands for.
+#[derive(Default)]
+struct Rows(Vec<Vec<String>>);
+
+impl Rows {
+    fn add(&mut self, name: &str, value: &str) {
+        self.0.push(vec![name.to_owned(), clean(value)]);
+    }
+
+    fn maybe(&mut self, name: &str, value: Option<&str>) {
+        if let Some(value) = value {
+            self.add(name, value);
+        }
+    }
+
+    /// Quoted as for a shell; an empty list is shown, since it replaces what the image has.
+    fn words(&mut self, name: &str, words: Option<&[String]>) {
+        match words {
+            None => {}
+            Some([]) => self.add(name, "none"),
+            Some(words) => self.add(name, &shell_words::join(words)),
+        }
+    }
+
+    fn list(&mut self, name: &str, items: impl Iterator<Item = String>) {
+        let items: Vec<_> = items.collect();
+        if !items.is_empty() {
+            self.add(name, &items.join(", "));
+        }
+    }
+}
+
+/// Indented lines; every column but the last is as wide as its widest cell.
+fn table(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
+    let widths: Vec<_> = (0..columns)
+        .map(|column| {
+            rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or_default()
+        })
+        .collect();
+    let mut lines = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(&widths) {
+            line.push_str(&format!("{GAP}{cell:<width$}"));
+        }
+        lines.push_str(line.trim_end());
+        lines.push('\n');
+    }
+    lines
+}
+
+/// One line without control characters: commands and labels may hold several, and escape sequences of a terminal.
+fn clean(text: &str) -> String {
+    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect()
+}

@@ -1,0 +1,245 @@
+//! One component.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use indexmap::IndexMap;
+use serde_json::Value;
+
+use super::fields::{Fields, Node, Read, Report};
+use super::mounts::{self, Owner};
+use super::{host, rejected};
+use crate::labels::{Place, RawComponent};
+use crate::pod::{Component, ComponentName, Condition, HealthCheck, Logging, values};
+
+/// A dependency as it was written.
+#[derive(Debug)]
+pub struct Dependency {
+    /// Where.
+    pub at: Place,
+    /// On what.
+    pub name: String,
+    /// What must have happened to it.
+    pub condition: Condition,
+}
+
+/// A component whose dependencies have not been looked up yet.
+#[derive(Debug)]
+pub struct Lowered {
+    /// The component; `depends_on` and `copy` are filled in when all components are known. None where its name is wrong.
+    pub component: Option<Component>,
+    /// What it depends on.
+    pub dependencies: Vec<Dependency>,
+}
+
+/// Lowers what is written about one component. None where it could not be read, which has been reported.
+pub fn lower(raw: &RawComponent, report: &mut Report) -> Option<Lowered> {
+    let name = ComponentName::new(&raw.name).map_err(|bad| raw.at.problem(bad.to_string()));
+    let name = report.problems.take(name);
+    let mut fields = Fields::new(&raw.at, raw.body.as_ref()?, report);
+    let image = fields.required("image", image);
+    let entrypoint = fields.many("entrypoint", words);
+    let command = fields.many("command", words);
+    let working_dir = fields.read("working_dir", Node::absolute);
+    let environment = fields.many("environment", environment).unwrap_or_default();
+    let env_file = fields.words("env_file");
+    let labels = fields.many("labels", labels).unwrap_or_default();
+    let user = fields.read("user", Node::word);
+    let tty = fields.flag("tty");
+    let stdin_open = fields.flag("stdin_open");
+    let stop_signal = fields.read("stop_signal", signal);
+    let stop_grace_period = fields.read("stop_grace_period", Node::duration);
+    let healthcheck = fields.many("healthcheck", healthcheck).flatten();
+    let dependencies = fields.many("depends_on", depends_on).unwrap_or_default();
+    let volumes_at = fields.place("volumes");
+    let volumes = fields.many("volumes", |node, report| mounts::volumes(node, Owner::Component, report));
+    let volumes = volumes.unwrap_or_default();
+    let tmpfs = fields.many("tmpfs", mounts::tmpfs).unwrap_or_default();
+    mounts::check_targets(&volumes_at, &volumes, &tmpfs, fields.report);
+    let host = host::settings(&mut fields);
+    let logging = fields.many("logging", logging).flatten();
+    fields.end(rejected::component_key);
+    let component = name.map(|name| Component {
+        name,
+        image: image.unwrap_or_default(),
+        entrypoint,
+        command,
+        working_dir,
+        environment,
+        env_file,
+        labels,
+        user,
+        tty,
+        stdin_open,
+        stop_signal,
+        stop_grace_period,
+        healthcheck,
+        depends_on: IndexMap::new(),
+        volumes,
+        tmpfs,
+        copy: Vec::new(),
+        host,
+        logging,
+    });
+    Some(Lowered { component, dependencies })
+}
+
+fn image(node: &Node<'_>) -> Read<String> {
+    let image = node.string()?;
+    if image.trim().is_empty() {
+        Err(node.problem("is empty"))
+    } else if image.contains(char::is_whitespace) {
+        Err(node.problem(format!("`{image}` is not an image reference")))
+    } else {
+        Ok(image)
+    }
+}
+
+/// A command line as a shell would split it, or a list of words.
+fn words(node: &Node<'_>, report: &mut Report) -> Vec<String> {
+    if node.value.is_array() {
+        return node.strings(Node::scalar, report);
+    }
+    let split = node.string().and_then(|line| {
+        shell_words::split(&line).map_err(|_| node.problem(format!("`{line}` has a quote that is not closed")))
+    });
+    report.problems.take(split).unwrap_or_default()
+}
+
+/// A signal by name or number.
+fn signal(node: &Node<'_>) -> Read<i32> {
+    values::signal(&node.scalar()?).map_err(|bad| node.problem(bad.to_string()))
+}
+
+/// `environment:`; without a value, the controller's own is passed through.
+pub fn environment(node: &Node<'_>, report: &mut Report) -> IndexMap<String, Option<String>> {
+    node.pairs(report).into_iter().map(|(_, name, value)| (name, value)).collect()
+}
+
+/// `labels:`; without a value, the label is empty.
+pub fn labels(node: &Node<'_>, report: &mut Report) -> IndexMap<String, String> {
+    let mut found = IndexMap::new();
+    for (at, name, value) in node.pairs(report) {
+        if name.starts_with("outrigger.") {
+            report.push(at.problem("labels that begin with `outrigger.` are the controller's own"));
+        }
+        found.insert(name, value.unwrap_or_default());
+    }
+    found
+}
+
+/// A map, or a list of `name=value`, whose values are text.
+pub fn options(node: &Node<'_>, report: &mut Report) -> BTreeMap<String, String> {
+    node.pairs(report).into_iter().map(|(_, name, value)| (name, value.unwrap_or_default())).collect()
+}
+
+fn logging(node: &Node<'_>, report: &mut Report) -> Option<Logging> {
+    let mut fields = Fields::of(node, "a map with `driver` and `options`", report)?;
+    let driver = fields.read("driver", Node::word).unwrap_or_default();
+    let options = fields.many("options", options).unwrap_or_default();
+    fields.done();
+    Some(Logging { driver, options })
+}
+
+fn healthcheck(node: &Node<'_>, report: &mut Report) -> Option<HealthCheck> {
+    let mut fields = Fields::of(node, "a map with `test`", report)?;
+    let disabled = fields.flag("disable");
+    let test = fields.many("test", test).unwrap_or_default();
+    let check = HealthCheck::Command {
+        interval: fields.read("interval", probe),
+        timeout: fields.read("timeout", probe),
+        start_period: fields.read("start_period", probe),
+        retries: fields.read("retries", |node| node.int(0..=i64::from(i32::MAX))).and_then(|it| u32::try_from(it).ok()),
+        test: test.clone(),
+    };
+    fields.end(rejected::component_key);
+    if disabled || test.first().is_some_and(|word| word == "NONE") { Some(HealthCheck::Disabled) } else { Some(check) }
+}
+
+/// A duration that the engine takes for a health check.
+fn probe(node: &Node<'_>) -> Read<Duration> {
+    let duration = node.duration()?;
+    if !duration.is_zero() && duration < Duration::from_millis(1) {
+        return Err(node.problem("is shorter than `1ms`"));
+    }
+    Ok(duration)
+}
+
+/// One string for the shell, or a list that begins with `NONE`, `CMD` or `CMD-SHELL`.
+fn test(node: &Node<'_>, report: &mut Report) -> Vec<String> {
+    if !node.value.is_array() {
+        return match report.problems.take(node.word()) {
+            Some(line) => vec!["CMD-SHELL".to_owned(), line],
+            None => Vec::new(),
+        };
+    }
+    let test = node.strings(Node::scalar, report);
+    match test.split_first() {
+        None => {}
+        Some((first, arguments)) => match (first.as_str(), arguments.len()) {
+            ("NONE", 0) | ("CMD-SHELL", 1) => {}
+            ("CMD", many) if many > 0 => {}
+            ("NONE", _) => report.push(node.problem("nothing may follow `NONE`")),
+            ("CMD", _) => report.push(node.problem("a program must follow `CMD`")),
+            ("CMD-SHELL", _) => report.push(node.problem("exactly one string must follow `CMD-SHELL`")),
+            (other, _) => report.push(
+                node.problem(format!("expected `NONE`, `CMD` or `CMD-SHELL` first, found `{other}`"))
+                    .hint("put `CMD` before the program"),
+            ),
+        },
+    }
+    test
+}
+
+/// A list of names, or a map of names and conditions.
+fn depends_on(node: &Node<'_>, report: &mut Report) -> Vec<Dependency> {
+    let mut found: Vec<Dependency> = Vec::new();
+    match node.value {
+        Value::Array(_) => {
+            for item in node.items() {
+                let Some(name) = report.problems.take(item.string()) else { continue };
+                if found.iter().any(|dependency| dependency.name == name) {
+                    report.push(item.problem(format!("`{name}` is written twice")));
+                }
+                found.push(Dependency { at: item.at, name, condition: Condition::Started });
+            }
+        }
+        Value::Object(_) => {
+            for (name, node) in node.entries().unwrap_or_default() {
+                let mut written = Condition::Started;
+                if !node.value.is_null()
+                    && let Some(mut fields) = Fields::of(&node, "a map with `condition`", report)
+                {
+                    written = fields.read("condition", condition).unwrap_or(Condition::Started);
+                    fields.end(|key| {
+                        matches!(key, "restart" | "required").then_some((
+                            "a dependency has no such choice: it is always needed, and its exit ends the pod",
+                            "leave it out",
+                        ))
+                    });
+                }
+                found.push(Dependency { at: node.at, name: name.to_owned(), condition: written });
+            }
+        }
+        _ => report.push(node.expected("a list of components, or a map of components and conditions")),
+    }
+    found
+}
+
+fn condition(node: &Node<'_>) -> Read<Condition> {
+    match node.string()?.as_str() {
+        "service_started" => Ok(Condition::Started),
+        "service_healthy" => Ok(Condition::Healthy),
+        "service_completed_successfully" => Err(node
+            .problem("the exit of a component ends the pod, so nothing can wait for it")
+            .hint("write what must finish first as an init component, in `pod.init.components`")),
+        other => {
+            let expected = ["service_started", "service_healthy"];
+            let problem = node.problem(format!("expected `service_started` or `service_healthy`, found `{other}`"));
+            Err(match crate::labels::nearest::nearest(other, expected) {
+                Some(right) => problem.hint(format!("did you mean `{right}`?")),
+                None => problem,
+            })
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! Limits, privileges and the rest of the settings of the engine's host.
+
+use super::component::options;
+use super::fields::{Fields, Node, Read, Report};
+use super::mounts;
+use crate::labels::nearest::nearest;
+use crate::pod::{Blkio, HostSettings, Ulimit, values};
+
+/// Names of resource limits, as `setrlimit` knows them.
+const ULIMITS: [&str; 15] = [
+    "core",
+    "cpu",
+    "data",
+    "fsize",
+    "locks",
+    "memlock",
+    "msgqueue",
+    "nice",
+    "nofile",
+    "nproc",
+    "rss",
+    "rtprio",
+    "rttime",
+    "sigpending",
+    "stack",
+];
+
+const COUNT: std::ops::RangeInclusive<i64> = 0..=i64::MAX;
+
+/// Reads all of them.
+pub fn settings(fields: &mut Fields<'_, '_>) -> HostSettings {
+    let settings = HostSettings {
+        privileged: fields.flag("privileged"),
+        read_only: fields.flag("read_only"),
+        runtime: fields.read("runtime", Node::word),
+        oom_score_adj: fields.read("oom_score_adj", |node| node.int(-1000..=1000)),
+        oom_kill_disable: fields.flag("oom_kill_disable"),
+        cap_add: fields.words("cap_add"),
+        cap_drop: fields.words("cap_drop"),
+        group_add: fields.words("group_add"),
+        security_opt: fields.words("security_opt"),
+        storage_opt: fields.many("storage_opt", options).unwrap_or_default(),
+        sysctls: fields.many("sysctls", options).unwrap_or_default(),
+        userns_mode: fields.read("userns_mode", |node| match node.string()?.as_str() {
+            mode @ ("" | "host") => Ok(mode.to_owned()),
+            other => Err(node.problem(format!("expected `host`, found `{other}`"))),
+        }),
+        devices: fields.many("devices", mounts::devices).unwrap_or_default(),
+        device_cgroup_rules: fields
+            .many("device_cgroup_rules", |node, report| node.strings(device_rule, report))
+            .unwrap_or_default(),
+        isolation: fields.read("isolation", Node::word),
+        memory: fields.read("mem_limit", Node::size),
+        memory_reservation: fields.read("mem_reservation", Node::size),
+        memory_swap: fields.read("memswap_limit", Node::size_or_unlimited),
+        memory_swappiness: fields.read("mem_swappiness", |node| node.int(0..=100)),
+        shm_size: fields.read("shm_size", Node::size),
+        cpu_shares: fields.read("cpu_shares", |node| node.int(COUNT)),
+        nano_cpus: fields.read("cpus", cpus),
+        cpu_period: fields.read("cpu_period", micros),
+        cpu_quota: fields
+            .read("cpu_quota", |node| if is_number(node) { node.int(-1..=i64::MAX) } else { micros(node) }),
+        cpu_rt_period: fields.read("cpu_rt_period", micros),
+        cpu_rt_runtime: fields.read("cpu_rt_runtime", micros),
+        cpuset: fields.read("cpuset", cpuset),
+        cpu_count: fields.read("cpu_count", |node| node.int(COUNT)),
+        cpu_percent: fields.read("cpu_percent", |node| node.int(0..=100)),
+        blkio: fields.many("blkio_config", blkio).unwrap_or_default(),
+        pids_limit: fields.read("pids_limit", |node| node.int(-1..=i64::MAX)),
+        ulimits: fields.many("ulimits", ulimits).unwrap_or_default(),
+    };
+    check(&settings, fields);
+    settings
+}
+
+/// What the engine would refuse because two settings do not go together.
+fn check(settings: &HostSettings, fields: &mut Fields<'_, '_>) {
+    let limit = settings.memory.filter(|bytes| *bytes > 0);
+    if settings.memory_reservation.zip(limit).is_some_and(|(soft, hard)| soft > hard) {
+        let problem = fields.place("mem_reservation").problem("is more than `mem_limit`");
+        fields.report.push(problem);
+    }
+    if settings.memory_swap.filter(|both| *both > 0).zip(limit).is_some_and(|(both, memory)| both < memory) {
+        let at = fields.place("memswap_limit");
+        fields.report.push(at.problem("is less than `mem_limit`").hint("it counts memory and swap together"));
+    }
+    let cfs = settings.cpu_period.or(settings.cpu_quota).filter(|micros| *micros != 0);
+    if settings.nano_cpus.is_some_and(|nano| nano > 0) && cfs.is_some() {
+        let problem = fields.place("cpus").problem("can't be set together with `cpu_period` or `cpu_quota`");
+        fields.report.push(problem);
+    }
+}
+
+fn is_number(node: &Node<'_>) -> bool {
+    node.value.is_number() || node.value.as_str().is_some_and(|text| text.trim().parse::<i64>().is_ok())
+}
+
+/// Microseconds, as a number or a duration.
+fn micros(node: &Node<'_>) -> Read<i64> {
+    if is_number(node) {
+        return node.int(COUNT);
+    }
+    let micros = node.duration()?.as_micros();
+    i64::try_from(micros).map_err(|_| node.problem("is too long"))
+}
+
+fn cpus(node: &Node<'_>) -> Read<i64> {
+    values::cpus(&node.scalar()?).map_err(|bad| node.problem(bad.to_string()))
+}
+
+fn cpuset(node: &Node<'_>) -> Read<String> {
+    let text = node.scalar()?;
+    let right = text.split(',').all(|part| {
+        let (from, to) = part.trim().split_once('-').unwrap_or((part.trim(), part.trim()));
+        matches!((from.parse::<u32>(), to.parse::<u32>()), (Ok(from), Ok(to)) if from <= to)
+    });
+    if right {
+        Ok(text)
+    } else {
+        Err(node.problem(format!("`{text}` is not a set of CPUs, expected for instance `0-3` or `0,2`")))
+    }
+}
+
+fn device_rule(node: &Node<'_>) -> Read<String> {
+    let text = node.string()?;
+    let number = |part: &str| part == "*" || (!part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()));
+    let right = match text.split_whitespace().collect::<Vec<_>>().as_slice() {
+        [kind, numbers, access] => {
+            matches!(*kind, "a" | "b" | "c")
+                && numbers.split_once(':').is_some_and(|(major, minor)| number(major) && number(minor))
+                && access.chars().all(|c| "rwm".contains(c))
+        }
+        _ => false,
+    };
+    if right {
+        Ok(text)
+    } else {
+        Err(node.problem(format!("`{text}` is not a rule, expected for instance `c 1:3 mr`")))
+    }
+}
+
+fn ulimits(node: &Node<'_>, report: &mut Report) -> Vec<Ulimit> {
+    let mut found = Vec::new();
+    let Some(entries) = node.entries() else {
+        report.push(node.expected("a map of limits"));
+        return found;
+    };
+    for (name, node) in entries {
+        if !ULIMITS.contains(&name) {
+            let problem = node.problem("unknown limit");
+            report.push(match nearest(name, ULIMITS) {
+                Some(right) => problem.hint(format!("did you mean `{right}`?")),
+                None => problem.hint(format!("known are `{}`", ULIMITS.join("`, `"))),
+            });
+        }
+        let limits = if node.value.is_object() {
+            let Some(mut fields) = Fields::of(&node, "a limit", report) else { continue };
+            let soft = fields.required("soft", |node| node.int(-1..=i64::MAX));
+            let hard = fields.required("hard", |node| node.int(-1..=i64::MAX));
+            fields.done();
+            soft.zip(hard)
+        } else {
+            report.problems.take(node.int(-1..=i64::MAX)).map(|both| (both, both))
+        };
+        let Some((soft, hard)) = limits else { continue };
+        if hard != -1 && (soft == -1 || soft > hard) {
+            report.push(node.problem(format!("the soft limit {soft} is more than the hard limit {hard}")));
+        }
+        found.push(Ulimit { name: name.to_owned(), soft, hard });
+    }
+    found
+}
+
+fn blkio(node: &Node<'_>, report: &mut Report) -> Blkio {
+    let Some(mut fields) = Fields::of(node, "a map", report) else { return Blkio::default() };
+    let blkio = Blkio {
+        weight: fields.read("weight", weight),
+        weight_device: throttles(&mut fields, "weight_device", "weight", weight),
+        device_read_bps: throttles(&mut fields, "device_read_bps", "rate", bytes),
+        device_write_bps: throttles(&mut fields, "device_write_bps", "rate", bytes),
+        device_read_iops: throttles(&mut fields, "device_read_iops", "rate", operations),
+        device_write_iops: throttles(&mut fields, "device_write_iops", "rate", operations),
+    };
+    fields.done();
+    blkio
+}
+
+fn weight(node: &Node<'_>) -> Read<u16> {
+    let weight = node.int(10..=1000)?;
+    u16::try_from(weight).map_err(|_| node.problem("is too large"))
+}
+
+fn bytes(node: &Node<'_>) -> Read<u64> {
+    u64::try_from(node.size()?).map_err(|_| node.problem("is negative"))
+}
+
+fn operations(node: &Node<'_>) -> Read<u64> {
+    u64::try_from(node.int(COUNT)?).map_err(|_| node.problem("is negative"))
+}
+
+/// A list of devices, each with the value of one more key.
+fn throttles<T>(
+    fields: &mut Fields<'_, '_>,
+    key: &'static str,
+    value: &'static str,
+    read: fn(&Node<'_>) -> Read<T>,
+) -> Vec<(String, T)> {
+    let throttles = fields.many(key, |node, report| {
+        let mut found = Vec::new();
+        for item in node.list("a list of devices", report) {
+            let Some(mut fields) = Fields::of(&item, "a map with `path`", report) else { continue };
+            let path = fields.required("path", Node::absolute);
+            let value = fields.required(value, read);
+            fields.done();
+            found.extend(path.zip(value));
+        }
+        found
+    });
+    throttles.unwrap_or_default()
+}

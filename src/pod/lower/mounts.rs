@@ -1,0 +1,290 @@
+//! Mounts, memory file systems and devices.
+
+use indexmap::IndexMap;
+
+use super::fields::{Fields, Node, Read, Report};
+use crate::pod::{Device, Mount, MountKind};
+
+/// Whose mounts are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owner {
+    /// A component: it never gets the engine's socket, and has no folder that a path could be relative to.
+    Component,
+    /// The controller's container, as `pod.yaml` describes it.
+    Controller,
+}
+
+/// Sockets that give whoever has them all power over the engine.
+const SOCKETS: [&str; 6] = [
+    "/run/docker.sock",
+    "/var/run/docker.sock",
+    "/run/containerd/containerd.sock",
+    "/var/run/containerd/containerd.sock",
+    "/run/podman/podman.sock",
+    "/var/run/podman/podman.sock",
+];
+
+const PROPAGATIONS: [&str; 6] = ["private", "rprivate", "shared", "rshared", "slave", "rslave"];
+
+/// `volumes:`.
+pub fn volumes(node: &Node<'_>, owner: Owner, report: &mut Report) -> Vec<Mount> {
+    let mut found = Vec::new();
+    for item in node.list("a list of mounts", report) {
+        let mount = if item.value.is_object() {
+            long(&item, owner, report)
+        } else {
+            let read = short(&item, owner, report);
+            report.problems.take(read)
+        };
+        let Some(mount) = mount else { continue };
+        if let Some(problem) = refused(&item, &mount, owner) {
+            report.push(problem);
+        }
+        found.push(mount);
+    }
+    found
+}
+
+/// `target`, `source:target` or `source:target:mode`.
+fn short(item: &Node<'_>, owner: Owner, report: &mut Report) -> Read<Mount> {
+    let text = item.string()?;
+    let parts: Vec<_> = text.split(':').collect();
+    let (source, target, mode) = match parts.as_slice() {
+        [target] => (None, *target, ""),
+        [source, target] => (Some(*source), *target, ""),
+        [source, target, mode] => (Some(*source), *target, *mode),
+        _ => return Err(item.problem(format!("expected `[source:]target[:mode]`, found `{text}`"))),
+    };
+    if source.is_some_and(|source| source.is_empty()) {
+        return Err(item.problem(format!("the source in `{text}` is empty")));
+    }
+    let is_path = source.is_some_and(|source| source.starts_with(['/', '.', '~']));
+    let mut mount = Mount {
+        kind: if is_path { MountKind::Bind } else { MountKind::Volume },
+        source: source.map(str::to_owned),
+        target: target.to_owned(),
+        read_only: false,
+        propagation: None,
+        no_copy: false,
+        tmpfs_size: None,
+    };
+    for word in mode.split(',').filter(|word| !word.is_empty()) {
+        match word {
+            "ro" => mount.read_only = true,
+            "rw" => {}
+            "nocopy" => mount.no_copy = true,
+            "z" | "Z" | "cached" | "delegated" | "consistent" => {
+                report.warn(&item.problem(format!("`{word}` has no effect here")));
+            }
+            word if PROPAGATIONS.contains(&word) => mount.propagation = Some(word.to_owned()),
+            word => {
+                return Err(item
+                    .problem(format!("unknown mode `{word}` in `{text}`"))
+                    .hint("known are `ro`, `rw`, `nocopy` and the kinds of propagation"));
+            }
+        }
+    }
+    checked(item, mount, owner)
+}
+
+/// The form with a key for each part.
+fn long(item: &Node<'_>, owner: Owner, report: &mut Report) -> Option<Mount> {
+    let before = report.problems.0.len();
+    let mut fields = Fields::of(item, "a mount", report)?;
+    let kind = fields.required("type", |node| match node.string()?.as_str() {
+        "bind" => Ok(MountKind::Bind),
+        "volume" => Ok(MountKind::Volume),
+        "tmpfs" => Ok(MountKind::Tmpfs),
+        other => Err(node.problem(format!("expected `bind`, `volume` or `tmpfs`, found `{other}`"))),
+    });
+    let source = fields.read("source", Node::word);
+    let target = fields.required("target", Node::absolute);
+    let mut mount = Mount {
+        kind: kind.unwrap_or(MountKind::Volume),
+        source,
+        target: target.unwrap_or_default(),
+        read_only: fields.flag("read_only"),
+        propagation: None,
+        no_copy: false,
+        tmpfs_size: None,
+    };
+    fields.many("bind", |node, report| {
+        let Some(mut bind) = Fields::of(node, "a map with `propagation`", report) else { return };
+        mount.propagation = bind.read("propagation", |node| {
+            let word = node.string()?;
+            if PROPAGATIONS.contains(&word.as_str()) {
+                Ok(word)
+            } else {
+                Err(node.problem(format!("expected one of `{}`, found `{word}`", PROPAGATIONS.join("`, `"))))
+            }
+        });
+        if let Some(node) = bind.get("create_host_path")
+            && node.value == &serde_json::Value::Bool(false)
+        {
+            bind.report.warn(&node.problem("has no effect here"));
+        }
+        bind.done();
+    });
+    fields.many("volume", |node, report| {
+        let Some(mut volume) = Fields::of(node, "a map with `nocopy`", report) else { return };
+        mount.no_copy = volume.flag("nocopy");
+        volume.done();
+    });
+    fields.many("tmpfs", |node, report| {
+        let Some(mut tmpfs) = Fields::of(node, "a map with `size`", report) else { return };
+        mount.tmpfs_size = tmpfs.read("size", Node::size);
+        tmpfs.done();
+    });
+    fields.get("consistency");
+    fields.done();
+    if report.problems.0.len() > before {
+        return None;
+    }
+    let checked = checked(item, mount, owner);
+    report.problems.take(checked)
+}
+
+/// What holds for both forms.
+fn checked(item: &Node<'_>, mount: Mount, owner: Owner) -> Read<Mount> {
+    if !mount.target.starts_with('/') {
+        return Err(item.problem(format!("the target `{}` is not an absolute path", mount.target)));
+    }
+    let source = mount.source.as_deref();
+    match (mount.kind, source) {
+        (MountKind::Bind, None) => Err(item.problem("a bind mount needs a `source`")),
+        (MountKind::Bind, Some(path)) if !path.starts_with('/') && owner == Owner::Component => {
+            Err(item.problem(format!("the source `{path}` is not an absolute path")).hint(
+                "the engine takes paths of its host, and the controller does not know in which folder the stack file was",
+            ))
+        }
+        (MountKind::Tmpfs, Some(_)) => Err(item.problem("a tmpfs has no `source`")),
+        (MountKind::Volume, Some(name)) if !is_volume_name(name) => {
+            Err(item.problem(format!("`{name}` is not the name of a volume")))
+        }
+        (MountKind::Bind | MountKind::Volume | MountKind::Tmpfs, _) => Ok(mount),
+    }
+}
+
+fn is_volume_name(name: &str) -> bool {
+    name.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
+}
+
+/// Why a component does not get this mount.
+fn refused(item: &Node<'_>, mount: &Mount, owner: Owner) -> Option<crate::pod::Problem> {
+    if owner == Owner::Controller || mount.kind != MountKind::Bind {
+        return None;
+    }
+    let source = normal(mount.source.as_deref()?);
+    let below = if source == "/" { "/".to_owned() } else { format!("{source}/") };
+    let is_socket = SOCKETS.iter().any(|socket| *socket == source)
+        || ["docker.sock", "podman.sock", "containerd.sock"].iter().any(|name| source.rsplit('/').next() == Some(name));
+    let what = if is_socket {
+        format!("`{source}` is the engine's socket, which no component gets")
+    } else {
+        let socket = SOCKETS.iter().find(|socket| socket.starts_with(&below))?;
+        format!("`{source}` holds the engine's socket `{socket}`, which no component gets")
+    };
+    Some(item.problem(what).hint("whoever has that socket is root on the node; a plugin can be granted what is needed"))
+}
+
+/// The path without `.`, `..` and needless slashes.
+fn normal(path: &str) -> String {
+    let mut parts = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop();
+            }
+            part => parts.push(part),
+        }
+    }
+    format!("/{}", parts.join("/"))
+}
+
+/// `tmpfs:`, one path or a list; options behind a `:`.
+pub fn tmpfs(node: &Node<'_>, report: &mut Report) -> IndexMap<String, String> {
+    let mut found = IndexMap::new();
+    for item in node.items() {
+        let Some(text) = report.problems.take(item.string()) else { continue };
+        let (path, options) = text.split_once(':').unwrap_or((&text, ""));
+        if !path.starts_with('/') {
+            report.push(item.problem(format!("`{path}` is not an absolute path")));
+        } else if found.insert(path.to_owned(), options.to_owned()).is_some() {
+            report.push(item.problem(format!("`{path}` is written twice")));
+        }
+    }
+    found
+}
+
+/// Two mounts at one path: the engine refuses them.
+pub fn check_targets(
+    node_at: &crate::labels::Place,
+    volumes: &[Mount],
+    tmpfs: &IndexMap<String, String>,
+    report: &mut Report,
+) {
+    let mut seen = std::collections::HashSet::new();
+    let targets = volumes.iter().map(|mount| mount.target.as_str()).chain(tmpfs.keys().map(String::as_str));
+    for target in targets.map(normal) {
+        if seen.contains(&target) {
+            report.push(node_at.problem(format!("two mounts have the target `{target}`")));
+        }
+        seen.insert(target);
+    }
+}
+
+/// `devices:`, each `host[:container[:permissions]]` or a map.
+pub fn devices(node: &Node<'_>, report: &mut Report) -> Vec<Device> {
+    let mut found = Vec::new();
+    for item in node.list("a list of devices", report) {
+        let read = if item.value.is_object() { long_device(&item, report) } else { short_device(&item).map(Some) };
+        found.extend(
+            report
+                .problems
+                .take(read.and_then(|device| device.map(|it| checked_device(&item, it)).transpose()))
+                .flatten(),
+        );
+    }
+    found
+}
+
+fn short_device(item: &Node<'_>) -> Read<Device> {
+    let text = item.string()?;
+    let parts: Vec<_> = text.split(':').collect();
+    let (host, container, permissions) = match parts.as_slice() {
+        [host] => (*host, *host, "rwm"),
+        [host, container] => (*host, *container, "rwm"),
+        [host, container, permissions] => (*host, *container, *permissions),
+        _ => return Err(item.problem(format!("expected `host[:container[:permissions]]`, found `{text}`"))),
+    };
+    Ok(Device { host: host.to_owned(), container: container.to_owned(), permissions: permissions.to_owned() })
+}
+
+fn long_device(item: &Node<'_>, report: &mut Report) -> Read<Option<Device>> {
+    let Some(mut fields) = Fields::of(item, "a device", report) else { return Ok(None) };
+    let source = fields.read("source", Node::word);
+    let target = fields.read("target", Node::word);
+    let permissions = fields.read("permissions", Node::word);
+    fields.done();
+    let Some(host) = source else { return Err(item.problem("`source` is missing")) };
+    Ok(Some(Device {
+        container: target.unwrap_or_else(|| host.clone()),
+        host,
+        permissions: permissions.unwrap_or_else(|| "rwm".to_owned()),
+    }))
+}
+
+fn checked_device(item: &Node<'_>, device: Device) -> Read<Device> {
+    for path in [&device.host, &device.container] {
+        if !path.starts_with('/') {
+            return Err(item.problem(format!("`{path}` is not an absolute path")));
+        }
+    }
+    let permissions = &device.permissions;
+    if permissions.is_empty() || !permissions.chars().all(|c| "rwm".contains(c)) {
+        return Err(item.problem(format!("`{permissions}` are not permissions of a device, expected letters of `rwm`")));
+    }
+    Ok(device)
+}

@@ -1,0 +1,289 @@
+//! One plugin of a `plugins:` list.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::fields::{Fields, Node, Read, Report};
+use crate::hooks::Hook;
+use crate::labels::nearest::nearest;
+use crate::labels::{LONG_FORM, RawPlugin, RawSettings};
+use crate::pod::{
+    ComponentName, Grant, OnError, OnErrors, PluginLimits, PluginName, PluginSource, PluginSpec, Problem,
+};
+
+/// Plugins that ship with this version.
+pub const STOCK: [&str; 3] = ["reload", "signal", "redact"];
+
+/// Time between two `health` calls where nothing is written.
+pub const HEALTH_INTERVAL: Duration = Duration::from_secs(10);
+/// More often would only keep the node busy: a check needs time of its own.
+const SHORTEST_HEALTH_INTERVAL: Duration = Duration::from_millis(100);
+/// One page of WebAssembly's memory: less can't be given.
+const LEAST_MEMORY: i64 = 64 * 1024;
+
+/// Every capability, in the order of the table in `wit/plugin.wit`, and the form of its scope.
+const CAPABILITIES: [(&str, Scope); 15] = [
+    ("pod", Scope::All),
+    ("signals", Scope::Component),
+    ("files", Scope::ComponentPath),
+    ("exec", Scope::Component),
+    ("watch", Scope::Path),
+    ("plan", Scope::Field),
+    ("state", Scope::All),
+    ("metrics", Scope::All),
+    ("http", Scope::HostPort),
+    ("tcp", Scope::HostPort),
+    ("env", Scope::Variable),
+    ("dir", Scope::Directory),
+    ("routes", Scope::All),
+    ("logs", Scope::All),
+    ("node", Scope::All),
+];
+
+/// What a capability's scope looks like; `*` is right for all.
+#[derive(Debug, Clone, Copy)]
+enum Scope {
+    All,
+    Component,
+    ComponentPath,
+    Path,
+    Field,
+    HostPort,
+    Variable,
+    Directory,
+}
+
+impl Scope {
+    fn holds(self, text: &str) -> bool {
+        if text == "*" {
+            return true;
+        }
+        match self {
+            Self::All => false,
+            Self::Component => ComponentName::new(text).is_ok(),
+            Self::ComponentPath => text
+                .split_once(':')
+                .is_some_and(|(name, path)| path.starts_with('/') && (name == "*" || ComponentName::new(name).is_ok())),
+            Self::Path => text.starts_with('/'),
+            Self::Field => text.split('.').all(|part| !part.is_empty()),
+            Self::HostPort => text.rsplit_once(':').is_some_and(|(host, port)| {
+                !host.is_empty() && (port == "*" || port.parse::<u16>().is_ok_and(|port| port > 0))
+            }),
+            Self::Variable => !text.is_empty() && !text.contains(['=', ' ']),
+            Self::Directory => text.starts_with('/') && text.split_once(':').is_none_or(|(_, mode)| mode == "rw"),
+        }
+    }
+
+    fn described(self) -> &'static str {
+        match self {
+            Self::All => "`true`",
+            Self::Component => "the name of a component or `*`",
+            Self::ComponentPath => "`component:/path/prefix`",
+            Self::Path => "an absolute path",
+            Self::Field => "a dotted path such as `components.*.environment`",
+            Self::HostPort => "`host:port`, the port may be `*`",
+            Self::Variable => "the name of a variable",
+            Self::Directory => "an absolute path, with `:rw` behind it to write",
+        }
+    }
+}
+
+/// Lowers one plugin; `scope` is the component in whose settings it is written.
+pub fn lower(raw: &RawPlugin, scope: Option<&ComponentName>, report: &mut Report) -> Option<PluginSpec> {
+    let name = report.problems.take(PluginName::new(&raw.name).map_err(|bad| raw.at.problem(bad.to_string())));
+    let empty = Map::new();
+    let (map, short_config) = match &raw.settings {
+        RawSettings::Long(map) => (map, None),
+        RawSettings::Config(config) => (&empty, Some(config)),
+    };
+    let mut fields = Fields::new(&raw.at, map, report);
+    let source = fields.get("source").map(|node| source(&node));
+    let grants = fields.many("grants", grants);
+    let limits = fields.many("limits", limits).unwrap_or_default();
+    let on_error = fields.many("on-error", on_errors).unwrap_or_default();
+    let health_interval = fields.read("health-interval", |node| {
+        let interval = node.duration()?;
+        if interval < SHORTEST_HEALTH_INTERVAL { Err(node.problem("is shorter than `100ms`")) } else { Ok(interval) }
+    });
+    let config = fields.get("config").map(|node| node.value);
+    fields.done();
+    let source = match source {
+        Some(read) => report.problems.take(read).unwrap_or(PluginSource::Stock),
+        None => {
+            if name.is_some() && !STOCK.contains(&raw.name.as_str()) {
+                report.push(no_source(raw));
+            }
+            PluginSource::Stock
+        }
+    };
+    if let Some(Value::Object(map)) = short_config
+        && map.contains_key("config")
+        && let Some(other) = map.keys().find(|key| !LONG_FORM.contains(&key.as_str()))
+    {
+        report.warn(&raw.at.problem(format!(
+            "all of this is the plugin's configuration, for `{other}` is not a key of the long form"
+        )));
+    }
+    Some(PluginSpec {
+        name: name?,
+        origin: raw.at.label.clone(),
+        source,
+        scope: scope.cloned(),
+        grants,
+        limits,
+        on_error,
+        health_interval: health_interval.unwrap_or(HEALTH_INTERVAL),
+        config: match short_config.or(config) {
+            // Plugins describe their configuration as an object: nothing written is an empty one.
+            None | Some(Value::Null) => Value::Object(Map::new()),
+            Some(config) => config.clone(),
+        },
+    })
+}
+
+/// A plugin that is not stock must say where it comes from.
+fn no_source(raw: &RawPlugin) -> Problem {
+    let problem =
+        raw.at.problem(format!("no plugin `{}` ships with this version, which has `{}`", raw.name, STOCK.join("`, `")));
+    if let Some(right) = nearest(&raw.name, STOCK) {
+        return problem.hint(format!("did you mean `{right}`?"));
+    }
+    if let RawSettings::Config(Value::Object(map)) = &raw.settings
+        && map.contains_key("source")
+        && let Some(other) = map.keys().find(|key| !LONG_FORM.contains(&key.as_str()))
+    {
+        return problem.hint(match nearest(other, LONG_FORM) {
+            Some(right) => format!("`{other}` makes all of it configuration: did you mean `{right}`?"),
+            None => format!("`{other}` makes all of it configuration: move it below `config:`"),
+        });
+    }
+    problem.hint(format!("write `- {}: {{source: /path/to/plugin.wasm, config: {{…}}}}`", raw.name))
+}
+
+fn source(node: &Node<'_>) -> Read<PluginSource> {
+    let text = node.string()?;
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(node.problem("is empty"));
+    }
+    if let Some((scheme, _)) = text.split_once("://").or_else(|| text.split_once(':').filter(|(it, _)| *it == "oci")) {
+        return Err(node
+            .problem(format!("this version reads plugins from files, not from `{scheme}:`"))
+            .hint("put the plugin into a Swarm config or a mounted folder, and name its path"));
+    }
+    Ok(PluginSource::File(text.to_owned()))
+}
+
+/// A map of capabilities, each with a scope, a list of scopes, or `true` for all.
+fn grants(node: &Node<'_>, report: &mut Report) -> Vec<Grant> {
+    let mut found: Vec<Grant> = Vec::new();
+    let Some(entries) = node.entries() else {
+        report.push(node.expected("a map of capabilities and what of each is granted"));
+        return found;
+    };
+    for (capability, node) in entries {
+        let Some((_, form)) = CAPABILITIES.iter().find(|(known, _)| *known == capability) else {
+            let problem = node.problem("unknown capability");
+            let known = CAPABILITIES.map(|(known, _)| known);
+            report.push(match nearest(capability, known) {
+                Some(right) => problem.hint(format!("did you mean `{right}`?")),
+                None => problem.hint(format!("known are `{}`", known.join("`, `"))),
+            });
+            continue;
+        };
+        let scopes = match node.value {
+            Value::Bool(true) => vec![(node.clone(), "*".to_owned())],
+            Value::String(_) | Value::Array(_) => node
+                .items()
+                .into_iter()
+                .filter_map(|item| report.problems.take(item.string()).map(|scope| (item, scope.trim().to_owned())))
+                .collect(),
+            Value::Bool(false) | Value::Null => {
+                report.push(node.problem("expected `true`, a string or a list").hint("leave it out to grant nothing"));
+                continue;
+            }
+            Value::Number(_) | Value::Object(_) => {
+                report.push(node.expected("`true`, a string or a list of strings"));
+                continue;
+            }
+        };
+        for (item, scope) in scopes {
+            let grant = Grant { capability: capability.to_owned(), scope };
+            if !form.holds(&grant.scope) {
+                report.push(item.problem(format!("expected {}, found `{}`", form.described(), grant.scope)));
+            } else if !found.contains(&grant) {
+                found.push(grant);
+            }
+        }
+    }
+    found
+}
+
+fn limits(node: &Node<'_>, report: &mut Report) -> PluginLimits {
+    let form = "a map with `memory`, `hook` and `wait`";
+    let Some(mut fields) = Fields::of(node, form, report) else { return PluginLimits::default() };
+    let limits = PluginLimits {
+        memory: fields
+            .read("memory", |node| {
+                let bytes = node.size()?;
+                if bytes < LEAST_MEMORY { Err(node.problem("is less than `64k`")) } else { Ok(bytes) }
+            })
+            .and_then(|bytes| u64::try_from(bytes).ok()),
+        hook: fields.read("hook", deadline),
+        wait: fields.read("wait", deadline),
+    };
+    fields.done();
+    limits
+}
+
+fn deadline(node: &Node<'_>) -> Read<Duration> {
+    let duration = node.duration()?;
+    if duration < Duration::from_millis(1) { Err(node.problem("is shorter than `1ms`")) } else { Ok(duration) }
+}
+
+/// One word for all hooks, or a map of hooks and words.
+fn on_errors(node: &Node<'_>, report: &mut Report) -> OnErrors {
+    let Some(entries) = node.entries() else {
+        let default = report.problems.take(on_error(node)).unwrap_or_default();
+        return OnErrors { default, hooks: BTreeMap::new() };
+    };
+    let mut found = OnErrors::default();
+    for (hook, node) in entries {
+        let Some(word) = report.problems.take(on_error(&node)) else { continue };
+        if hook == "default" {
+            found.default = word;
+        } else if Hook::ALL.iter().any(|known| known.name() == hook) {
+            found.hooks.insert(hook.to_owned(), word);
+        } else {
+            let known: Vec<_> = Hook::ALL.iter().map(|known| known.name()).chain(["default"]).collect();
+            let problem = node.problem("unknown hook");
+            report.push(match nearest(hook, known.iter().copied()) {
+                Some(right) => problem.hint(format!("did you mean `{right}`?")),
+                None => problem.hint(format!("known are `{}`", known.join("`, `"))),
+            });
+        }
+    }
+    found
+}
+
+fn on_error(node: &Node<'_>) -> Read<OnError> {
+    match node.value.as_str() {
+        Some("fail") => Ok(OnError::Fail),
+        Some("ignore") => Ok(OnError::Ignore),
+        Some("restart") => Ok(OnError::Restart),
+        Some(other) => Err(node.problem(format!("expected `fail`, `ignore` or `restart`, found `{other}`"))),
+        None => Err(node.expected("`fail`, `ignore` or `restart`")),
+    }
+}
+
+/// The word for it.
+#[must_use]
+pub fn on_error_name(on_error: OnError) -> &'static str {
+    match on_error {
+        OnError::Fail => "fail",
+        OnError::Ignore => "ignore",
+        OnError::Restart => "restart",
+    }
+}

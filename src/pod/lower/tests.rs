@@ -1,0 +1,287 @@
+use std::time::Duration;
+
+use proptest::prelude::{Just, any, prop, prop_assert_eq, prop_oneof, proptest};
+use proptest::sample::select;
+use proptest::strategy::Strategy;
+use serde_json::{Map, Value, json};
+
+use super::lower;
+use crate::labels::{from_document, from_labels, from_value, to_labels};
+use crate::plan::document;
+use crate::pod::{Component, ComponentName, Condition, Grant, HealthCheck, MountKind, OnError, PluginSource, PodSpec};
+
+fn pod(yaml: &str) -> PodSpec {
+    match from_document("pod.yaml", yaml).and_then(|raw| lower(&raw)) {
+        Ok(spec) => spec,
+        Err(problems) => panic!("{problems}"),
+    }
+}
+
+fn app(settings: &str) -> Component {
+    pod(&format!("components: {{app: {{image: a, {settings}}}}}")).components["app"].clone()
+}
+
+#[test]
+fn commands_are_split_as_a_shell_does() {
+    assert_eq!(app(r#"command: "sh -c 'a b' \"c d\" e\\ f""#).command.unwrap(), ["sh", "-c", "a b", "c d", "e f"]);
+    assert_eq!(app("command: [a b, 1]").command.unwrap(), ["a b", "1"]);
+    assert_eq!(app("command: ''").command.unwrap(), Vec::<String>::new());
+    assert_eq!(app("command: ").command, None);
+}
+
+#[test]
+fn environment_has_two_forms() {
+    let map = app("environment: {PORT: 12000, ON: true, PASS: , EMPTY: ''}").environment;
+    let list = app("environment: [PORT=12000, ON=true, PASS, EMPTY=]").environment;
+    assert_eq!(map, list);
+    assert_eq!(map["PORT"].as_deref(), Some("12000"));
+    assert_eq!(map["PASS"], None);
+    assert_eq!(map["EMPTY"].as_deref(), Some(""));
+}
+
+#[test]
+fn limits_are_in_the_units_of_the_engine() {
+    let host = app("mem_limit: 64m, cpus: 0.5, shm_size: '1gb', memswap_limit: -1").host;
+    assert_eq!(host.memory, Some(64 << 20));
+    assert_eq!(host.nano_cpus, Some(500_000_000));
+    assert_eq!(host.shm_size, Some(1 << 30));
+    assert_eq!(host.memory_swap, Some(-1));
+    assert_eq!(app("cpu_quota: 25ms").host.cpu_quota, Some(25_000));
+}
+
+#[test]
+fn health_checks_have_several_forms() {
+    assert_eq!(app("healthcheck: {disable: true}").healthcheck, Some(HealthCheck::Disabled));
+    assert_eq!(app("healthcheck: {test: [NONE]}").healthcheck, Some(HealthCheck::Disabled));
+    let Some(HealthCheck::Command { test, interval, retries, .. }) =
+        app("healthcheck: {test: curl x, interval: 1.5s, retries: 3}").healthcheck
+    else {
+        panic!("not a command")
+    };
+    assert_eq!(
+        (test.join("|").as_str(), interval, retries),
+        ("CMD-SHELL|curl x", Some(Duration::from_millis(1500)), Some(3))
+    );
+}
+
+#[test]
+fn dependencies_carry_their_conditions() {
+    let spec = pod(
+        "components: {a: {image: a, depends_on: {b: {condition: service_healthy}, c: }}, b: {image: b}, c: {image: c}}",
+    );
+    let depends: Vec<_> = spec.components["a"].depends_on.iter().map(|(name, it)| (name.as_str(), *it)).collect();
+    assert_eq!(depends, [("b", Condition::Healthy), ("c", Condition::Started)]);
+}
+
+#[test]
+fn short_volumes_are_binds_or_volumes_by_their_source() {
+    let volumes = app("volumes: [/data, 'v:/v:ro', '/h:/h:rw,rshared']").volumes;
+    let kinds: Vec<_> = volumes.iter().map(|it| (it.kind, it.read_only, it.propagation.as_deref())).collect();
+    assert_eq!(
+        kinds,
+        [(MountKind::Volume, false, None), (MountKind::Volume, true, None), (MountKind::Bind, false, Some("rshared"))]
+    );
+}
+
+#[test]
+fn the_controller_may_have_what_a_component_may_not() {
+    let spec = pod(
+        "{components: {app: {image: a}}, controller: {volumes: ['/var/run/docker.sock:/var/run/docker.sock', './x:/x']}}",
+    );
+    assert_eq!(spec.controller.volumes.len(), 2);
+}
+
+#[test]
+fn plugins_have_a_short_and_a_long_form() {
+    let spec = pod("{components: {app: {image: a, plugins: [signal]}}, plugins: [{reload: {source: /x, other: 1}}, \
+         {mine: {source: /m.wasm, grants: {pod: true, exec: [app]}, on-error: {default: fail, signal: ignore}}}]}");
+    let [reload, mine, signal] = spec.plugins.as_slice() else { panic!("{:?}", spec.plugins) };
+    assert_eq!(reload.source, PluginSource::Stock);
+    assert_eq!(reload.config, json!({"source": "/x", "other": 1}));
+    assert_eq!(reload.grants, None);
+    assert_eq!(mine.source, PluginSource::File("/m.wasm".to_owned()));
+    let grant = |capability: &str, scope: &str| Grant { capability: capability.to_owned(), scope: scope.to_owned() };
+    assert_eq!(mine.grants, Some(vec![grant("pod", "*"), grant("exec", "app")]));
+    assert_eq!((mine.on_error.of("signal"), mine.on_error.of("health")), (OnError::Ignore, OnError::Fail));
+    assert_eq!(signal.scope, Some(ComponentName::new("app").unwrap()));
+}
+
+#[test]
+fn what_has_no_effect_is_a_warning() {
+    let spec = pod("{init: [{image: i, depends_on: [app]}], components: {app: {image: a}}}");
+    assert_eq!(spec.warnings.len(), 1, "{:?}", spec.warnings);
+    assert!(spec.init[0].depends_on.is_empty());
+}
+
+/// Keys of every part of a pod: a value with these keys gets far into lowering.
+const KEYS: [&str; 56] = [
+    "components",
+    "init",
+    "copy",
+    "plugins",
+    "controller",
+    "app",
+    "db",
+    "name",
+    "image",
+    "command",
+    "entrypoint",
+    "environment",
+    "env_file",
+    "labels",
+    "user",
+    "tty",
+    "stop_signal",
+    "stop_grace_period",
+    "healthcheck",
+    "test",
+    "interval",
+    "retries",
+    "disable",
+    "depends_on",
+    "condition",
+    "volumes",
+    "type",
+    "source",
+    "target",
+    "bind",
+    "tmpfs",
+    "size",
+    "devices",
+    "permissions",
+    "ulimits",
+    "nofile",
+    "soft",
+    "hard",
+    "blkio_config",
+    "weight",
+    "weight_device",
+    "path",
+    "cpus",
+    "cpuset",
+    "mem_limit",
+    "memswap_limit",
+    "cpu_quota",
+    "logging",
+    "driver",
+    "options",
+    "grants",
+    "limits",
+    "on-error",
+    "config",
+    "ports",
+    "reload",
+];
+const WORDS: [&str; 30] = [
+    "",
+    "a",
+    "app",
+    "db",
+    "/a",
+    "/a:/b",
+    "a:/b:ro",
+    "64m",
+    "-1",
+    "1m30s",
+    "999999999999999999999999g",
+    "0",
+    "bind",
+    "volume",
+    "tmpfs",
+    "CMD",
+    "NONE",
+    "service_healthy",
+    "SIGTERM",
+    "RTMAX-999999999999",
+    "A=b",
+    "*",
+    "fail",
+    "80:80",
+    "0-4294967295",
+    "reload",
+    "pod",
+    "\u{85}",
+    "'",
+    "é:/é",
+];
+
+fn value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        select(&WORDS[..]).prop_map(Value::from),
+    ];
+    leaf.prop_recursive(5, 48, 5, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::vec((select(&KEYS[..]), inner), 0..5).prop_map(|entries| entries
+                .into_iter()
+                .map(|(key, value)| (key.to_owned(), value))
+                .collect::<Map<_, _>>()
+                .into()),
+        ]
+    })
+}
+
+/// Settings of a component that are right, with text that may be anything.
+fn settings() -> impl Strategy<Value = Value> {
+    let text = || {
+        prop_oneof![any::<String>(), select(&WORDS[..]).prop_map(str::to_owned)]
+            .prop_filter("no NUL", |text| !text.contains('\0'))
+    };
+    let variable = "[A-Za-z_.~|>#-]{1,8}|[0-9]{1,3}|null|true|yes";
+    (
+        (
+            prop::collection::vec((variable, prop::option::of(text())), 0..4),
+            prop::option::of(prop::collection::vec(text(), 0..4)),
+        ),
+        (prop::option::of(0..i64::MAX as u64), prop::option::of(0..i64::MAX), prop::option::of(1..=64)),
+        (prop::collection::vec((variable, text()), 0..4), any::<bool>(), prop::option::of(1..i64::MAX)),
+    )
+        .prop_map(|((environment, command), (grace, cpus, signal), (labels, tty, memory))| {
+            let environment: Map<_, _> = environment.into_iter().map(|(key, value)| (key, value.into())).collect();
+            let labels: Map<_, _> = labels.into_iter().map(|(key, value)| (key, value.into())).collect();
+            let mut settings = json!({"image": "a", "environment": environment, "labels": labels, "tty": tty});
+            settings["command"] = command.into();
+            settings["stop_grace_period"] = grace.map(|nanos| format!("{nanos}ns")).into();
+            settings["cpus"] = cpus.map(crate::pod::values::format_cpus).into();
+            settings["stop_signal"] = signal.into();
+            settings["mem_limit"] = memory.into();
+            settings
+        })
+}
+
+fn comparable(mut spec: PodSpec) -> PodSpec {
+    spec.plugins.iter_mut().for_each(|plugin| plugin.origin.clear());
+    spec.warnings.clear();
+    spec
+}
+
+proptest! {
+    #[test]
+    fn no_value_panics(value in value(), part in select(&KEYS[..5]), component in value()) {
+        for document in [value.clone(), json!({ part: value }), json!({ "components": { "app": component } })] {
+            if let Ok(spec) = from_value("pod.yaml", &document).and_then(|raw| lower(&raw)) {
+                let again = from_value("pod.yaml", document::of(&spec)).and_then(|raw| lower(&raw));
+                prop_assert_eq!(again.map(comparable), Ok(comparable(spec)));
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_right_survives_its_document_and_its_labels(one in settings(), other in settings(), config in value()) {
+        let document = json!({
+            "components": { "one": one, "other": other },
+            "init": [one],
+            "plugins": [{ "reload": { "config": config } }],
+        });
+        let spec = lower(&from_value("pod.yaml", &document).unwrap()).unwrap();
+        let canonical = document::of(&spec);
+        let again = lower(&from_value("pod.yaml", &canonical).unwrap()).unwrap();
+        prop_assert_eq!(comparable(again), comparable(spec.clone()));
+        let again = lower(&from_labels(&to_labels(&canonical)).unwrap()).unwrap();
+        prop_assert_eq!(comparable(again), comparable(spec));
+    }
+}

@@ -1,0 +1,229 @@
+//! From nothing to a running pod: who we are, what we were asked to do, what is left of those before us; then the driver takes over.
+//!
+//! Until the driver runs nothing has been created, so that a signal can end the boot at any moment.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tracing::{debug, info, warn};
+
+use crate::admin::status::{LogCounters, PluginStatus};
+use crate::admin::{self, AdminError};
+use crate::config::{LineFormat, Settings};
+use crate::engine::{Engine, EngineError, Inspection};
+use crate::hooks::{Hook, Hooks};
+use crate::identity::{self, IdentityError};
+use crate::janitor;
+use crate::labels;
+use crate::logs::format::LogFormat;
+use crate::logs::sink::Sink;
+use crate::plan::overlay::Overlays;
+use crate::plan::{SelfInfo, compile, document};
+use crate::plugin::error::PluginError;
+use crate::plugin::host::{Host, HostDirs};
+use crate::plugin::set::PluginSet;
+use crate::plugin::{PodLink, PodView};
+use crate::pod::{PodSpec, Problem, Problems, lower};
+use crate::shutdown::Tasks;
+use crate::supervisor::driver::{Driver, Parts, PodEnd};
+use crate::supervisor::output::Outputs;
+use crate::supervisor::signals;
+use crate::supervisor::state::{Outcome, stops};
+
+/// For the tasks around the pod to end after it.
+const LAST_TASKS: Duration = Duration::from_millis(500);
+
+/// Requests of plugins that have not been served yet; when full, the asking plugin waits.
+const REQUESTS_IN_FLIGHT: usize = 64;
+
+/// Watches that plugins have asked for and that are not in force yet; when full, the asking plugin waits.
+const WATCHES_IN_FLIGHT: usize = 256;
+
+/// Why a pod did not come to life. Nothing has been created.
+#[derive(Debug, thiserror::Error)]
+pub enum BootError {
+    /// The kernel refused a signal handler.
+    #[error("cannot listen to signals")]
+    Signals(#[source] std::io::Error),
+    /// The engine can't be reached, or is too old.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The controller does not know which container it is.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The labels are wrong.
+    #[error("{0}")]
+    Problems(#[from] Problems),
+    /// The plugin host can't work here.
+    #[error(transparent)]
+    Plugin(#[from] PluginError),
+    /// The admin socket can't be opened.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
+}
+
+/// Runs the pod of this controller's own labels, from the first look at the engine to the removal of the last container.
+///
+/// # Errors
+/// [`BootError`] where the pod did not come to life; nothing has been created then.
+pub async fn run<E: Engine>(engine: E, settings: Settings) -> Result<Outcome, BootError> {
+    let tasks = Tasks::new();
+    let mut signals = signals::listen(&tasks).map_err(BootError::Signals)?;
+    signals::reap(&tasks).map_err(BootError::Signals)?;
+    let parts = {
+        let prepare = prepare(engine, settings, &tasks);
+        tokio::pin!(prepare);
+        loop {
+            tokio::select! {
+                biased;
+                Some(signal) = signals.recv() => {
+                    if stops(signal) {
+                        info!(signal, "told to stop before anything was started");
+                        return Ok(Outcome::Interrupted { signal });
+                    }
+                    debug!(signal, "too early for this signal");
+                }
+                parts = &mut prepare => break parts?,
+            }
+        }
+    };
+    let outcome = Driver::new(Parts { signals, ..parts }).run().await;
+    info!(exit_code = outcome.exit_code(), ?outcome, "the pod has ended");
+    tasks.cancel();
+    tasks.wait(LAST_TASKS).await;
+    Ok(outcome)
+}
+
+/// Everything up to the first container. What it changes are left-overs, which are as well removed by whoever comes next.
+async fn prepare<E: Engine>(engine: E, settings: Settings, tasks: &Tasks) -> Result<Parts<E, PluginSet>, BootError> {
+    let info = engine.info().await?;
+    debug!(?info, "the engine answers");
+    let own = identity::find(&engine, &settings, &identity::Surroundings::read()).await?;
+    let (sweep, read) = tokio::join!(janitor::sweep(&engine, &own), async {
+        let spec = lower::lower(&labels::from_labels(&own.labels)?)?;
+        let me = identity::self_info(&engine, own.clone(), &spec, &info).await?;
+        Ok::<_, BootError>((spec, me))
+    });
+    let (spec, me) = read?;
+    let swept = sweep?;
+    if !swept.failed.is_empty() {
+        warn!(left = swept.failed.len(), "not everything that dead controllers left could be removed");
+    }
+    let (link, end) = connect(&me);
+    let (status, status_out) = watch::channel(Arc::new(first_status(&own, &spec)));
+    let dirs = HostDirs {
+        precompiled: settings.plugin_dir.clone(),
+        cache: settings.cache_dir.clone(),
+        state: settings.state_dir.clone(),
+    };
+    let host = Host::new(dirs, settings.timeouts)?;
+    // The pod's own mistakes and those of its plugins are told together.
+    let plan = compile::compile(&spec, &me, &info, &settings);
+    let set = PluginSet::load(&host, &spec.plugins, &link).await;
+    let (plan, set) = both(plan, set)?;
+    let plan = if set.with(Hook::PreStart).is_empty() {
+        plan
+    } else {
+        let spec = overlaid(&spec, &set).await?;
+        let me = identity::self_info(&engine, own.clone(), &spec, &info).await?;
+        compile::compile(&spec, &me, &info, &settings)?
+    };
+    for warning in &plan.warnings {
+        warn!("{warning}");
+    }
+    status.send_modify(|status| Arc::make_mut(status).warnings.clone_from(&plan.warnings));
+    let outputs = Outputs::new(Sink::stdout(format(settings.log_format)));
+    let (live_plugins, live_outputs) = (set.clone(), outputs.clone());
+    let fresh = move |status: &mut admin::Status| refresh(status, &live_plugins, &live_outputs);
+    let metrics = set.clone();
+    admin::serve(&admin::socket(&settings.state_dir), status_out, fresh, move || metrics.render_metrics(), tasks)?;
+    let health_intervals: HashMap<_, _> =
+        spec.plugins.iter().map(|plugin| (plugin.name.clone(), plugin.health_interval)).collect();
+    // Filled in by the caller, who has been listening all the time.
+    let (_nobody, signals) = mpsc::channel(1);
+    let watches = set.watches();
+    Ok(Parts { engine, hooks: set, settings, plan, own, health_intervals, watches, signals, end, status, outputs })
+}
+
+fn both<A, B>(one: Result<A, Problems>, other: Result<B, Problems>) -> Result<(A, B), Problems> {
+    match (one, other) {
+        (Ok(one), Ok(other)) => Ok((one, other)),
+        (one, other) => {
+            let mut problems = one.err().unwrap_or_default();
+            problems.extend(other.err().unwrap_or_default());
+            Err(problems)
+        }
+    }
+}
+
+fn format(written: LineFormat) -> LogFormat {
+    match written {
+        LineFormat::Text => LogFormat::Prefixed,
+        LineFormat::Json => LogFormat::Json,
+        LineFormat::Plain => LogFormat::Plain,
+    }
+}
+
+fn connect(me: &SelfInfo) -> (PodLink, PodEnd) {
+    let (requests, requests_out) = mpsc::channel(REQUESTS_IN_FLIGHT);
+    let (watches, watches_out) = mpsc::channel(WATCHES_IN_FLIGHT);
+    let view = PodView { name: me.container.name.clone(), labels: me.container.labels.clone(), components: Vec::new() };
+    let (view, view_out) = watch::channel(Arc::new(view));
+    (PodLink { requests, watches, pod: view_out }, PodEnd { requests: requests_out, watches: watches_out, pod: view })
+}
+
+fn first_status(own: &Inspection, spec: &PodSpec) -> admin::Status {
+    admin::Status {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pod: own.name.clone(),
+        container_id: own.id.0.clone(),
+        warnings: spec.warnings.clone(),
+        ..admin::Status::default()
+    }
+}
+
+/// What changes too often to be published: filled in when somebody asks.
+fn refresh(status: &mut admin::Status, plugins: &PluginSet, outputs: &Outputs) {
+    status.plugins = plugins
+        .inspected()
+        .map(|(name, seen)| PluginStatus {
+            name: name.to_string(),
+            version: seen.manifest.version.clone(),
+            hooks: seen.hooks.iter().map(ToString::to_string).collect(),
+            ..PluginStatus::default()
+        })
+        .collect();
+    status.logs = outputs.counts().iter().fold(LogCounters::default(), |sum, (_, counts)| LogCounters {
+        read: sum.read + counts.lines,
+        written: sum.written + counts.written,
+        filtered: 0,
+        dropped: sum.dropped + counts.dropped,
+    });
+}
+
+/// The pod with what its plugins lay over the plan in `pre-start`, checked as user input is.
+///
+/// # Errors
+/// Every problem of every overlay, and every plugin that failed.
+pub async fn overlaid(spec: &PodSpec, set: &PluginSet) -> Result<PodSpec, Problems> {
+    let document = document::of(spec);
+    let plan_json = document.to_string();
+    let mut overlays = Overlays::new(document);
+    let mut problems = Problems::default();
+    for name in set.with(Hook::PreStart) {
+        let Some(plugin) = spec.plugins.iter().find(|plugin| plugin.name == name) else { continue };
+        match set.pre_start(&name, plan_json.clone()).await {
+            Ok(None) => {}
+            Ok(Some(overlay)) => {
+                if let Err(more) = overlays.apply(&name, plugin.scope.as_ref(), &overlay, &set.grants(&name)) {
+                    problems.extend(more);
+                }
+            }
+            Err(failure) => problems.push(Problem::new(&plugin.origin, name.as_str(), failure.to_string())),
+        }
+    }
+    problems.or(())?;
+    lower::lower(&labels::from_value("the plan after `pre-start`", &overlays.finish())?)
+}

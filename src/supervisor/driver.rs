@@ -1,0 +1,503 @@
+//! Does what [`Pod::step`](crate::supervisor::state::Pod::step) says, and turns every outcome into an event.
+//!
+//! One loop takes one event at a time; whatever waits runs in a task of its own and reports back. The loop itself never waits for the engine or a
+//! plugin, so that a signal is always heard.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, info, warn};
+
+use crate::admin;
+use crate::config::Settings;
+use crate::engine::{Engine, Fault, Inspection};
+use crate::hooks::{ComponentEvent, ComponentEventKind, HealthTrigger, Hook, Hooks, Reaction, SignalDecision};
+use crate::plan::Plan;
+use crate::plugin::{PodView, Request, WatchRequest};
+use crate::pod::{ComponentName, PluginName};
+use crate::shutdown::Tasks;
+use crate::supervisor::launch::{Donor, chain, launch, launch_donor, relaunch};
+use crate::supervisor::output::Outputs;
+use crate::supervisor::shared::{EVENTS_IN_FLIGHT, Shared, persist};
+use crate::supervisor::state::{Action, Deadline, Event, Outcome, Pod};
+use crate::supervisor::{follow, requests, rollout, views};
+
+/// Events on their way to plugins with `component-event`; when full, a further one waits in a task of its own.
+const NEWS_IN_FLIGHT: usize = 64;
+
+/// Changed files on their way to plugins; when full, the watcher waits and merges.
+const CHANGES_IN_FLIGHT: usize = 16;
+
+/// For the pod's own tasks to end after everything has been removed.
+const LAST_TASKS: Duration = Duration::from_secs(1);
+
+/// Least time for the rest of the output, however late it is.
+const LEAST_DRAIN: Duration = Duration::from_millis(100);
+
+/// The pod's end of the [`PodLink`](crate::plugin::PodLink).
+#[derive(Debug)]
+pub struct PodEnd {
+    /// What plugins ask.
+    pub requests: mpsc::Receiver<Request>,
+    /// What plugins want to have watched.
+    pub watches: mpsc::Receiver<WatchRequest>,
+    /// What plugins see.
+    pub pod: watch::Sender<Arc<PodView>>,
+}
+
+/// Everything that a pod needs to live.
+#[derive(Debug)]
+pub struct Parts<E, H> {
+    /// The engine.
+    pub engine: E,
+    /// The plugins.
+    pub hooks: H,
+    /// Settings of the controller.
+    pub settings: Settings,
+    /// What to do.
+    pub plan: Plan,
+    /// The controller's own container.
+    pub own: Inspection,
+    /// Time between two `health` calls of each plugin.
+    pub health_intervals: HashMap<PluginName, Duration>,
+    /// What plugins asked to have watched when they were configured.
+    pub watches: Vec<WatchRequest>,
+    /// Signals to the controller.
+    pub signals: mpsc::Receiver<i32>,
+    /// What connects the pod with its plugins.
+    pub end: PodEnd,
+    /// What `status` shows: the driver fills in what it knows.
+    pub status: watch::Sender<Arc<admin::Status>>,
+    /// Where the components' lines go.
+    pub outputs: Outputs,
+}
+
+/// One pod, from its first container to its last.
+#[derive(Debug)]
+pub struct Driver<E, H> {
+    shared: Arc<Shared<E, H>>,
+    pod: Pod,
+    own: Inspection,
+    tasks: Tasks,
+    events: mpsc::Receiver<Event>,
+    signals: mpsc::Receiver<i32>,
+    live: watch::Sender<Arc<HashMap<ComponentName, super::shared::Live>>>,
+    view: watch::Sender<Arc<PodView>>,
+    status: watch::Sender<Arc<admin::Status>>,
+    donor: watch::Sender<Donor>,
+    news: mpsc::Sender<ComponentEvent>,
+    timers: HashMap<Deadline, CancellationToken>,
+    outputs: Outputs,
+    /// When the pod began to stop.
+    stopping_since: Option<Instant>,
+    health_intervals: HashMap<PluginName, Duration>,
+    /// What is to be watched once the pod runs: what is known already, and what comes later.
+    watches: Option<(Vec<WatchRequest>, mpsc::Receiver<WatchRequest>)>,
+}
+
+impl<E: Engine, H: Hooks> Driver<E, H> {
+    /// Connects the parts; nothing is created yet.
+    pub fn new(parts: Parts<E, H>) -> Self {
+        let tasks = Tasks::new();
+        let pod = Pod::new(&parts.plan);
+        let (events_in, events) = mpsc::channel(EVENTS_IN_FLIGHT);
+        let (live, live_out) = watch::channel(Arc::new(views::live(&pod)));
+        let donor = if parts.plan.ipc_donor.is_some() { Donor::Pending } else { Donor::NotNeeded };
+        let shared = Arc::new(Shared::new(parts.engine, parts.hooks, parts.settings, parts.plan, events_in, live_out));
+        let (news, news_out) = mpsc::channel(NEWS_IN_FLIGHT);
+        let telling = Arc::clone(&shared);
+        tasks.spawn("component events", move |token| tell_plugins(telling, news_out, token));
+        let (following, id) = (Arc::clone(&shared), parts.own.id.0.clone());
+        tasks.spawn("engine events", move |token| follow::follow(following, id, token));
+        let (serving, owner, asked) = (Arc::clone(&shared), tasks.clone(), parts.end.requests);
+        tasks.spawn("plugin requests", move |token| requests::serve(serving, owner, asked, token));
+        Self {
+            shared,
+            pod,
+            own: parts.own,
+            tasks,
+            events,
+            signals: parts.signals,
+            live,
+            view: parts.end.pod,
+            status: parts.status,
+            donor: watch::Sender::new(donor),
+            news,
+            timers: HashMap::new(),
+            outputs: parts.outputs,
+            stopping_since: None,
+            health_intervals: parts.health_intervals,
+            watches: Some((parts.watches, parts.end.watches)),
+        }
+    }
+
+    /// Runs the pod to its end: when this returns, no container of it is left that the engine could be made to remove.
+    pub async fn run(mut self) -> Outcome {
+        if self.shared.plan.ipc_donor.is_some() {
+            let (shared, donor) = (Arc::clone(&self.shared), self.donor.clone());
+            self.tasks.spawn("ipc donor", move |_token| async move { launch_donor(&shared, &donor).await });
+        }
+        let mut due = VecDeque::from([Event::Begin]);
+        loop {
+            while let Some(event) = due.pop_front() {
+                self.narrate(&event);
+                let actions = self.pod.step(event);
+                self.publish();
+                for action in actions {
+                    if let Some(outcome) = self.perform(action, &mut due) {
+                        self.tasks.cancel();
+                        self.tasks.wait(LAST_TASKS).await;
+                        return outcome;
+                    }
+                }
+            }
+            let event = tokio::select! {
+                biased;
+                Some(signal) = self.signals.recv() => Some(Event::Signal(signal)),
+                event = self.events.recv() => event,
+            };
+            // `Shared` holds a sender, so the channel is never closed while the driver lives.
+            due.extend(event);
+        }
+    }
+
+    fn perform(&mut self, action: Action, due: &mut VecDeque<Event>) -> Option<Outcome> {
+        match action {
+            Action::Launch(name) => {
+                let (shared, donor) = (Arc::clone(&self.shared), self.donor.subscribe());
+                let created = self.tell(&name, ComponentEventKind::Created, 0);
+                self.tasks.spawn("launch", move |_token| async move {
+                    launch(&shared, &name, donor, created).await;
+                });
+            }
+            Action::Relaunch(name) => {
+                let (shared, donor) = (Arc::clone(&self.shared), self.donor.subscribe());
+                self.tasks.spawn("relaunch", move |_token| async move { relaunch(&shared, &name, donor).await });
+            }
+            Action::Ask { name, exit_code, oom_killed } => {
+                if self.shared.hooks.with(Hook::ComponentEvent).is_empty() {
+                    due.push_back(Event::Decided { name, reaction: Reaction::AsPlanned });
+                } else {
+                    self.tell_now(&name, ComponentEventKind::Exited { exit_code, oom_killed });
+                }
+            }
+            Action::AskSignal(signal) => self.ask_about_signal(signal, due),
+            Action::TellHealth(judgement) => {
+                for plugin in self.shared.hooks.with(Hook::Health) {
+                    self.judge("health report", plugin, HealthTrigger::EngineReport(judgement.clone()));
+                }
+            }
+            Action::Send(name, signal) => self.signal("send", name, signal),
+            Action::Stop(name) => {
+                let signal = self.shared.container(&name).map_or(15, |container| container.stop_signal);
+                info!(component = %name, signal, "stopping");
+                self.signal("stop", name, signal);
+            }
+            Action::Kill(name) => {
+                warn!(component = %name, "did not stop in time, killing");
+                self.signal("kill", name, 9);
+            }
+            Action::Arm(deadline, after) => self.arm(deadline, after),
+            Action::DropLaunches => self.shared.launches.cancel(),
+            Action::Started => self.started(),
+            Action::Cleanup => self.clean_up(),
+            Action::Finish(outcome) => return Some(outcome),
+        }
+        None
+    }
+
+    /// The loop's own words about what happened.
+    fn narrate(&mut self, event: &Event) {
+        match event {
+            Event::Launched { name, .. } => {
+                let restarts = self.restarts(name);
+                let kind = if restarts == 0 { ComponentEventKind::Started } else { ComponentEventKind::Restarted };
+                self.tell_now(name, kind);
+                self.outputs.follow(&self.shared, name);
+            }
+            Event::LaunchFailed { name, reason } => error!(component = %name, "could not be started: {reason}"),
+            Event::Exited { name, exit_code, oom_killed } => {
+                info!(component = %name, exit_code, oom_killed, "exited");
+                self.outputs.ended(name);
+            }
+            Event::PluginFailed(failure) => error!("{failure}"),
+            Event::Signal(signal) => info!(signal, "signal received"),
+            Event::Begin
+            | Event::LaunchDropped { .. }
+            | Event::Decided { .. }
+            | Event::Health { .. }
+            | Event::Judged { .. }
+            | Event::SignalDecided { .. }
+            | Event::Deadline(_)
+            | Event::Restart(_)
+            | Event::Guard(_)
+            | Event::Unguard
+            | Event::Cleaned => debug!(?event, "event"),
+        }
+    }
+
+    fn restarts(&self, name: &ComponentName) -> u32 {
+        self.pod.nodes().find(|(other, _)| *other == name).map_or(0, |(_, node)| node.restarts)
+    }
+
+    /// Publishes the pod as it is now to rollouts, plugins and `status`.
+    fn publish(&self) {
+        self.live.send_replace(Arc::new(views::live(&self.pod)));
+        let containers: HashMap<_, _> = self.shared.all_containers().into_iter().collect();
+        if !self.view.is_closed() {
+            self.view.send_replace(Arc::new(PodView {
+                name: self.own.name.clone(),
+                labels: self.own.labels.clone(),
+                components: views::components(&self.pod, &self.shared.plan, &containers),
+            }));
+        }
+        let (stage, components, health) = views::status(&self.pod, &self.shared.plan, &containers);
+        self.status.send_modify(|status| {
+            let status = Arc::make_mut(status);
+            status.stage = stage;
+            status.components = components;
+            status.health = health;
+        });
+    }
+
+    /// News for plugins, as a future: it is told when it is awaited.
+    fn tell(
+        &self,
+        name: &ComponentName,
+        kind: ComponentEventKind,
+        restarts: u32,
+    ) -> impl Future<Output = ()> + Send + use<E, H> {
+        let heard = !self.shared.hooks.with(Hook::ComponentEvent).is_empty();
+        let event = ComponentEvent { component: name.clone(), kind, at_ns: now_ns(), restarts };
+        let news = self.news.clone();
+        async move {
+            if heard && news.send(ComponentEvent { at_ns: now_ns(), ..event }).await.is_err() {
+                debug!("the pod is over, nobody is told");
+            }
+        }
+    }
+
+    /// Tells plugins without waiting for room in the queue.
+    fn tell_now(&self, name: &ComponentName, kind: ComponentEventKind) {
+        if self.shared.hooks.with(Hook::ComponentEvent).is_empty() {
+            return;
+        }
+        let event = ComponentEvent { component: name.clone(), kind, at_ns: now_ns(), restarts: self.restarts(name) };
+        if let Err(mpsc::error::TrySendError::Full(event)) = self.news.try_send(event) {
+            let news = self.news.clone();
+            self.tasks.spawn("component event", move |_token| async move {
+                if news.send(event).await.is_err() {
+                    debug!("the pod is over, nobody is told");
+                }
+            });
+        }
+    }
+
+    fn ask_about_signal(&self, signal: i32, due: &mut VecDeque<Event>) {
+        if self.shared.hooks.with(Hook::Signal).is_empty() {
+            if !super::state::stops(signal) {
+                warn!(signal, "nothing is done about this signal: the `signal` plugin says which component gets it");
+            }
+            due.push_back(Event::SignalDecided { signal, decision: SignalDecision::Forward });
+            return;
+        }
+        let shared = Arc::clone(&self.shared);
+        self.tasks.spawn("signal hook", move |_token| async move {
+            let event = match shared.hooks.signal(signal).await {
+                Ok(decision) => Event::SignalDecided { signal, decision },
+                Err(failure) => {
+                    // The pod stops now anyway, and for a stop that is what was wanted.
+                    shared.tell(Event::SignalDecided { signal, decision: SignalDecision::Forward }).await;
+                    Event::PluginFailed(failure)
+                }
+            };
+            shared.tell(event).await;
+        });
+    }
+
+    fn judge(&self, task: &'static str, plugin: PluginName, trigger: HealthTrigger) {
+        let shared = Arc::clone(&self.shared);
+        self.tasks.spawn(task, move |_token| async move {
+            let event = match shared.hooks.health(&plugin, trigger).await {
+                Ok(judgements) => Event::Judged { plugin, judgements },
+                Err(failure) => Event::PluginFailed(failure),
+            };
+            shared.tell(event).await;
+        });
+    }
+
+    /// Sends a signal, however long the engine is away.
+    fn signal(&self, task: &'static str, name: ComponentName, signal: i32) {
+        let Some(container) = self.shared.container(&name) else { return };
+        let shared = Arc::clone(&self.shared);
+        self.tasks.spawn(task, move |token| async move {
+            match persist(&token, || shared.engine.signal(&container.id, signal)).await {
+                Err(error) if error.fault() != Fault::AlreadyDone => {
+                    warn!(component = %name, signal, error = chain(&error), "the engine did not take a signal");
+                }
+                _ => debug!(component = %name, signal, "signal sent"),
+            }
+        });
+    }
+
+    fn arm(&mut self, deadline: Deadline, after: Duration) {
+        if deadline == Deadline::Budget {
+            self.stopping_since = Some(Instant::now());
+        }
+        let cancelled = CancellationToken::new();
+        if let Some(before) = self.timers.insert(deadline.clone(), cancelled.clone()) {
+            before.cancel();
+        }
+        let shared = Arc::clone(&self.shared);
+        self.tasks.spawn("timer", move |token| async move {
+            tokio::select! {
+                () = token.cancelled() => {}
+                () = cancelled.cancelled() => {}
+                () = tokio::time::sleep(after) => shared.tell(Event::Deadline(deadline)).await,
+            }
+        });
+    }
+
+    /// All components run: from now on files are watched, and plugins called from time to time.
+    fn started(&mut self) {
+        info!(components = self.pod.nodes().count(), "the pod runs");
+        let (changes_in, changes) = mpsc::channel(CHANGES_IN_FLIGHT);
+        if let Some((known, later)) = self.watches.take() {
+            super::watches::forward(&self.tasks, known, later, changes_in);
+        }
+        let shared = Arc::clone(&self.shared);
+        self.tasks.spawn("rollouts", move |token| rollout::run(shared, changes, token));
+        for plugin in self.shared.hooks.with(Hook::Tick) {
+            let shared = Arc::clone(&self.shared);
+            self.tasks.spawn("ticks", move |token| tick(shared, plugin, token));
+        }
+        for plugin in self.shared.hooks.with(Hook::Health) {
+            let Some(interval) = self.health_intervals.get(&plugin).copied() else { continue };
+            let shared = Arc::clone(&self.shared);
+            self.tasks.spawn("health", move |token| probe(shared, plugin, interval, token));
+        }
+    }
+
+    /// Reads the rest of the output, then removes every container.
+    fn clean_up(&mut self) {
+        let drain = self.drain_time();
+        let (shared, outputs, donor) = (Arc::clone(&self.shared), self.outputs.clone(), self.donor.subscribe());
+        let removals = Tasks::new();
+        let told: Vec<_> = shared
+            .all_containers()
+            .into_iter()
+            .map(|(name, container)| {
+                let news = self.tell(&name, ComponentEventKind::Removed, self.restarts(&name));
+                (name, container, news)
+            })
+            .collect();
+        self.tasks.spawn("clean up", move |token| async move {
+            outputs.drain(drain).await;
+            for (name, container, news) in told {
+                let (shared, given_up) = (Arc::clone(&shared), token.clone());
+                removals.spawn("remove", move |_token| async move {
+                    match persist(&given_up, || shared.engine.remove(&container.id)).await {
+                        Ok(()) => news.await,
+                        Err(error) => {
+                            error!(component = %name, error = chain(&error), "not removed; the next controller on this engine will");
+                        }
+                    }
+                });
+            }
+            let donor = donor.borrow().clone();
+            if let Donor::Up(id) = donor {
+                let (shared, given_up) = (Arc::clone(&shared), token.clone());
+                removals.spawn("remove", move |_token| async move {
+                    if let Err(error) = persist(&given_up, || shared.engine.remove(&id)).await {
+                        error!(error = chain(&error), "the IPC donor was not removed; the next controller on this engine will");
+                    }
+                });
+            }
+            removals.wait(shared.settings.timeouts.engine_change).await;
+            shared.tell(Event::Cleaned).await;
+        });
+    }
+}
+
+impl<E, H> Driver<E, H> {
+    /// How long the rest of the output may take: what is left of the controller's own grace period, less half of the reserve for removals.
+    fn drain_time(&self) -> Duration {
+        let timeouts = &self.shared.settings.timeouts;
+        let gone = self.stopping_since.map_or(Duration::ZERO, |since| since.elapsed());
+        let left = (self.shared.plan.stop_budget + timeouts.stop_reserve / 2).saturating_sub(gone);
+        left.clamp(LEAST_DRAIN, timeouts.log_drain.max(LEAST_DRAIN))
+    }
+}
+
+/// Tells plugins what happens to components, one event after the other, and the driver what they say to an exit.
+async fn tell_plugins<E: Engine, H: Hooks>(
+    shared: Arc<Shared<E, H>>,
+    mut news: mpsc::Receiver<ComponentEvent>,
+    token: CancellationToken,
+) {
+    loop {
+        let event = tokio::select! {
+            biased;
+            event = news.recv() => event,
+            () = token.cancelled() => return,
+        };
+        let Some(event) = event else { return };
+        let (name, exited) = (event.component.clone(), matches!(event.kind, ComponentEventKind::Exited { .. }));
+        let answer = shared.hooks.component_event(event).await;
+        let (reaction, failure) = match answer {
+            Ok(reaction) => (reaction, None),
+            Err(failure) => (Reaction::AsPlanned, Some(failure)),
+        };
+        if let Some(failure) = failure {
+            shared.tell(Event::PluginFailed(failure)).await;
+        }
+        if exited {
+            shared.tell(Event::Decided { name, reaction }).await;
+        }
+    }
+}
+
+async fn tick<E: Engine, H: Hooks>(shared: Arc<Shared<E, H>>, plugin: PluginName, token: CancellationToken) {
+    /// Shortest time between two ticks, as `wit/hooks.wit` promises.
+    const SHORTEST: u32 = 10;
+    loop {
+        let pause = match shared.hooks.tick(&plugin).await {
+            Ok(Some(pause)) => Duration::from_millis(pause.max(SHORTEST).into()),
+            Ok(None) => return,
+            Err(failure) => return shared.tell(Event::PluginFailed(failure)).await,
+        };
+        tokio::select! {
+            biased;
+            () = token.cancelled() => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
+
+async fn probe<E: Engine, H: Hooks>(
+    shared: Arc<Shared<E, H>>,
+    plugin: PluginName,
+    interval: Duration,
+    token: CancellationToken,
+) {
+    loop {
+        match shared.hooks.health(&plugin, HealthTrigger::Interval).await {
+            Ok(judgements) => shared.tell(Event::Judged { plugin: plugin.clone(), judgements }).await,
+            Err(failure) => return shared.tell(Event::PluginFailed(failure)).await,
+        }
+        tokio::select! {
+            biased;
+            () = token.cancelled() => return,
+            () = tokio::time::sleep(interval) => {}
+        }
+    }
+}
+
+fn now_ns() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,239 @@
+//! Brings one container up: pull, create, fill, start.
+//!
+//! A step that has begun is never dropped half-way, except a pull: between two steps the launch looks whether the pod is stopping.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tracing::{debug, info, warn};
+
+use crate::config::Pull;
+use crate::engine::{ContainerId, Engine, EngineError, Fault};
+use crate::hooks::Hooks;
+use crate::plan::{Planned, ownership};
+use crate::pod::ComponentName;
+use crate::supervisor::copy::{CopyError, copy_all};
+use crate::supervisor::shared::{Container, Shared, persist};
+use crate::supervisor::state::Event;
+
+/// Linux's SIGTERM: what stops a container whose image names no other signal.
+const SIGTERM: i32 = 15;
+
+/// How far the IPC donor is. `None`: there is none, or it is not up yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Donor {
+    /// The pod needs none.
+    NotNeeded,
+    /// It is being started.
+    Pending,
+    /// It runs.
+    Up(ContainerId),
+    /// It can't be started.
+    Failed(String),
+}
+
+/// Why a launch did not end with a running process.
+#[derive(Debug, thiserror::Error)]
+enum LaunchError {
+    #[error("the pod is stopping")]
+    Dropped,
+    #[error(
+        "image `{image}` is not there and cannot be pulled: {source}; build it, load it with `docker load`, or make its registry reachable"
+    )]
+    Pull {
+        image: String,
+        #[source]
+        source: EngineError,
+    },
+    #[error("{0}")]
+    Engine(#[from] EngineError),
+    #[error("{}", chain(.0))]
+    Copy(#[from] CopyError),
+    #[error("the pod's shared IPC namespace is missing: {0}")]
+    Donor(String),
+}
+
+/// An error and its causes on one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+/// Creates a container and starts it; tells the driver how that ended.
+pub async fn launch<E: Engine, H: Hooks>(
+    shared: &Arc<Shared<E, H>>,
+    name: &ComponentName,
+    donor: watch::Receiver<Donor>,
+    created: impl Future<Output = ()> + Send,
+) {
+    let Some(planned) = shared.planned(name) else { return };
+    let answer = match create_and_fill(shared, planned, created).await {
+        Ok(id) => start(shared, planned, &id, donor).await,
+        Err(error) => Err(error),
+    };
+    report(shared, name, answer).await;
+}
+
+/// Starts the container that is there already.
+pub async fn relaunch<E: Engine, H: Hooks>(
+    shared: &Arc<Shared<E, H>>,
+    name: &ComponentName,
+    donor: watch::Receiver<Donor>,
+) {
+    let Some(planned) = shared.planned(name) else { return };
+    let answer = match shared.container(name) {
+        Some(container) => start(shared, planned, &container.id, donor).await,
+        None => return,
+    };
+    report(shared, name, answer).await;
+}
+
+async fn report<E: Engine, H: Hooks>(
+    shared: &Arc<Shared<E, H>>,
+    name: &ComponentName,
+    answer: Result<bool, LaunchError>,
+) {
+    let event = match answer {
+        Ok(checked) => {
+            info!(component = %name, "started");
+            Event::Launched { name: name.clone(), checked }
+        }
+        Err(LaunchError::Dropped) => Event::LaunchDropped { name: name.clone() },
+        Err(LaunchError::Copy(CopyError::Hook(failure))) => {
+            shared.tell(Event::LaunchDropped { name: name.clone() }).await;
+            Event::PluginFailed(failure)
+        }
+        Err(error) => Event::LaunchFailed { name: name.clone(), reason: error.to_string() },
+    };
+    shared.tell(event).await;
+}
+
+async fn create_and_fill<E: Engine, H: Hooks>(
+    shared: &Arc<Shared<E, H>>,
+    planned: &Planned,
+    created: impl Future<Output = ()> + Send,
+) -> Result<ContainerId, LaunchError> {
+    go_on(shared)?;
+    if shared.settings.pull == Pull::Always {
+        pull(shared, planned).await?;
+    }
+    let id = create(shared, planned).await?;
+    let stop_signal = planned.stop_signal.unwrap_or(SIGTERM);
+    shared.created(&planned.name, Container { id: id.clone(), stop_signal });
+    debug!(component = %planned.name, %id, "created");
+    created.await;
+    go_on(shared)?;
+    copy_all(&shared.engine, &shared.hooks, planned, &id).await?;
+    Ok(id)
+}
+
+fn go_on<E: Engine, H: Hooks>(shared: &Shared<E, H>) -> Result<(), LaunchError> {
+    if shared.launches.is_cancelled() { Err(LaunchError::Dropped) } else { Ok(()) }
+}
+
+async fn pull<E: Engine, H: Hooks>(shared: &Shared<E, H>, planned: &Planned) -> Result<(), LaunchError> {
+    let image = &planned.container.image;
+    info!(component = %planned.name, image, "pulling");
+    tokio::select! {
+        biased;
+        () = shared.launches.cancelled() => Err(LaunchError::Dropped),
+        answer = shared.engine.pull(image) => {
+            answer.map_err(|source| LaunchError::Pull { image: image.clone(), source })
+        }
+    }
+}
+
+/// Creates the container, with one pull where the engine does not have the image: asking first would cost every start a call.
+async fn create<E: Engine, H: Hooks>(shared: &Shared<E, H>, planned: &Planned) -> Result<ContainerId, LaunchError> {
+    let answer = persist(&shared.launches, || shared.engine.create(&planned.container)).await;
+    let (id, warnings) = match answer {
+        Err(error) if error.fault() == Fault::NotFound => {
+            if shared.engine.has_image(&planned.container.image).await? {
+                return Err(error.into());
+            }
+            pull(shared, planned).await?;
+            go_on(shared)?;
+            shared.engine.create(&planned.container).await?
+        }
+        // Asked twice because the first answer got lost: it is there, and it is ours.
+        Err(error) => match shared.engine.inspect(&planned.container.name).await {
+            Ok(found) if ours(&found.labels, &planned.container.labels) => (found.id, Vec::new()),
+            _ => return Err(error.into()),
+        },
+        Ok(created) => created,
+    };
+    for warning in warnings {
+        warn!(component = %planned.name, "the engine says: {warning}");
+    }
+    Ok(id)
+}
+
+/// Whether a container was made by this very run of the controller.
+fn ours(found: &BTreeMap<String, String>, planned: &BTreeMap<String, String>) -> bool {
+    [ownership::POD, ownership::GENERATION, ownership::COMPONENT]
+        .iter()
+        .all(|key| found.get(*key).is_some_and(|value| planned.get(*key) == Some(value)))
+}
+
+/// Starts it, and answers whether the engine checks its health.
+async fn start<E: Engine, H: Hooks>(
+    shared: &Arc<Shared<E, H>>,
+    planned: &Planned,
+    id: &ContainerId,
+    mut donor: watch::Receiver<Donor>,
+) -> Result<bool, LaunchError> {
+    if planned.joins_donor {
+        tokio::select! {
+            biased;
+            () = shared.launches.cancelled() => return Err(LaunchError::Dropped),
+            // An error means that the driver is gone, and with it the pod.
+            answer = donor.wait_for(|donor| *donor != Donor::Pending) => match answer.as_deref() {
+                Ok(Donor::Failed(why)) => return Err(LaunchError::Donor(why.clone())),
+                Ok(_) => {}
+                Err(_) => return Err(LaunchError::Dropped),
+            },
+        }
+    }
+    go_on(shared)?;
+    match persist(&shared.launches, || shared.engine.start(id)).await {
+        Err(error) if error.fault() != Fault::AlreadyDone => return Err(error.into()),
+        _ => {}
+    }
+    // What the image says about health and stopping is known only now.
+    match persist(&shared.launches, || shared.engine.inspect(&id.0)).await {
+        Ok(inspection) => {
+            let stop_signal = planned.stop_signal.or(inspection.stop_signal).unwrap_or(SIGTERM);
+            shared.created(&planned.name, Container { id: id.clone(), stop_signal });
+            Ok(inspection.health.is_some())
+        }
+        Err(error) => {
+            warn!(component = %planned.name, %error, "started, but the engine does not tell its health");
+            Ok(false)
+        }
+    }
+}
+
+/// Brings the IPC donor up.
+pub async fn launch_donor<E: Engine, H: Hooks>(shared: &Arc<Shared<E, H>>, told: &watch::Sender<Donor>) {
+    let Some(spec) = &shared.plan.ipc_donor else { return };
+    let answer = async {
+        let (id, _warnings) = persist(&shared.launches, || shared.engine.create(spec)).await?;
+        match persist(&shared.launches, || shared.engine.start(&id)).await {
+            Err(error) if error.fault() != Fault::AlreadyDone => Err((id, error)),
+            _ => Ok(id),
+        }
+        .map_err(|(_, error)| error)
+    };
+    let donor = match answer.await {
+        Ok(id) => Donor::Up(id),
+        Err(error) => Donor::Failed(chain(&error)),
+    };
+    told.send_replace(donor);
+}

@@ -1,0 +1,109 @@
+//! The components' output: one task for each run of a component, each going on where the run before it ended.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use crate::engine::Engine;
+use crate::hooks::Hooks;
+use crate::logs::counters::{Counters, Counts};
+use crate::logs::position::Position;
+use crate::logs::sink::Sink;
+use crate::logs::{LogFailure, Run, Source, stream};
+use crate::pod::ComponentName;
+use crate::shutdown::Tasks;
+use crate::supervisor::shared::Shared;
+use crate::supervisor::state::Event;
+
+/// For tasks to end after they were told that nobody waits any longer.
+const LAST_WORDS: Duration = Duration::from_millis(200);
+
+/// What is known of a component's output.
+#[derive(Debug, Default)]
+struct Output {
+    counters: Arc<Counters>,
+    /// Where the last run ended. Locked for the length of a run: the next one waits until the last line of the one before is through.
+    position: Arc<tokio::sync::Mutex<Position>>,
+    /// Cancelled when the current run's process has ended.
+    ended: CancellationToken,
+}
+
+/// The output of all components. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Outputs {
+    sink: Sink,
+    tasks: Tasks,
+    all: Arc<Mutex<HashMap<ComponentName, Output>>>,
+}
+
+impl Outputs {
+    /// Lines go to this sink.
+    #[must_use]
+    pub fn new(sink: Sink) -> Self {
+        Self { sink, tasks: Tasks::new(), all: Arc::default() }
+    }
+
+    fn all(&self) -> MutexGuard<'_, HashMap<ComponentName, Output>> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Follows the run of a component that has just been started.
+    pub fn follow<E: Engine, H: Hooks>(&self, shared: &Arc<Shared<E, H>>, name: &ComponentName) {
+        let Some((container, planned)) = shared.container(name).zip(shared.planned(name)) else { return };
+        let ended = CancellationToken::new();
+        let (counters, position) = {
+            let mut all = self.all();
+            let output = all.entry(name.clone()).or_default();
+            output.ended = ended.clone();
+            (Arc::clone(&output.counters), Arc::clone(&output.position))
+        };
+        let source = Source { component: name.clone(), id: container.id, terminal: planned.container.tty };
+        let (shared, sink) = (Arc::clone(shared), self.sink.clone());
+        self.tasks.spawn("output", move |token| async move {
+            let mut position = position.lock().await;
+            let run = Run {
+                source,
+                position: position.clone(),
+                output: shared.settings.logs,
+                counters,
+                drain: shared.settings.timeouts.log_drain,
+                ended,
+                token,
+            };
+            match stream(shared.engine.clone(), shared.hooks.clone(), run, sink).await {
+                Ok(end) => *position = end,
+                Err(LogFailure::Hook { component, source }) => {
+                    debug!(%component, "output is not followed any longer");
+                    shared.tell(Event::PluginFailed(source)).await;
+                }
+            }
+        });
+    }
+
+    /// Tells the run of a component that its process has ended: what it has written is read to the end.
+    pub fn ended(&self, name: &ComponentName) {
+        if let Some(output) = self.all().get(name) {
+            output.ended.cancel();
+        }
+    }
+
+    /// Waits until all output is through, at most `limit`.
+    pub async fn drain(&self, limit: Duration) {
+        for output in self.all().values() {
+            output.ended.cancel();
+        }
+        if !self.tasks.wait(limit).await {
+            self.tasks.cancel();
+            self.tasks.wait(LAST_WORDS).await;
+        }
+    }
+
+    /// Lines of all components so far.
+    #[must_use]
+    pub fn counts(&self) -> Vec<(ComponentName, Counts)> {
+        self.all().iter().map(|(name, output)| (name.clone(), output.counters.counts())).collect()
+    }
+}

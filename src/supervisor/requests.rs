@@ -1,0 +1,95 @@
+//! Serves what plugins ask of the pod. Grants have been checked by the plugin host; here it is seen to that the component exists and runs.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::engine::{ContainerId, Engine};
+use crate::hooks::Hooks;
+use crate::plugin::{Reply, Request, RequestKind};
+use crate::pod::ComponentName;
+use crate::shutdown::Tasks;
+use crate::supervisor::copy::{get, put};
+use crate::supervisor::launch::chain;
+use crate::supervisor::shared::Shared;
+
+/// Longest output of each stream that a plugin gets from a command, in bytes; as `wit/host.wit` promises.
+const EXEC_OUTPUT: usize = 64 << 10;
+
+/// Serves requests until told to end. Each runs as a task of its own: a slow command holds up nobody else.
+pub async fn serve<E: Engine, H: Hooks>(
+    shared: Arc<Shared<E, H>>,
+    tasks: Tasks,
+    mut requests: mpsc::Receiver<Request>,
+    token: CancellationToken,
+) {
+    loop {
+        let request = tokio::select! {
+            biased;
+            () = token.cancelled() => return,
+            request = requests.recv() => match request { Some(request) => request, None => return },
+        };
+        let shared = Arc::clone(&shared);
+        tasks.spawn("plugin request", |_token| async move { answer(&shared, request.kind).await });
+    }
+}
+
+async fn answer<E: Engine, H: Hooks>(shared: &Shared<E, H>, kind: RequestKind) {
+    match kind {
+        RequestKind::Signal { component, signal, reply } => {
+            let done = async {
+                let id = running(shared, &component)?;
+                shared.engine.signal(&id, signal).await.map_err(|error| chain(&error))
+            };
+            send(reply, done.await);
+        }
+        RequestKind::Read { component, path, limit, reply } => {
+            let done = async {
+                let id = existing(shared, &component)?;
+                let file = get(&shared.engine, &id, &component, &path, limit).await?;
+                file.ok_or_else(|| format!("there is no `{path}` in component `{component}`"))
+            };
+            send(reply, done.await);
+        }
+        RequestKind::Write { file, reply } => {
+            let done = async {
+                let id = existing(shared, &file.component)?;
+                put(&shared.engine, &id, &file).await.map_err(|error| chain(&error))
+            };
+            send(reply, done.await);
+        }
+        RequestKind::Exec { component, argv, timeout, reply } => {
+            let done = async {
+                let id = running(shared, &component)?;
+                shared.engine.exec(&id, &argv, timeout, EXEC_OUTPUT).await.map_err(|error| chain(&error))
+            };
+            send(reply, done.await);
+        }
+    }
+}
+
+fn send<T>(reply: Reply<T>, answer: Result<T, String>) {
+    if reply.send(answer).is_err() {
+        tracing::debug!("the plugin did not wait for the answer");
+    }
+}
+
+/// The container of a component that has been created.
+fn existing<E: Engine, H: Hooks>(shared: &Shared<E, H>, component: &ComponentName) -> Result<ContainerId, String> {
+    match shared.container(component) {
+        Some(container) => Ok(container.id),
+        None if shared.planned(component).is_some() => Err(format!("component `{component}` has not been created yet")),
+        None => Err(format!("the pod has no component `{component}`")),
+    }
+}
+
+/// The container of a component whose process runs.
+pub fn running<E: Engine, H: Hooks>(shared: &Shared<E, H>, component: &ComponentName) -> Result<ContainerId, String> {
+    let id = existing(shared, component)?;
+    let live = shared.live.borrow();
+    match live.get(component) {
+        Some(live) if live.phase == super::state::Phase::Running => Ok(id),
+        _ => Err(format!("component `{component}` is not running")),
+    }
+}

@@ -1,0 +1,143 @@
+//! What the tasks of one pod share: the engine, the plugins, the plan, and which container is which component.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use crate::config::Settings;
+use crate::engine::{ContainerId, Engine, EngineError, Fault};
+use crate::hooks::Hooks;
+use crate::plan::{Plan, Planned};
+use crate::pod::ComponentName;
+use crate::supervisor::state::{Event, Phase};
+
+/// Events in flight to the driver. When full, the task that has something to tell waits; the driver itself never sends.
+pub const EVENTS_IN_FLIGHT: usize = 256;
+
+/// First pause before an engine call is repeated; doubled each time.
+const RETRY_FROM: Duration = Duration::from_millis(50);
+
+/// Longest pause before an engine call is repeated.
+const RETRY_TO: Duration = Duration::from_secs(2);
+
+/// A container of the pod, once it exists.
+#[derive(Debug, Clone)]
+pub struct Container {
+    /// The engine's id.
+    pub id: ContainerId,
+    /// The signal that asks it to stop.
+    pub stop_signal: i32,
+}
+
+/// One component as the rest of the pod sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Live {
+    /// Where it is in its life.
+    pub phase: Phase,
+    /// How often it has been started again: tells one run from the next.
+    pub restarts: u32,
+    /// Whether the engine checks its health.
+    pub checked: bool,
+    /// Whether the engine's check, or a plugin, says that it does not work.
+    pub unhealthy: bool,
+}
+
+/// What is shared; in an [`Arc`].
+#[derive(Debug)]
+pub struct Shared<E, H> {
+    /// The engine.
+    pub engine: E,
+    /// The plugins.
+    pub hooks: H,
+    /// Settings of the controller.
+    pub settings: Settings,
+    /// What was planned.
+    pub plan: Plan,
+    /// To the driver.
+    pub events: mpsc::Sender<Event>,
+    /// Cancelled when no launch may go on.
+    pub launches: CancellationToken,
+    /// The components as they are.
+    pub live: watch::Receiver<Arc<HashMap<ComponentName, Live>>>,
+    // Short sections without any await: a plain mutex is right.
+    containers: Mutex<HashMap<ComponentName, Container>>,
+}
+
+impl<E: Engine, H: Hooks> Shared<E, H> {
+    /// Nothing has been created yet.
+    pub fn new(
+        engine: E,
+        hooks: H,
+        settings: Settings,
+        plan: Plan,
+        events: mpsc::Sender<Event>,
+        live: watch::Receiver<Arc<HashMap<ComponentName, Live>>>,
+    ) -> Self {
+        let launches = CancellationToken::new();
+        Self { engine, hooks, settings, plan, events, launches, live, containers: Mutex::default() }
+    }
+
+    fn containers(&self) -> MutexGuard<'_, HashMap<ComponentName, Container>> {
+        self.containers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The container of a component, once it exists.
+    pub fn container(&self, name: &ComponentName) -> Option<Container> {
+        self.containers().get(name).cloned()
+    }
+
+    /// All containers that exist.
+    pub fn all_containers(&self) -> Vec<(ComponentName, Container)> {
+        self.containers().iter().map(|(name, container)| (name.clone(), container.clone())).collect()
+    }
+
+    /// Which component a container is.
+    pub fn name_of(&self, id: &ContainerId) -> Option<ComponentName> {
+        self.containers().iter().find(|(_, container)| container.id == *id).map(|(name, _)| name.clone())
+    }
+
+    /// Notes that a container exists.
+    pub fn created(&self, name: &ComponentName, container: Container) {
+        self.containers().insert(name.clone(), container);
+    }
+
+    /// What was planned for a component.
+    pub fn planned(&self, name: &ComponentName) -> Option<&Planned> {
+        self.plan.init.iter().chain(&self.plan.components).find(|planned| planned.name == *name)
+    }
+
+    /// Tells the driver. That nobody listens any more means that the pod is over, and is no error.
+    pub async fn tell(&self, event: Event) {
+        if self.events.send(event).await.is_err() {
+            tracing::debug!("the pod is over, an event came too late");
+        }
+    }
+}
+
+/// Repeats a call that may be repeated while the engine is away, with back-off, until `given_up`.
+///
+/// # Errors
+/// The last error: the first one that is not [`Fault::Transient`], or whichever was there when it was given up.
+pub async fn persist<T, F, Fut>(given_up: &CancellationToken, mut call: F) -> Result<T, EngineError>
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Result<T, EngineError>>,
+{
+    let mut pause = RETRY_FROM;
+    loop {
+        match call().await {
+            Err(error) if error.fault() == Fault::Transient && !given_up.is_cancelled() => {
+                warn!(%error, retry_in = ?pause, "the engine is away");
+                tokio::select! {
+                    () = given_up.cancelled() => return Err(error),
+                    () = tokio::time::sleep(pause) => pause = (pause * 2).min(RETRY_TO),
+                }
+            }
+            answer => return answer,
+        }
+    }
+}

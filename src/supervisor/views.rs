@@ -1,0 +1,150 @@
+//! The pod as others see it: rollouts, plugins, and `status`. Pure.
+
+use std::collections::HashMap;
+
+use crate::admin::health::aggregate;
+use crate::admin::status::{ComponentStatus, Health, HealthState, Stage as Shown};
+use crate::engine::EngineHealth;
+use crate::hooks::{Judgement, Status};
+use crate::plan::{Plan, Planned};
+use crate::plugin::{ComponentState, ComponentView};
+use crate::pod::{ComponentName, PluginName};
+use crate::supervisor::shared::{Container, Live};
+use crate::supervisor::state::{Node, Phase, Pod, Stage};
+
+/// The components as rollouts see them.
+#[must_use]
+pub fn live(pod: &Pod) -> HashMap<ComponentName, Live> {
+    let unhealthy = |name: &ComponentName, node: &Node| {
+        node.health == Some(EngineHealth::Unhealthy)
+            || about(pod, Some(name)).any(|(_, judgement)| judgement.status == Status::Unhealthy)
+    };
+    pod.nodes()
+        .map(|(name, node)| {
+            let (phase, restarts, checked) = (node.phase, node.restarts, node.health.is_some());
+            (name.clone(), Live { phase, restarts, checked, unhealthy: unhealthy(name, node) })
+        })
+        .collect()
+}
+
+/// The components as plugins see them.
+#[must_use]
+pub fn components(pod: &Pod, plan: &Plan, containers: &HashMap<ComponentName, Container>) -> Vec<ComponentView> {
+    pod.nodes()
+        .filter_map(|(name, node)| {
+            let planned = planned(plan, name)?;
+            Some(ComponentView {
+                name: name.clone(),
+                image: planned.container.image.clone(),
+                container_id: containers.get(name).map(|container| container.id.0.clone()),
+                state: state(node.phase),
+                labels: planned.container.labels.clone(),
+            })
+        })
+        .collect()
+}
+
+/// The components as `status` shows them, and the health of all.
+#[must_use]
+pub fn status(
+    pod: &Pod,
+    plan: &Plan,
+    containers: &HashMap<ComponentName, Container>,
+) -> (Shown, Vec<ComponentStatus>, Health) {
+    let components: Vec<ComponentStatus> = pod
+        .nodes()
+        .filter_map(|(name, node)| {
+            let planned = planned(plan, name)?;
+            Some(ComponentStatus {
+                name: name.to_string(),
+                init: node.init,
+                image: planned.container.image.clone(),
+                state: word(state(node.phase)).to_owned(),
+                health: health_of(pod, name, node),
+                restarts: node.restarts,
+                exit_code: node.exit_code,
+                container_id: containers.get(name).map(|container| container.id.0.clone()),
+            })
+        })
+        .collect();
+    let of_the_pod: Vec<Health> = about(pod, None).map(|(plugin, judgement)| told(plugin, judgement)).collect();
+    let stage = shown(pod.stage());
+    let health = aggregate(stage, &components, &of_the_pod);
+    (stage, components, health)
+}
+
+fn planned<'a>(plan: &'a Plan, name: &ComponentName) -> Option<&'a Planned> {
+    plan.init.iter().chain(&plan.components).find(|planned| planned.name == *name)
+}
+
+fn about<'a>(
+    pod: &'a Pod,
+    component: Option<&'a ComponentName>,
+) -> impl Iterator<Item = (&'a PluginName, &'a Judgement)> {
+    pod.judgements().filter(move |(_, judgement)| judgement.component.as_ref() == component)
+}
+
+fn told(plugin: &PluginName, judgement: &Judgement) -> Health {
+    let state = HealthState::from(judgement.status);
+    Health { state, reasons: vec![format!("plugin `{plugin}`: {}", judgement.reason)] }
+}
+
+/// The worst of what the engine and the plugins say about a component; none where nobody says anything.
+fn health_of(pod: &Pod, name: &ComponentName, node: &Node) -> Option<Health> {
+    if node.init {
+        return None;
+    }
+    let engine = match (node.phase, node.health) {
+        (Phase::BackingOff, _) => Some((HealthState::Unhealthy, "it exited and waits for its restart")),
+        (Phase::Running, Some(EngineHealth::Starting)) => {
+            Some((HealthState::Starting, "its health check has not succeeded yet"))
+        }
+        (Phase::Running, Some(EngineHealth::Unhealthy)) => Some((HealthState::Unhealthy, "its health check fails")),
+        (Phase::Running, Some(EngineHealth::Healthy)) => Some((HealthState::Healthy, "its health check succeeds")),
+        _ => None,
+    };
+    let engine = engine.map(|(state, reason)| Health { state, reasons: vec![reason.to_owned()] });
+    let plugins = about(pod, Some(name)).map(|(plugin, judgement)| told(plugin, judgement));
+    engine.into_iter().chain(plugins).reduce(|one, other| {
+        let state = one.state.max(other.state);
+        let mut reasons: Vec<String> = Vec::new();
+        for verdict in [one, other] {
+            if verdict.state != HealthState::Healthy || state == HealthState::Healthy {
+                reasons.extend(verdict.reasons);
+            }
+        }
+        Health { state, reasons }
+    })
+}
+
+fn shown(stage: Stage) -> Shown {
+    match stage {
+        Stage::Init => Shown::Init,
+        Stage::Starting => Shown::Starting,
+        Stage::Running => Shown::Running,
+        Stage::Stopping => Shown::Stopping,
+        Stage::Killing | Stage::Cleaning | Stage::Done => Shown::Killing,
+    }
+}
+
+fn state(phase: Phase) -> ComponentState {
+    match phase {
+        Phase::Waiting => ComponentState::Planned,
+        Phase::Launching => ComponentState::Starting,
+        Phase::Running => ComponentState::Running,
+        Phase::Stopping => ComponentState::Stopping,
+        Phase::Asking | Phase::BackingOff | Phase::Exited => ComponentState::Exited,
+        Phase::Skipped => ComponentState::Removed,
+    }
+}
+
+fn word(state: ComponentState) -> &'static str {
+    match state {
+        ComponentState::Planned => "planned",
+        ComponentState::Starting => "starting",
+        ComponentState::Running => "running",
+        ComponentState::Stopping => "stopping",
+        ComponentState::Exited => "exited",
+        ComponentState::Removed => "removed",
+    }
+}

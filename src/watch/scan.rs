@@ -1,0 +1,325 @@
+//! What is at a watched path now, and what of it is new. Blocks: it runs on a thread for blocking work.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io::{self, Read as _};
+use std::os::fd::AsRawFd as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use inotify::{WatchDescriptor, WatchMask, Watches};
+use nix::fcntl::OFlag;
+use sha2::{Digest as _, Sha256};
+
+use super::trail::trail;
+use crate::hooks::Change;
+
+/// Longest file, in bytes; longer ones are left out.
+pub(super) const MAX_FILE: u64 = 8 * 1024 * 1024;
+
+/// Most files of one watch; those beyond it, in the order of their paths, are left out.
+pub(super) const MAX_FILES: usize = 4096;
+
+/// Most directories of one watch, and how deep they may be nested; those beyond it are left out.
+const MAX_DIRECTORIES: usize = 4096;
+const MAX_DEPTH: usize = 64;
+
+/// Contents of one report, in bytes, after which another report is begun; a single file may be longer.
+const MAX_REPORT: usize = 16 * 1024 * 1024;
+
+/// A file whose status changed so shortly before it was read may change again without a trace: its clock ticks every 4 to 10 ms, and network
+/// file systems have seconds.
+const RACY: Duration = Duration::from_secs(2);
+
+/// All that can change what is at a path. No access and no closing after reading, which a look at it would cause itself.
+const EVENTS: WatchMask = WatchMask::CREATE
+    .union(WatchMask::CLOSE_WRITE)
+    .union(WatchMask::MODIFY)
+    .union(WatchMask::MOVE)
+    .union(WatchMask::DELETE)
+    .union(WatchMask::ATTRIB)
+    .union(WatchMask::DELETE_SELF)
+    .union(WatchMask::MOVE_SELF);
+
+/// A file as it was last told of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Known {
+    digest: [u8; 32],
+    /// None: it must be read again to know whether it has changed.
+    stamp: Option<Stamp>,
+}
+
+/// The files of a watch, by path.
+pub(super) type Files = BTreeMap<PathBuf, Known>;
+
+/// What changes whenever a file's content does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+/// Events of one inotify watch that matter: all, or those of one name.
+pub(super) type Subscription = (WatchDescriptor, Option<OsString>);
+
+/// What a scan found.
+#[derive(Debug, Default)]
+pub(super) struct Scan {
+    /// What is known from now on.
+    pub(super) files: Files,
+    /// What is not yet told.
+    pub(super) changes: Vec<Change>,
+    /// Whether there is more to tell: scan again.
+    pub(super) more: bool,
+    /// What must be listened to.
+    pub(super) subscriptions: Vec<Subscription>,
+    /// What was left out, and why.
+    pub(super) left_out: Vec<(PathBuf, String)>,
+    /// Why not everything can be listened to.
+    pub(super) deaf: Option<io::Error>,
+}
+
+/// Looks at a path. Listens to each directory before it reads it, so that nothing falls between the two.
+pub(super) fn scan(source: &str, known: &Files, watches: Option<Watches>) -> Scan {
+    let mut scanner = Scanner {
+        source,
+        known,
+        watches,
+        base: PathBuf::new(),
+        content: 0,
+        files: 0,
+        directories: 0,
+        now: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
+        scan: Scan::default(),
+    };
+    scanner.run();
+    scanner.scan
+}
+
+struct Scanner<'a> {
+    source: &'a str,
+    known: &'a Files,
+    watches: Option<Watches>,
+    /// Where a file must really lie.
+    base: PathBuf,
+    /// Bytes of `scan.changes`.
+    content: usize,
+    files: usize,
+    directories: usize,
+    now: Duration,
+    scan: Scan,
+}
+
+/// What is at a file's path.
+enum Look {
+    /// A file with this stamp, not read because it is known.
+    Same(Stamp),
+    Read {
+        content: Vec<u8>,
+        stamp: Stamp,
+    },
+    Absent,
+    LeftOut(String),
+}
+
+impl Scanner<'_> {
+    fn run(&mut self) {
+        let path = std::path::absolute(self.source).unwrap_or_else(|_| PathBuf::from(self.source));
+        for (directory, name) in trail(&path) {
+            self.listen(&directory, Some(name));
+        }
+        match fs::metadata(&path) {
+            Ok(found) if found.is_dir() => {
+                self.base = path.canonicalize().unwrap_or_else(|_| path.clone());
+                self.directory(&path, 0);
+            }
+            Ok(_) => {
+                // Whoever writes a bind-mounted file elsewhere is seen at the file only.
+                self.listen(&path, None);
+                self.base = path.parent().and_then(|parent| parent.canonicalize().ok()).unwrap_or_default();
+                self.file(&path);
+            }
+            Err(error) => self.failed(&path, &error),
+        }
+        let missing: Vec<&PathBuf> = self.known.keys().filter(|path| !self.scan.files.contains_key(*path)).collect();
+        for path in missing {
+            self.scan.changes.push(Change {
+                source: self.source.to_owned(),
+                path: path.to_string_lossy().into_owned(),
+                digest: String::new(),
+                content: Vec::new(),
+                removed: true,
+            });
+        }
+    }
+
+    fn listen(&mut self, path: &Path, name: Option<OsString>) {
+        if let Some(watches) = &mut self.watches {
+            match watches.add(path, EVENTS) {
+                Ok(watch) => self.scan.subscriptions.push((watch, name)),
+                Err(error) if is_absence(&error) => {}
+                Err(error) => self.scan.deaf = Some(error),
+            }
+        }
+    }
+
+    fn directory(&mut self, path: &Path, depth: usize) {
+        self.directories += 1;
+        if depth > MAX_DEPTH || self.directories > MAX_DIRECTORIES {
+            let why = format!(
+                "there are more than {MAX_DIRECTORIES} directories, or more than {MAX_DEPTH} within each other"
+            );
+            if depth > MAX_DEPTH || self.directories == MAX_DIRECTORIES + 1 {
+                self.scan.left_out.push((path.to_owned(), why));
+            }
+            return self.keep(path);
+        }
+        self.listen(path, None);
+        let entries = fs::read_dir(path)
+            .and_then(|entries| entries.map(|entry| entry.and_then(|e| Ok((e.path(), e.file_type()?)))).collect());
+        let mut entries: Vec<(PathBuf, fs::FileType)> = match entries {
+            Ok(entries) => entries,
+            Err(error) => return self.failed(path, &error),
+        };
+        entries.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        for (entry, kind) in entries {
+            if entry.file_name().is_some_and(|name| name.as_bytes().starts_with(b"..")) {
+                // The machinery of atomic updates (`..data`); what it flips is seen through the links beside it.
+            } else if kind.is_dir() {
+                self.directory(&entry, depth + 1);
+            } else if kind.is_file() || (kind.is_symlink() && !fs::metadata(&entry).is_ok_and(|target| target.is_dir()))
+            {
+                self.file(&entry);
+            }
+        }
+    }
+
+    fn file(&mut self, path: &Path) {
+        if path.to_str().is_none() {
+            return self.scan.left_out.push((path.to_owned(), "its name is not UTF-8".to_owned()));
+        }
+        self.files += 1;
+        if self.files > MAX_FILES {
+            if self.files == MAX_FILES + 1 {
+                self.scan.left_out.push((path.to_owned(), format!("there are more than {MAX_FILES} files")));
+            }
+            return self.keep(path);
+        }
+        let known = self.known.get(path);
+        if self.content >= MAX_REPORT {
+            // The next scan looks at it.
+            self.scan.more = true;
+            return self.keep(path);
+        }
+        match look(path, &self.base, known.and_then(|known| known.stamp)) {
+            Ok(Look::Same(stamp)) => {
+                if let Some(known) = known {
+                    let stamp = self.settled(stamp);
+                    self.scan.files.insert(path.to_owned(), Known { digest: known.digest, stamp });
+                }
+            }
+            Ok(Look::Read { content, stamp }) => {
+                let digest: [u8; 32] = Sha256::digest(&content).into();
+                let stamp = self.settled(stamp);
+                self.scan.files.insert(path.to_owned(), Known { digest, stamp });
+                if known.is_none_or(|known| known.digest != digest) {
+                    self.content += content.len();
+                    self.scan.changes.push(Change {
+                        source: self.source.to_owned(),
+                        path: path.to_string_lossy().into_owned(),
+                        digest: hex::encode(digest),
+                        content,
+                        removed: false,
+                    });
+                }
+            }
+            Ok(Look::Absent) => {}
+            Ok(Look::LeftOut(why)) => {
+                self.scan.left_out.push((path.to_owned(), why));
+                self.keep(path);
+            }
+            Err(error) => self.failed(path, &error),
+        }
+    }
+
+    /// What can't be read for now has neither changed nor gone, unless it has gone.
+    fn failed(&mut self, path: &Path, error: &io::Error) {
+        if !is_absence(error) {
+            self.scan.left_out.push((path.to_owned(), error.to_string()));
+            self.keep(path);
+        }
+    }
+
+    /// Leaves everything at and below this path as it was known.
+    fn keep(&mut self, path: &Path) {
+        let below = self.known.range(path.to_owned()..).take_while(|(file, _)| file.starts_with(path));
+        self.scan.files.extend(below.map(|(file, known)| (file.clone(), known.clone())));
+    }
+
+    /// The stamp, where it is old enough to tell every later change.
+    fn settled(&self, stamp: Stamp) -> Option<Stamp> {
+        let changed = u64::try_from(stamp.changed.0.max(stamp.modified.0)).unwrap_or_default();
+        (Duration::from_secs(changed) + RACY < self.now).then_some(stamp)
+    }
+}
+
+fn look(path: &Path, base: &Path, known: Option<Stamp>) -> io::Result<Look> {
+    // Opening a FIFO must not wait for its writer, nor a terminal become ours.
+    let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+    let mut file = match OpenOptions::new().read(true).custom_flags(flags.bits()).open(path) {
+        Ok(file) => file,
+        Err(error) if is_absence(&error) => return Ok(Look::Absent),
+        Err(error) => return Err(error),
+    };
+    let found = file.metadata()?;
+    if !found.is_file() {
+        return Ok(Look::LeftOut("it is no regular file".to_owned()));
+    }
+    if !lies_below(&file, base)? {
+        return Ok(Look::LeftOut(format!("it is a link to a file outside of `{}`", base.display())));
+    }
+    if found.len() > MAX_FILE {
+        return Ok(Look::LeftOut(format!("it is longer than {} MiB", MAX_FILE >> 20)));
+    }
+    let stamp = Stamp::of(&found);
+    if known == Some(stamp) {
+        return Ok(Look::Same(stamp));
+    }
+    let mut content = Vec::new();
+    (&mut file).take(MAX_FILE + 1).read_to_end(&mut content)?;
+    if content.len() as u64 > MAX_FILE {
+        return Ok(Look::LeftOut(format!("it is longer than {} MiB", MAX_FILE >> 20)));
+    }
+    Ok(Look::Read { content, stamp })
+}
+
+/// Whether the opened file, not merely the path that it was opened by, lies below this directory: a component that shares a volume must
+/// not make the controller read its own files to a plugin.
+fn lies_below(file: &File, base: &Path) -> io::Result<bool> {
+    Ok(fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()))?.starts_with(base))
+}
+
+fn is_absence(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+impl Stamp {
+    fn of(found: &Metadata) -> Self {
+        Self {
+            device: found.dev(),
+            inode: found.ino(),
+            size: found.len(),
+            modified: (found.mtime(), found.mtime_nsec()),
+            changed: (found.ctime(), found.ctime_nsec()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,112 @@
+use std::os::unix::fs::symlink;
+
+use tempfile::TempDir;
+
+use super::*;
+
+fn directory() -> (TempDir, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().canonicalize().unwrap();
+    (dir, root)
+}
+
+/// Scans and answers the changes as `path` or `-path`, relative to the root, and what was left out.
+fn check(root: &Path, source: &Path, files: &mut Files) -> (Vec<String>, Vec<String>) {
+    let scan = scan(source.to_str().unwrap(), files, None);
+    *files = scan.files;
+    assert!(!scan.more);
+    let short = |path: &Path| path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+    let told = |change: &Change| format!("{}{}", if change.removed { "-" } else { "" }, short(Path::new(&change.path)));
+    let left_out = scan.left_out.iter().map(|(path, why)| format!("{}: {why}", short(path))).collect();
+    (scan.changes.iter().map(told).collect(), left_out)
+}
+
+#[test]
+fn only_other_digests_are_changes() {
+    let (_dir, root) = directory();
+    let mut files = Files::new();
+    fs::create_dir_all(root.join("sub/deep")).unwrap();
+    fs::write(root.join("a"), "1").unwrap();
+    fs::write(root.join("sub/deep/b"), "2").unwrap();
+    assert_eq!(check(&root, &root, &mut files).0, ["a", "sub/deep/b"]);
+    fs::write(root.join("a"), "1").unwrap();
+    assert!(check(&root, &root, &mut files).0.is_empty());
+    fs::write(root.join("a"), "2").unwrap();
+    fs::remove_dir_all(root.join("sub")).unwrap();
+    assert_eq!(check(&root, &root, &mut files).0, ["a", "-sub/deep/b"]);
+    fs::remove_file(root.join("a")).unwrap();
+    assert_eq!(check(&root, &root.join("a"), &mut files).0, ["-a"]);
+}
+
+#[test]
+fn a_settled_file_is_not_read_again() {
+    let (_dir, root) = directory();
+    fs::write(root.join("a"), "1").unwrap();
+    let file = File::open(root.join("a")).unwrap();
+    let stamp = Stamp::of(&file.metadata().unwrap());
+    assert!(matches!(look(&root.join("a"), &root, Some(stamp)).unwrap(), Look::Same(_)));
+    let older = Stamp { modified: (1, 0), ..stamp };
+    assert!(matches!(look(&root.join("a"), &root, Some(older)).unwrap(), Look::Read { .. }));
+    let mut files = Files::new();
+    check(&root, &root, &mut files);
+    assert_eq!(files[&root.join("a")].stamp, None, "a fresh file must be read again");
+}
+
+#[test]
+fn links_lead_to_files_inside_only() {
+    let (_dir, root) = directory();
+    let (_secret, outside) = directory();
+    fs::write(outside.join("key"), "secret").unwrap();
+    fs::create_dir_all(root.join("..v1")).unwrap();
+    fs::create_dir_all(root.join("real")).unwrap();
+    fs::write(root.join("..v1/conf"), "1").unwrap();
+    symlink("..v1", root.join("..data")).unwrap();
+    symlink("..data/conf", root.join("conf")).unwrap();
+    symlink(outside.join("key"), root.join("key")).unwrap();
+    symlink(&outside, root.join("outside")).unwrap();
+    symlink("real", root.join("loop")).unwrap();
+    symlink("nowhere", root.join("dangling")).unwrap();
+    let refused = format!("key: it is a link to a file outside of `{}`", root.display());
+    assert_eq!(check(&root, &root, &mut Files::new()), (vec!["conf".to_owned()], vec![refused.clone()]));
+    assert_eq!(check(&root, &root.join("key"), &mut Files::new()), (vec![], vec![refused]));
+    assert_eq!(check(&root, &root.join("conf"), &mut Files::new()).0, ["conf"]);
+}
+
+#[test]
+fn what_is_too_long_or_no_file_is_left_out_and_not_gone() {
+    let (_dir, root) = directory();
+    let mut files = Files::new();
+    fs::write(root.join("a"), "1").unwrap();
+    check(&root, &root, &mut files);
+    File::create(root.join("a")).unwrap().set_len(MAX_FILE + 1).unwrap();
+    assert_eq!(check(&root, &root, &mut files), (vec![], vec!["a: it is longer than 8 MiB".to_owned()]));
+    fs::write(root.join("a"), "2").unwrap();
+    assert_eq!(check(&root, &root, &mut files).0, ["a"]);
+    nix::unistd::mkfifo(&root.join("fifo"), nix::sys::stat::Mode::S_IRUSR).unwrap();
+    assert!(check(&root, &root, &mut files).0.is_empty());
+    assert_eq!(check(&root, &root.join("fifo"), &mut Files::new()).1, ["fifo: it is no regular file"]);
+}
+
+#[test]
+fn a_long_report_comes_in_parts() {
+    let (_dir, root) = directory();
+    for name in ["a", "b", "c"] {
+        File::create(root.join(name)).unwrap().set_len(MAX_FILE).unwrap();
+    }
+    let source = root.to_str().unwrap();
+    let first = scan(source, &Files::new(), None);
+    assert_eq!((first.changes.len(), first.more), (2, true));
+    let second = scan(source, &first.files, None);
+    assert_eq!((second.changes.len(), second.more), (1, false));
+}
+
+#[test]
+fn too_many_files_are_left_out() {
+    let (_dir, root) = directory();
+    for index in 0..=MAX_FILES {
+        File::create(root.join(format!("{index:05}"))).unwrap();
+    }
+    let scan = scan(root.to_str().unwrap(), &Files::new(), None);
+    assert_eq!(scan.changes.len(), MAX_FILES);
+    assert_eq!(scan.left_out, [(root.join("04096"), "there are more than 4096 files".to_owned())]);
+}

@@ -1,0 +1,137 @@
+//! Cases that are data: a folder of `tests/cases` holds one input, and what must come of it.
+//!
+//! | file | meaning |
+//! | --- | --- |
+//! | `pod.yaml`, `labels.yaml`, `stack.yml` or `inspect.json` | the input; one of them |
+//! | `error.txt` | every problem that must be reported, a line each |
+//! | `pods.json` | without problems: name, canonical document and warnings of every pod |
+//!
+//! `BLESS=1 cargo test --test it cases` writes what comes of each input now; look at the difference before you commit it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use outrigger::labels;
+use outrigger::plan::document;
+use outrigger::pod::lower::lower;
+use outrigger::pod::{PodSpec, Problems};
+use serde_json::{Value, json};
+
+const INPUTS: [&str; 4] = ["pod.yaml", "labels.yaml", "stack.yml", "inspect.json"];
+
+#[test]
+fn every_case_answers_what_it_should() {
+    let bless = std::env::var_os("BLESS").is_some();
+    let mut wrong = Vec::new();
+    for case in cases() {
+        let (name, text) = input(&case);
+        let (file, stale, found) = match pods(&name, &text) {
+            Ok(pods) => {
+                ("pods.json", "error.txt", format!("{:#}\n", Value::from(pods.iter().map(shown).collect::<Vec<_>>())))
+            }
+            Err(problems) => ("error.txt", "pods.json", format!("{problems}\n")),
+        };
+        let expected = fs::read_to_string(case.join(file)).unwrap_or_default();
+        if bless {
+            if case.join(stale).exists() {
+                fs::remove_file(case.join(stale)).unwrap();
+            }
+            fs::write(case.join(file), found).unwrap();
+        } else if expected != found || case.join(stale).exists() {
+            wrong.push(format!("{}: {file}\n--- expected\n{expected}--- found\n{found}", case.display()));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_good_case_survives_its_canonical_document_and_its_labels() {
+    let mut checked = 0;
+    for case in cases() {
+        let (name, text) = input(&case);
+        for (pod, spec) in pods(&name, &text).into_iter().flatten() {
+            let document = document::of(&spec);
+            let again = lower(&labels::from_value(&name, &document).unwrap()).unwrap();
+            assert_eq!(comparable(again), comparable(spec.clone()), "{}: {pod}", case.display());
+            let written = labels::to_labels(&document);
+            let again = lower(&labels::from_labels(&written).unwrap()).unwrap();
+            let without_controller = PodSpec { controller: Default::default(), ..spec };
+            assert_eq!(comparable(again), comparable(without_controller), "{}: {pod}", case.display());
+            checked += 1;
+        }
+    }
+    assert!(checked >= 10, "only {checked} good cases");
+}
+
+/// Lowers every pod of the input, and collects the problems of all.
+fn pods(name: &str, text: &str) -> Result<Vec<(String, PodSpec)>, Problems> {
+    let mut problems = Problems::default();
+    let mut specs = Vec::new();
+    for (pod, raw) in labels::sources(name, text)? {
+        match lower(&raw) {
+            Ok(spec) => specs.push((pod, spec)),
+            Err(more) => problems.extend(more),
+        }
+    }
+    problems.or(specs)
+}
+
+fn shown((name, spec): &(String, PodSpec)) -> Value {
+    let mut shown = json!({ "name": name, "document": document::of(spec) });
+    if !spec.warnings.is_empty() {
+        shown["warnings"] = spec.warnings.clone().into();
+    }
+    shown
+}
+
+/// What a document does not keep: where a plugin was written, and warnings.
+fn comparable(mut spec: PodSpec) -> PodSpec {
+    spec.warnings.clear();
+    spec.plugins.iter_mut().for_each(|plugin| plugin.origin.clear());
+    spec
+}
+
+fn cases() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
+    let mut found: Vec<_> = fs::read_dir(&root).unwrap().map(|entry| entry.unwrap().path()).collect();
+    found.sort();
+    assert!(found.len() >= 40, "only {} cases in {}", found.len(), root.display());
+    found
+}
+
+fn input(case: &Path) -> (String, String) {
+    let there: Vec<_> = INPUTS.iter().filter(|name| case.join(name).exists()).collect();
+    assert_eq!(there.len(), 1, "{} must hold one of {INPUTS:?}", case.display());
+    (there[0].to_string(), fs::read_to_string(case.join(there[0])).unwrap())
+}
+
+#[test]
+fn every_example_of_the_reference_is_right() {
+    let mut checked = 0;
+    for block in reference().split("```yaml\n").skip(1) {
+        let text = block.split("```").next().unwrap();
+        if let Err(problems) = pods("docs/labels.md", text) {
+            panic!("{problems}\nin\n{text}");
+        }
+        checked += 1;
+    }
+    assert!(checked >= 7, "only {checked} examples");
+}
+
+#[test]
+fn every_setting_is_in_the_reference() {
+    let case = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/good-every-key");
+    let (name, text) = input(&case);
+    let pods = pods(&name, &text).unwrap();
+    let document = document::of(&pods[0].1);
+    let reference = reference();
+    let keys: Vec<_> = document["components"]["app"].as_object().unwrap().keys().collect();
+    assert!(keys.len() > 45, "the case has only {keys:?}");
+    for key in keys {
+        assert!(reference.lines().any(|line| line.starts_with("| `") && line.contains(&format!("`{key}`"))), "{key}");
+    }
+}
+
+fn reference() -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/labels.md")).unwrap()
+}

@@ -1,0 +1,433 @@
+//! The real binary, as a shell sees it: what it prints, and what it answers.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixListener;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
+use std::thread;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, geteuid};
+use outrigger::admin;
+use outrigger::admin::status::{Health, HealthState, Stage, Status};
+use outrigger::shutdown::Tasks;
+use serde_json::Value;
+use tokio::sync::watch;
+
+/// Nothing of the test's own environment, so that a `DOCKER_HOST` or an `OUTRIGGER_LOG` of the machine changes no result.
+fn outrigger(argv: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_outrigger"));
+    command.args(argv).env_clear().stdin(Stdio::null());
+    command
+}
+
+fn run(argv: &[&str]) -> Output {
+    outrigger(argv).output().expect("the binary runs")
+}
+
+fn fed(argv: &[&str], input: &str) -> Output {
+    let mut child =
+        outrigger(argv).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("runs");
+    child.stdin.take().expect("piped").write_all(input.as_bytes()).expect("read by the binary");
+    child.wait_with_output().expect("ends")
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).expect("text")
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).expect("text")
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().expect("not killed by a signal")
+}
+
+fn json(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", out(output)))
+}
+
+// ---- help, version, usage
+
+#[test]
+fn help_teaches_examples_exit_codes_and_environment() {
+    let help = run(&["--help"]);
+    assert_eq!(code(&help), 0);
+    let text = out(&help);
+    for told in ["Examples:", "Exit codes:", "125", "128+n", "OUTRIGGER_", "NO_COLOR", "check", "plan", "run"] {
+        assert!(text.contains(told), "`{told}` is missing in:\n{text}");
+    }
+    assert!(!text.contains("pause"), "an inner command is no user's business");
+    assert!(help.stderr.is_empty());
+}
+
+#[test]
+fn every_sub_command_explains_itself() {
+    for command in [
+        &["run"][..],
+        &["plan"],
+        &["check"],
+        &["healthcheck"],
+        &["status"],
+        &["plugin"],
+        &["plugin", "inspect"],
+        &["plugin", "compile"],
+        &["version"],
+    ] {
+        let mut argv = command.to_vec();
+        argv.push("--help");
+        let help = run(&argv);
+        assert_eq!(code(&help), 0, "{command:?}");
+        assert!(out(&help).contains("Usage:"), "{command:?}");
+    }
+}
+
+#[test]
+fn versions_agree() {
+    let version = env!("CARGO_PKG_VERSION");
+    assert_eq!(out(&run(&["--version"])), format!("outrigger {version}\n"));
+    assert!(out(&run(&["version"])).starts_with(&format!("outrigger {version} (")));
+    let machine = json(&run(&["version", "--json"]));
+    assert_eq!(machine["version"], version);
+    assert_eq!(machine["plugin_api"], "outrigger:pod@0.1.0");
+}
+
+#[test]
+fn a_wrong_command_line_is_2_and_names_what_was_meant() {
+    for (argv, told) in [
+        (&["frobnicate"][..], "frobnicate"),
+        (&["pla"], "plan"),
+        (&["--pid=false"], "--pids"),
+        (&["-pid=false"], "--pids"),
+        (&["check"], "FILE"),
+        (&["-logs", "false"], "false"),
+        (&["healthcheck", "now"], "now"),
+        (&["plan", "a", "--container", "b"], "--container"),
+    ] {
+        let output = run(argv);
+        assert_eq!(code(&output), 2, "{argv:?}: {}", err(&output));
+        assert!(err(&output).contains(told), "{argv:?}: {}", err(&output));
+        assert!(output.stdout.is_empty(), "{argv:?}");
+    }
+}
+
+#[test]
+fn wrong_values_are_told_all_at_once() {
+    let output = outrigger(&["-pids=maybe", "--timeout", "pul=1s", "--log-format=xml"])
+        .env("OUTRIGGER_IPC", "2")
+        .output()
+        .expect("runs");
+    assert_eq!(code(&output), 2);
+    for told in
+        ["`--pids`: `maybe` is not a boolean", "`OUTRIGGER_IPC`", "did you mean `pull`?", "`--log-format`: `xml`"]
+    {
+        assert!(err(&output).contains(told), "`{told}` is missing in:\n{}", err(&output));
+    }
+}
+
+#[test]
+fn pipes_get_no_colours() {
+    for argv in [&["--help"][..], &["frobnicate"], &["-pids=maybe"], &["check", "/nowhere.yml"]] {
+        let output = run(argv);
+        assert!(!out(&output).contains('\x1b') && !err(&output).contains('\x1b'), "{argv:?}");
+    }
+}
+
+// ---- plan and check
+
+#[test]
+fn deadlines_are_listed_as_they_would_be() {
+    let output = run(&["plan", "--timeouts", "--json", "-timeout", "pull=90s"]);
+    assert_eq!(code(&output), 0, "{}", err(&output));
+    assert_eq!(json(&output)["pull"]["seconds"], 90.0);
+    let text = out(&run(&["plan", "--timeouts"]));
+    assert!(text.starts_with("TIMEOUT"), "{text}");
+    assert!(text.contains("engine-call"), "{text}");
+}
+
+const STACK: &str = "
+services:
+  web:
+    image: outrigger
+    labels:
+      pod.component.app: '{image: nginx}'
+  api:
+    image: outrigger
+    labels:
+      pod.component.app: '{image: acme/api}'
+      pod.component.log: '{image: acme/log}'
+";
+
+#[test]
+fn a_right_stack_is_ok_pod_by_pod() {
+    let output = fed(&["check", "-"], STACK);
+    assert_eq!(code(&output), 0, "{}", err(&output));
+    let text = out(&output);
+    assert!(text.contains("ok: `web`, 1 component and 0 plugins\n"), "{text}");
+    assert!(text.contains("ok: `api`, 2 components and 0 plugins\n"), "{text}");
+
+    let machine = json(&fed(&["check", "-", "--json"], STACK));
+    assert_eq!(machine["ok"], true);
+    assert_eq!(machine["problems"], Value::Array(vec![]));
+    let names: Vec<_> = machine["pods"].as_array().unwrap().iter().map(|pod| pod["name"].clone()).collect();
+    assert!(names.contains(&"web".into()) && names.contains(&"api".into()), "{names:?}");
+}
+
+#[test]
+fn problems_are_1_and_all_of_them_are_told() {
+    let wrong = "
+components:
+  app: {command: run}
+  log: {command: run}
+";
+    let output = fed(&["check", "-"], wrong);
+    assert_eq!(code(&output), 1, "{}", err(&output));
+    assert!(output.stdout.is_empty());
+    assert!(err(&output).matches("error: ").count() >= 2, "{}", err(&output));
+
+    let output = fed(&["check", "-", "--json"], wrong);
+    assert_eq!(code(&output), 1);
+    let machine = json(&output);
+    assert_eq!(machine["ok"], false);
+    for problem in machine["problems"].as_array().unwrap() {
+        for key in ["label", "field", "what", "hint"] {
+            assert!(problem[key].is_string(), "{problem}");
+        }
+    }
+    assert!(machine["problems"].as_array().unwrap().len() >= 2, "{machine}");
+}
+
+#[test]
+fn what_docker_inspect_prints_can_be_planned() {
+    let inspected = r#"[{"Id": "abc", "Name": "/shop", "Config": {"Labels": {"pod.component.app": "image: nginx"}}}]"#;
+    let output = fed(&["plan", "-", "--json"], inspected);
+    assert_eq!(code(&output), 0, "{}", err(&output));
+    let plans = json(&output);
+    assert_eq!(plans[0]["name"], "shop");
+    let containers = plans[0]["plan"]["containers"].as_array().unwrap();
+    assert!(containers.iter().any(|container| container["name"] == "app" && container["image"] == "nginx"), "{plans}");
+}
+
+#[test]
+fn a_plan_is_text_without_json() {
+    let output = fed(&["plan", "-"], STACK);
+    assert_eq!(code(&output), 0, "{}", err(&output));
+    let text = out(&output);
+    assert!(text.contains("# pod `web`") && text.contains("# pod `api`") && text.contains("acme/api"), "{text}");
+}
+
+#[test]
+fn a_file_that_is_not_there_is_an_input_problem() {
+    for command in ["plan", "check"] {
+        let output = run(&[command, "/nowhere/pod.yaml"]);
+        assert_eq!(code(&output), 1);
+        assert!(err(&output).starts_with("error: cannot read `/nowhere/pod.yaml`: No such file"), "{}", err(&output));
+    }
+}
+
+#[test]
+fn a_plugin_file_of_the_controller_is_noted_and_one_that_is_missing_here_is_a_problem() {
+    let with =
+        |source: &str| format!("components:\n  app: {{image: nginx}}\nplugins:\n  - redact: {{source: {source}}}\n");
+    let output = fed(&["check", "-"], &with("/run/secrets/redact.wasm"));
+    assert_eq!(code(&output), 0, "{}", err(&output));
+    assert!(out(&output).contains("`/run/secrets/redact.wasm` is a file of the controller"), "{}", out(&output));
+
+    let output = fed(&["check", "-"], &with("./nowhere.wasm"));
+    assert_eq!(code(&output), 1, "{}", out(&output));
+}
+
+#[test]
+fn an_unknown_plugin_is_told_with_the_stock_ones() {
+    let output = run(&["plugin", "inspect", "nonsense"]);
+    assert_eq!(code(&output), 1);
+    assert!(err(&output).contains("stock plugins are `"), "{}", err(&output));
+}
+
+// ---- the engine
+
+#[test]
+fn an_engine_that_is_not_there_comes_with_the_remedy() {
+    let output =
+        outrigger(&["plan", "--container", "x"]).env("DOCKER_HOST", "unix:///nowhere/docker.sock").output().unwrap();
+    assert_eq!(code(&output), 125, "{}", err(&output));
+    assert!(err(&output).contains("/nowhere/docker.sock"), "{}", err(&output));
+    assert!(err(&output).contains("hint: "), "{}", err(&output));
+}
+
+// ---- healthcheck and status
+
+struct Controller {
+    dir: tempfile::TempDir,
+    publish: watch::Sender<Arc<Status>>,
+    tasks: Tasks,
+    runtime: Option<thread::JoinHandle<()>>,
+}
+
+impl Controller {
+    /// A real admin socket, served by a thread of its own.
+    fn serving(state: HealthState, reasons: &[&str]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let status = Status {
+            pod: "calc".to_owned(),
+            stage: Stage::Running,
+            health: Health { state, reasons: reasons.iter().map(|&reason| reason.to_owned()).collect() },
+            ..Status::default()
+        };
+        let (publish, receive) = watch::channel(Arc::new(status));
+        let tasks = Tasks::new();
+        let (serving, path) = (tasks.clone(), admin::socket(dir.path()));
+        let (ready, wait) = std::sync::mpsc::channel();
+        let runtime = thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                admin::serve(&path, receive, |_| {}, String::new, &serving).unwrap();
+                ready.send(()).unwrap();
+                serving.token().cancelled().await;
+            });
+        });
+        wait.recv().unwrap();
+        Self { dir, publish, tasks, runtime: Some(runtime) }
+    }
+
+    fn ask(&self, argv: &[&str]) -> Output {
+        outrigger(argv).env("OUTRIGGER_STATE_DIR", self.dir.path()).output().unwrap()
+    }
+}
+
+impl Drop for Controller {
+    fn drop(&mut self) {
+        self.tasks.cancel();
+        if let Some(runtime) = self.runtime.take() {
+            runtime.join().unwrap();
+        }
+    }
+}
+
+#[test]
+fn healthcheck_is_0_only_when_healthy_or_degraded() {
+    for (state, reasons, expected, told) in [
+        (HealthState::Healthy, &[][..], 0, ""),
+        (HealthState::Degraded, &["slow"], 0, "degraded\nslow\n"),
+        (HealthState::Starting, &["not yet"], 1, "starting\nnot yet\n"),
+        (HealthState::Unhealthy, &["component `app` is unhealthy"], 1, "unhealthy\ncomponent `app` is unhealthy\n"),
+    ] {
+        let controller = Controller::serving(state, reasons);
+        let output = controller.ask(&["healthcheck"]);
+        assert_eq!(code(&output), expected, "{state}");
+        assert_eq!(out(&output), told, "{state}");
+    }
+}
+
+#[test]
+fn healthcheck_follows_the_pod_and_takes_the_directory_as_a_flag() {
+    let controller = Controller::serving(HealthState::Healthy, &[]);
+    let dir = controller.dir.path().to_str().unwrap().to_owned();
+    assert_eq!(code(&run(&["healthcheck", "--state-dir", &dir])), 0);
+    controller.publish.send_modify(|status| {
+        let mut changed = Status::clone(status);
+        changed.health.state = HealthState::Unhealthy;
+        *status = Arc::new(changed);
+    });
+    assert_eq!(code(&run(&["healthcheck", "-state-dir", &dir])), 1);
+}
+
+#[test]
+fn healthcheck_without_a_controller_is_1_with_a_hint() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = outrigger(&["healthcheck"]).env("OUTRIGGER_STATE_DIR", dir.path()).output().unwrap();
+    assert_eq!(code(&output), 1);
+    assert!(err(&output).contains("no controller answers on"), "{}", err(&output));
+    assert!(err(&output).contains("OUTRIGGER_STATE_DIR"), "{}", err(&output));
+}
+
+#[test]
+fn healthcheck_does_not_trust_an_answer_that_makes_no_sense() {
+    let dir = tempfile::tempdir().unwrap();
+    let listener = UnixListener::bind(admin::socket(dir.path())).unwrap();
+    let impostor = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut query = String::new();
+        BufReader::new(stream.try_clone().unwrap()).read_line(&mut query).unwrap();
+        stream.write_all(b"splendid\n").unwrap();
+        query
+    });
+    let output = outrigger(&["healthcheck"]).env("OUTRIGGER_STATE_DIR", dir.path()).output().unwrap();
+    assert_eq!(impostor.join().unwrap(), "health\n");
+    assert_eq!(code(&output), 1);
+    assert!(err(&output).contains("splendid"), "{}", err(&output));
+}
+
+#[test]
+fn status_is_for_people_and_for_programs() {
+    let controller = Controller::serving(HealthState::Unhealthy, &["component `app` is unhealthy: refused"]);
+    let output = controller.ask(&["status"]);
+    assert_eq!(code(&output), 0, "{}", err(&output));
+    assert!(out(&output).starts_with("pod `calc`: running, unhealthy, up "), "{}", out(&output));
+    assert!(out(&output).contains("  component `app` is unhealthy: refused\n"), "{}", out(&output));
+
+    let machine = json(&controller.ask(&["status", "--json"]));
+    assert_eq!(machine["pod"], "calc");
+    assert_eq!(machine["stage"], "running");
+    assert_eq!(machine["health"]["state"], "unhealthy");
+    for key in ["components", "plugins", "rollouts", "warnings"] {
+        assert!(machine[key].is_array(), "{key}");
+    }
+    assert!(machine["logs"]["dropped"].is_u64() && machine["uptime_s"].is_u64(), "{machine}");
+}
+
+// ---- pause
+
+fn paused() -> (Child, Pid) {
+    let mut command = outrigger(&["pause"]);
+    if geteuid().is_root() {
+        // Of root's own processes the owner of the files in `/proc` tells nothing.
+        command.uid(65534).gid(65534);
+    }
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let pid = Pid::from_raw(i32::try_from(child.id()).unwrap());
+    await_sleep(child.id());
+    (child, pid)
+}
+
+/// Waits until the process sleeps, which it does only where it waits for its signals.
+fn await_sleep(pid: u32) {
+    let status = Path::new("/proc").join(pid.to_string()).join("status");
+    for _ in 0..1_000_000 {
+        if std::fs::read_to_string(&status).unwrap().contains("State:\tS") {
+            return;
+        }
+        thread::yield_now();
+    }
+    panic!("`pause` never slept");
+}
+
+#[test]
+fn pause_ends_with_0_when_it_is_told_to() {
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let (mut child, pid) = paused();
+        kill(pid, signal).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(0), "{signal}");
+    }
+}
+
+#[test]
+fn pause_takes_little_memory_and_can_not_be_dumped() {
+    let (mut child, pid) = paused();
+    let mut status = String::new();
+    std::fs::File::open(format!("/proc/{pid}/status")).unwrap().read_to_string(&mut status).unwrap();
+    let field = |name: &str| {
+        let line = status.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("{name}: {status}"));
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap()
+    };
+    // Nearly all of it is the binary's own relocated data; what the command itself needs are a few pages.
+    assert!(field("RssAnon:") < 4096, "a donor of a namespace uses {} KiB of its own", field("RssAnon:"));
+    // The kernel gives the files of an undumpable process to root, whoever runs it: the sign that `PR_SET_DUMPABLE` worked.
+    let owner = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(format!("/proc/{pid}/environ")).unwrap());
+    assert_eq!(owner, 0);
+    kill(pid, Signal::SIGTERM).unwrap();
+    child.wait().unwrap();
+}
