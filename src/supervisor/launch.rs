@@ -2,6 +2,7 @@
 //!
 //! A step that has begun is never dropped half-way, except a pull: between two steps the launch looks whether the pod is stopping.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use tokio::sync::watch;
 use tracing::{debug, info, warn};
 
 use crate::config::Pull;
-use crate::engine::{ContainerId, Engine, EngineError, Fault};
+use crate::engine::{ContainerId, ContainerSpec, Engine, EngineError, Fault};
 use crate::hooks::Hooks;
 use crate::plan::{Planned, ownership};
 use crate::pod::ComponentName;
@@ -28,7 +29,7 @@ pub enum Donor {
     /// It is being started.
     Pending,
     /// It runs.
-    Up(ContainerId),
+    Up,
     /// It can't be started.
     Failed(String),
 }
@@ -152,7 +153,8 @@ async fn pull<E: Engine, H: Hooks>(shared: &Shared<E, H>, planned: &Planned) -> 
 
 /// Creates the container, with one pull where the engine does not have the image: asking first would cost every start a call.
 async fn create<E: Engine, H: Hooks>(shared: &Shared<E, H>, planned: &Planned) -> Result<ContainerId, LaunchError> {
-    let answer = persist(&shared.launches, || shared.engine.create(&planned.container)).await;
+    let spec = with_donor(shared, planned);
+    let answer = persist(&shared.launches, || shared.engine.create(&spec)).await;
     let (id, warnings) = match answer {
         Err(error) if error.fault() == Fault::NotFound => {
             if shared.engine.has_image(&planned.container.image).await? {
@@ -160,7 +162,7 @@ async fn create<E: Engine, H: Hooks>(shared: &Shared<E, H>, planned: &Planned) -
             }
             pull(shared, planned).await?;
             go_on(shared)?;
-            shared.engine.create(&planned.container).await?
+            shared.engine.create(&spec).await?
         }
         // Asked twice because the first answer got lost: it is there, and it is ours.
         Err(error) => match shared.engine.inspect(&planned.container.name).await {
@@ -173,6 +175,17 @@ async fn create<E: Engine, H: Hooks>(shared: &Shared<E, H>, planned: &Planned) -
         warn!(component = %planned.name, "the engine says: {warning}");
     }
     Ok(id)
+}
+
+/// The container with the IPC namespace that it joins: the donor's, by name, since the donor may still be on its way.
+fn with_donor<'a, E: Engine, H: Hooks>(shared: &Shared<E, H>, planned: &'a Planned) -> Cow<'a, ContainerSpec> {
+    match &shared.plan.ipc_donor {
+        Some(donor) if planned.joins_donor => {
+            let ipc_mode = Some(format!("container:{}", donor.name));
+            Cow::Owned(ContainerSpec { ipc_mode, ..planned.container.clone() })
+        }
+        _ => Cow::Borrowed(&planned.container),
+    }
 }
 
 /// Whether a container was made by this very run of the controller.
@@ -220,19 +233,20 @@ async fn start<E: Engine, H: Hooks>(
     }
 }
 
-/// Brings the IPC donor up.
+/// Brings the IPC donor up. Whatever happens, [`Shared::donor`] knows of the container once there is one.
 pub async fn launch_donor<E: Engine, H: Hooks>(shared: &Arc<Shared<E, H>>, told: &watch::Sender<Donor>) {
     let Some(spec) = &shared.plan.ipc_donor else { return };
-    let answer = async {
+    let brought_up = async {
         let (id, _warnings) = persist(&shared.launches, || shared.engine.create(spec)).await?;
+        shared.set_donor(id.clone());
+        go_on(shared)?;
         match persist(&shared.launches, || shared.engine.start(&id)).await {
-            Err(error) if error.fault() != Fault::AlreadyDone => Err((id, error)),
-            _ => Ok(id),
+            Err(error) if error.fault() != Fault::AlreadyDone => Err(LaunchError::Engine(error)),
+            _ => Ok(()),
         }
-        .map_err(|(_, error)| error)
     };
-    let donor = match answer.await {
-        Ok(id) => Donor::Up(id),
+    let donor = match brought_up.await {
+        Ok(()) => Donor::Up,
         Err(error) => Donor::Failed(chain(&error)),
     };
     told.send_replace(donor);

@@ -325,6 +325,12 @@ impl Pod {
         self.stage
     }
 
+    /// Whether a process of this container may be alive.
+    #[must_use]
+    pub fn alive(&self, name: &ComponentName) -> bool {
+        self.nodes.get(name).is_some_and(Node::alive)
+    }
+
     /// Its containers, init components first.
     pub fn nodes(&self) -> impl Iterator<Item = (&ComponentName, &Node)> {
         self.nodes.iter()

@@ -40,8 +40,12 @@ pub async fn controller_image(engine: &Docker) -> String {
             return image;
         }
         let image = "outrigger-test/controller:latest";
-        import(image, &["ENTRYPOINT [\"/outrigger\"]", "HEALTHCHECK --interval=1s CMD [\"/outrigger\", \"healthcheck\"]"], archive())
-            .await;
+        import(
+            image,
+            &["ENTRYPOINT [\"/outrigger\"]", "HEALTHCHECK --interval=1s CMD [\"/outrigger\", \"healthcheck\"]"],
+            archive(),
+        )
+        .await;
         image.to_owned()
     })
     .await
@@ -137,7 +141,8 @@ impl PodUnderTest {
     /// Names of the containers that the controller made, sorted.
     pub async fn components(&self) -> Vec<String> {
         let label = format!("outrigger.pod={}", self.id().0);
-        let mut names: Vec<String> = self.engine.list(&[label]).await.unwrap().into_iter().map(|found| found.name).collect();
+        let mut names: Vec<String> =
+            self.engine.list(&[label]).await.unwrap().into_iter().map(|found| found.name).collect();
         names.sort();
         names
     }
@@ -204,7 +209,8 @@ impl PodUnderTest {
     /// Kills the controller, so that it can clean up nothing.
     pub async fn kill(&self) {
         self.signal(9).await;
-        wait_for("the controller is dead", || async { !self.engine.inspect(&self.id().0).await.unwrap().running }).await;
+        wait_for("the controller is dead", || async { !self.engine.inspect(&self.id().0).await.unwrap().running })
+            .await;
     }
 
     /// Asks the pod to stop, and answers its exit code.
@@ -220,7 +226,12 @@ impl PodUnderTest {
             assert!(began.elapsed() < PATIENCE, "the pod does not end; the log:\n{}", self.log().await);
             tokio::time::sleep(LOOK).await;
         }
-        assert_eq!(self.components().await, Vec::<String>::new(), "containers are left; the log:\n{}", self.log().await);
+        assert_eq!(
+            self.components().await,
+            Vec::<String>::new(),
+            "containers are left; the log:\n{}",
+            self.log().await
+        );
         self.engine.inspect(&self.id().0).await.unwrap().exit_code
     }
 }
