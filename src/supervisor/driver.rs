@@ -411,7 +411,7 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
                 });
             }
             // Its creation may still be under way; an error means that nobody will bring it up any more.
-            let settled = donor.wait_for(|donor| *donor != Donor::Pending);
+            let settled = donor.wait_for(|donor| !matches!(donor, Donor::Pending | Donor::Created));
             if tokio::time::timeout(shared.settings.timeouts.engine_change, settled).await.is_err() {
                 warn!("the engine does not say whether the IPC donor was created");
             }

@@ -26,8 +26,10 @@ const SIGTERM: i32 = 15;
 pub enum Donor {
     /// The pod needs none.
     NotNeeded,
-    /// It is being started.
+    /// It is being created.
     Pending,
+    /// It exists: others that join it can be created, but not started.
+    Created,
     /// It runs.
     Up,
     /// It can't be started.
@@ -75,7 +77,7 @@ pub async fn launch<E: Engine, H: Hooks>(
     created: impl Future<Output = ()> + Send,
 ) {
     let Some(planned) = shared.planned(name) else { return };
-    let answer = match create_and_fill(shared, planned, created).await {
+    let answer = match create_and_fill(shared, planned, donor.clone(), created).await {
         Ok(id) => start(shared, planned, &id, donor).await,
         Err(error) => Err(error),
     };
@@ -119,9 +121,14 @@ async fn report<E: Engine, H: Hooks>(
 async fn create_and_fill<E: Engine, H: Hooks>(
     shared: &Arc<Shared<E, H>>,
     planned: &Planned,
+    mut donor: watch::Receiver<Donor>,
     created: impl Future<Output = ()> + Send,
 ) -> Result<ContainerId, LaunchError> {
     go_on(shared)?;
+    if planned.joins_donor {
+        // The engine looks it up at the creation already.
+        reached(shared, &mut donor, &[Donor::Created, Donor::Up]).await?;
+    }
     if shared.settings.pull == Pull::Always {
         pull(shared, planned).await?;
     }
@@ -177,7 +184,27 @@ async fn create<E: Engine, H: Hooks>(shared: &Shared<E, H>, planned: &Planned) -
     Ok(id)
 }
 
-/// The container with the IPC namespace that it joins: the donor's, by name, since the donor may still be on its way.
+/// Waits until the donor is so far.
+async fn reached<E: Engine, H: Hooks>(
+    shared: &Shared<E, H>,
+    donor: &mut watch::Receiver<Donor>,
+    far_enough: &[Donor],
+) -> Result<(), LaunchError> {
+    tokio::select! {
+        biased;
+        () = shared.launches.cancelled() => Err(LaunchError::Dropped),
+        answer = donor.wait_for(|donor| matches!(donor, Donor::Failed(_)) || far_enough.contains(donor)) => {
+            match answer.as_deref() {
+                Ok(Donor::Failed(why)) => Err(LaunchError::Donor(why.clone())),
+                Ok(_) => Ok(()),
+                // The driver is gone, and with it the pod.
+                Err(_) => Err(LaunchError::Dropped),
+            }
+        }
+    }
+}
+
+/// The container with the IPC namespace that it joins.
 fn with_donor<'a, E: Engine, H: Hooks>(shared: &Shared<E, H>, planned: &'a Planned) -> Cow<'a, ContainerSpec> {
     match &shared.plan.ipc_donor {
         Some(donor) if planned.joins_donor => {
@@ -203,16 +230,7 @@ async fn start<E: Engine, H: Hooks>(
     mut donor: watch::Receiver<Donor>,
 ) -> Result<bool, LaunchError> {
     if planned.joins_donor {
-        tokio::select! {
-            biased;
-            () = shared.launches.cancelled() => return Err(LaunchError::Dropped),
-            // An error means that the driver is gone, and with it the pod.
-            answer = donor.wait_for(|donor| *donor != Donor::Pending) => match answer.as_deref() {
-                Ok(Donor::Failed(why)) => return Err(LaunchError::Donor(why.clone())),
-                Ok(_) => {}
-                Err(_) => return Err(LaunchError::Dropped),
-            },
-        }
+        reached(shared, &mut donor, &[Donor::Up]).await?;
     }
     go_on(shared)?;
     match persist(&shared.launches, || shared.engine.start(id)).await {
@@ -239,6 +257,7 @@ pub async fn launch_donor<E: Engine, H: Hooks>(shared: &Arc<Shared<E, H>>, told:
     let brought_up = async {
         let (id, _warnings) = persist(&shared.launches, || shared.engine.create(spec)).await?;
         shared.set_donor(id.clone());
+        told.send_replace(Donor::Created);
         go_on(shared)?;
         match persist(&shared.launches, || shared.engine.start(&id)).await {
             Err(error) if error.fault() != Fault::AlreadyDone => Err(LaunchError::Engine(error)),

@@ -353,8 +353,14 @@ async fn components_join_the_donor_which_goes_with_them_however_early_the_end() 
     pod.reaches("running").await;
     let joined = pod.engine.created("app").unwrap().ipc_mode;
     assert_eq!(joined.as_deref(), Some("container:pod.podlike.ipc"));
-    let starts = pod.engine.calls_of("start");
-    assert!(starts[0].contains("ipc"), "{starts:?}");
+    let calls: Vec<String> = changes(&pod.engine)
+        .into_iter()
+        .filter(|call| call.starts_with("create") || call.starts_with("start"))
+        .collect();
+    let position =
+        |call: &str| calls.iter().position(|made| made == call).unwrap_or_else(|| panic!("{call}: {calls:?}"));
+    assert!(position("create ipc") < position("create app"), "{calls:?}");
+    assert!(position("start ipc") < position("start app"), "{calls:?}");
     pod.signal(15).await;
     assert_eq!(pod.ends().await, Outcome::Stopped);
 

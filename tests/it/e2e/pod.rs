@@ -172,8 +172,10 @@ impl PodUnderTest {
     pub async fn raw_log(&self) -> Vec<u8> {
         let mut frames = self.engine.logs(self.id(), LogsFrom { since: 0, timestamps: false });
         let mut log = Vec::new();
-        // A followed log of a running container does not end: it is read until it pauses.
-        while let Ok(Some(frame)) = tokio::time::timeout(Duration::from_millis(300), frames.next()).await {
+        // The log of a container that runs does not end: it is read until it pauses.
+        let running = self.engine.inspect(&self.id().0).await.unwrap().running;
+        let patience = if running { Duration::from_millis(300) } else { PATIENCE };
+        while let Ok(Some(frame)) = tokio::time::timeout(patience, frames.next()).await {
             log.extend_from_slice(&frame.unwrap().bytes);
         }
         log
