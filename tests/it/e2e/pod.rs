@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use futures_util::StreamExt;
 use outrigger::engine::docker::Docker;
 use outrigger::engine::{ContainerId, ContainerSpec, Engine, LogsFrom};
@@ -56,6 +55,8 @@ fn archive() -> Vec<u8> {
     let linked = String::from_utf8(linked).unwrap();
     let libraries = linked.split_whitespace().filter(|word| word.starts_with('/')).map(str::to_owned);
     let mut archive = tar::Builder::new(Vec::new());
+    // The engine does not know the entries of sparse files.
+    archive.sparse(false);
     for directory in ["tmp", "run", "var/lib/outrigger", "var/cache/outrigger"] {
         archive.append_dir(directory, "/tmp").unwrap();
     }
@@ -238,7 +239,7 @@ async fn exec(engine: &Docker, id: &ContainerId, argv: &[&str]) -> (i64, String)
     let argv: Vec<String> = argv.iter().map(|word| (*word).to_owned()).collect();
     match engine.exec(id, &argv, PATIENCE, 1 << 20).await {
         Ok(done) => {
-            let text = [done.stdout, done.stderr].iter().flat_map(Bytes::to_vec).collect();
+            let text = [done.stdout, done.stderr].concat();
             (done.exit_code, String::from_utf8(text).unwrap())
         }
         // The container may just have ended.
