@@ -113,6 +113,16 @@ mod tests {
         engine.start(&id).await.unwrap();
     }
 
+    /// Compiles only if a task may sweep.
+    #[test]
+    fn a_sweep_can_be_spawned() {
+        fn send<T: Send>(_: T) {}
+        fn spawnable<E: Engine>(engine: E, own: Inspection) {
+            send(async move { sweep(&engine, &own).await });
+        }
+        let _compiles = spawnable::<FakeEngine>;
+    }
+
     #[tokio::test(start_paused = true)]
     async fn removes_only_what_no_living_run_owns() {
         let engine = FakeEngine::new();

@@ -40,6 +40,19 @@ async fn found(engine: &FakeEngine, surroundings: &Surroundings) -> Result<Conta
     find(engine, &Settings::default(), surroundings).await.map(|found| found.id)
 }
 
+/// Compiles only if a task may look for us.
+#[test]
+fn a_search_can_be_spawned() {
+    fn send<T: Send>(_: T) {}
+    fn spawnable<E: Engine>(engine: E, settings: Settings, surroundings: Surroundings) {
+        send(async move {
+            let own = find(&engine, &settings, &surroundings).await.unwrap();
+            self_info(&engine, own, &crate::pod::PodSpec::default()).await
+        });
+    }
+    let _compiles = spawnable::<FakeEngine>;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_process_of_the_host_is_told_so_and_nothing_is_written() {
     let dir = tempfile::tempdir().unwrap();

@@ -42,6 +42,16 @@ struct Skip {
     frames: u64,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// The run may go on.
+    Following,
+    /// The run is over, and the stored log is read to its end.
+    Rest,
+    /// Nothing more is read.
+    Over,
+}
+
 /// The log of one run of one container, being read.
 pub(super) struct Following {
     engine: Docker,
@@ -63,9 +73,7 @@ pub(super) struct Following {
     /// Whether the present reading gave anything new.
     news: bool,
     pause: Duration,
-    /// Whether the present reading is the last.
-    last: bool,
-    over: bool,
+    stage: Stage,
     failure: Option<EngineError>,
 }
 
@@ -88,8 +96,7 @@ impl Following {
             passing: false,
             news: false,
             pause: FIRST_PAUSE,
-            last: false,
-            over: false,
+            stage: Stage::Following,
             failure: None,
         };
         following.read("follow=1", &format!("since={}", from.since));
@@ -104,16 +111,17 @@ impl Following {
                     return Some(Ok(frame));
                 }
             }
-            if self.over {
+            if self.stage == Stage::Over {
                 return self.failure.take().map(Err);
             }
             match self.bytes.next().await {
                 Some(Ok(chunk)) => self.take(chunk),
                 Some(Err(error)) => {
                     let error = fault::classify(Call::Logs, self.id.short(), self.engine.opening(), error);
-                    self.over = true;
                     // Removed between the end of its run and our second look: what we have is all there will be.
-                    self.failure = if self.last && error.fault() == Fault::NotFound { None } else { Some(error) };
+                    let removed = self.stage == Stage::Rest && error.fault() == Fault::NotFound;
+                    self.failure = (!removed).then_some(error);
+                    self.stage = Stage::Over;
                 }
                 None => self.ended().await,
             }
@@ -134,7 +142,7 @@ impl Following {
     }
 
     fn fail(&mut self, source: Box<dyn std::error::Error + Send + Sync>) {
-        self.over = true;
+        self.stage = Stage::Over;
         let (verb, object) = (Call::Logs.verb(), format!("`{}`", self.id.short()));
         self.failure = Some(EngineError::Unreachable { verb, object, source });
     }
@@ -144,15 +152,15 @@ impl Following {
         if let Err(cut) = self.frames.between() {
             return self.fail(Box::new(cut));
         }
-        if self.last {
-            self.over = true;
+        if self.stage == Stage::Rest {
+            self.stage = Stage::Over;
             self.frames.end(&mut self.pieces);
             return;
         }
         let seen = match self.engine.inspect(&self.id.0).await {
             Ok(seen) => seen,
             Err(error) => {
-                self.over = true;
+                self.stage = Stage::Over;
                 self.frames.end(&mut self.pieces);
                 self.failure = if error.fault() == Fault::NotFound { None } else { Some(error) };
                 return;
@@ -166,7 +174,7 @@ impl Following {
             tokio::time::sleep(self.pause).await;
             self.read("follow=1", &since);
         } else {
-            self.last = true;
+            self.stage = Stage::Rest;
             let next_run = (seen.started_at != self.run).then(|| nanoseconds(seen.started_at.as_bytes())).flatten();
             match next_run {
                 Some(until) => self.read("follow=0", &format!("{since}&until={}", seconds(until))),
