@@ -1,8 +1,44 @@
 //! The plugin host: WebAssembly components, sandboxed, behind the hooks of [`crate::hooks`].
 //!
-//! The only module that knows wasmtime.
+//! The only module that knows wasmtime. A [`host::Host`] loads plugins, [`set::PluginSet`] is a pod's plugins behind the seam. From the outside in:
+//!
+//! | module | responsibility |
+//! | --- | --- |
+//! | [`load`] | a pod's `plugins:` checked, configured, started |
+//! | [`set`], [`member`] | all plugins, one plugin; what happens when a hook fails |
+//! | [`worker`], [`strikes`] | the task that owns a store; restarts and evictions |
+//! | [`instance`], [`call`] | one store and its hooks; a call on its way |
+//! | [`answers`], [`lines`] | what plugins answer, checked; what their edits do to lines |
+//! | [`grants`], [`imports`], [`wasi`], [`logging`] | who may what; the host's side of the contract and of WASI |
+//! | [`guest`], [`clock`] | limits on memory and time |
+//! | [`keys`], [`metrics`] | what plugins leave behind |
+//! | [`host`], [`contract`], [`manifest`], [`cache`], [`machine_code`] | from a file to code that runs |
 
+pub mod answers;
+pub mod bindings;
+pub mod cache;
+pub mod call;
+pub mod clock;
+pub mod contract;
+pub mod error;
+pub mod grants;
+pub mod guest;
+pub mod host;
+pub mod imports;
+pub mod instance;
+pub mod keys;
+pub mod lines;
+pub mod load;
+pub mod logging;
+mod machine_code;
+pub mod manifest;
+pub mod member;
+pub mod metrics;
+pub mod set;
 pub mod stock;
+pub mod strikes;
+pub mod wasi;
+pub mod worker;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -283,7 +283,7 @@ mod tests {
             ..PodSpec::default()
         };
 
-        let info = self_info(&engine, own, &spec).await.unwrap();
+        let info = self_info(&engine, own, &spec, &engine.info().await.unwrap()).await.unwrap();
         let text = |path: &Path| path.to_string_lossy().into_owned();
         assert_eq!(info.env_files[&text(&good)], Ok("A=1\n".into()));
         assert_eq!(info.env_files[&text(&binary)], Err("is not UTF-8".into()));

@@ -47,7 +47,7 @@ fn a_search_can_be_spawned() {
     fn spawnable<E: Engine>(engine: E, settings: Settings, surroundings: Surroundings) {
         send(async move {
             let own = find(&engine, &settings, &surroundings).await.unwrap();
-            self_info(&engine, own, &crate::pod::PodSpec::default()).await
+            self_info(&engine, own, &crate::pod::PodSpec::default(), &engine.info().await.unwrap()).await
         });
     }
     let _compiles = spawnable::<FakeEngine>;

@@ -11,16 +11,20 @@ use tracing::{debug, info, warn};
 
 use crate::admin::status::{LogCounters, PluginStatus};
 use crate::admin::{self, AdminError};
-use crate::config::Settings;
+use crate::config::{LineFormat, Settings};
 use crate::engine::{Engine, EngineError, Inspection};
 use crate::hooks::{Hook, Hooks};
 use crate::identity::{self, IdentityError};
 use crate::janitor;
 use crate::labels;
+use crate::logs::format::LogFormat;
 use crate::logs::sink::Sink;
 use crate::plan::overlay::Overlays;
 use crate::plan::{SelfInfo, compile, document};
-use crate::plugin::{Host, HostDirs, PluginError, PluginSet, PodLink, PodView};
+use crate::plugin::error::PluginError;
+use crate::plugin::host::{Host, HostDirs};
+use crate::plugin::set::PluginSet;
+use crate::plugin::{PodLink, PodView};
 use crate::pod::{PodSpec, Problem, Problems, lower};
 use crate::shutdown::Tasks;
 use crate::supervisor::driver::{Driver, Parts, PodEnd};
@@ -93,11 +97,7 @@ pub async fn run<E: Engine>(engine: E, settings: Settings) -> Result<Outcome, Bo
 }
 
 /// Everything up to the first container. What it changes are left-overs, which are as well removed by whoever comes next.
-async fn prepare<E: Engine>(
-    engine: E,
-    settings: Settings,
-    tasks: &Tasks,
-) -> Result<Parts<E, PluginSet>, BootError> {
+async fn prepare<E: Engine>(engine: E, settings: Settings, tasks: &Tasks) -> Result<Parts<E, PluginSet>, BootError> {
     let info = engine.info().await?;
     debug!(?info, "the engine answers");
     let own = identity::find(&engine, &settings, &identity::Surroundings::read()).await?;
@@ -113,11 +113,12 @@ async fn prepare<E: Engine>(
     }
     let (link, end) = connect(&me);
     let (status, status_out) = watch::channel(Arc::new(first_status(&own, &spec)));
-    let host = Host::new(HostDirs {
+    let dirs = HostDirs {
         precompiled: settings.plugin_dir.clone(),
         cache: settings.cache_dir.clone(),
         state: settings.state_dir.clone(),
-    })?;
+    };
+    let host = Host::new(dirs, settings.timeouts)?;
     // The pod's own mistakes and those of its plugins are told together.
     let plan = compile::compile(&spec, &me, &info, &settings);
     let set = PluginSet::load(&host, &spec.plugins, &link).await;
@@ -133,11 +134,11 @@ async fn prepare<E: Engine>(
         warn!("{warning}");
     }
     status.send_modify(|status| Arc::make_mut(status).warnings.clone_from(&plan.warnings));
-    let outputs = Outputs::new(Sink::stdout(settings.log_format.into()));
+    let outputs = Outputs::new(Sink::stdout(format(settings.log_format)));
     let (live_plugins, live_outputs) = (set.clone(), outputs.clone());
     let fresh = move |status: &mut admin::Status| refresh(status, &live_plugins, &live_outputs);
     let metrics = set.clone();
-    admin::serve(&admin::socket(&settings.state_dir), status_out, fresh, move || metrics.metrics(), tasks)?;
+    admin::serve(&admin::socket(&settings.state_dir), status_out, fresh, move || metrics.render_metrics(), tasks)?;
     let health_intervals: HashMap<_, _> =
         spec.plugins.iter().map(|plugin| (plugin.name.clone(), plugin.health_interval)).collect();
     // Filled in by the caller, who has been listening all the time.
@@ -157,11 +158,18 @@ fn both<A, B>(one: Result<A, Problems>, other: Result<B, Problems>) -> Result<(A
     }
 }
 
+fn format(written: LineFormat) -> LogFormat {
+    match written {
+        LineFormat::Text => LogFormat::Prefixed,
+        LineFormat::Json => LogFormat::Json,
+        LineFormat::Plain => LogFormat::Plain,
+    }
+}
+
 fn connect(me: &SelfInfo) -> (PodLink, PodEnd) {
     let (requests, requests_out) = mpsc::channel(REQUESTS_IN_FLIGHT);
     let (watches, watches_out) = mpsc::channel(WATCHES_IN_FLIGHT);
-    let view =
-        PodView { name: me.container.name.clone(), labels: me.container.labels.clone(), components: Vec::new() };
+    let view = PodView { name: me.container.name.clone(), labels: me.container.labels.clone(), components: Vec::new() };
     let (view, view_out) = watch::channel(Arc::new(view));
     (PodLink { requests, watches, pod: view_out }, PodEnd { requests: requests_out, watches: watches_out, pod: view })
 }
@@ -178,11 +186,19 @@ fn first_status(own: &Inspection, spec: &PodSpec) -> admin::Status {
 
 /// What changes too often to be published: filled in when somebody asks.
 fn refresh(status: &mut admin::Status, plugins: &PluginSet, outputs: &Outputs) {
-    status.plugins = plugins.status();
+    status.plugins = plugins
+        .inspected()
+        .map(|(name, seen)| PluginStatus {
+            name: name.to_string(),
+            version: seen.manifest.version.clone(),
+            hooks: seen.hooks.iter().map(ToString::to_string).collect(),
+            ..PluginStatus::default()
+        })
+        .collect();
     status.logs = outputs.counts().iter().fold(LogCounters::default(), |sum, (_, counts)| LogCounters {
         read: sum.read + counts.lines,
         written: sum.written + counts.written,
-        filtered: sum.filtered + counts.filtered,
+        filtered: 0,
         dropped: sum.dropped + counts.dropped,
     });
 }
@@ -201,7 +217,7 @@ pub async fn overlaid(spec: &PodSpec, set: &PluginSet) -> Result<PodSpec, Proble
         match set.pre_start(&name, plan_json.clone()).await {
             Ok(None) => {}
             Ok(Some(overlay)) => {
-                if let Err(more) = overlays.apply(&name, plugin.scope.as_ref(), &overlay, &set.granted(&name)) {
+                if let Err(more) = overlays.apply(&name, plugin.scope.as_ref(), &overlay, &set.grants(&name)) {
                     problems.extend(more);
                 }
             }

@@ -15,7 +15,7 @@ mod logs;
 #[cfg(test)]
 mod plan;
 #[cfg(test)]
-mod plugins;
+//mod plugins;
 #[cfg(test)]
 mod stock;
 #[cfg(test)]

@@ -1,0 +1,235 @@
+//! What plugins answer, checked like a user's input and turned into our own words. Whatever is wrong counts as a failure of the plugin.
+
+use serde_json::{Map, Value};
+
+use crate::hooks::{Action, Command, File, Judgement, Reaction, Rollout, SignalDecision, Status};
+use crate::plugin::PodView;
+use crate::plugin::bindings::exports::outrigger::pod::{component_event, config_changed, config_copy, health, signal};
+use crate::plugin::bindings::outrigger::pod::types;
+use crate::plugin::call::CopyVerdict;
+use crate::plugin::grants::Granter;
+use crate::plugin::imports::file_of;
+use crate::pod::ComponentName;
+
+/// Most files, commands or judgements of one answer.
+const ITEMS: usize = 256;
+/// Longest that a rollout may be watched, in milliseconds.
+const LONGEST_HEALTHY_MS: u32 = 600_000;
+/// Longest command of a rollout, in milliseconds.
+const LONGEST_COMMAND_MS: u32 = 600_000;
+/// Longest reason or summary that is kept, in characters.
+const TEXT: usize = 500;
+/// Deepest overlay.
+const DEPTH: usize = 32;
+
+/// Checks answers against what a plugin may do and what there is.
+pub struct Judge<'a> {
+    /// What the plugin may do.
+    pub granter: &'a Granter,
+    /// The pod as it is now.
+    pub view: &'a PodView,
+}
+
+impl Judge<'_> {
+    /// A component of the pod that the plugin sees.
+    fn component(&self, name: &str) -> Result<ComponentName, String> {
+        let found = self.view.components.iter().find(|component| component.name.as_str() == name);
+        let found = found.filter(|_| self.granter.sees(name));
+        found.map(|component| component.name.clone()).ok_or_else(|| {
+            format!("it names component `{}`, which the pod does not have or the plugin does not see", shortened(name))
+        })
+    }
+
+    fn may(&self, capability: &'static str, scope: &str) -> Result<(), String> {
+        self.granter.check(capability, scope).map_err(|denied| format!("it lacks a grant: {denied}"))
+    }
+
+    /// `pre-start`: an object whose every leaf lies within the `plan` grants.
+    pub fn overlay(&self, answer: Option<String>) -> Result<Option<String>, String> {
+        let Some(text) = answer else { return Ok(None) };
+        let value: Value = serde_json::from_str(&text).map_err(|error| format!("its overlay is not JSON: {error}"))?;
+        let Value::Object(object) = &value else { return Err("its overlay is not an object".to_owned()) };
+        self.leaves(object, "", 0)?;
+        Ok((!object.is_empty()).then_some(text))
+    }
+
+    fn leaves(&self, object: &Map<String, Value>, path: &str, depth: usize) -> Result<(), String> {
+        if depth >= DEPTH {
+            return Err("its overlay is nested too deeply".to_owned());
+        }
+        for (key, value) in object {
+            // A dot in a key (a label's, for instance) would look like two segments and could reach what is not granted.
+            let segment = key.replace('.', "\u{2024}");
+            let path = if path.is_empty() { segment } else { format!("{path}.{segment}") };
+            match value {
+                Value::Object(inner) if !inner.is_empty() => self.leaves(inner, &path, depth + 1)?,
+                _ => self.leaf(&path)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn leaf(&self, path: &str) -> Result<(), String> {
+        if let Some(only) = self.granter.only() {
+            let mut segments = path.split('.');
+            if segments.next() != Some("components") || segments.next() != Some(&only.as_str().replace('.', "\u{2024}"))
+            {
+                return Err(format!("its overlay changes `{}`, but it sees component `{only}` only", shortened(path)));
+            }
+        }
+        self.may("plan", path)
+    }
+
+    /// `config-copy`.
+    pub fn copy(&self, original: &types::File, answer: config_copy::Verdict) -> Result<CopyVerdict, String> {
+        let files = match answer {
+            config_copy::Verdict::Keep => return Ok(CopyVerdict::Keep),
+            config_copy::Verdict::Skip => return Ok(CopyVerdict::Skip),
+            config_copy::Verdict::Replace(files) => files,
+        };
+        limited("files", files.len())?;
+        let checked = files.into_iter().map(|file| {
+            let itself = file.component == original.component && file.path == original.path;
+            self.file(file, itself)
+        });
+        checked.collect::<Result<_, _>>().map(CopyVerdict::Replace)
+    }
+
+    fn file(&self, file: types::File, granted: bool) -> Result<File, String> {
+        self.component(&file.component)?;
+        if !granted {
+            self.may("files", &format!("{}:{}", file.component, file.path))?;
+        }
+        file_of(file)
+    }
+
+    /// `health`. What a confined plugin says of the pod, it says of its component.
+    pub fn judgements(&self, answer: Vec<health::Judgement>) -> Result<Vec<Judgement>, String> {
+        limited("judgements", answer.len())?;
+        let checked = answer.into_iter().map(|judgement| {
+            let component = match judgement.component {
+                Some(name) => Some(self.component(&name)?),
+                None => self.granter.only().cloned(),
+            };
+            let status = match judgement.status {
+                health::Status::Starting => Status::Starting,
+                health::Status::Healthy => Status::Healthy,
+                health::Status::Degraded => Status::Degraded,
+                health::Status::Unhealthy => Status::Unhealthy,
+            };
+            Ok(Judgement { component, status, reason: shortened(&judgement.reason) })
+        });
+        checked.collect()
+    }
+
+    /// `signal`. To swallow one, the plugin must at least be granted to send some.
+    pub fn decision(&self, answer: signal::Decision) -> Result<SignalDecision, String> {
+        let deliveries = match answer {
+            signal::Decision::Forward => return Ok(SignalDecision::Forward),
+            signal::Decision::Deliver(deliveries) => deliveries,
+        };
+        limited("deliveries", deliveries.len())?;
+        if deliveries.is_empty() && self.granter.both("signals").is_empty() {
+            return Err("it swallows a signal, but has no grant for `signals`".to_owned());
+        }
+        let checked = deliveries.into_iter().map(|delivery| self.signal(&delivery.component, delivery.signal));
+        checked.collect::<Result<_, _>>().map(SignalDecision::Deliver)
+    }
+
+    fn signal(&self, component: &str, signal: u8) -> Result<(ComponentName, i32), String> {
+        let component = self.component(component)?;
+        self.may("signals", component.as_str())?;
+        if !(1..=64).contains(&signal) {
+            return Err(format!("there is no signal {signal}"));
+        }
+        Ok((component, i32::from(signal)))
+    }
+
+    /// `component-event`.
+    #[must_use]
+    pub fn reaction(answer: component_event::Reaction) -> Reaction {
+        match answer {
+            component_event::Reaction::AsPlanned => Reaction::AsPlanned,
+            component_event::Reaction::Restart(after) => Reaction::Restart(after),
+            component_event::Reaction::StopPod => Reaction::StopPod,
+            component_event::Reaction::Ignore => Reaction::Ignore,
+        }
+    }
+
+    /// `config-changed`.
+    pub fn rollout(&self, answer: Option<config_changed::Rollout>) -> Result<Option<Rollout>, String> {
+        let Some(raw) = answer else { return Ok(None) };
+        limited("files", raw.files.len() + raw.remove.len())?;
+        limited("commands", raw.validate.len() + raw.verify.len() + raw.apply.len())?;
+        if raw.healthy_for_ms > LONGEST_HEALTHY_MS {
+            return Err(format!("`healthy-for-ms` is {}, at most {LONGEST_HEALTHY_MS}", raw.healthy_for_ms));
+        }
+        let files = raw.files.into_iter().map(|file| self.file(file, false)).collect::<Result<_, _>>()?;
+        let remove = raw.remove.into_iter().map(|(component, path)| {
+            self.may("files", &format!("{component}:{path}"))?;
+            Ok((self.component(&component)?, path))
+        });
+        let remove = remove.collect::<Result<_, String>>()?;
+        let apply = raw.apply.into_iter().map(|action| self.action(action)).collect::<Result<_, _>>()?;
+        Ok(Some(Rollout {
+            summary: shortened(&raw.summary),
+            files,
+            remove,
+            validate: self.commands(raw.validate)?,
+            apply,
+            verify: self.commands(raw.verify)?,
+            healthy_for_ms: raw.healthy_for_ms,
+        }))
+    }
+
+    fn commands(&self, raw: Vec<config_changed::Command>) -> Result<Vec<Command>, String> {
+        raw.into_iter().map(|command| self.command(command)).collect()
+    }
+
+    fn command(&self, raw: config_changed::Command) -> Result<Command, String> {
+        let component = self.component(&raw.component)?;
+        self.may("exec", component.as_str())?;
+        if raw.argv.is_empty() || raw.argv.len() > ITEMS {
+            return Err(format!("a command has 1 to {ITEMS} words"));
+        }
+        if raw.timeout_ms == 0 || raw.timeout_ms > LONGEST_COMMAND_MS {
+            return Err(format!("`timeout-ms` is {}, expected 1 to {LONGEST_COMMAND_MS}", raw.timeout_ms));
+        }
+        Ok(Command { component, argv: raw.argv, timeout_ms: raw.timeout_ms })
+    }
+
+    fn action(&self, raw: config_changed::Action) -> Result<Action, String> {
+        match raw {
+            config_changed::Action::Signal((component, signal)) => {
+                self.signal(&component, signal).map(|(component, signal)| Action::Signal(component, signal))
+            }
+            config_changed::Action::Run(command) => self.command(command).map(Action::Run),
+            config_changed::Action::Restart(component) => {
+                let component = self.component(&component)?;
+                // Whoever may end a component may start it again.
+                self.may("signals", component.as_str())?;
+                Ok(Action::Restart(component))
+            }
+        }
+    }
+}
+
+/// The plan as a confined plugin sees it: its component and nothing else.
+#[must_use]
+pub fn plan_of(only: &ComponentName, plan_json: &str) -> String {
+    let plan: Value = serde_json::from_str(plan_json).unwrap_or_default();
+    let component = plan.get("components").and_then(|components| components.get(only.as_str())).cloned();
+    let components: Map<String, Value> = component.map(|spec| (only.to_string(), spec)).into_iter().collect();
+    serde_json::json!({ "components": components }).to_string()
+}
+
+fn limited(what: &str, count: usize) -> Result<(), String> {
+    if count > ITEMS { Err(format!("it answered {count} {what}, at most {ITEMS}")) } else { Ok(()) }
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(TEXT).collect()
+}
+
+#[cfg(test)]
+mod tests;

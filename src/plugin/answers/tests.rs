@@ -1,0 +1,167 @@
+use super::*;
+use crate::plugin::{ComponentState, ComponentView};
+use crate::pod::{Grant, PluginName};
+
+fn view() -> PodView {
+    let component = |name: &str| ComponentView {
+        name: ComponentName::new(name).unwrap(),
+        image: "i".to_owned(),
+        container_id: None,
+        state: ComponentState::Running,
+        labels: std::collections::BTreeMap::new(),
+    };
+    PodView { components: vec![component("app"), component("db")], ..PodView::default() }
+}
+
+fn granter(grants: &[(&str, &str)], only: Option<&str>) -> Granter {
+    let grants: Vec<_> = grants
+        .iter()
+        .map(|(capability, scope)| Grant { capability: (*capability).to_owned(), scope: (*scope).to_owned() })
+        .collect();
+    let only = only.map(|name| ComponentName::new(name).unwrap());
+    Granter::new(PluginName::new("p").unwrap(), grants.clone(), grants, only)
+}
+
+fn judge<T>(grants: &[(&str, &str)], only: Option<&str>, ask: impl FnOnce(&Judge<'_>) -> T) -> T {
+    ask(&Judge { granter: &granter(grants, only), view: &view() })
+}
+
+fn file(component: &str, path: &str, mode: u32) -> types::File {
+    types::File { component: component.to_owned(), path: path.to_owned(), mode, uid: 0, gid: 0, content: vec![1] }
+}
+
+fn rollout() -> config_changed::Rollout {
+    config_changed::Rollout {
+        summary: "s".to_owned(),
+        files: vec![],
+        remove: vec![],
+        validate: vec![],
+        apply: vec![],
+        verify: vec![],
+        healthy_for_ms: 0,
+    }
+}
+
+fn command(component: &str, argv: &[&str]) -> config_changed::Command {
+    let argv = argv.iter().map(|word| (*word).to_owned()).collect();
+    config_changed::Command { component: component.to_owned(), argv, timeout_ms: 1000 }
+}
+
+#[test]
+fn an_overlay_stays_within_its_grants() {
+    let grants = [("plan", "components.*.environment")];
+    let overlay = |text: &str| judge(&grants, None, |judge| judge.overlay(Some(text.to_owned())));
+    let right = r#"{"components":{"app":{"environment":{"A":"1"}}}}"#;
+    assert_eq!(overlay(right), Ok(Some(right.to_owned())));
+    assert_eq!(overlay("{}"), Ok(None));
+    for (wrong, expected) in [
+        (r#"{"components":{"app":{"image":"x"}}}"#, "`plan` for `components.app.image`: its manifest"),
+        (r#"{"components":{"app":{}}}"#, "`plan` for `components.app`"),
+        (r#"{"components":null}"#, "`plan` for `components`"),
+        (r#"{"components":{"app.environment.x":1}}"#, "`plan` for"),
+        ("[]", "not an object"),
+        ("{", "not JSON"),
+    ] {
+        let error = overlay(wrong).unwrap_err();
+        assert!(error.contains(expected), "{error}");
+    }
+    let deep = format!("{}1{}", "{\"a\":".repeat(40), "}".repeat(40));
+    assert!(overlay(&deep).unwrap_err().contains("too deeply"));
+}
+
+#[test]
+fn a_confined_plugin_changes_its_component_only() {
+    let ask = |text: &str| judge(&[("plan", "*")], Some("app"), |judge| judge.overlay(Some(text.to_owned())));
+    assert!(ask(r#"{"components":{"app":{"image":"x"}}}"#).is_ok());
+    assert!(ask(r#"{"components":{"db":{"image":"x"}}}"#).is_err());
+    assert!(ask(r#"{"copy":{"app":[]}}"#).is_err());
+    let plan =
+        plan_of(&ComponentName::new("app").unwrap(), r#"{"components":{"app":{"image":"a"},"db":{}},"copy":{}}"#);
+    assert_eq!(plan, r#"{"components":{"app":{"image":"a"}}}"#);
+}
+
+#[test]
+fn replaced_files_are_the_file_itself_or_granted() {
+    let grants = [("files", "app:/etc")];
+    let copy = |new: types::File| {
+        let verdict = config_copy::Verdict::Replace(vec![new]);
+        judge(&grants, None, |judge| judge.copy(&file("db", "/conf", 0o600), verdict))
+    };
+    assert!(copy(file("db", "/conf", 0o644)).is_ok());
+    assert!(copy(file("app", "/etc/x", 0o644)).is_ok());
+    for (wrong, expected) in [
+        (file("app", "/root/x", 0o644), "manifest"),
+        (file("db", "/conf2", 0o644), "manifest"),
+        (file("db", "/conf", 0o10000), "permission bits"),
+        (file("app", "/etc/../x", 0o644), "expected"),
+        (file("other", "/etc/x", 0o644), "component `other`"),
+    ] {
+        let error = copy(wrong).unwrap_err();
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn signals_need_grants_and_numbers() {
+    let decide = |grants: &[(&str, &str)], list: &[(&str, u8)]| {
+        let list = list
+            .iter()
+            .map(|(component, signal)| signal::Delivery { component: (*component).to_owned(), signal: *signal });
+        let decision = signal::Decision::Deliver(list.collect());
+        judge(grants, None, |judge| judge.decision(decision))
+    };
+    let app = ComponentName::new("app").unwrap();
+    assert_eq!(decide(&[("signals", "app")], &[("app", 10)]), Ok(SignalDecision::Deliver(vec![(app, 10)])));
+    assert!(decide(&[("signals", "app")], &[("db", 10)]).is_err());
+    assert!(decide(&[("signals", "*")], &[("app", 0)]).is_err());
+    assert!(decide(&[("signals", "*")], &[("app", 65)]).is_err());
+    assert!(decide(&[("signals", "*")], &[("ghost", 1)]).is_err());
+    assert!(decide(&[], &[]).unwrap_err().contains("swallows"));
+    assert_eq!(decide(&[("signals", "app")], &[]), Ok(SignalDecision::Deliver(vec![])));
+}
+
+#[test]
+fn judgements_name_what_there_is() {
+    let ask = |component: Option<&str>, only: Option<&str>| {
+        let component = component.map(str::to_owned);
+        let judgement = health::Judgement { component, status: health::Status::Degraded, reason: "r".repeat(600) };
+        judge(&[], only, |judge| judge.judgements(vec![judgement]))
+    };
+    assert_eq!(ask(None, None).unwrap()[0].component, None);
+    assert_eq!(ask(Some("db"), None).unwrap()[0].reason.len(), TEXT);
+    assert_eq!(ask(None, Some("app")).unwrap()[0].component, Some(ComponentName::new("app").unwrap()));
+    assert!(ask(Some("ghost"), None).is_err());
+    assert!(ask(Some("db"), Some("app")).is_err());
+}
+
+#[test]
+fn rollouts_need_a_grant_for_every_part() {
+    let grants = [("files", "app:/etc"), ("exec", "app"), ("signals", "app")];
+    let ask = |raw: config_changed::Rollout| judge(&grants, None, |judge| judge.rollout(Some(raw)));
+    let full = config_changed::Rollout {
+        files: vec![file("app", "/etc/x", 0o644)],
+        remove: vec![("app".to_owned(), "/etc/y".to_owned())],
+        validate: vec![command("app", &["nginx", "-t"])],
+        apply: vec![
+            config_changed::Action::Signal(("app".to_owned(), 1)),
+            config_changed::Action::Run(command("app", &["reload"])),
+            config_changed::Action::Restart("app".to_owned()),
+        ],
+        verify: vec![command("app", &["true"])],
+        healthy_for_ms: 5000,
+        ..rollout()
+    };
+    assert!(ask(full).unwrap().is_some());
+    for wrong in [
+        config_changed::Rollout { files: vec![file("app", "/x", 0o644)], ..rollout() },
+        config_changed::Rollout { remove: vec![("app".to_owned(), "/x".to_owned())], ..rollout() },
+        config_changed::Rollout { validate: vec![command("db", &["x"])], ..rollout() },
+        config_changed::Rollout { verify: vec![command("app", &[])], ..rollout() },
+        config_changed::Rollout { apply: vec![config_changed::Action::Restart("db".to_owned())], ..rollout() },
+        config_changed::Rollout { apply: vec![config_changed::Action::Signal(("db".to_owned(), 1))], ..rollout() },
+        config_changed::Rollout { healthy_for_ms: 600_001, ..rollout() },
+        config_changed::Rollout { validate: vec![command("app", &["x"]); 300], ..rollout() },
+    ] {
+        assert!(ask(wrong.clone()).is_err(), "{wrong:?}");
+    }
+}

@@ -1,0 +1,185 @@
+//! One hook call as it travels from the pod to a plugin's task and back.
+
+use std::mem;
+
+use crate::engine::Output;
+use crate::hooks::{self, Batch, Hook, Judgement, Reaction, Rollout, SignalDecision};
+use crate::plugin::bindings::exports::outrigger::pod::{component_event, config_changed, health, log_line};
+use crate::plugin::bindings::outrigger::pod::types;
+
+/// Hooks that share an instance of their plugin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// Must not wait: `log-line`, `signal`, `component-event`.
+    Quick,
+    /// `health`, whose probes wait for the network.
+    Probe,
+    /// All others, which may wait.
+    Patient,
+}
+
+impl Class {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Quick, Self::Probe, Self::Patient];
+
+    /// The class of a hook that this version serves.
+    #[must_use]
+    pub fn of(hook: Hook) -> Option<Self> {
+        match hook {
+            Hook::LogLine | Hook::Signal | Hook::ComponentEvent => Some(Self::Quick),
+            Hook::Health => Some(Self::Probe),
+            Hook::PreStart | Hook::ConfigCopy | Hook::ConfigChanged | Hook::Tick => Some(Self::Patient),
+            Hook::LogSink | Hook::Stopping | Hook::HandOver => None,
+        }
+    }
+
+    /// The name of its task.
+    #[must_use]
+    pub fn task(self) -> &'static str {
+        match self {
+            Self::Quick => "plugin-quick",
+            Self::Probe => "plugin-probe",
+            Self::Patient => "plugin-patient",
+        }
+    }
+}
+
+/// What a hook is called with. It comes back with the answer, so that the caller can call again or go on without the plugin.
+#[derive(Debug)]
+pub enum Call {
+    /// The plan, as JSON.
+    PreStart(String),
+    /// A file and where it came from.
+    ConfigCopy {
+        /// Path in the controller.
+        source: String,
+        /// The file.
+        file: types::File,
+    },
+    /// Why health is asked for.
+    Health(health::Trigger),
+    /// Lines.
+    LogLines(log_line::Batch),
+    /// A signal's number.
+    Signal(u8),
+    /// What happened to a component.
+    Event(component_event::Event),
+    /// What changed.
+    Changed(Vec<config_changed::Change>),
+    /// How a rollout ended.
+    Outcome {
+        /// Whether it is in force.
+        applied: bool,
+        /// What failed, and what is in force.
+        text: String,
+    },
+    /// Nothing.
+    Tick,
+}
+
+impl Call {
+    /// The hook that it calls.
+    #[must_use]
+    pub fn hook(&self) -> Hook {
+        match self {
+            Self::PreStart(_) => Hook::PreStart,
+            Self::ConfigCopy { .. } => Hook::ConfigCopy,
+            Self::Health(_) => Hook::Health,
+            Self::LogLines(_) => Hook::LogLine,
+            Self::Signal(_) => Hook::Signal,
+            Self::Event(_) => Hook::ComponentEvent,
+            Self::Changed(_) | Self::Outcome { .. } => Hook::ConfigChanged,
+            Self::Tick => Hook::Tick,
+        }
+    }
+}
+
+/// What a plugin says about a file.
+#[derive(Debug, PartialEq, Eq)]
+pub enum CopyVerdict {
+    /// Copy it as it is.
+    Keep,
+    /// Copy these instead.
+    Replace(Vec<hooks::File>),
+    /// Do not copy it.
+    Skip,
+}
+
+/// What a hook answered, checked.
+#[derive(Debug)]
+pub enum Answer {
+    /// To `pre-start`.
+    Overlay(Option<String>),
+    /// To `config-copy`.
+    Copy(CopyVerdict),
+    /// To `health`.
+    Judgements(Vec<Judgement>),
+    /// To `log-line`.
+    Lines(log_line::Verdict),
+    /// To `signal`.
+    Decision(SignalDecision),
+    /// To `component-event`.
+    Reaction(Reaction),
+    /// To `config-changed`.
+    Rollout(Option<Rollout>),
+    /// To the end of a rollout.
+    Heard,
+    /// To `tick`.
+    Next(Option<u32>),
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure {
+    /// The instance can't be called any more: a trap or an overrun.
+    Dead(String),
+    /// The plugin answered an error, or something that it must not.
+    Refused(String),
+    /// The plugin asks to be called again after so many milliseconds.
+    Retry(u32),
+    /// The plugin is waiting to be started again.
+    Down(String),
+    /// The plugin failed too often and is called no more.
+    Evicted(String),
+}
+
+impl Failure {
+    /// In words; `Retry` counts as a failure where nobody waits.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        match self {
+            Self::Dead(reason) | Self::Refused(reason) => reason.clone(),
+            Self::Retry(ms) => format!("asked to be called again in {ms} ms"),
+            Self::Down(reason) => format!("is waiting to be started again: {reason}"),
+            Self::Evicted(reason) => format!("failed too often and is called no more; at last: {reason}"),
+        }
+    }
+}
+
+/// Moves a batch to where plugins can see it; its lists are not copied.
+#[must_use]
+pub fn batch_to(batch: &mut Batch) -> log_line::Batch {
+    log_line::Batch {
+        component: batch.component.to_string(),
+        output: match batch.output {
+            Output::Stdout => log_line::Output::Stdout,
+            Output::Stderr => log_line::Output::Stderr,
+        },
+        first_ns: batch.first_ns,
+        after_us: mem::take(&mut batch.after_us),
+        ends: mem::take(&mut batch.ends),
+        data: mem::take(&mut batch.data),
+        field_ends: mem::take(&mut batch.field_ends),
+        fields: mem::take(&mut batch.fields),
+        final_: batch.is_final,
+    }
+}
+
+/// Moves the lists back.
+pub fn batch_from(batch: &mut Batch, lent: log_line::Batch) {
+    batch.after_us = lent.after_us;
+    batch.ends = lent.ends;
+    batch.data = lent.data;
+    batch.field_ends = lent.field_ends;
+    batch.fields = lent.fields;
+}

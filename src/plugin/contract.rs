@@ -1,0 +1,153 @@
+//! Which part of the contract a component was built against, told from its imports and exports before anything of it runs.
+
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+use crate::hooks::Hook;
+use crate::plugin::call::Class;
+use crate::plugin::error::PluginError;
+
+/// The contract's package.
+const PACKAGE: &str = "outrigger:pod/";
+
+/// Versions that this host serves, the newest last; within `0.x` each serves those with the same x.
+const SERVED: [&str; 1] = ["0.1.0"];
+
+/// Interfaces that plugins may import.
+const IMPORTS: [&str; 8] = ["types", "pod", "signals", "files", "exec", "watch", "state", "metrics"];
+
+/// Interfaces of the contract that this version of the host does not offer yet.
+const NOT_YET: [&str; 3] = ["routes", "logs", "node"];
+
+/// Packages of WASI 0.2 that are linked.
+const WASI: [&str; 7] = ["io", "clocks", "random", "cli", "filesystem", "sockets", "http"];
+
+/// Finds a component's hooks and imports.
+///
+/// # Errors
+/// The first thing that this host does not serve.
+pub fn check(engine: &Engine, component: &Component) -> Result<(Vec<Hook>, Vec<String>), PluginError> {
+    let ty = component.component_type();
+    let imports: Vec<String> = ty.imports(engine).map(|(name, _)| name.to_owned()).collect();
+    let exports: Vec<String> = ty.exports(engine).map(|(name, _)| name.to_owned()).collect();
+    for name in &imports {
+        import(name)?;
+    }
+    let hooks = hooks(&exports)?;
+    Ok((hooks, imports))
+}
+
+/// The interface of a name of this package, where the version is served.
+fn interface(name: &str) -> Result<Option<&str>, PluginError> {
+    let Some(rest) = name.strip_prefix(PACKAGE) else { return Ok(None) };
+    let (interface, version) = rest.split_once('@').unwrap_or((rest, ""));
+    if SERVED.iter().any(|served| compatible(served, version)) {
+        return Ok(Some(interface));
+    }
+    Err(PluginError::OtherVersion { name: name.to_owned(), served: SERVED.join(", ") })
+}
+
+/// Whether one may stand for the other: the same `0.x`, or from 1.0 on the same major version, and no pre-release.
+fn compatible(served: &str, asked: &str) -> bool {
+    let track = |version: &str| -> Option<(u64, u64)> {
+        let mut parts = version.split('.').map(str::parse);
+        match (parts.next()?.ok()?, parts.next()?.ok()?, parts.next()?.ok()?, parts.next()) {
+            (0, minor, _patch, None) => Some((0, minor)),
+            (major, _minor, _patch, None) => Some((major, 0)),
+            _ => None,
+        }
+    };
+    track(asked).is_some() && track(asked) == track(served)
+}
+
+fn import(name: &str) -> Result<(), PluginError> {
+    if let Some(interface) = interface(name)? {
+        if NOT_YET.contains(&interface) {
+            return Err(PluginError::ImportNotServed { interface: interface.to_owned() });
+        }
+        if IMPORTS.contains(&interface) {
+            return Ok(());
+        }
+    } else if let Some(rest) = name.strip_prefix("wasi:")
+        && let Some((path, version)) = rest.split_once('@')
+        && let Some((package, _)) = path.split_once('/')
+        && WASI.contains(&package)
+        && compatible("0.2.0", version)
+    {
+        return Ok(());
+    }
+    Err(PluginError::UnknownImport { name: name.to_owned() })
+}
+
+fn hooks(exports: &[String]) -> Result<Vec<Hook>, PluginError> {
+    let mut hooks = Vec::new();
+    let mut is_plugin = false;
+    for name in exports {
+        // A plugin may export more, for other hosts.
+        let Some(interface) = interface(name)? else { continue };
+        is_plugin |= interface == "plugin";
+        hooks.extend(Hook::ALL.into_iter().filter(|hook| hook.name() == interface));
+    }
+    if !is_plugin {
+        return Err(PluginError::NoPlugin);
+    }
+    if let Some(hook) = hooks.iter().find(|&&hook| Class::of(hook).is_none()) {
+        return Err(PluginError::HookNotServed { hook: hook.name() });
+    }
+    hooks.sort_unstable();
+    Ok(hooks)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(list: &[&str]) -> Vec<String> {
+        list.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn versions_of_the_same_track_are_served() {
+        for (version, expected) in
+            [("0.1.0", true), ("0.1.9", true), ("0.2.0", false), ("1.1.0", false), ("0.1.0-rc", false), ("", false)]
+        {
+            assert_eq!(compatible("0.1.0", version), expected, "{version}");
+        }
+    }
+
+    #[test]
+    fn imports_are_known_or_named() {
+        for right in ["outrigger:pod/pod@0.1.0", "outrigger:pod/types@0.1.3", "wasi:cli/stdin@0.2.9"] {
+            assert!(import(right).is_ok(), "{right}");
+        }
+        for (wrong, expected) in [
+            (
+                "outrigger:pod/pod@0.2.0",
+                "it was built against `outrigger:pod/pod@0.2.0`, but this Outrigger serves `outrigger:pod` 0.1.0",
+            ),
+            ("outrigger:pod/pod", "it was built against `outrigger:pod/pod`"),
+            ("outrigger:pod/routes@0.1.0", "imports `routes`, which this version of Outrigger does not serve yet"),
+            ("outrigger:pod/magic@0.1.0", "it imports `outrigger:pod/magic@0.1.0`, which Outrigger does not have"),
+            ("wasi:cli/stdin@0.3.0", "it imports `wasi:cli/stdin@0.3.0`"),
+            ("wasi:nn/graph@0.2.0", "it imports `wasi:nn/graph@0.2.0`"),
+            ("env", "it imports `env`"),
+        ] {
+            let error = import(wrong).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn hooks_are_found_in_order() {
+        let found = hooks(&names(&[
+            "outrigger:pod/tick@0.1.0",
+            "other:package/tick@9.0.0",
+            "outrigger:pod/plugin@0.1.0",
+            "outrigger:pod/pre-start@0.1.0",
+        ]));
+        assert_eq!(found.unwrap(), [Hook::PreStart, Hook::Tick]);
+        assert!(matches!(hooks(&names(&["outrigger:pod/tick@0.1.0"])), Err(PluginError::NoPlugin)));
+        let later = names(&["outrigger:pod/plugin@0.1.0", "outrigger:pod/stopping@0.1.0"]);
+        assert!(matches!(hooks(&later), Err(PluginError::HookNotServed { hook: "stopping" })));
+    }
+}

@@ -1,0 +1,370 @@
+//! Who may what: the manifest asks, the pod grants, and one [`Granter`] decides and says which of the two is missing.
+
+use std::fmt;
+
+use crate::pod::{ComponentName, Grant, PluginName};
+
+/// The words of the capability table, see `docs/capabilities.md`.
+pub const CAPABILITIES: [&str; 15] = [
+    "pod", "signals", "files", "exec", "watch", "plan", "state", "metrics", "http", "tcp", "env", "dir", "routes",
+    "logs", "node",
+];
+
+/// Directories that no plugin is given, whatever is granted: the engine's socket, devices and the kernel's own files are there.
+const CLOSED_DIRS: [&str; 6] = ["/proc", "/sys", "/dev", "/run", "/var/run", "/var/lib/docker"];
+
+/// A call was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Denied {
+    capability: &'static str,
+    scope: String,
+    why: String,
+}
+
+impl fmt::Display for Denied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` for `{}`: {}", self.capability, self.scope, self.why)
+    }
+}
+
+/// Decides for one plugin.
+#[derive(Debug, Clone)]
+pub struct Granter {
+    plugin: PluginName,
+    declared: Vec<Grant>,
+    granted: Vec<Grant>,
+    only: Option<ComponentName>,
+}
+
+impl Granter {
+    /// What a plugin is given that has not been asked what it wants.
+    #[must_use]
+    pub fn nothing(plugin: PluginName) -> Self {
+        Self { plugin, declared: Vec::new(), granted: Vec::new(), only: None }
+    }
+
+    /// `declared` is what the manifest asks for, `granted` what the pod allows, `only` the component to which the plugin is confined.
+    #[must_use]
+    pub fn new(plugin: PluginName, declared: Vec<Grant>, granted: Vec<Grant>, only: Option<ComponentName>) -> Self {
+        Self { plugin, declared, granted, only }
+    }
+
+    /// For whom it decides.
+    #[must_use]
+    pub fn plugin(&self) -> &PluginName {
+        &self.plugin
+    }
+
+    /// The component to which the plugin is confined.
+    #[must_use]
+    pub fn only(&self) -> Option<&ComponentName> {
+        self.only.as_ref()
+    }
+
+    /// Whether the plugin may see this component.
+    #[must_use]
+    pub fn sees(&self, component: &str) -> bool {
+        self.only.as_ref().is_none_or(|only| only.as_str() == component)
+    }
+
+    /// What the pod grants.
+    #[must_use]
+    pub fn granted(&self) -> &[Grant] {
+        &self.granted
+    }
+
+    /// Whether the plugin may use `capability` for `scope`.
+    ///
+    /// # Errors
+    /// [`Denied`] says whether the manifest or the pod lacks it, or that the plugin is confined to another component.
+    pub fn check(&self, capability: &'static str, scope: &str) -> Result<(), Denied> {
+        let denied = |why: String| Err(Denied { capability, scope: scope.to_owned(), why });
+        if let (Some(only), Some(component)) = (&self.only, component_of(capability, scope))
+            && only.as_str() != component
+        {
+            return denied(format!("the plugin sees component `{only}` only"));
+        }
+        if let Err(why) = valid(capability, scope) {
+            return denied(why);
+        }
+        let covers = |grants: &[Grant]| grants.iter().any(|outer| covers(outer, capability, scope));
+        match (covers(&self.declared), covers(&self.granted)) {
+            (true, true) => Ok(()),
+            (false, _) => denied("its manifest does not ask for it".to_owned()),
+            (true, false) => denied("the pod does not grant it".to_owned()),
+        }
+    }
+
+    /// As [`Self::check`], for what the manifest asks alone: used while it is not known yet what will be granted.
+    ///
+    /// # Errors
+    /// [`Denied`] where the manifest lacks it.
+    pub fn check_manifest(&self, capability: &'static str, scope: &str) -> Result<(), Denied> {
+        if valid(capability, scope).is_ok() && self.declared.iter().any(|outer| covers(outer, capability, scope)) {
+            return Ok(());
+        }
+        Err(Denied { capability, scope: scope.to_owned(), why: "its manifest does not ask for it".to_owned() })
+    }
+
+    /// Scopes of a capability that both sides allow, each as narrow as the narrower of the two.
+    #[must_use]
+    pub fn both(&self, capability: &str) -> Vec<String> {
+        let of = |grants: &[Grant]| -> Vec<String> {
+            grants.iter().filter(|grant| grant.capability == capability).map(|grant| grant.scope.clone()).collect()
+        };
+        let mut both = Vec::new();
+        for granted in of(&self.granted) {
+            for declared in of(&self.declared) {
+                let narrower = if within(capability, &granted, &declared) {
+                    granted.clone()
+                } else if within(capability, &declared, &granted) {
+                    declared
+                } else {
+                    continue;
+                };
+                if !both.contains(&narrower) {
+                    both.push(narrower);
+                }
+            }
+        }
+        both
+    }
+}
+
+fn component_of<'a>(capability: &str, scope: &'a str) -> Option<&'a str> {
+    match capability {
+        "signals" | "exec" => Some(scope),
+        "files" => scope.split_once(':').map(|(component, _)| component),
+        _ => None,
+    }
+}
+
+/// Whether `outer` allows all that `capability` and `scope` name.
+#[must_use]
+pub fn covers(outer: &Grant, capability: &str, scope: &str) -> bool {
+    outer.capability == capability && within(capability, scope, &outer.scope)
+}
+
+/// Whether two grants have anything in common.
+#[must_use]
+pub fn overlap(a: &Grant, b: &Grant) -> bool {
+    covers(a, &b.capability, &b.scope) || covers(b, &a.capability, &a.scope) || meet(a, b)
+}
+
+/// Patterns of which neither is within the other may still meet: `*:/etc/x` and `app:/etc`.
+fn meet(a: &Grant, b: &Grant) -> bool {
+    let (Some((a_name, a_rest)), Some((b_name, b_rest))) = (a.scope.split_once(':'), b.scope.split_once(':')) else {
+        return false;
+    };
+    a.capability == b.capability
+        && a.capability == "files"
+        && (a_name == b_name || a_name == "*" || b_name == "*")
+        && (below(a_rest, b_rest) || below(b_rest, a_rest))
+}
+
+fn within(capability: &str, inner: &str, outer: &str) -> bool {
+    if outer == "*" {
+        return true;
+    }
+    match capability {
+        "files" => match (inner.split_once(':'), outer.split_once(':')) {
+            (Some((component, path)), Some((outer_component, prefix))) => {
+                (outer_component == "*" || outer_component == component) && below(path, prefix)
+            }
+            _ => false,
+        },
+        "watch" => below(inner, outer),
+        "dir" => {
+            let (path, writes) = dir_scope(inner);
+            let (prefix, may_write) = dir_scope(outer);
+            below(path, prefix) && (may_write || !writes)
+        }
+        "http" | "tcp" => match (inner.rsplit_once(':'), outer.rsplit_once(':')) {
+            (Some((host, port)), Some((outer_host, outer_port))) => {
+                host.eq_ignore_ascii_case(outer_host) && (outer_port == "*" || port == outer_port)
+            }
+            _ => false,
+        },
+        "plan" => {
+            let mut inner = inner.split('.');
+            outer.split('.').all(|want| inner.next().is_some_and(|have| want == "*" || want == have))
+        }
+        _ => inner == outer,
+    }
+}
+
+/// Path and whether it may be written.
+#[must_use]
+pub fn dir_scope(scope: &str) -> (&str, bool) {
+    scope.strip_suffix(":rw").map_or((scope, false), |path| (path, true))
+}
+
+/// Whether `path` is `prefix` or lies below it, by whole segments.
+fn below(path: &str, prefix: &str) -> bool {
+    let prefix = prefix.trim_end_matches('/');
+    path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Checks the form of a scope.
+///
+/// # Errors
+/// What form was expected.
+pub fn valid(capability: &str, scope: &str) -> Result<(), String> {
+    if !CAPABILITIES.contains(&capability) {
+        return Err(format!("no capability is called `{capability}`"));
+    }
+    let expected = match capability {
+        _ if scope == "*" => None,
+        "dir" => {
+            let (path, _) = dir_scope(scope);
+            if !plain_path(path) {
+                Some("an absolute path without `.` and `..`, with `:rw` behind it to write")
+            } else if path == "/" || CLOSED_DIRS.iter().any(|closed| below(path, closed) || below(closed, path)) {
+                Some("a directory that has no part of the system's own in it")
+            } else {
+                None
+            }
+        }
+        "pod" | "state" | "metrics" | "routes" | "logs" | "node" => Some("`*`"),
+        "signals" | "exec" => ComponentName::new(scope).err().map(|_| "a component's name or `*`"),
+        "files" => {
+            let right = scope.split_once(':').is_some_and(|(component, path)| {
+                (component == "*" || ComponentName::new(component).is_ok()) && plain_path(path)
+            });
+            (!right).then_some("`component:/path`, without `.` and `..`")
+        }
+        "watch" => (!plain_path(scope)).then_some("an absolute path without `.` and `..`"),
+        "http" | "tcp" => {
+            let right = scope.rsplit_once(':').is_some_and(|(host, port)| {
+                !host.is_empty() && !host.contains(['/', '@', '*']) && (port == "*" || port.parse::<u16>().is_ok())
+            });
+            (!right).then_some("`host:port`, where the port may be `*`")
+        }
+        _ => (scope.is_empty()).then_some("something"),
+    };
+    expected.map_or(Ok(()), |expected| Err(format!("expected {expected}")))
+}
+
+/// Whether it is absolute, and has no empty, `.` or `..` segment and no NUL.
+#[must_use]
+pub fn plain_path(path: &str) -> bool {
+    let Some(rest) = path.strip_prefix('/') else { return false };
+    let rest = rest.strip_suffix('/').unwrap_or(rest);
+    !path.contains('\0') && (rest.is_empty() || rest.split('/').all(|part| !matches!(part, "" | "." | "..")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grant(text: &str) -> Grant {
+        let (capability, scope) = text.split_once(' ').unwrap();
+        Grant { capability: capability.to_owned(), scope: scope.to_owned() }
+    }
+
+    fn granter(declared: &[&str], granted: &[&str], only: Option<&str>) -> Granter {
+        Granter::new(
+            PluginName::new("p").unwrap(),
+            declared.iter().map(|text| grant(text)).collect(),
+            granted.iter().map(|text| grant(text)).collect(),
+            only.map(|name| ComponentName::new(name).unwrap()),
+        )
+    }
+
+    #[test]
+    fn says_which_side_is_missing() {
+        let granter = granter(&["signals *"], &["signals app", "exec app"], None);
+        assert_eq!(granter.check("signals", "app"), Ok(()));
+        assert_eq!(
+            granter.check("signals", "db").unwrap_err().to_string(),
+            "`signals` for `db`: the pod does not grant it"
+        );
+        assert_eq!(
+            granter.check("exec", "app").unwrap_err().to_string(),
+            "`exec` for `app`: its manifest does not ask for it"
+        );
+    }
+
+    #[test]
+    fn scopes_cover_what_they_should_and_no_more() {
+        for (outer, inner, expected) in [
+            ("files app:/etc", "files app:/etc", true),
+            ("files app:/etc", "files app:/etc/x", true),
+            ("files app:/etc/", "files app:/etc/x", true),
+            ("files app:/etc", "files app:/etcetera", false),
+            ("files app:/etc", "files db:/etc/x", false),
+            ("files *:/etc", "files db:/etc/x", true),
+            ("files app:/", "files app:/etc/x", true),
+            ("files *", "files db:/x", true),
+            ("files app:/etc", "files *:/etc", false),
+            ("http a.b:443", "http A.b:443", true),
+            ("http a.b:443", "http a.b:80", false),
+            ("http a.b:*", "http a.b:80", true),
+            ("http a.b:*", "http x.a.b:80", false),
+            ("tcp a.b:1", "http a.b:1", false),
+            ("watch /etc", "watch /etc/x", true),
+            ("watch /etc/x", "watch /etc", false),
+            ("dir /data", "dir /data/x", true),
+            ("dir /data", "dir /data:rw", false),
+            ("dir /data:rw", "dir /data/x", true),
+            ("plan components.*.environment", "plan components.app.environment.A", true),
+            ("plan components.*.environment", "plan components.app.image", false),
+            ("plan components.*.environment", "plan components.app", false),
+            ("plan components.app", "plan components.*", false),
+            ("env A", "env A", true),
+            ("env A", "env AB", false),
+        ] {
+            let (outer, inner) = (grant(outer), grant(inner));
+            assert_eq!(covers(&outer, &inner.capability, &inner.scope), expected, "{outer:?} {inner:?}");
+        }
+    }
+
+    #[test]
+    fn paths_with_dots_never_pass() {
+        let granter = granter(&["files *", "watch /etc"], &["files app:/etc", "watch /etc"], None);
+        for path in ["app:/etc/../root/.ssh", "app:etc", "app:/etc/./x", "app:/etc//x", "app"] {
+            assert!(granter.check("files", path).unwrap_err().to_string().contains("expected"), "{path}");
+        }
+        assert!(granter.check("watch", "/etc/../x").is_err());
+    }
+
+    #[test]
+    fn a_confined_plugin_reaches_no_other_component() {
+        let granter = granter(&["signals *", "files *"], &["signals *", "files *"], Some("app"));
+        assert_eq!(granter.check("signals", "app"), Ok(()));
+        assert!(granter.check("signals", "db").unwrap_err().to_string().ends_with("sees component `app` only"));
+        assert!(granter.check("files", "db:/x").is_err());
+        assert!(granter.sees("app") && !granter.sees("db"));
+    }
+
+    #[test]
+    fn forms_are_checked() {
+        for wrong in [
+            "nonsense *",
+            "pod app",
+            "signals a/b",
+            "files app",
+            "files app:x",
+            "watch x",
+            "http a.b",
+            "http a.b:x",
+            "http http://a.b:1",
+            "dir /",
+            "dir /run/x",
+            "dir /var",
+            "dir /proc/1",
+            "env ",
+        ] {
+            let wrong = grant(wrong);
+            assert!(valid(&wrong.capability, &wrong.scope).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn the_narrower_of_both_sides_counts() {
+        let granter = granter(&["dir /data/a", "dir /log:rw"], &["dir /data:rw", "dir /log", "dir /x"], None);
+        assert_eq!(granter.both("dir"), ["/data/a", "/log"]);
+        assert!(overlap(&grant("files *:/etc/x"), &grant("files app:/etc")));
+        assert!(!overlap(&grant("files a:/etc/x"), &grant("files app:/etc")));
+    }
+}

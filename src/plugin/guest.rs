@@ -1,0 +1,212 @@
+//! What a store holds beside the guest: its grants, its limits, its part of WASI.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use wasmtime::component::ResourceTable;
+use wasmtime::{ResourceLimiter, Store};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+
+use crate::plugin::clock::{Clock, Meter};
+use crate::plugin::grants::Granter;
+use crate::plugin::keys::Keys;
+use crate::plugin::metrics::Metrics;
+use crate::plugin::wasi::{Gate, Wasi};
+use crate::plugin::{PodLink, WatchRequest};
+
+/// Bytes that a guest may hand to the host in one call, lists and strings together: a batch, or the largest file.
+const HANDED_OVER: usize = 16 << 20;
+
+/// Handles that a guest may hold at once.
+const HANDLES: usize = 1024;
+
+/// Things of the host that a guest's handles may refer to.
+const TABLE: usize = 1024;
+
+/// Function table entries in all tables of a store together.
+const TABLE_ELEMENTS: usize = 200_000;
+
+/// Module instances, tables and memories of a store: Python's components are made of some thirty modules.
+const PARTS: usize = 200;
+
+/// What all instances of one plugin share.
+#[derive(Debug)]
+pub struct Shared {
+    /// Decides about every call to the host.
+    pub granter: Arc<Granter>,
+    /// The way to the pod; none while a plugin is only looked at.
+    pub link: Option<PodLink>,
+    /// Its key-value store.
+    pub keys: Keys,
+    /// Where its metrics go.
+    pub metrics: Metrics,
+    /// What its instances asked to have watched; kept so that none is asked for twice.
+    pub watches: Mutex<Vec<WatchRequest>>,
+    /// Whether a dropped metric has been logged.
+    pub dropped_metrics: AtomicBool,
+}
+
+impl Shared {
+    /// Whether this is the first dropped metric.
+    pub fn say_once(&self) -> bool {
+        !self.dropped_metrics.swap(true, Ordering::Relaxed)
+    }
+
+    /// Notes a watch; answers whether it is new.
+    pub fn note_watch(&self, request: &WatchRequest) -> bool {
+        let mut watches = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = !watches.contains(request);
+        if new {
+            watches.push(request.clone());
+        }
+        new
+    }
+}
+
+/// What the guest is being asked, and therefore what it may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// `describe`, and anything that runs before it.
+    Describe,
+    /// `configure` while it is not known yet what will be granted.
+    Trial,
+    /// `configure`: watches may be added.
+    Configure,
+    /// Hooks: whatever is granted.
+    Running,
+}
+
+/// A store's data.
+pub struct Guest {
+    /// Of the plugin.
+    pub shared: Arc<Shared>,
+    /// What it is being asked.
+    pub phase: Phase,
+    /// How much memory it has taken.
+    pub limits: Limits,
+    /// Handles.
+    pub table: ResourceTable,
+    wasi: WasiCtx,
+    http: WasiHttpCtx,
+    gate: Gate,
+    running: Arc<AtomicBool>,
+}
+
+impl Guest {
+    /// Puts a store together: nothing in it is unlimited.
+    pub fn store(
+        engine: &wasmtime::Engine,
+        clock: &Arc<Clock>,
+        shared: Arc<Shared>,
+        memory: usize,
+        wasi: Wasi,
+    ) -> (Store<Self>, Arc<Meter>) {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(TABLE);
+        let guest = Self {
+            shared,
+            phase: Phase::Describe,
+            limits: Limits::new(memory),
+            table,
+            wasi: wasi.ctx,
+            http: WasiHttpCtx::new(),
+            gate: wasi.gate,
+            running: wasi.running,
+        };
+        let mut store = Store::new(engine, guest);
+        store.limiter(|guest| &mut guest.limits);
+        store.set_hostcall_fuel(HANDED_OVER);
+        store.set_max_component_handles(HANDLES);
+        let meter = Meter::install(&mut store, clock);
+        (store, meter)
+    }
+
+    /// Sets what the guest may do from now on.
+    pub fn enter(&mut self, phase: Phase) {
+        self.phase = phase;
+        self.running.store(phase == Phase::Running, Ordering::Relaxed);
+    }
+}
+
+impl WasiView for Guest {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl WasiHttpView for Guest {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView { hooks: &mut self.gate, table: &mut self.table, ctx: &mut self.http }
+    }
+}
+
+/// Counts a store's memories and tables together and refuses what goes beyond.
+#[derive(Debug)]
+pub struct Limits {
+    memory: usize,
+    in_use: usize,
+    elements: usize,
+    refused: bool,
+}
+
+impl Limits {
+    fn new(memory: usize) -> Self {
+        Self { memory, in_use: 0, elements: 0, refused: false }
+    }
+
+    /// The limit in bytes, where the guest has been refused memory.
+    #[must_use]
+    pub fn exhausted(&self) -> Option<usize> {
+        self.refused.then_some(self.memory)
+    }
+}
+
+impl ResourceLimiter for Limits {
+    fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let total = self.in_use.saturating_sub(current).saturating_add(desired);
+        if total > self.memory {
+            self.refused = true;
+            return Ok(false);
+        }
+        self.in_use = total;
+        Ok(true)
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let total = self.elements.saturating_sub(current).saturating_add(desired);
+        let allowed = total <= TABLE_ELEMENTS;
+        if allowed {
+            self.elements = total;
+        }
+        Ok(allowed)
+    }
+
+    fn instances(&self) -> usize {
+        PARTS
+    }
+
+    fn tables(&self) -> usize {
+        PARTS
+    }
+
+    fn memories(&self) -> usize {
+        PARTS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memories_count_together() {
+        let mut limits = Limits::new(300);
+        assert!(limits.memory_growing(0, 100, None).unwrap());
+        assert!(limits.memory_growing(0, 100, None).unwrap());
+        assert!(limits.memory_growing(100, 200, None).unwrap());
+        assert_eq!(limits.exhausted(), None);
+        assert!(!limits.memory_growing(100, 101, None).unwrap());
+        assert_eq!(limits.exhausted(), Some(300));
+    }
+}

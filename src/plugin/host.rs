@@ -1,0 +1,349 @@
+//! The host: one engine, made when the first plugin is loaded, and the way from a plugin's file to something that can be instantiated.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use sha2::{Digest, Sha256};
+use tracing::{debug, warn};
+use wasmtime::component::{Component, Linker};
+use wasmtime::{Config, Engine};
+
+use crate::config::Timeouts;
+use crate::hooks::Hook;
+use crate::plugin::cache::{Cache, Trusted};
+use crate::plugin::call::Failure;
+use crate::plugin::clock::{Budget, Clock};
+use crate::plugin::contract;
+use crate::plugin::error::PluginError;
+use crate::plugin::grants::Granter;
+use crate::plugin::guest::{Guest, Shared};
+use crate::plugin::instance::{Indices, Instance, Recipe};
+use crate::plugin::keys::Keys;
+use crate::plugin::manifest::{Inspected, Manifest};
+use crate::plugin::metrics::Metrics;
+use crate::plugin::wasi::{self, Wasi};
+use crate::plugin::{imports, machine_code, stock};
+use crate::pod::{PluginName, PluginSource};
+
+/// The wasmtime that compiled plugins fit; a part of the cache's keys.
+const WASMTIME: &str = "48.0.8";
+
+/// Largest plugin: the biggest language runtimes make components of some 20 MB.
+const LARGEST: u64 = 64 << 20;
+
+/// Address space for each linear memory; nothing of it is used before the guest does. The default of 4 GiB would make a pod look huge.
+const RESERVED: u64 = 64 << 20;
+
+/// Address space for the stack of a guest that is waiting, and how much of it WebAssembly may use.
+const STACK: (usize, usize) = (1 << 20, 512 << 10);
+
+/// Linear memory of an instance where the pod sets no limit: enough for Rust and C.
+pub const DEFAULT_MEMORY: u64 = 16 << 20;
+
+/// Where the host keeps its files. All are absolute.
+#[derive(Debug, Clone)]
+pub struct HostDirs {
+    /// Stock plugins compiled ahead of time, written by root when the image was built.
+    pub precompiled: PathBuf,
+    /// Plugins that this host compiled; made with mode 0700 when it is needed.
+    pub cache: PathBuf,
+    /// The plugins' key-value stores.
+    pub state: PathBuf,
+}
+
+/// Loads plugins. Costs nothing before the first one. Clones are the same host.
+#[derive(Clone)]
+pub struct Host(Arc<Inner>);
+
+struct Inner {
+    dirs: HostDirs,
+    timeouts: Timeouts,
+    runtime: Mutex<Option<Arc<Runtime>>>,
+}
+
+/// What all plugins share once there is one.
+struct Runtime {
+    engine: Engine,
+    linker: Linker<Guest>,
+    clock: Arc<Clock>,
+    cache: Cache,
+    settings: String,
+}
+
+/// A plugin that has been loaded and looked at, but was not configured.
+pub struct Loaded {
+    /// How to make instances.
+    pub recipe: Arc<Recipe>,
+    /// What it says of itself, and what it is made of.
+    pub seen: Inspected,
+}
+
+impl std::fmt::Debug for Host {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Host").field("dirs", &self.0.dirs).finish_non_exhaustive()
+    }
+}
+
+impl Host {
+    /// A host with these directories and default deadlines.
+    ///
+    /// # Errors
+    /// Where a directory is not absolute: it would mean another place after a change of the working directory.
+    pub fn new(dirs: HostDirs, timeouts: Timeouts) -> Result<Self, PluginError> {
+        for dir in [&dirs.precompiled, &dirs.cache, &dirs.state] {
+            if !dir.is_absolute() {
+                return Err(PluginError::Engine { reason: format!("`{}` is not an absolute path", dir.display()) });
+            }
+        }
+        Ok(Self(Arc::new(Inner { dirs, timeouts, runtime: Mutex::new(None) })))
+    }
+
+    /// The default deadlines.
+    #[must_use]
+    pub fn timeouts(&self) -> &Timeouts {
+        &self.0.timeouts
+    }
+
+    /// Where a plugin's keys are kept.
+    #[must_use]
+    pub fn keys_of(&self, plugin: &PluginName) -> PathBuf {
+        self.0.dirs.state.join(format!("{plugin}.keys"))
+    }
+
+    /// Compiles a plugin for any machine of this architecture, for the image's directory of stock plugins. Blocks.
+    ///
+    /// # Errors
+    /// Where it is not a component, or can't be compiled.
+    pub fn precompile(&self, wasm: &[u8]) -> Result<Vec<u8>, PluginError> {
+        recognised(wasm)?;
+        let mut config = settings();
+        // Naming the target keeps the compiler from using what only this machine's CPU has.
+        let target = format!("{}-unknown-linux-musl", std::env::consts::ARCH);
+        config.target(&target).map_err(|error| engine_error(&error))?;
+        let engine = Engine::new(&config).map_err(|error| engine_error(&error))?;
+        engine.precompile_component(wasm).map_err(|error| broken(&error))
+    }
+
+    /// Looks at a plugin: loads it and calls `describe`, without any grant.
+    ///
+    /// # Errors
+    /// [`PluginError`] says why it can't be used.
+    pub async fn inspect(&self, source: &PluginSource, name: &PluginName) -> Result<Inspected, PluginError> {
+        Ok(self.load(source, name).await?.seen)
+    }
+
+    /// Loads a plugin and asks it what it is. Compiles away from the runtime's thread.
+    ///
+    /// # Errors
+    /// [`PluginError`] says why it can't be used.
+    pub async fn load(&self, source: &PluginSource, name: &PluginName) -> Result<Loaded, PluginError> {
+        let (host, from, called) = (self.clone(), source.clone(), name.clone());
+        let prepared = tokio::task::spawn_blocking(move || host.prepare(&from, &called)).await;
+        let prepared = prepared.map_err(|error| PluginError::Engine { reason: error.to_string() })??;
+        let budget = self.start_budget();
+        let granter = Arc::new(Granter::nothing(name.clone()));
+        let failed = |step| move |failure: Failure| PluginError::Failed { step, reason: failure.reason() };
+        let wasi = Wasi::new(&granter).map_err(|reason| PluginError::Engine { reason })?;
+        let shared = Arc::new(Shared {
+            granter,
+            link: None,
+            keys: Keys::new(None),
+            metrics: Metrics::default(),
+            watches: Mutex::default(),
+            dropped_metrics: false.into(),
+        });
+        let memory = DEFAULT_MEMORY.max(prepared.memory);
+        let mut instance =
+            Instance::start(&prepared.recipe, shared, memory, wasi, budget).await.map_err(failed("start"))?;
+        let manifest = instance.describe(budget).await.map_err(failed("describe"))?;
+        let seen = Inspected {
+            manifest: Manifest::new(manifest)?,
+            hooks: prepared.hooks,
+            imports: prepared.imports,
+            size: prepared.size,
+            digest: prepared.digest,
+        };
+        Ok(Loaded { recipe: prepared.recipe, seen })
+    }
+
+    /// For everything that happens before the first hook.
+    #[must_use]
+    pub fn start_budget(&self) -> Budget {
+        Budget { cpu: self.0.timeouts.wait_hook_cpu, wall: self.0.timeouts.wait_hook }
+    }
+
+    fn runtime(&self) -> Result<Arc<Runtime>, PluginError> {
+        let mut slot = self.0.runtime.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(runtime) = &*slot {
+            return Ok(Arc::clone(runtime));
+        }
+        let engine = Engine::new(&settings()).map_err(|error| engine_error(&error))?;
+        let mut linker = Linker::new(&engine);
+        imports::link(&mut linker).and_then(|()| wasi::link(&mut linker)).map_err(|error| engine_error(&error))?;
+        let clock = Clock::start(&engine).map_err(|error| PluginError::Engine { reason: error.to_string() })?;
+        let mut hasher = DefaultHasher::new();
+        engine.precompile_compatibility_hash().hash(&mut hasher);
+        let settings = format!("{WASMTIME}-{:016x}", hasher.finish());
+        let cache = Cache::new(self.0.dirs.cache.clone());
+        let runtime = Arc::new(Runtime { engine, linker, clock, cache, settings });
+        *slot = Some(Arc::clone(&runtime));
+        Ok(runtime)
+    }
+
+    fn prepare(&self, source: &PluginSource, name: &PluginName) -> Result<Prepared, PluginError> {
+        let wasm = match source {
+            PluginSource::Stock => stock::wasm(name.as_str()).map(std::borrow::Cow::Borrowed).ok_or_else(|| {
+                let known: Vec<_> = stock::NAMES.iter().map(|name| format!("`{name}`")).collect();
+                PluginError::NoStock { name: name.to_string(), known: known.join(", ") }
+            })?,
+            PluginSource::File(path) => read(path)?.into(),
+        };
+        recognised(&wasm)?;
+        let runtime = self.runtime()?;
+        let digest = hex::encode(Sha256::digest(&wasm));
+        let ahead = match source {
+            PluginSource::Stock => runtime.ahead(&self.0.dirs.precompiled.join(format!("{name}.cwasm"))),
+            PluginSource::File(_) => None,
+        };
+        let component = match ahead {
+            Some(component) => component,
+            None => runtime.compiled(&wasm, &digest)?,
+        };
+        let (hooks, imports) = contract::check(&runtime.engine, &component)?;
+        let pre = runtime
+            .linker
+            .instantiate_pre(&component)
+            .map_err(|error| PluginError::Mismatch { reason: format!("{error:#}") })?;
+        let indices =
+            Indices::new(&pre, &hooks).map_err(|error| PluginError::Mismatch { reason: format!("{error:#}") })?;
+        let recipe = Recipe { engine: runtime.engine.clone(), clock: Arc::clone(&runtime.clock), pre, indices };
+        let memory = component.resources_required().and_then(|needs| needs.max_initial_memory_size).unwrap_or_default();
+        Ok(Prepared { recipe: Arc::new(recipe), hooks, imports, size: wasm.len() as u64, digest, memory })
+    }
+}
+
+struct Prepared {
+    recipe: Arc<Recipe>,
+    hooks: Vec<Hook>,
+    imports: Vec<String>,
+    size: u64,
+    digest: String,
+    /// What the largest of its memories has from the start: a language runtime's may be more than the default limit.
+    memory: u64,
+}
+
+impl Runtime {
+    /// A stock plugin's code from the image, where it is there and fits.
+    fn ahead(&self, path: &Path) -> Option<Component> {
+        let loaded = Trusted::check(path)
+            .map_err(|error| (error.kind() == io::ErrorKind::NotFound, error.to_string()))
+            .and_then(|file| machine_code::load(&self.engine, &file).map_err(|error| (false, format!("{error:#}"))));
+        match loaded {
+            Ok(component) => Some(component),
+            Err((true, _)) => None,
+            Err((false, why)) => {
+                warn!(file = %path.display(), why, "compiled plugin not used; it is compiled again");
+                None
+            }
+        }
+    }
+
+    /// The component from the cache, else compiled into it.
+    fn compiled(&self, wasm: &[u8], digest: &str) -> Result<Component, PluginError> {
+        let key = format!("{digest}-{}", self.settings);
+        match self.cache.find(&key) {
+            Ok(file) => match machine_code::load(&self.engine, &file) {
+                Ok(component) => return Ok(component),
+                Err(error) => debug!(%error, "cached plugin does not fit; it is compiled again"),
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                // Someone else could have written what is there.
+                warn!(%error, "the cache of compiled plugins is not used");
+                return Component::from_binary(&self.engine, wasm).map_err(|error| broken(&error));
+            }
+        }
+        let code = self.engine.precompile_component(wasm).map_err(|error| broken(&error))?;
+        let loaded = self
+            .cache
+            .put(&key, &code)
+            .map_err(|error| error.to_string())
+            .and_then(|file| machine_code::load(&self.engine, &file).map_err(|error| format!("{error:#}")));
+        loaded.or_else(|why| {
+            warn!(why, "the compiled plugin can't be cached; it will be compiled at every start");
+            Component::from_binary(&self.engine, wasm).map_err(|error| broken(&error))
+        })
+    }
+}
+
+/// What every engine of this host has in common; compiled code fits only an engine with the same.
+fn settings() -> Config {
+    let mut config = Config::new();
+    config.epoch_interruption(true);
+    // Hooks are plain functions; without it a call costs a fifth, and a whole class of bugs can't be reached.
+    config.concurrency_support(false);
+    config.memory_reservation(RESERVED);
+    config.memory_reservation_for_growth(RESERVED);
+    config.async_stack_size(STACK.0);
+    config.max_wasm_stack(STACK.1);
+    config
+}
+
+fn engine_error(error: &wasmtime::Error) -> PluginError {
+    PluginError::Engine { reason: format!("{error:#}") }
+}
+
+fn broken(error: &wasmtime::Error) -> PluginError {
+    PluginError::Broken { reason: format!("{error:#}") }
+}
+
+fn read(path: &str) -> Result<Vec<u8>, PluginError> {
+    let named = || path.to_owned();
+    let unreadable = |source: io::Error| match source.kind() {
+        io::ErrorKind::NotFound => PluginError::Missing { path: named() },
+        _ => PluginError::Unreadable { path: named(), source },
+    };
+    let mut content = Vec::new();
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    file.take(LARGEST + 1).read_to_end(&mut content).map_err(unreadable)?;
+    if content.len() as u64 > LARGEST {
+        return Err(PluginError::TooBig { path: named(), limit: LARGEST });
+    }
+    Ok(content)
+}
+
+/// Tells a component from everything else.
+fn recognised(wasm: &[u8]) -> Result<(), PluginError> {
+    if Engine::detect_precompiled(wasm).is_some() {
+        return Err(PluginError::MachineCode);
+    }
+    match wasm.split_first_chunk::<8>() {
+        // The magic number, then the format's version, then 0 for a module and 1 for a component.
+        Some(([0, b'a', b's', b'm', _, _, 1, 0], _)) => Ok(()),
+        Some(([0, b'a', b's', b'm', _, _, 0, 0], _)) => Err(PluginError::CoreModule),
+        _ => Err(PluginError::NotWasm),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cache_key_names_the_wasmtime_that_is_linked() {
+        let lock = include_str!("../../Cargo.lock");
+        assert!(lock.contains(&format!("name = \"wasmtime\"\nversion = \"{WASMTIME}\"\n")));
+    }
+
+    #[test]
+    fn formats_are_told_apart() {
+        assert!(matches!(recognised(b""), Err(PluginError::NotWasm)));
+        assert!(matches!(recognised(b"(component)"), Err(PluginError::NotWasm)));
+        assert!(matches!(recognised(b"\0asm\x01\0\0\0"), Err(PluginError::CoreModule)));
+        assert!(recognised(b"\0asm\x0d\0\x01\0").is_ok());
+        let code = Engine::new(&settings()).unwrap().precompile_component(b"\0asm\x0d\0\x01\0").unwrap();
+        assert!(matches!(recognised(&code), Err(PluginError::MachineCode)));
+    }
+}

@@ -1,0 +1,302 @@
+//! What plugins' edits do to a batch of lines. Pure.
+//!
+//! [`Passage`] takes a batch through several plugins. Each sees what the one before it made of the lines. Lines that any of them holds back come again, with
+//! the next batch and as they were at first, to all of them; so an edit of such a line is not applied now.
+
+use serde_json::{Map, Value};
+
+use crate::hooks::{Batch, Judged};
+use crate::plugin::bindings::exports::outrigger::pod::log_line::{Edit, Verdict};
+
+/// Most lines that may be held back of one stream; a plugin that wants more gets its way no longer, and the lines are written.
+const HELD_LINES: usize = 1024;
+/// Most bytes that may be held back of one stream.
+const HELD_BYTES: usize = 256 << 10;
+
+/// Checks an edit of a batch of so many lines.
+///
+/// # Errors
+/// What is wrong with it, for the operator.
+pub fn check(lines: usize, edit: &Edit) -> Result<(), String> {
+    indexes("drop", &edit.drop, lines)?;
+    indexes("rewrite", &edit.rewrite, lines)?;
+    indexes("annotate", &edit.annotate, lines)?;
+    packed("rewrite", "ends", edit.rewrite.len(), &edit.ends, edit.data.len())?;
+    packed("annotate", "field-ends", edit.annotate.len(), &edit.field_ends, edit.fields.len())?;
+    for (name, list) in [("rewrite", &edit.rewrite), ("annotate", &edit.annotate)] {
+        if let Some(index) = list.iter().find(|index| edit.drop.binary_search(index).is_ok()) {
+            return Err(format!("line {index} is in `drop` and in `{name}`"));
+        }
+    }
+    for (index, text) in edit.annotate.iter().zip(parts(&edit.field_ends, &edit.fields)) {
+        if !is_object(text) {
+            return Err(format!("the fields of line {index} are not a JSON object"));
+        }
+    }
+    if edit.hold as usize > lines {
+        return Err(format!("`hold` is {}, but the batch has {lines} lines", edit.hold));
+    }
+    Ok(())
+}
+
+fn indexes(name: &str, list: &[u32], lines: usize) -> Result<(), String> {
+    if list.iter().zip(list.iter().skip(1)).any(|(a, b)| a >= b) {
+        return Err(format!("the indexes in `{name}` do not ascend"));
+    }
+    match list.last() {
+        Some(&last) if last as usize >= lines => {
+            Err(format!("`{name}` names line {last}, but the batch has {lines} lines"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn packed(name: &str, ends_name: &str, count: usize, ends: &[u32], bytes: usize) -> Result<(), String> {
+    if ends.len() != count {
+        return Err(format!("`{name}` names {count} lines, but `{ends_name}` has {} ends", ends.len()));
+    }
+    if ends.iter().zip(ends.iter().skip(1)).any(|(a, b)| a > b) {
+        return Err(format!("the numbers in `{ends_name}` descend"));
+    }
+    match ends.last() {
+        Some(&last) if last as usize > bytes => {
+            Err(format!("`{ends_name}` ends at {last}, but there are {bytes} bytes"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn is_object(text: &[u8]) -> bool {
+    let object = text.trim_ascii_start().starts_with(b"{");
+    object && std::str::from_utf8(text).is_ok_and(|text| serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok())
+}
+
+fn parts<'a>(ends: &'a [u32], bytes: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+    let mut from = 0;
+    ends.iter().map(move |&end| {
+        let part = bytes.get(from..end as usize).unwrap_or_default();
+        from = end as usize;
+        part
+    })
+}
+
+fn part<'a>(ends: &[u32], bytes: &'a [u8], index: usize) -> &'a [u8] {
+    bytes.get(start(ends, index)..start(ends, index + 1)).unwrap_or_default()
+}
+
+/// Where part `index` begins.
+fn start(ends: &[u32], index: usize) -> usize {
+    index.checked_sub(1).and_then(|before| ends.get(before)).map_or(0, |&end| end as usize)
+}
+
+/// A batch on its way through the plugins.
+#[derive(Debug)]
+pub struct Passage {
+    /// As it came; none while no plugin has changed it.
+    original: Option<Batch>,
+    current: Batch,
+    /// For each current line, which line of the original it comes from; empty while they are the same.
+    origin: Vec<u32>,
+    /// Original lines from this one on are held back.
+    held_from: usize,
+    overfull: bool,
+}
+
+impl Passage {
+    /// Before the first plugin.
+    #[must_use]
+    pub fn new(batch: Batch) -> Self {
+        let held_from = batch.len();
+        Self { original: None, current: batch, origin: Vec::new(), held_from, overfull: false }
+    }
+
+    /// The lines that the next plugin sees.
+    pub fn current(&mut self) -> &mut Batch {
+        &mut self.current
+    }
+
+    /// Whether a plugin wanted to hold back more than may be held.
+    #[must_use]
+    pub fn overfull(&self) -> bool {
+        self.overfull
+    }
+
+    /// Applies a plugin's verdict on the current lines, which [`check`] has accepted.
+    pub fn apply(&mut self, verdict: &Verdict) {
+        match verdict {
+            Verdict::KeepAll => {}
+            Verdict::DropAll => {
+                let empty = Batch { is_final: self.current.is_final, ..self.like_current() };
+                self.replace(empty, Vec::new());
+            }
+            Verdict::Edit(edit) => {
+                let decided = self.hold(edit.hold as usize);
+                let untouched = edit.drop.is_empty() && edit.rewrite.is_empty() && edit.annotate.is_empty();
+                if untouched && decided == self.current.len() {
+                    return;
+                }
+                let (batch, origin) = rebuild(&self.current, &self.origin, edit, decided);
+                self.replace(batch, origin);
+            }
+        }
+    }
+
+    fn like_current(&self) -> Batch {
+        let mut batch = Batch::new(self.current.component.clone(), self.current.output);
+        batch.first_ns = self.current.first_ns;
+        batch.is_final = self.current.is_final;
+        batch
+    }
+
+    fn replace(&mut self, batch: Batch, origin: Vec<u32>) {
+        let before = std::mem::replace(&mut self.current, batch);
+        self.original.get_or_insert(before);
+        self.origin = origin;
+    }
+
+    fn origin_of(&self, line: usize) -> usize {
+        self.origin.get(line).map_or(line, |&origin| origin as usize)
+    }
+
+    /// Holds back lines at the tail; answers how many current lines are decided. A line that became several is held whole.
+    fn hold(&mut self, lines: usize) -> usize {
+        let all = self.current.len();
+        if lines == 0 || self.current.is_final {
+            return all;
+        }
+        let mut decided = all.saturating_sub(lines);
+        let first = self.origin_of(decided);
+        while decided > 0 && self.origin_of(decided - 1) == first {
+            decided -= 1;
+        }
+        let original = self.original.as_ref().unwrap_or(&self.current);
+        let bytes = original.data.len().saturating_sub(start(&original.ends, first))
+            + original.fields.len().saturating_sub(start(&original.field_ends, first));
+        if original.len() - first > HELD_LINES || bytes > HELD_BYTES {
+            self.overfull = true;
+            return all;
+        }
+        self.held_from = self.held_from.min(first);
+        decided
+    }
+
+    /// After the last plugin.
+    #[must_use]
+    pub fn finish(self) -> Judged {
+        let original = self.original.as_ref().unwrap_or(&self.current);
+        let mut hold = self.like_current();
+        hold.is_final = false;
+        append(&mut hold, original, self.held_from, original.len());
+        Judged { keep: self.current, hold }
+    }
+}
+
+/// Appends lines `from..to` of a batch, unchanged.
+fn append(out: &mut Batch, batch: &Batch, from: usize, to: usize) {
+    if from >= to {
+        return;
+    }
+    let fields = (start(&batch.field_ends, from), start(&batch.field_ends, to));
+    if batch.field_ends.is_empty() {
+        if !out.field_ends.is_empty() {
+            pad_fields(out, to - from);
+        }
+    } else {
+        pad_fields_to(out, out.len());
+        move_ends(&mut out.field_ends, out.fields.len(), batch.field_ends.get(from..to), fields.0);
+        out.fields.extend_from_slice(batch.fields.get(fields.0..fields.1).unwrap_or_default());
+    }
+    let bytes = (start(&batch.ends, from), start(&batch.ends, to));
+    move_ends(&mut out.ends, out.data.len(), batch.ends.get(from..to), bytes.0);
+    out.data.extend_from_slice(batch.data.get(bytes.0..bytes.1).unwrap_or_default());
+    out.after_us.extend_from_slice(batch.after_us.get(from..to).unwrap_or_default());
+}
+
+fn move_ends(out: &mut Vec<u32>, base: usize, ends: Option<&[u32]>, from: usize) {
+    out.extend(ends.unwrap_or_default().iter().map(|&end| narrow(end as usize - from + base)));
+}
+
+fn narrow(length: usize) -> u32 {
+    // A batch has 64 KiB and a few lines' worth of answers; the store's memory limit keeps those below 4 GiB.
+    u32::try_from(length).unwrap_or(u32::MAX)
+}
+
+fn pad_fields(out: &mut Batch, lines: usize) {
+    let end = narrow(out.fields.len());
+    out.field_ends.extend(std::iter::repeat_n(end, lines));
+}
+
+fn pad_fields_to(out: &mut Batch, lines: usize) {
+    pad_fields(out, lines.saturating_sub(out.field_ends.len()));
+}
+
+/// Applies an edit to the first `decided` lines.
+fn rebuild(batch: &Batch, origin: &[u32], edit: &Edit, decided: usize) -> (Batch, Vec<u32>) {
+    let mut out = Batch::new(batch.component.clone(), batch.output);
+    out.first_ns = batch.first_ns;
+    out.is_final = batch.is_final;
+    out.data.reserve(batch.data.len());
+    out.ends.reserve(batch.ends.len());
+    out.after_us.reserve(batch.after_us.len());
+    let mut origins = Vec::with_capacity(batch.len());
+    let from_where = |line: usize| origin.get(line).copied().unwrap_or_else(|| narrow(line));
+
+    let (mut drops, mut rewrites, mut notes) = (
+        edit.drop.iter().map(|&line| line as usize).peekable(),
+        edit.rewrite.iter().map(|&line| line as usize).zip(parts(&edit.ends, &edit.data)).peekable(),
+        edit.annotate.iter().map(|&line| line as usize).zip(parts(&edit.field_ends, &edit.fields)).peekable(),
+    );
+    let mut line = 0;
+    while line < decided {
+        let named = [drops.peek().copied(), rewrites.peek().map(|r| r.0), notes.peek().map(|n| n.0)];
+        let next = named.into_iter().flatten().min().unwrap_or(decided).min(decided);
+        append(&mut out, batch, line, next);
+        origins.extend((line..next).map(from_where));
+        line = next;
+        if line == decided {
+            break;
+        }
+        if drops.next_if_eq(&line).is_none() {
+            let text = rewrites.next_if(|r| r.0 == line).map(|r| r.1);
+            let note = notes.next_if(|n| n.0 == line).map(|n| n.1);
+            let had = part(&batch.field_ends, &batch.fields, line);
+            let merged = note.map(|note| merged(had, note));
+            let after = batch.after_us.get(line).copied().unwrap_or_default();
+            let mut each = |piece: &[u8]| {
+                push(&mut out, piece, after, merged.as_deref().unwrap_or(had));
+                origins.push(from_where(line));
+            };
+            match text {
+                // A newline at the end ends the last line and begins no other.
+                Some(text) => text.strip_suffix(b"\n").unwrap_or(text).split(|&byte| byte == b'\n').for_each(each),
+                None => each(part(&batch.ends, &batch.data, line)),
+            }
+        }
+        line += 1;
+    }
+    (out, origins)
+}
+
+fn push(out: &mut Batch, text: &[u8], after: u32, fields: &[u8]) {
+    if !fields.is_empty() || !out.field_ends.is_empty() {
+        pad_fields_to(out, out.len());
+        out.fields.extend_from_slice(fields);
+        out.field_ends.push(narrow(out.fields.len()));
+    }
+    out.data.extend_from_slice(text);
+    out.ends.push(narrow(out.data.len()));
+    out.after_us.push(after);
+}
+
+/// `note` merged into what the line has; both are JSON objects, and the note's values win.
+fn merged(had: &[u8], note: &[u8]) -> Vec<u8> {
+    let Ok(Value::Object(mut object)) = serde_json::from_slice(had) else { return note.to_vec() };
+    if object.is_empty() {
+        return note.to_vec();
+    }
+    object.extend(serde_json::from_slice::<Map<String, Value>>(note).unwrap_or_default());
+    serde_json::to_vec(&object).unwrap_or_else(|_| note.to_vec())
+}
+
+#[cfg(test)]
+mod tests;

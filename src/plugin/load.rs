@@ -1,0 +1,270 @@
+//! From a pod's `plugins:` to running plugins: everything is checked, and every problem told, before any hook is called.
+
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::mpsc;
+
+use serde_json::Value;
+
+use crate::plugin::PodLink;
+use crate::plugin::call::{Class, Failure};
+use crate::plugin::clock::Budget;
+use crate::plugin::grants::{self, Granter};
+use crate::plugin::guest::{Phase, Shared};
+use crate::plugin::host::{DEFAULT_MEMORY, Host, Loaded};
+use crate::plugin::instance::{Instance, has_class};
+use crate::plugin::keys::Keys;
+use crate::plugin::manifest::{Manifest, Want, wants};
+use crate::plugin::member::Member;
+use crate::plugin::metrics::Metrics;
+use crate::plugin::set::PluginSet;
+use crate::plugin::strikes::Strikes;
+use crate::plugin::wasi::Wasi;
+use crate::plugin::worker::{CALLS_WAITING, Maker, Worker};
+use crate::pod::{Grant, PluginSource, PluginSpec, Problem, Problems};
+use crate::shutdown::Tasks;
+
+/// Schema errors told of one configuration.
+const SCHEMA_ERRORS: usize = 20;
+
+impl PluginSet {
+    /// Loads, checks and configures a pod's plugins.
+    ///
+    /// # Errors
+    /// Every problem of every plugin; nothing runs then. The label is where the plugin was written, the field its name and what of it is wrong.
+    ///
+    /// Cancel safety: dropping it ends what was started.
+    pub async fn load(host: &Host, specs: &[PluginSpec], link: &PodLink) -> Result<Self, Problems> {
+        let metrics = Metrics::default();
+        let mut problems = Problems::default();
+        let mut ready = Vec::new();
+        for spec in specs {
+            match (Loading { host, spec, link, metrics: &metrics }).load().await {
+                Ok(loaded) => ready.push(loaded),
+                Err(found) => problems.extend(found),
+            }
+        }
+        let ready = problems.or(ready)?;
+        let tasks = Tasks::new();
+        let members = ready.into_iter().map(|(mut member, instances)| {
+            for ((class, instance), slot) in instances.into_iter().zip(&mut member.tasks) {
+                let Some(instance) = instance else { continue };
+                let (calls, queue) = mpsc::channel(CALLS_WAITING);
+                let worker = Worker::new(Arc::clone(&member.maker), class, instance);
+                tasks.spawn(class.task(), |stop| worker.run(queue, stop));
+                *slot = Some(calls);
+            }
+            member
+        });
+        let members = members.collect();
+        Ok(Self::new(members, tasks, metrics))
+    }
+}
+
+type Ready = (Member, Vec<(Class, Option<Instance>)>);
+
+struct Loading<'a> {
+    host: &'a Host,
+    spec: &'a PluginSpec,
+    link: &'a PodLink,
+    metrics: &'a Metrics,
+}
+
+impl Loading<'_> {
+    fn problem(&self, path: &str, what: impl Into<String>) -> Problem {
+        let dot = if path.is_empty() { "" } else { "." };
+        Problem::new(&self.spec.origin, format!("{}{dot}{path}", self.spec.name), what)
+    }
+
+    fn only(&self, path: &str, what: impl Into<String>) -> Problems {
+        Problems(vec![self.problem(path, what)])
+    }
+
+    async fn load(self) -> Result<Ready, Problems> {
+        let spec = self.spec;
+        let loaded = self.host.load(&spec.source, &spec.name).await;
+        let Loaded { recipe, seen } = loaded.map_err(|error| {
+            let path = if spec.source == PluginSource::Stock { "" } else { "source" };
+            self.only(path, error.to_string())
+        })?;
+        let manifest = &seen.manifest;
+        let config = match &spec.config {
+            Value::Null => Value::Object(serde_json::Map::new()),
+            config => config.clone(),
+        };
+        let mut problems = self.check_config(manifest, &config).await;
+        problems.extend(self.check_grants(manifest));
+        problems.or(())?;
+
+        let limits = spec.limits;
+        let timeouts = self.host.timeouts();
+        let hook = limits.hook.unwrap_or(timeouts.hook);
+        let wait = limits.wait.unwrap_or(timeouts.wait_hook);
+        let maker = |granted: Vec<Grant>| Maker {
+            recipe: Arc::clone(&recipe),
+            shared: self.share(manifest, granted),
+            config: config.to_string(),
+            memory: limits.memory.unwrap_or(DEFAULT_MEMORY),
+            start: self.host.start_budget(),
+            quick: Budget { cpu: hook, wall: hook },
+            patient: Budget { cpu: timeouts.wait_hook_cpu.min(wait), wall: wait },
+            strikes: Strikes::default(),
+        };
+        let wanted = self.trial(&maker(spec.grants.clone().unwrap_or_default())).await?;
+        self.check_wants(manifest, &wanted).or(())?;
+        let granted = match (&spec.grants, &spec.source) {
+            (Some(grants), _) => grants.clone(),
+            (None, PluginSource::Stock) => wanted.into_iter().map(|want| want.grant).collect(),
+            (None, PluginSource::File(_)) => Vec::new(),
+        };
+        let maker = Arc::new(maker(granted));
+        let mut instances = Vec::new();
+        for class in Class::ALL {
+            let instance = if has_class(&seen.hooks, class) {
+                Some(maker.make().await.map_err(|failure| self.unconfigured(&failure))?)
+            } else {
+                None
+            };
+            instances.push((class, instance));
+        }
+        let member = Member {
+            name: spec.name.clone(),
+            scope: spec.scope.clone(),
+            seen,
+            maker,
+            on_error: spec.on_error.clone(),
+            tasks: [None, None, None],
+        };
+        Ok((member, instances))
+    }
+
+    fn share(&self, manifest: &Manifest, granted: Vec<Grant>) -> Arc<Shared> {
+        let name = self.spec.name.clone();
+        Arc::new(Shared {
+            keys: Keys::new(Some(self.host.keys_of(&name))),
+            granter: Arc::new(Granter::new(name, manifest.declared(), granted, self.spec.scope.clone())),
+            link: Some(self.link.clone()),
+            metrics: self.metrics.clone(),
+            watches: Mutex::default(),
+            dropped_metrics: false.into(),
+        })
+    }
+
+    async fn check_config(&self, manifest: &Manifest, config: &Value) -> Problems {
+        let (schema, config) = (manifest.config_schema.clone(), config.clone());
+        // A plugin's schema may be slow to check, by accident or not; it must not stop the runtime.
+        let errors = tokio::task::spawn_blocking(move || schema_errors(&schema, &config)).await.unwrap_or_default();
+        Problems(errors.into_iter().map(|(path, what)| self.problem(&path, what)).collect())
+    }
+
+    /// What the pod grants, against what the manifest asks for.
+    fn check_grants(&self, manifest: &Manifest) -> Problems {
+        let mut problems = Problems::default();
+        let Some(grants) = &self.spec.grants else {
+            if self.spec.source != PluginSource::Stock {
+                problems.extend(self.missing(&manifest.wants, &[]));
+            }
+            return problems;
+        };
+        for grant in grants {
+            let (capability, scope) = (&grant.capability, &grant.scope);
+            let path = format!("grants.{capability}");
+            if let Err(why) = grants::valid(capability, scope) {
+                problems.push(self.problem(&path, format!("`{scope}`: {why}")));
+            } else if capability == "dir" && scope == "*" {
+                problems.push(self.problem(&path, "`*` names no directory"));
+            } else if !manifest.wants.iter().any(|want| grants::overlap(&want.grant, grant)) {
+                let what = format!("`{scope}` is granted, but the plugin's manifest does not ask for it");
+                problems.push(self.problem(&path, what));
+            }
+        }
+        problems.extend(self.missing(&manifest.wants, grants));
+        problems
+    }
+
+    /// What the manifest can't do without and of which no part is granted.
+    fn missing(&self, wants: &[Want], granted: &[Grant]) -> Problems {
+        let missing = wants
+            .iter()
+            .filter(|want| want.required && !granted.iter().any(|grant| grants::overlap(&want.grant, grant)));
+        Problems(missing.map(|want| self.lacks(want)).collect())
+    }
+
+    fn lacks(&self, want: &Want) -> Problem {
+        let Grant { capability, scope } = &want.grant;
+        let reason: String = want.reason.chars().take(200).collect();
+        self.problem("grants", format!("the plugin needs `{capability}` for `{scope}`, which is not granted")).hint(
+            if reason.is_empty() {
+                format!("grants: {{{capability}: [\"{scope}\"]}}")
+            } else {
+                format!("what for: {reason}")
+            },
+        )
+    }
+
+    /// What `configure` answered: within the manifest, and granted where it is required.
+    fn check_wants(&self, manifest: &Manifest, wanted: &[Want]) -> Problems {
+        let mut problems = Problems::default();
+        for want in wanted {
+            let Grant { capability, scope } = &want.grant;
+            if !manifest.covers(&want.grant) {
+                let what = format!("its `configure` wants `{capability}` for `{scope}`, beyond its manifest");
+                problems.push(self.problem("", what));
+            } else if let Some(grants) = &self.spec.grants
+                && want.required
+                && !grants.iter().any(|grant| grants::covers(grant, capability, scope))
+            {
+                problems.push(self.lacks(want));
+            } else if self.spec.grants.is_none() && want.required && self.spec.source != PluginSource::Stock {
+                problems.push(self.lacks(want));
+            }
+        }
+        problems
+    }
+
+    /// Configures an instance that is thrown away, to see what it wants.
+    async fn trial(&self, maker: &Maker) -> Result<Vec<Want>, Problems> {
+        let wasi = Wasi::new(&maker.shared.granter).map_err(|why| self.only("grants.dir", why))?;
+        let shared = Arc::clone(&maker.shared);
+        let started = Instance::start(&maker.recipe, shared, maker.memory, wasi, maker.start).await;
+        let mut instance =
+            started.map_err(|failure| self.only("limits", format!("did not start: {}", failure.reason())))?;
+        let configured = instance.configure(&maker.config, Phase::Trial, maker.start).await;
+        let raw = configured.map_err(|failure| self.unconfigured(&failure))?;
+        wants(raw).map_err(|what| self.only("", format!("its `configure` answered wrongly: {what}")))
+    }
+
+    fn unconfigured(&self, failure: &Failure) -> Problems {
+        self.only("config", format!("the plugin's `configure` {}", failure.reason()))
+    }
+}
+
+fn schema_errors(schema: &Value, config: &Value) -> Vec<(String, String)> {
+    let validator = match jsonschema::validator_for(schema) {
+        Ok(validator) => validator,
+        Err(error) => return vec![(String::new(), format!("its schema can't be used: {error}"))],
+    };
+    let told = validator.iter_errors(config).take(SCHEMA_ERRORS).map(|error| {
+        let pointer = error.instance_path().to_string();
+        (format!("config{}", pointer.replace('/', ".").replace("~1", "/").replace("~0", "~")), error.to_string())
+    });
+    told.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn schema_errors_name_their_path() {
+        let schema = serde_json::json!({
+            "type": "object",
+            "required": ["service"],
+            "properties": {"to": {"type": "array", "items": {"type": "object", "properties": {"a/b": {"type": "string"}}}}},
+        });
+        let errors = schema_errors(&schema, &serde_json::json!({"to": [{"a/b": "x"}, {"a/b": 7}]}));
+        let paths: Vec<_> = errors.iter().map(|(path, _)| path.as_str()).collect();
+        assert_eq!(paths.len(), 2, "{errors:?}");
+        assert!(paths.contains(&"config") && paths.contains(&"config.to.1.a/b"), "{errors:?}");
+    }
+}

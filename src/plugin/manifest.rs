@@ -1,0 +1,175 @@
+//! What a plugin says of itself, checked.
+
+use serde_json::Value;
+
+use crate::hooks::Hook;
+use crate::plugin::bindings::exports::outrigger::pod::plugin;
+use crate::plugin::error::PluginError;
+use crate::plugin::grants;
+use crate::pod::{Grant, PluginName};
+
+/// Longest configuration schema, in bytes.
+const SCHEMA_BYTES: usize = 256 << 10;
+/// Most wants.
+const WANTS: usize = 256;
+
+/// What a plugin says of itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Manifest {
+    /// Its own name.
+    pub name: PluginName,
+    /// By semantic versioning.
+    pub version: String,
+    /// What it does, in one sentence.
+    pub summary: String,
+    /// JSON Schema of its configuration.
+    pub config_schema: Value,
+    /// Everything that it may ever use.
+    pub wants: Vec<Want>,
+}
+
+/// Something of the host that a plugin would use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Want {
+    /// Capability and scope.
+    pub grant: Grant,
+    /// What for, in the plugin's words.
+    pub reason: String,
+    /// Whether it can do nothing useful without.
+    pub required: bool,
+}
+
+/// A plugin that was looked at, without any grant.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Inspected {
+    /// What it says of itself.
+    pub manifest: Manifest,
+    /// The hooks that it has.
+    pub hooks: Vec<Hook>,
+    /// The interfaces that it imports, with their versions.
+    pub imports: Vec<String>,
+    /// Size of its WebAssembly, in bytes.
+    pub size: u64,
+    /// SHA-256 of its WebAssembly, hexadecimal.
+    pub digest: String,
+}
+
+impl Manifest {
+    /// Checks what `describe` answered.
+    ///
+    /// # Errors
+    /// [`PluginError::Manifest`].
+    pub fn new(raw: plugin::Manifest) -> Result<Self, PluginError> {
+        let wrong = |what: String| PluginError::Manifest { what };
+        let name = PluginName::new(&raw.name).map_err(|error| wrong(format!("`name`: {error}")))?;
+        if !is_version(&raw.version) {
+            return Err(wrong(format!("`version` is `{}`, expected one like `1.2.3`", shortened(&raw.version))));
+        }
+        if raw.config_schema.len() > SCHEMA_BYTES {
+            return Err(wrong(format!("`config-schema` has more than {SCHEMA_BYTES} bytes")));
+        }
+        let config_schema: Value = serde_json::from_str(&raw.config_schema)
+            .map_err(|error| wrong(format!("`config-schema` is not JSON: {error}")))?;
+        jsonschema::validator_for(&config_schema)
+            .map_err(|error| wrong(format!("`config-schema` is not a JSON Schema: {error}")))?;
+        let wants = wants(raw.wants).map_err(wrong)?;
+        Ok(Self { name, version: raw.version, summary: raw.summary, config_schema, wants })
+    }
+
+    /// The wants as grants.
+    #[must_use]
+    pub fn declared(&self) -> Vec<Grant> {
+        self.wants.iter().map(|want| want.grant.clone()).collect()
+    }
+
+    /// Whether the manifest asks for all of this.
+    #[must_use]
+    pub fn covers(&self, grant: &Grant) -> bool {
+        self.wants.iter().any(|want| grants::covers(&want.grant, &grant.capability, &grant.scope))
+    }
+}
+
+/// Checks wants of a manifest or of `configure`.
+///
+/// # Errors
+/// Which want is wrong and how.
+pub fn wants(raw: Vec<plugin::Want>) -> Result<Vec<Want>, String> {
+    if raw.len() > WANTS {
+        return Err(format!("it wants more than {WANTS} things"));
+    }
+    raw.into_iter()
+        .map(|want| {
+            grants::valid(&want.capability, &want.scope)
+                .map_err(|why| format!("it wants `{}` for `{}`: {why}", want.capability, want.scope))?;
+            let grant = Grant { capability: want.capability, scope: want.scope };
+            Ok(Want { grant, reason: want.reason, required: want.required })
+        })
+        .collect()
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(40).collect()
+}
+
+fn is_version(text: &str) -> bool {
+    let identifiers = |text: &str| {
+        text.split('.').all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'))
+    };
+    let (rest, build) = text.split_once('+').map_or((text, None), |(rest, build)| (rest, Some(build)));
+    let (numbers, pre) = rest.split_once('-').map_or((rest, None), |(numbers, pre)| (numbers, Some(pre)));
+    let number = |part: &str| {
+        !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()) && (part == "0" || !part.starts_with('0'))
+    };
+    numbers.split('.').count() == 3
+        && numbers.split('.').all(number)
+        && pre.is_none_or(identifiers)
+        && build.is_none_or(identifiers)
+        && text.len() <= 64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn raw() -> plugin::Manifest {
+        plugin::Manifest {
+            name: "p".to_owned(),
+            version: "1.0.0".to_owned(),
+            summary: String::new(),
+            config_schema: "{}".to_owned(),
+            wants: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn versions() {
+        for right in ["0.1.0", "1.2.3-rc.1", "1.2.3+b-1", "10.0.0-a+b"] {
+            assert!(is_version(right), "{right}");
+        }
+        for wrong in ["", "1", "1.2", "1.2.3.4", "01.2.3", "1.2.x", "v1.2.3", "1.2.3-", "1.2.3+"] {
+            assert!(!is_version(wrong), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn wrong_manifests_are_refused() {
+        let want = |capability: &str, scope: &str| plugin::Want {
+            capability: capability.to_owned(),
+            scope: scope.to_owned(),
+            reason: String::new(),
+            required: false,
+        };
+        for (manifest, expected) in [
+            (plugin::Manifest { name: "a/b".to_owned(), ..raw() }, "`name`: `a/b` is not a name"),
+            (plugin::Manifest { version: "one".to_owned(), ..raw() }, "`version` is `one`"),
+            (plugin::Manifest { config_schema: "{".to_owned(), ..raw() }, "`config-schema` is not JSON"),
+            (plugin::Manifest { config_schema: "{\"type\": 7}".to_owned(), ..raw() }, "is not a JSON Schema"),
+            (plugin::Manifest { wants: vec![want("fly", "*")], ..raw() }, "no capability is called `fly`"),
+            (plugin::Manifest { wants: vec![want("files", "/etc")], ..raw() }, "expected `component:/path`"),
+        ] {
+            let error = Manifest::new(manifest).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+        assert_eq!(Manifest::new(raw()).unwrap().declared(), []);
+    }
+}

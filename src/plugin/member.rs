@@ -1,0 +1,106 @@
+//! One plugin of a pod: calls its hooks, and deals with their failures as `on-error` says.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tracing::warn;
+
+use crate::hooks::{Hook, HookFailure};
+use crate::plugin::call::{Answer, Call, Class, Failure};
+use crate::plugin::manifest::Inspected;
+use crate::plugin::worker::{Maker, Message};
+use crate::pod::{ComponentName, OnError, OnErrors, PluginName};
+
+/// How often a hook that may wait is called again when it asks for it.
+const RETRIES: u32 = 5;
+/// Longest time until then.
+const LONGEST_RETRY: Duration = Duration::from_secs(60);
+
+/// See the module.
+pub struct Member {
+    /// In the pod.
+    pub name: PluginName,
+    /// The component to which it is confined.
+    pub scope: Option<ComponentName>,
+    /// What it says of itself.
+    pub seen: Inspected,
+    /// How its instances are made.
+    pub maker: Arc<Maker>,
+    /// What the pod does about failures.
+    pub on_error: OnErrors,
+    /// The tasks of its classes, by [`Class::ALL`]; none where it has no hook of the class.
+    pub tasks: [Option<mpsc::Sender<Message>>; 3],
+}
+
+impl Member {
+    /// Whether it has this hook and may still be called.
+    #[must_use]
+    pub fn has(&self, hook: Hook) -> bool {
+        let passed_over = self.on_error.of(hook.name()) == OnError::Ignore && self.maker.strikes.is_evicted();
+        self.seen.hooks.contains(&hook) && !passed_over
+    }
+
+    /// Whether it sees this component.
+    #[must_use]
+    pub fn sees(&self, component: &ComponentName) -> bool {
+        self.scope.as_ref().is_none_or(|only| only == component)
+    }
+
+    fn task(&self, class: Class) -> Option<&mpsc::Sender<Message>> {
+        let [quick, probe, patient] = &self.tasks;
+        match class {
+            Class::Quick => quick,
+            Class::Probe => probe,
+            Class::Patient => patient,
+        }
+        .as_ref()
+    }
+
+    /// Calls a hook. No answer means: as if the plugin did not have it. The call comes back either way.
+    ///
+    /// # Errors
+    /// [`HookFailure`] where the pod must end.
+    pub async fn call(&self, mut call: Call) -> Result<(Call, Option<Answer>), HookFailure> {
+        let hook = call.hook();
+        let Some(class) = Class::of(hook) else { return Ok((call, None)) };
+        let on_error = self.on_error.of(hook.name());
+        let mut retries = 0;
+        loop {
+            let may_retry = class == Class::Patient && retries < RETRIES;
+            let Some(task) = self.task(class) else { return Ok((call, None)) };
+            let (reply, answer) = oneshot::channel();
+            let sent = task.send(Message { call, on_error, may_retry, reply }).await;
+            let Some((back, outcome)) = (if sent.is_ok() { answer.await.ok() } else { None }) else {
+                return Err(self.failure(hook, "the pod is ending".to_owned()));
+            };
+            call = back;
+            let failure = match outcome {
+                Ok(answer) => return Ok((call, Some(answer))),
+                Err(Failure::Retry(ms)) if may_retry => {
+                    retries += 1;
+                    tokio::time::sleep(Duration::from_millis(u64::from(ms)).min(LONGEST_RETRY)).await;
+                    continue;
+                }
+                Err(failure) => failure,
+            };
+            let plugin = &self.name;
+            self.maker.shared.metrics.event(plugin, "outrigger_hook_failures_total", hook.name());
+            let reason = failure.reason();
+            match (on_error, &failure) {
+                (OnError::Fail, _) | (OnError::Restart, Failure::Evicted(_)) => return Err(self.failure(hook, reason)),
+                (OnError::Restart, _) => {
+                    warn!(%plugin, %hook, reason, "hook failed; it is called again after a restart")
+                }
+                (OnError::Ignore, _) => {
+                    warn!(%plugin, %hook, reason, "hook failed; the pod goes on without");
+                    return Ok((call, None));
+                }
+            }
+        }
+    }
+
+    fn failure(&self, hook: Hook, reason: String) -> HookFailure {
+        HookFailure { plugin: self.name.clone(), hook: hook.name(), reason }
+    }
+}

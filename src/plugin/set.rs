@@ -1,0 +1,268 @@
+//! All plugins of a pod behind [`Hooks`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::warn;
+
+use crate::hooks::{
+    Batch, Change, ComponentEvent, ComponentEventKind, File, HealthTrigger, Hook, HookFailure, Hooks, Judged,
+    Judgement, Reaction, Rollout, SignalDecision, Status,
+};
+use crate::plugin::WatchRequest;
+use crate::plugin::answers::plan_of;
+use crate::plugin::bindings::exports::outrigger::pod::{component_event, config_changed, health};
+use crate::plugin::call::{Answer, Call, CopyVerdict, batch_from, batch_to};
+use crate::plugin::imports::{file_of, file_to};
+use crate::plugin::lines::Passage;
+use crate::plugin::manifest::Inspected;
+use crate::plugin::member::Member;
+use crate::plugin::metrics::Metrics;
+use crate::pod::{Grant, PluginName};
+use crate::shutdown::Tasks;
+
+/// When `tick` is called next after a failure that is ignored, in milliseconds.
+const TICK_AFTER_FAILURE_MS: u32 = 10_000;
+
+/// Files that one file may become on its way through all plugins.
+const FILES: usize = 1024;
+
+/// A pod's plugins. Clones are the same set; when the last one is dropped, the plugins end.
+#[derive(Clone)]
+pub struct PluginSet(Arc<Inner>);
+
+struct Inner {
+    members: Vec<Member>,
+    tasks: Tasks,
+    metrics: Metrics,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.tasks.cancel();
+    }
+}
+
+impl std::fmt::Debug for PluginSet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.0.members.iter().map(|member| member.name.as_str())).finish()
+    }
+}
+
+impl PluginSet {
+    /// Of plugins whose tasks run in `tasks`.
+    #[must_use]
+    pub(in crate::plugin) fn new(members: Vec<Member>, tasks: Tasks, metrics: Metrics) -> Self {
+        Self(Arc::new(Inner { members, tasks, metrics }))
+    }
+
+    /// What each plugin says of itself, in order.
+    pub fn inspected(&self) -> impl Iterator<Item = (&PluginName, &Inspected)> {
+        self.0.members.iter().map(|member| (&member.name, &member.seen))
+    }
+
+    /// What a plugin has been granted.
+    #[must_use]
+    pub fn grants(&self, plugin: &PluginName) -> Vec<Grant> {
+        self.member(plugin).map(|member| member.maker.shared.granter.granted().to_vec()).unwrap_or_default()
+    }
+
+    /// What plugins asked to have watched when they were configured; later ones come by [`crate::plugin::PodLink::watches`].
+    #[must_use]
+    pub fn watches(&self) -> Vec<WatchRequest> {
+        let of = |member: &Member| {
+            member.maker.shared.watches.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+        };
+        self.0.members.iter().flat_map(of).collect()
+    }
+
+    /// The plugins' metrics in Prometheus' text format.
+    #[must_use]
+    pub fn render_metrics(&self) -> String {
+        self.0.metrics.render()
+    }
+
+    /// Ends all plugins; calls under way are dropped. Answers whether they ended in time.
+    pub async fn shut_down(&self, limit: Duration) -> bool {
+        self.0.tasks.cancel();
+        self.0.tasks.wait(limit).await
+    }
+
+    fn member(&self, plugin: &PluginName) -> Option<&Member> {
+        self.0.members.iter().find(|member| member.name == *plugin)
+    }
+
+    fn having(&self, hook: Hook) -> impl Iterator<Item = &Member> {
+        self.0.members.iter().filter(move |member| member.has(hook))
+    }
+
+    async fn ask(&self, plugin: &PluginName, call: Call) -> Result<Option<Answer>, HookFailure> {
+        let hook = call.hook();
+        let Some(member) = self.member(plugin).filter(|member| member.has(hook)) else { return Ok(None) };
+        Ok(member.call(call).await?.1)
+    }
+}
+
+impl Hooks for PluginSet {
+    fn with(&self, hook: Hook) -> Vec<PluginName> {
+        self.having(hook).map(|member| member.name.clone()).collect()
+    }
+
+    async fn pre_start(&self, plugin: &PluginName, plan_json: String) -> Result<Option<String>, HookFailure> {
+        let scope = self.member(plugin).and_then(|member| member.scope.as_ref());
+        let plan = scope.map(|only| plan_of(only, &plan_json)).unwrap_or(plan_json);
+        match self.ask(plugin, Call::PreStart(plan)).await? {
+            Some(Answer::Overlay(overlay)) => Ok(overlay),
+            _ => Ok(None),
+        }
+    }
+
+    async fn config_copy(&self, source: &str, file: File) -> Result<Vec<File>, HookFailure> {
+        let mut files = vec![file];
+        for member in self.having(Hook::ConfigCopy) {
+            let mut next = Vec::new();
+            for file in files {
+                if !member.sees(&file.component) {
+                    next.push(file);
+                    continue;
+                }
+                let call = Call::ConfigCopy { source: source.to_owned(), file: file_to(file) };
+                let (call, answer) = member.call(call).await?;
+                match (answer, call) {
+                    (Some(Answer::Copy(CopyVerdict::Skip)), _) => {}
+                    (Some(Answer::Copy(CopyVerdict::Replace(files))), _) => next.extend(files),
+                    // It came from a checked file, so it is one.
+                    (_, Call::ConfigCopy { file, .. }) => next.extend(file_of(file).ok()),
+                    _ => {}
+                }
+            }
+            if next.len() > FILES {
+                let reason = format!("made {} files of one, at most {FILES}", next.len());
+                return Err(HookFailure { plugin: member.name.clone(), hook: Hook::ConfigCopy.name(), reason });
+            }
+            files = next;
+        }
+        Ok(files)
+    }
+
+    async fn health(&self, plugin: &PluginName, trigger: HealthTrigger) -> Result<Vec<Judgement>, HookFailure> {
+        let trigger = match trigger {
+            HealthTrigger::Interval => health::Trigger::Interval,
+            HealthTrigger::EngineReport(judgement) => {
+                let scope = self.member(plugin).and_then(|member| member.scope.as_ref());
+                if scope.is_some() && judgement.component.as_ref() != scope {
+                    return Ok(Vec::new());
+                }
+                health::Trigger::EngineReport(health::Judgement {
+                    component: judgement.component.map(|component| component.to_string()),
+                    status: match judgement.status {
+                        Status::Healthy => health::Status::Healthy,
+                        Status::Degraded => health::Status::Degraded,
+                        Status::Starting => health::Status::Starting,
+                        Status::Unhealthy => health::Status::Unhealthy,
+                    },
+                    reason: judgement.reason,
+                })
+            }
+        };
+        match self.ask(plugin, Call::Health(trigger)).await? {
+            Some(Answer::Judgements(judgements)) => Ok(judgements),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    async fn log_lines(&self, batch: Batch) -> Result<Judged, HookFailure> {
+        let is_final = batch.is_final;
+        let mut passage = Passage::new(batch);
+        for member in self.having(Hook::LogLine) {
+            let batch = passage.current();
+            // Of an empty batch only that it is the last one is worth a call.
+            if !member.sees(&batch.component) || (batch.is_empty() && !is_final) {
+                continue;
+            }
+            let (call, answer) = member.call(Call::LogLines(batch_to(batch))).await?;
+            if let Call::LogLines(lent) = call {
+                batch_from(batch, lent);
+            }
+            if let Some(Answer::Lines(verdict)) = answer {
+                let before = passage.overfull();
+                passage.apply(&verdict);
+                if passage.overfull() && !before {
+                    warn!(plugin = %member.name, "plugin would hold back more lines than it may; they are written");
+                }
+            }
+        }
+        Ok(passage.finish())
+    }
+
+    async fn signal(&self, signal: i32) -> Result<SignalDecision, HookFailure> {
+        let Ok(number) = u8::try_from(signal) else { return Ok(SignalDecision::Forward) };
+        for member in self.having(Hook::Signal) {
+            if let (_, Some(Answer::Decision(SignalDecision::Deliver(deliveries)))) =
+                member.call(Call::Signal(number)).await?
+            {
+                return Ok(SignalDecision::Deliver(deliveries));
+            }
+        }
+        Ok(SignalDecision::Forward)
+    }
+
+    async fn component_event(&self, event: ComponentEvent) -> Result<Reaction, HookFailure> {
+        let mut decided = Reaction::AsPlanned;
+        for member in self.having(Hook::ComponentEvent).filter(|member| member.sees(&event.component)) {
+            if let (_, Some(Answer::Reaction(reaction))) = member.call(Call::Event(event_to(&event))).await?
+                && decided == Reaction::AsPlanned
+            {
+                decided = reaction;
+            }
+        }
+        let counts = matches!(event.kind, ComponentEventKind::Exited { .. });
+        Ok(if counts { decided } else { Reaction::AsPlanned })
+    }
+
+    async fn config_changed(&self, plugin: &PluginName, changes: Vec<Change>) -> Result<Option<Rollout>, HookFailure> {
+        let changes = changes.into_iter().map(|change| config_changed::Change {
+            source: change.source,
+            path: change.path,
+            digest: change.digest,
+            content: change.content,
+            removed: change.removed,
+        });
+        match self.ask(plugin, Call::Changed(changes.collect())).await? {
+            Some(Answer::Rollout(rollout)) => Ok(rollout),
+            _ => Ok(None),
+        }
+    }
+
+    async fn rollout_ended(&self, plugin: &PluginName, applied: bool, text: String) -> Result<(), HookFailure> {
+        self.ask(plugin, Call::Outcome { applied, text }).await.map(|_| ())
+    }
+
+    async fn tick(&self, plugin: &PluginName) -> Result<Option<u32>, HookFailure> {
+        let Some(member) = self.member(plugin).filter(|member| member.has(Hook::Tick)) else { return Ok(None) };
+        match member.call(Call::Tick).await? {
+            (_, Some(Answer::Next(next))) => Ok(next),
+            _ => Ok(member.has(Hook::Tick).then_some(TICK_AFTER_FAILURE_MS)),
+        }
+    }
+}
+
+fn event_to(event: &ComponentEvent) -> component_event::Event {
+    let (kind, exit_code, oom_killed) = match event.kind {
+        ComponentEventKind::Created => (component_event::Kind::Created, None, false),
+        ComponentEventKind::Started => (component_event::Kind::Started, None, false),
+        ComponentEventKind::Exited { exit_code, oom_killed } => {
+            (component_event::Kind::Exited, Some(exit_code), oom_killed)
+        }
+        ComponentEventKind::Restarted => (component_event::Kind::Restarted, None, false),
+        ComponentEventKind::Removed => (component_event::Kind::Removed, None, false),
+    };
+    component_event::Event {
+        component: event.component.to_string(),
+        kind,
+        at_ns: event.at_ns,
+        exit_code,
+        oom_killed,
+        restarts: event.restarts,
+    }
+}

@@ -1,0 +1,92 @@
+//! How often a plugin failed, how long it waits before it is started again, and when it has had its chances.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// So many strikes, and the plugin is called no more.
+pub const MOST: u32 = 5;
+/// Wait before the first restart; doubled for each further one.
+pub const FIRST_WAIT: Duration = Duration::from_millis(100);
+/// Longest wait.
+pub const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// Strikes are forgiven after so long without one.
+pub const FORGIVEN_AFTER: Duration = Duration::from_secs(60);
+
+/// What follows from a strike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Start it again, not before this.
+    Retry(Instant),
+    /// Never again.
+    Evict,
+}
+
+#[derive(Debug, Default)]
+struct Book {
+    count: u32,
+    last: Option<Instant>,
+    evicted: Option<String>,
+}
+
+/// One plugin's strikes; its instances share them.
+#[derive(Debug, Default)]
+pub struct Strikes(Mutex<Book>);
+
+impl Strikes {
+    /// Notes a strike.
+    #[must_use]
+    pub fn strike(&self, reason: &str) -> Verdict {
+        let now = Instant::now();
+        let mut book = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if book.last.is_some_and(|last| now.duration_since(last) >= FORGIVEN_AFTER) {
+            book.count = 0;
+        }
+        book.count += 1;
+        book.last = Some(now);
+        if book.count >= MOST {
+            book.evicted.get_or_insert_with(|| reason.to_owned());
+            return Verdict::Evict;
+        }
+        let doubled = FIRST_WAIT.saturating_mul(1 << (book.count - 1).min(16));
+        Verdict::Retry(now + doubled.min(LONGEST_WAIT))
+    }
+
+    /// Why the plugin is called no more, where that is so.
+    #[must_use]
+    pub fn evicted(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).evicted.clone()
+    }
+
+    /// Whether the plugin is called no more.
+    #[must_use]
+    pub fn is_evicted(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).evicted.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn waits_double_and_the_fifth_strike_evicts() {
+        let strikes = Strikes::default();
+        for expected in [100, 200, 400, 800] {
+            assert_eq!(strikes.strike("x"), Verdict::Retry(Instant::now() + Duration::from_millis(expected)));
+        }
+        assert_eq!(strikes.evicted(), None);
+        assert_eq!(strikes.strike("the fifth"), Verdict::Evict);
+        assert_eq!(strikes.evicted().as_deref(), Some("the fifth"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn strikes_are_forgiven() {
+        let strikes = Strikes::default();
+        for _ in 0..20 {
+            assert!(matches!(strikes.strike("x"), Verdict::Retry(_)));
+            tokio::time::advance(FORGIVEN_AFTER).await;
+        }
+    }
+}

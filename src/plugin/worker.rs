@@ -1,0 +1,193 @@
+//! The task of one class of one plugin's hooks: it alone owns the store, restarts it when it died, and answers calls one after the other.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::plugin::call::{Answer, Call, Class, Failure};
+use crate::plugin::clock::Budget;
+use crate::plugin::guest::{Phase, Shared};
+use crate::plugin::instance::{Instance, Recipe};
+use crate::plugin::strikes::{Strikes, Verdict};
+use crate::plugin::wasi::Wasi;
+use crate::pod::OnError;
+
+/// Calls that wait for one class of one plugin; when it is full, the caller waits.
+pub const CALLS_WAITING: usize = 16;
+
+/// A call, and how to answer it.
+#[derive(Debug)]
+pub struct Message {
+    /// What is called.
+    pub call: Call,
+    /// What the pod does when it fails.
+    pub on_error: OnError,
+    /// Whether the caller can wait and call again.
+    pub may_retry: bool,
+    /// The call comes back with the answer.
+    pub reply: oneshot::Sender<(Call, Result<Answer, Failure>)>,
+}
+
+/// How instances of a plugin are made and called.
+pub struct Maker {
+    /// The plugin's code.
+    pub recipe: Arc<Recipe>,
+    /// What its instances share.
+    pub shared: Arc<Shared>,
+    /// Its configuration.
+    pub config: String,
+    /// Limit of linear memory, in bytes.
+    pub memory: u64,
+    /// For starting and configuring.
+    pub start: Budget,
+    /// For hooks that must not wait.
+    pub quick: Budget,
+    /// For hooks that may.
+    pub patient: Budget,
+    /// Its strikes.
+    pub strikes: Strikes,
+}
+
+impl Maker {
+    /// Makes and configures an instance.
+    ///
+    /// # Errors
+    /// Why it did not come up.
+    pub async fn make(&self) -> Result<Instance, Failure> {
+        let wasi = Wasi::new(&self.shared.granter).map_err(Failure::Refused)?;
+        let shared = Arc::clone(&self.shared);
+        let mut instance = Instance::start(&self.recipe, shared, self.memory, wasi, self.start).await?;
+        instance.configure(&self.config, Phase::Configure, self.start).await?;
+        Ok(instance)
+    }
+
+    fn budget(&self, class: Class) -> Budget {
+        match class {
+            Class::Quick => self.quick,
+            Class::Probe | Class::Patient => self.patient,
+        }
+    }
+
+    fn event(&self, name: &str, class: Class) {
+        self.shared.metrics.event(self.shared.granter.plugin(), name, class.task());
+    }
+}
+
+/// A dead instance: why, and when it may be made again.
+struct Down {
+    why: String,
+    until: Instant,
+}
+
+/// See the module.
+pub struct Worker {
+    maker: Arc<Maker>,
+    class: Class,
+    instance: Result<Instance, Down>,
+}
+
+impl Worker {
+    /// With an instance that [`Maker::make`] made.
+    #[must_use]
+    pub fn new(maker: Arc<Maker>, class: Class, instance: Instance) -> Self {
+        Self { maker, class, instance: Ok(instance) }
+    }
+
+    /// Answers calls until nobody can call any more or the token says so. A call under way is then dropped: a guest never outlives its pod.
+    pub async fn run(mut self, mut calls: mpsc::Receiver<Message>, stop: CancellationToken) {
+        loop {
+            let restart = self.due();
+            let message = tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                message = calls.recv() => message,
+                () = until(restart), if restart.is_some() => {
+                    // Making an instance again is as harmless to drop as a call.
+                    tokio::select! { biased; () = stop.cancelled() => break, _ = self.revive() => continue }
+                },
+            };
+            let Some(Message { mut call, on_error, may_retry, reply }) = message else { break };
+            let outcome = tokio::select! {
+                biased;
+                () = stop.cancelled() => Err(Failure::Down("the pod is ending".to_owned())),
+                outcome = self.serve(&mut call, on_error, may_retry) => outcome,
+            };
+            // Whoever has stopped waiting does not want it.
+            drop(reply.send((call, outcome)));
+        }
+    }
+
+    /// When a dead instance is made again; never where the plugin has been evicted.
+    fn due(&self) -> Option<Instant> {
+        self.instance.as_ref().err().filter(|_| !self.maker.strikes.is_evicted()).map(|down| down.until)
+    }
+
+    async fn serve(&mut self, call: &mut Call, on_error: OnError, may_retry: bool) -> Result<Answer, Failure> {
+        if let Some(why) = self.maker.strikes.evicted() {
+            // Another class of the plugin may have had the last strike.
+            self.instance = Err(Down { why: why.clone(), until: Instant::now() });
+            return Err(Failure::Evicted(why));
+        }
+        if let Err(down) = &self.instance {
+            // Only who wants the plugin restarted and called again waits for that.
+            if on_error != OnError::Restart && Instant::now() < down.until {
+                return Err(Failure::Down(down.why.clone()));
+            }
+            until(Some(down.until)).await;
+            self.revive().await?;
+        }
+        let Ok(instance) = &mut self.instance else { return Err(Failure::Down("did not come up".to_owned())) };
+        let mut outcome = instance.call(call, self.maker.budget(self.class)).await;
+        if !may_retry && let Err(failure @ Failure::Retry(_)) = &outcome {
+            outcome = Err(Failure::Refused(failure.reason()));
+        }
+        match &outcome {
+            Err(Failure::Dead(why)) => self.bury(why),
+            Err(Failure::Refused(why)) if on_error == OnError::Restart => self.bury(why),
+            Ok(_) | Err(_) => {}
+        }
+        outcome
+    }
+
+    /// Throws the instance away.
+    fn bury(&mut self, why: &str) {
+        let plugin = self.maker.shared.granter.plugin();
+        let until = match self.maker.strikes.strike(why) {
+            Verdict::Retry(at) => {
+                let wait = at.saturating_duration_since(Instant::now());
+                warn!(%plugin, class = self.class.task(), why, restart_in = ?wait, "plugin stopped");
+                at
+            }
+            Verdict::Evict => {
+                warn!(%plugin, class = self.class.task(), why, "plugin failed too often and is called no more");
+                self.maker.event("outrigger_hook_evictions_total", self.class);
+                Instant::now()
+            }
+        };
+        self.instance = Err(Down { why: why.to_owned(), until });
+    }
+
+    async fn revive(&mut self) -> Result<(), Failure> {
+        match self.maker.make().await {
+            Ok(instance) => {
+                self.instance = Ok(instance);
+                self.maker.event("outrigger_hook_restarts_total", self.class);
+                info!(plugin = %self.maker.shared.granter.plugin(), class = self.class.task(), "plugin started again");
+                Ok(())
+            }
+            Err(failure) => {
+                let why = format!("could not be started again: {}", failure.reason());
+                self.bury(&why);
+                Err(Failure::Dead(why))
+            }
+        }
+    }
+}
+
+async fn until(at: Option<Instant>) {
+    tokio::time::sleep_until(at.unwrap_or_else(|| Instant::now() + Duration::from_secs(3600))).await;
+}
