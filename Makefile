@@ -36,12 +36,12 @@ fmt: setup
 .PHONY: clippy
 clippy: setup
 	cargo clippy --locked --all-targets --all-features -- --deny warnings
-	cargo clippy --locked --manifest-path plugins/Cargo.toml --workspace --all-targets -- --deny warnings
+	cargo clippy --locked --manifest-path plugins/Cargo.toml --target-dir target/plugins --workspace --all-targets -- --deny warnings
 
 .PHONY: doc
 doc: setup
 	RUSTDOCFLAGS='--deny warnings' cargo doc --locked --no-deps --all-features
-	RUSTDOCFLAGS='--deny warnings' cargo doc --locked --no-deps --manifest-path plugins/Cargo.toml --workspace
+	RUSTDOCFLAGS='--deny warnings' cargo doc --locked --no-deps --manifest-path plugins/Cargo.toml --target-dir target/plugins --workspace
 
 .PHONY: deny
 deny: setup
@@ -54,4 +54,4 @@ setup:
 .PHONY: clean
 clean: ## remove what was built; an engine started by hand is stopped first
 	@scripts/engine stop
-	rm -rf target plugins/target tests/guests/target
+	rm -rf target plugins/target
