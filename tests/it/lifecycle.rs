@@ -359,8 +359,8 @@ async fn components_join_the_donor_which_goes_with_them_however_early_the_end() 
         .collect();
     let position =
         |call: &str| calls.iter().position(|made| made == call).unwrap_or_else(|| panic!("{call}: {calls:?}"));
-    assert!(position("create ipc") < position("create app"), "{calls:?}");
-    assert!(position("start ipc") < position("start app"), "{calls:?}");
+    assert!(position("create pod.podlike.ipc") < position("create app"), "{calls:?}");
+    assert!(position("start pod.podlike.ipc") < position("start app"), "{calls:?}");
     pod.signal(15).await;
     assert_eq!(pod.ends().await, Outcome::Stopped);
 

@@ -1,5 +1,4 @@
 //! What tests against a real engine share.
-#![expect(clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "helpers of tests fail by panicking")]
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
