@@ -9,6 +9,7 @@ pub struct Counters {
     bytes: AtomicU64,
     written: AtomicU64,
     dropped: AtomicU64,
+    filtered: AtomicU64,
     truncated: AtomicU64,
     released: AtomicU64,
     reconnects: AtomicU64,
@@ -26,6 +27,8 @@ pub struct Counts {
     pub written: u64,
     /// Lines that should have been written and could not be: standard output was gone, time ran out, or a plugin failed.
     pub dropped: u64,
+    /// Lines that plugins took out. One that a plugin made into several counts against it.
+    pub filtered: u64,
     /// How often a line was cut because it was too long; nothing is lost by that.
     pub truncated: u64,
     /// Lines that plugins held longer than they may, and that were written as they were.
@@ -46,6 +49,7 @@ impl Counters {
             bytes: of(&self.bytes),
             written: of(&self.written),
             dropped: of(&self.dropped),
+            filtered: of(&self.filtered),
             truncated: of(&self.truncated),
             released: of(&self.released),
             reconnects: of(&self.reconnects),
@@ -71,6 +75,10 @@ impl Counters {
 
     pub(super) fn dropped(&self, lines: u64) {
         self.dropped.fetch_add(lines, Ordering::Relaxed);
+    }
+
+    pub(super) fn filtered(&self, lines: u64) {
+        self.filtered.fetch_add(lines, Ordering::Relaxed);
     }
 
     pub(super) fn released(&self, lines: u64) {

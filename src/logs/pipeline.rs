@@ -263,6 +263,7 @@ impl<H: Hooks> Pipeline<H> {
         let judged = judged.inspect_err(|_| self.counters.dropped(count as u64))?;
         self.keep(output, &judged.keep);
         let hold = judged.hold;
+        self.counters.filtered(count.saturating_sub(judged.keep.len() + hold.len()) as u64);
         if is_final || hold.len() > HELD_LINES || hold.data.len() + hold.fields.len() > HELD_BYTES {
             if !is_final {
                 self.counters.released(hold.len() as u64);

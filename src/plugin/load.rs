@@ -15,7 +15,7 @@ use crate::plugin::host::{DEFAULT_MEMORY, Host, Loaded};
 use crate::plugin::instance::{Instance, has_class};
 use crate::plugin::keys::Keys;
 use crate::plugin::manifest::{Manifest, Want, wants};
-use crate::plugin::member::Member;
+use crate::plugin::member::{Member, Tally};
 use crate::plugin::metrics::Metrics;
 use crate::plugin::set::PluginSet;
 use crate::plugin::strikes::Strikes;
@@ -133,6 +133,7 @@ impl Loading<'_> {
             seen,
             maker,
             on_error: spec.on_error.clone(),
+            tally: Tally::default(),
             tasks: [None, None, None],
         };
         Ok((member, instances))

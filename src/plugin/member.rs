@@ -1,6 +1,7 @@
 //! One plugin of a pod: calls its hooks, and deals with their failures as `on-error` says.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
@@ -17,6 +18,36 @@ const RETRIES: u32 = 5;
 /// Longest time until then.
 const LONGEST_RETRY: Duration = Duration::from_secs(60);
 
+/// What became of a plugin's calls so far.
+#[derive(Debug, Default)]
+pub struct Tally {
+    calls: AtomicU64,
+    failures: AtomicU64,
+    last_failure: Mutex<Option<String>>,
+}
+
+impl Tally {
+    /// Calls of hooks.
+    pub fn calls(&self) -> u64 {
+        self.calls.load(Ordering::Relaxed)
+    }
+
+    /// Those that failed, trapped or overran.
+    pub fn failures(&self) -> u64 {
+        self.failures.load(Ordering::Relaxed)
+    }
+
+    /// The last failure, in words.
+    pub fn last_failure(&self) -> Option<String> {
+        self.last_failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn failed(&self, hook: Hook, reason: &str) {
+        self.failures.fetch_add(1, Ordering::Relaxed);
+        *self.last_failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(format!("{hook}: {reason}"));
+    }
+}
+
 /// See the module.
 pub struct Member {
     /// In the pod.
@@ -29,6 +60,8 @@ pub struct Member {
     pub maker: Arc<Maker>,
     /// What the pod does about failures.
     pub on_error: OnErrors,
+    /// What became of its calls.
+    pub tally: Tally,
     /// The tasks of its classes, by [`Class::ALL`]; none where it has no hook of the class.
     pub tasks: [Option<mpsc::Sender<Message>>; 3],
 }
@@ -70,6 +103,7 @@ impl Member {
             let may_retry = class == Class::Patient && retries < RETRIES;
             let Some(task) = self.task(class) else { return Ok((call, None)) };
             let (reply, answer) = oneshot::channel();
+            self.tally.calls.fetch_add(1, Ordering::Relaxed);
             let sent = task.send(Message { call, on_error, may_retry, reply }).await;
             let Some((back, outcome)) = (if sent.is_ok() { answer.await.ok() } else { None }) else {
                 return Err(self.failure(hook, "the pod is ending".to_owned()));
@@ -87,6 +121,7 @@ impl Member {
             let plugin = &self.name;
             self.maker.shared.metrics.event(plugin, "outrigger_hook_failures_total", hook.name());
             let reason = failure.reason();
+            self.tally.failed(hook, &reason);
             match (on_error, &failure) {
                 (OnError::Fail, _) | (OnError::Restart, Failure::Evicted(_)) => return Err(self.failure(hook, reason)),
                 (OnError::Restart, _) => {

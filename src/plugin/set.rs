@@ -18,7 +18,7 @@ use crate::plugin::lines::Passage;
 use crate::plugin::manifest::Inspected;
 use crate::plugin::member::Member;
 use crate::plugin::metrics::Metrics;
-use crate::pod::{Grant, PluginName};
+use crate::pod::{ComponentName, Grant, PluginName};
 use crate::shutdown::Tasks;
 
 /// When `tick` is called next after a failure that is ignored, in milliseconds.
@@ -30,6 +30,31 @@ const FILES: usize = 1024;
 /// A pod's plugins. Clones are the same set; when the last one is dropped, the plugins end.
 #[derive(Clone)]
 pub struct PluginSet(Arc<Inner>);
+
+/// How one plugin fares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// In the pod.
+    pub name: PluginName,
+    /// Its own.
+    pub version: String,
+    /// The component to which it is confined.
+    pub scope: Option<ComponentName>,
+    /// The hooks that it has.
+    pub hooks: Vec<Hook>,
+    /// What it has been granted.
+    pub grants: Vec<Grant>,
+    /// Whether it has been given up.
+    pub evicted: bool,
+    /// Strikes that have not been forgiven.
+    pub strikes: u32,
+    /// Calls of its hooks.
+    pub calls: u64,
+    /// Those that failed, trapped or overran.
+    pub failures: u64,
+    /// The last failure, in words.
+    pub last_failure: Option<String>,
+}
 
 struct Inner {
     members: Vec<Member>,
@@ -59,6 +84,24 @@ impl PluginSet {
     /// What each plugin says of itself, in order.
     pub fn inspected(&self) -> impl Iterator<Item = (&PluginName, &Inspected)> {
         self.0.members.iter().map(|member| (&member.name, &member.seen))
+    }
+
+    /// How each plugin fares, in order.
+    #[must_use]
+    pub fn standing(&self) -> Vec<Standing> {
+        let of = |member: &Member| Standing {
+            name: member.name.clone(),
+            version: member.seen.manifest.version.clone(),
+            scope: member.scope.clone(),
+            hooks: member.seen.hooks.clone(),
+            grants: self.grants(&member.name),
+            evicted: member.maker.strikes.is_evicted(),
+            strikes: member.maker.strikes.count(),
+            calls: member.tally.calls(),
+            failures: member.tally.failures(),
+            last_failure: member.tally.last_failure(),
+        };
+        self.0.members.iter().map(of).collect()
     }
 
     /// What a plugin has been granted.

@@ -59,6 +59,14 @@ impl Strikes {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).evicted.clone()
     }
 
+    /// Strikes that have not been forgiven.
+    #[must_use]
+    pub fn count(&self) -> u32 {
+        let book = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let forgiven = book.last.is_some_and(|last| last.elapsed() >= FORGIVEN_AFTER) && book.evicted.is_none();
+        if forgiven { 0 } else { book.count }
+    }
+
     /// Whether the plugin is called no more.
     #[must_use]
     pub fn is_evicted(&self) -> bool {

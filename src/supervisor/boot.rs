@@ -23,7 +23,7 @@ use crate::plan::overlay::Overlays;
 use crate::plan::{SelfInfo, compile, document};
 use crate::plugin::error::PluginError;
 use crate::plugin::host::{Host, HostDirs};
-use crate::plugin::set::PluginSet;
+use crate::plugin::set::{PluginSet, Standing};
 use crate::plugin::{PodLink, PodView};
 use crate::pod::{PodSpec, Problem, Problems, lower};
 use crate::shutdown::Tasks;
@@ -89,7 +89,9 @@ pub async fn run<E: Engine>(engine: E, settings: Settings) -> Result<Outcome, Bo
             }
         }
     };
+    let plugins = parts.hooks.clone();
     let outcome = Driver::new(Parts { signals, ..parts }).run().await;
+    plugins.shut_down(LAST_TASKS).await;
     info!(exit_code = outcome.exit_code(), ?outcome, "the pod has ended");
     tasks.cancel();
     tasks.wait(LAST_TASKS).await;
@@ -186,19 +188,23 @@ fn first_status(own: &Inspection, spec: &PodSpec) -> admin::Status {
 
 /// What changes too often to be published: filled in when somebody asks.
 fn refresh(status: &mut admin::Status, plugins: &PluginSet, outputs: &Outputs) {
-    status.plugins = plugins
-        .inspected()
-        .map(|(name, seen)| PluginStatus {
-            name: name.to_string(),
-            version: seen.manifest.version.clone(),
-            hooks: seen.hooks.iter().map(ToString::to_string).collect(),
-            ..PluginStatus::default()
-        })
-        .collect();
+    let shown = |standing: Standing| PluginStatus {
+        name: standing.name.to_string(),
+        version: standing.version,
+        scope: standing.scope.map(|component| component.to_string()),
+        hooks: standing.hooks.iter().map(ToString::to_string).collect(),
+        grants: standing.grants.iter().map(|grant| format!("{} {}", grant.capability, grant.scope)).collect(),
+        evicted: standing.evicted,
+        strikes: standing.strikes,
+        calls: standing.calls,
+        failures: standing.failures,
+        last_failure: standing.last_failure,
+    };
+    status.plugins = plugins.standing().into_iter().map(shown).collect();
     status.logs = outputs.counts().iter().fold(LogCounters::default(), |sum, (_, counts)| LogCounters {
         read: sum.read + counts.lines,
         written: sum.written + counts.written,
-        filtered: 0,
+        filtered: sum.filtered + counts.filtered,
         dropped: sum.dropped + counts.dropped,
     });
 }
