@@ -3,8 +3,6 @@
 //! They are a workspace of their own for another target, so a second cargo builds them, in a target directory of its own (cargo locks those).
 //! `OUTRIGGER_STOCK_PLUGINS=<directory>` takes ready ones from there instead, for who builds where that target is missing.
 
-#![expect(clippy::print_stdout, reason = "it is how a build script speaks")]
-
 use std::env;
 use std::error::Error;
 use std::ffi::OsStr;

@@ -9,24 +9,28 @@ mod batch;
 pub mod counters;
 pub mod format;
 pub mod lines;
+mod pace;
 mod pieces;
 mod pipeline;
 pub mod position;
 pub mod sink;
 mod stamp;
 
+use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::future::FutureExt as _;
 use futures_util::stream::{BoxStream, StreamExt as _};
-use tokio::time::sleep_until;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use self::counters::Counters;
 use self::format::Formatter;
+use self::pace::Pace;
 use self::pipeline::Pipeline;
 use self::position::Position;
 use self::sink::Sink;
@@ -37,6 +41,9 @@ use crate::pod::ComponentName;
 
 /// Frames taken in a row before anything else has its turn.
 const FRAMES: usize = 256;
+
+/// How often the task that feeds the stream gets its turn before the stream counts as drained: hyper's connection hands over one frame at a time.
+const TURNS: usize = 2;
 
 /// First pause before a broken stream is opened again; doubled each time up to the longest, and back to the first once something was read.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -219,6 +226,7 @@ async fn read<H: Hooks>(
     }
     let mut exited = pin!(ended.cancelled());
     let mut has_exited = last;
+    let mut pace = Pace::default();
     loop {
         let due = pipeline.due();
         let event = tokio::select! {
@@ -241,7 +249,7 @@ async fn read<H: Hooks>(
             Event::Silent => return Ok(End::Silent),
         };
         // What is there already is taken at once, so that a busy component's lines are written many at a time.
-        let mut taken = 0;
+        let (mut taken, mut turns, mut drained) = (0, 0, false);
         let end = loop {
             match frame {
                 Some(Ok(frame)) => pipeline.frame(&frame),
@@ -252,15 +260,42 @@ async fn read<H: Hooks>(
             if taken == FRAMES || pipeline.is_full() {
                 break None;
             }
-            let Some(next) = frames.next().now_or_never() else { break None };
+            let next = loop {
+                match frames.next().now_or_never() {
+                    Some(next) => break Some(next),
+                    None if turns == TURNS => break None,
+                    None => turns += 1,
+                }
+                give_way().await;
+            };
+            let Some(next) = next else {
+                drained = true;
+                break None;
+            };
+            turns = 0;
             frame = next;
         };
         pipeline.settle().await?;
         if let Some(end) = end {
             return Ok(end);
         }
-        if taken == FRAMES {
-            tokio::task::yield_now().await;
+        match pace.taken(taken, drained, Instant::now()) {
+            Some(rested) => sleep_until(pipeline.due().map_or(rested, |due| due.min(rested))).await,
+            None => tokio::task::yield_now().await,
         }
     }
+}
+
+/// Lets every task that is ready have its turn. Unlike `yield_now` it does not ask the kernel for events, which would cost a system call for each frame.
+async fn give_way() {
+    let mut given = false;
+    poll_fn(|context| {
+        if given {
+            return Poll::Ready(());
+        }
+        given = true;
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }

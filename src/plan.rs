@@ -69,7 +69,7 @@ pub struct Planned {
     pub wave: usize,
     /// What must have happened before it starts.
     pub depends_on: Vec<(ComponentName, Condition)>,
-    /// What the engine is asked to create; `ipc_mode` is filled in when the donor is known.
+    /// What the engine is asked to create; `ipc_mode` is filled in by the launch where it joins the donor.
     pub container: ContainerSpec,
     /// Whether it joins the donor's IPC namespace.
     pub joins_donor: bool,

@@ -104,6 +104,6 @@ mod tests {
     #[test]
     fn a_plugin_may_judge_the_whole_pod() {
         let verdict = Health { state: HealthState::Unhealthy, reasons: vec!["no route".to_owned()] };
-        assert_eq!(aggregate(Stage::Running, &[], &[verdict.clone()]), verdict);
+        assert_eq!(aggregate(Stage::Running, &[], std::slice::from_ref(&verdict)), verdict);
     }
 }

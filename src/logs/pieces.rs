@@ -181,7 +181,7 @@ mod tests {
 
     #[test]
     fn a_long_line_of_a_terminal_loses_the_timestamps_inside() {
-        // As Docker 20.10 and 29 write it.
+        // As Docker 20.10 writes it.
         let long = "x".repeat(SEAM);
         let output = format!("{STAMP}{long}{STAMP}{long}{STAMP}yEND\r\n{STAMP}tail");
         for frame in [1, 7, 31, 4096, SEAM, SEAM + 31, SEAM + 32, output.len()] {

@@ -346,4 +346,63 @@ mod tests {
         let code = Engine::new(&settings()).unwrap().precompile_component(b"\0asm\x0d\0\x01\0").unwrap();
         assert!(matches!(recognised(&code), Err(PluginError::MachineCode)));
     }
+
+    /// The smallest component there is.
+    const EMPTY: &[u8] = b"\0asm\x0d\0\x01\0";
+
+    fn host(dir: &Path) -> Host {
+        let [precompiled, cache, state] = ["plugins", "cache", "state"].map(|name| dir.join(name));
+        Host::new(HostDirs { precompiled, cache, state }, Timeouts::default()).unwrap()
+    }
+
+    #[test]
+    fn directories_are_absolute() {
+        let dirs = HostDirs { precompiled: "/p".into(), cache: "cache".into(), state: "/s".into() };
+        let error = Host::new(dirs, Timeouts::default()).unwrap_err().to_string();
+        assert!(error.ends_with("`cache` is not an absolute path"), "{error}");
+    }
+
+    #[test]
+    fn code_from_the_image_is_used_where_it_fits_and_only_its_owner_writes_it() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let host = host(dir.path());
+        let runtime = host.runtime().unwrap();
+        let file = host.0.dirs.precompiled.join("x.cwasm");
+        assert!(runtime.ahead(&file).is_none(), "there is none");
+        std::fs::create_dir(&host.0.dirs.precompiled).unwrap();
+        let write = |content: &[u8], mode| {
+            std::fs::write(&file, content).unwrap();
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        let code = host.precompile(EMPTY).unwrap();
+        write(&code, 0o644);
+        assert!(runtime.ahead(&file).is_some());
+        write(&code, 0o666);
+        assert!(runtime.ahead(&file).is_none(), "others can write it");
+        write(b"no machine code", 0o644);
+        assert!(runtime.ahead(&file).is_none(), "it is something else");
+        let other = Engine::new(Config::new().epoch_interruption(false)).unwrap();
+        write(&other.precompile_component(EMPTY).unwrap(), 0o644);
+        assert!(runtime.ahead(&file).is_none(), "it was compiled with other settings");
+    }
+
+    #[test]
+    fn what_was_compiled_once_is_taken_from_the_cache() {
+        let dir = tempfile::tempdir().unwrap();
+        let host = host(dir.path());
+        let runtime = host.runtime().unwrap();
+        assert!(runtime.compiled(EMPTY, "digest").is_ok());
+        let files = || std::fs::read_dir(&host.0.dirs.cache).unwrap().count();
+        assert_eq!(files(), 1);
+        // Not WebAssembly, so this can't have been compiled.
+        assert!(runtime.compiled(b"", "digest").is_ok());
+        // A damaged entry is replaced.
+        let entry = std::fs::read_dir(&host.0.dirs.cache).unwrap().next().unwrap().unwrap().path();
+        std::fs::remove_file(&entry).unwrap();
+        std::fs::write(&entry, b"damaged").unwrap();
+        assert!(runtime.compiled(EMPTY, "digest").is_ok());
+        assert_ne!(std::fs::read(&entry).unwrap(), b"damaged");
+        assert_eq!(files(), 1);
+    }
 }

@@ -28,7 +28,7 @@ use crate::shutdown::Tasks;
 const SCHEMA_ERRORS: usize = 20;
 
 impl PluginSet {
-    /// Loads, checks and configures a pod's plugins.
+    /// Loads, checks and configures a pod's plugins. A configuration of `null` is an empty one.
     ///
     /// # Errors
     /// Every problem of every plugin; nothing runs then. The label is where the plugin was written, the field its name and what of it is wrong.

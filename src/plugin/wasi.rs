@@ -48,7 +48,9 @@ impl Wasi {
         builder.max_random_size(RANDOM);
         builder.stdout(LogPipe::new(granter.plugin(), Level::Info));
         builder.stderr(LogPipe::new(granter.plugin(), Level::Warn));
-        for (name, value) in std::env::vars() {
+        for (name, value) in std::env::vars_os() {
+            // A variable that is no text can't cross.
+            let (Ok(name), Ok(value)) = (name.into_string(), value.into_string()) else { continue };
             if granter.check("env", &name).is_ok() {
                 builder.env(name, value);
             }
@@ -280,5 +282,58 @@ mod tests {
         assert!(!admits(&["localhost:80"], "0.0.0.0:80", TcpBind).await);
         assert!(!admits(&["*"], "127.0.0.1:80", TcpListen).await);
         assert!(!admits(&["*"], "127.0.0.1:80", UdpSend).await);
+    }
+
+    fn gate(granted: &str, running: bool) -> Gate {
+        let grants = |scope: &str| vec![Grant { capability: "http".to_owned(), scope: scope.to_owned() }];
+        let granter = Granter::new(PluginName::new("p").unwrap(), grants("*"), grants(granted), None);
+        Gate { granter: Arc::new(granter), running: Arc::new(AtomicBool::new(running)) }
+    }
+
+    fn request(uri: &str) -> Request<WasiBody> {
+        use http_body_util::BodyExt;
+        let body = http_body_util::Empty::new().map_err(|never| match never {}).boxed_unsync();
+        Request::builder().uri(uri).header("host", "x").body(body).unwrap()
+    }
+
+    #[test]
+    fn requests_go_to_granted_hosts_and_ports_only() {
+        for (granted, uri, expected) in [
+            ("a.b:443", "https://a.b/x", true),
+            ("a.b:443", "https://A.B/x", true),
+            ("a.b:443", "http://a.b/x", false),
+            ("a.b:443", "https://c.a.b/x", false),
+            ("a.b:443", "https://a.b:8443/x", false),
+            ("a.b:443", "https://a.b@c.d/x", false),
+            ("a.b:80", "http://a.b/x", true),
+            ("a.b:*", "http://a.b:9999/x", true),
+            ("a.b:*", "/x", false),
+        ] {
+            assert_eq!(gate(granted, true).admits(&request(uri)).is_ok(), expected, "{granted} {uri}");
+        }
+        let why = gate("a.b:443", false).admits(&request("https://a.b/x")).unwrap_err();
+        assert!(why.contains("before the first hook"), "{why}");
+    }
+
+    #[tokio::test]
+    async fn a_granted_request_is_sent_and_another_is_not() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let serve = async {
+            let (mut peer, _) = listener.accept().await.unwrap();
+            let mut seen = vec![0; 4096];
+            let length = peer.read(&mut seen).await.unwrap();
+            peer.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+            String::from_utf8_lossy(&seen[..length]).into_owned()
+        };
+        let uri = format!("http://{address}/x");
+        let send = |granted: &str| {
+            Box::into_pin(gate(granted, true).send_request(request(&uri), None, Box::new(async { Ok(()) })))
+        };
+        assert!(matches!(send("127.0.0.1:1").await, Err(Error::HttpRequestDenied)));
+        let (seen, sent) = tokio::join!(serve, send(&address.to_string()));
+        assert!(seen.starts_with("GET /x HTTP/1.1"), "{seen}");
+        assert_eq!(sent.ok().unwrap().0.status(), 204);
     }
 }

@@ -225,5 +225,5 @@ pub async fn overlaid(spec: &PodSpec, set: &PluginSet) -> Result<PodSpec, Proble
         }
     }
     problems.or(())?;
-    lower::lower(&labels::from_value("the plan after `pre-start`", &overlays.finish())?)
+    lower::lower(&labels::from_value("the plan after `pre-start`", overlays.finish())?)
 }

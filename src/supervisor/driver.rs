@@ -220,6 +220,8 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
                 self.outputs.follow(&self.shared, name);
             }
             Event::LaunchFailed { name, reason } => error!(component = %name, "could not be started: {reason}"),
+            // Its removal, too, ends with an exit, of which there is nothing to say.
+            Event::Exited { name, .. } if !self.pod.alive(name) => {}
             Event::Exited { name, exit_code, oom_killed } => {
                 info!(component = %name, exit_code, oom_killed, "exited");
                 self.outputs.ended(name);
@@ -385,7 +387,7 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
     /// Reads the rest of the output, then removes every container.
     fn clean_up(&mut self) {
         let drain = self.drain_time();
-        let (shared, outputs, donor) = (Arc::clone(&self.shared), self.outputs.clone(), self.donor.subscribe());
+        let (shared, outputs, mut donor) = (Arc::clone(&self.shared), self.outputs.clone(), self.donor.subscribe());
         let removals = Tasks::new();
         let told: Vec<_> = shared
             .all_containers()
@@ -408,8 +410,12 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
                     }
                 });
             }
-            let donor = donor.borrow().clone();
-            if let Donor::Up(id) = donor {
+            // Its creation may still be under way; an error means that nobody will bring it up any more.
+            let settled = donor.wait_for(|donor| !matches!(donor, Donor::Pending | Donor::Created));
+            if tokio::time::timeout(shared.settings.timeouts.engine_change, settled).await.is_err() {
+                warn!("the engine does not say whether the IPC donor was created");
+            }
+            if let Some(id) = shared.donor() {
                 let (shared, given_up) = (Arc::clone(&shared), token.clone());
                 removals.spawn("remove", move |_token| async move {
                     if let Err(error) = persist(&given_up, || shared.engine.remove(&id)).await {

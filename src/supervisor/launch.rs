@@ -2,6 +2,7 @@
 //!
 //! A step that has begun is never dropped half-way, except a pull: between two steps the launch looks whether the pod is stopping.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use tokio::sync::watch;
 use tracing::{debug, info, warn};
 
 use crate::config::Pull;
-use crate::engine::{ContainerId, Engine, EngineError, Fault};
+use crate::engine::{ContainerId, ContainerSpec, Engine, EngineError, Fault};
 use crate::hooks::Hooks;
 use crate::plan::{Planned, ownership};
 use crate::pod::ComponentName;
@@ -25,10 +26,12 @@ const SIGTERM: i32 = 15;
 pub enum Donor {
     /// The pod needs none.
     NotNeeded,
-    /// It is being started.
+    /// It is being created.
     Pending,
+    /// It exists: others that join it can be created, but not started.
+    Created,
     /// It runs.
-    Up(ContainerId),
+    Up,
     /// It can't be started.
     Failed(String),
 }
@@ -74,7 +77,7 @@ pub async fn launch<E: Engine, H: Hooks>(
     created: impl Future<Output = ()> + Send,
 ) {
     let Some(planned) = shared.planned(name) else { return };
-    let answer = match create_and_fill(shared, planned, created).await {
+    let answer = match create_and_fill(shared, planned, donor.clone(), created).await {
         Ok(id) => start(shared, planned, &id, donor).await,
         Err(error) => Err(error),
     };
@@ -118,9 +121,14 @@ async fn report<E: Engine, H: Hooks>(
 async fn create_and_fill<E: Engine, H: Hooks>(
     shared: &Arc<Shared<E, H>>,
     planned: &Planned,
+    mut donor: watch::Receiver<Donor>,
     created: impl Future<Output = ()> + Send,
 ) -> Result<ContainerId, LaunchError> {
     go_on(shared)?;
+    if planned.joins_donor {
+        // The engine looks it up at the creation already.
+        reached(shared, &mut donor, &[Donor::Created, Donor::Up]).await?;
+    }
     if shared.settings.pull == Pull::Always {
         pull(shared, planned).await?;
     }
@@ -152,7 +160,8 @@ async fn pull<E: Engine, H: Hooks>(shared: &Shared<E, H>, planned: &Planned) -> 
 
 /// Creates the container, with one pull where the engine does not have the image: asking first would cost every start a call.
 async fn create<E: Engine, H: Hooks>(shared: &Shared<E, H>, planned: &Planned) -> Result<ContainerId, LaunchError> {
-    let answer = persist(&shared.launches, || shared.engine.create(&planned.container)).await;
+    let spec = with_donor(shared, planned);
+    let answer = persist(&shared.launches, || shared.engine.create(&spec)).await;
     let (id, warnings) = match answer {
         Err(error) if error.fault() == Fault::NotFound => {
             if shared.engine.has_image(&planned.container.image).await? {
@@ -160,7 +169,7 @@ async fn create<E: Engine, H: Hooks>(shared: &Shared<E, H>, planned: &Planned) -
             }
             pull(shared, planned).await?;
             go_on(shared)?;
-            shared.engine.create(&planned.container).await?
+            shared.engine.create(&spec).await?
         }
         // Asked twice because the first answer got lost: it is there, and it is ours.
         Err(error) => match shared.engine.inspect(&planned.container.name).await {
@@ -173,6 +182,37 @@ async fn create<E: Engine, H: Hooks>(shared: &Shared<E, H>, planned: &Planned) -
         warn!(component = %planned.name, "the engine says: {warning}");
     }
     Ok(id)
+}
+
+/// Waits until the donor is so far.
+async fn reached<E: Engine, H: Hooks>(
+    shared: &Shared<E, H>,
+    donor: &mut watch::Receiver<Donor>,
+    far_enough: &[Donor],
+) -> Result<(), LaunchError> {
+    tokio::select! {
+        biased;
+        () = shared.launches.cancelled() => Err(LaunchError::Dropped),
+        answer = donor.wait_for(|donor| matches!(donor, Donor::Failed(_)) || far_enough.contains(donor)) => {
+            match answer.as_deref() {
+                Ok(Donor::Failed(why)) => Err(LaunchError::Donor(why.clone())),
+                Ok(_) => Ok(()),
+                // The driver is gone, and with it the pod.
+                Err(_) => Err(LaunchError::Dropped),
+            }
+        }
+    }
+}
+
+/// The container with the IPC namespace that it joins.
+fn with_donor<'a, E: Engine, H: Hooks>(shared: &Shared<E, H>, planned: &'a Planned) -> Cow<'a, ContainerSpec> {
+    match &shared.plan.ipc_donor {
+        Some(donor) if planned.joins_donor => {
+            let ipc_mode = Some(format!("container:{}", donor.name));
+            Cow::Owned(ContainerSpec { ipc_mode, ..planned.container.clone() })
+        }
+        _ => Cow::Borrowed(&planned.container),
+    }
 }
 
 /// Whether a container was made by this very run of the controller.
@@ -190,16 +230,7 @@ async fn start<E: Engine, H: Hooks>(
     mut donor: watch::Receiver<Donor>,
 ) -> Result<bool, LaunchError> {
     if planned.joins_donor {
-        tokio::select! {
-            biased;
-            () = shared.launches.cancelled() => return Err(LaunchError::Dropped),
-            // An error means that the driver is gone, and with it the pod.
-            answer = donor.wait_for(|donor| *donor != Donor::Pending) => match answer.as_deref() {
-                Ok(Donor::Failed(why)) => return Err(LaunchError::Donor(why.clone())),
-                Ok(_) => {}
-                Err(_) => return Err(LaunchError::Dropped),
-            },
-        }
+        reached(shared, &mut donor, &[Donor::Up]).await?;
     }
     go_on(shared)?;
     match persist(&shared.launches, || shared.engine.start(id)).await {
@@ -220,19 +251,21 @@ async fn start<E: Engine, H: Hooks>(
     }
 }
 
-/// Brings the IPC donor up.
+/// Brings the IPC donor up. Whatever happens, [`Shared::donor`] knows of the container once there is one.
 pub async fn launch_donor<E: Engine, H: Hooks>(shared: &Arc<Shared<E, H>>, told: &watch::Sender<Donor>) {
     let Some(spec) = &shared.plan.ipc_donor else { return };
-    let answer = async {
+    let brought_up = async {
         let (id, _warnings) = persist(&shared.launches, || shared.engine.create(spec)).await?;
+        shared.set_donor(id.clone());
+        told.send_replace(Donor::Created);
+        go_on(shared)?;
         match persist(&shared.launches, || shared.engine.start(&id)).await {
-            Err(error) if error.fault() != Fault::AlreadyDone => Err((id, error)),
-            _ => Ok(id),
+            Err(error) if error.fault() != Fault::AlreadyDone => Err(LaunchError::Engine(error)),
+            _ => Ok(()),
         }
-        .map_err(|(_, error)| error)
     };
-    let donor = match answer.await {
-        Ok(id) => Donor::Up(id),
+    let donor = match brought_up.await {
+        Ok(()) => Donor::Up,
         Err(error) => Donor::Failed(chain(&error)),
     };
     told.send_replace(donor);

@@ -66,7 +66,7 @@ impl Outputs {
             let mut position = position.lock().await;
             let run = Run {
                 source,
-                position: position.clone(),
+                position: *position,
                 output: shared.settings.logs,
                 counters,
                 drain: shared.settings.timeouts.log_drain,

@@ -65,6 +65,7 @@ pub struct Shared<E, H> {
     pub live: watch::Receiver<Arc<HashMap<ComponentName, Live>>>,
     // Short sections without any await: a plain mutex is right.
     containers: Mutex<HashMap<ComponentName, Container>>,
+    donor: Mutex<Option<ContainerId>>,
 }
 
 impl<E: Engine, H: Hooks> Shared<E, H> {
@@ -78,7 +79,17 @@ impl<E: Engine, H: Hooks> Shared<E, H> {
         live: watch::Receiver<Arc<HashMap<ComponentName, Live>>>,
     ) -> Self {
         let launches = CancellationToken::new();
-        Self { engine, hooks, settings, plan, events, launches, live, containers: Mutex::default() }
+        Self {
+            engine,
+            hooks,
+            settings,
+            plan,
+            events,
+            launches,
+            live,
+            containers: Mutex::default(),
+            donor: Mutex::default(),
+        }
     }
 
     fn containers(&self) -> MutexGuard<'_, HashMap<ComponentName, Container>> {
@@ -103,6 +114,16 @@ impl<E: Engine, H: Hooks> Shared<E, H> {
     /// Notes that a container exists.
     pub fn created(&self, name: &ComponentName, container: Container) {
         self.containers().insert(name.clone(), container);
+    }
+
+    /// The container that lends its IPC namespace, once it exists.
+    pub fn donor(&self) -> Option<ContainerId> {
+        self.donor.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Notes that the IPC donor exists.
+    pub fn set_donor(&self, id: ContainerId) {
+        *self.donor.lock().unwrap_or_else(PoisonError::into_inner) = Some(id);
     }
 
     /// What was planned for a component.

@@ -240,9 +240,7 @@ pub struct Node {
     pub restarts: u32,
     /// Code of its last exit.
     pub exit_code: Option<i32>,
-    /// Whether the engine checks its health.
-    checked: bool,
-    /// The engine's verdict, where it checks.
+    /// The engine's verdict, where it checks; `starting` again once its process has ended.
     pub health: Option<EngineHealth>,
     /// Whether its process has run at least once.
     started_once: bool,
@@ -261,7 +259,6 @@ impl Node {
             init,
             restarts: 0,
             exit_code: None,
-            checked: false,
             health: None,
             started_once: false,
             early_exit: None,
@@ -323,6 +320,12 @@ impl Pod {
     #[must_use]
     pub fn stage(&self) -> Stage {
         self.stage
+    }
+
+    /// Whether a process of this container may be alive.
+    #[must_use]
+    pub fn alive(&self, name: &ComponentName) -> bool {
+        self.nodes.get(name).is_some_and(Node::alive)
     }
 
     /// Its containers, init components first.
@@ -425,7 +428,7 @@ impl Pod {
             self.nodes.get(name).is_some_and(|other| match condition {
                 Condition::Started => other.started_once,
                 Condition::Healthy => {
-                    other.started_once && (!other.checked || other.health == Some(EngineHealth::Healthy))
+                    other.started_once && other.health.is_none_or(|health| health == EngineHealth::Healthy)
                 }
             })
         })
@@ -434,7 +437,6 @@ impl Pod {
     fn launched(&mut self, name: &ComponentName, checked: bool, actions: &mut Vec<Action>) {
         let Some(node) = self.nodes.get_mut(name) else { return };
         node.phase = Phase::Running;
-        node.checked = checked;
         node.started_once = true;
         if checked && node.health.is_none() {
             node.health = Some(EngineHealth::Starting);
@@ -465,7 +467,7 @@ impl Pod {
             Phase::Waiting | Phase::Asking | Phase::BackingOff | Phase::Exited | Phase::Skipped => return,
         }
         node.exit_code = Some(exit_code);
-        node.health = None;
+        node.health = node.health.map(|_| EngineHealth::Starting);
         node.phase = Phase::Exited;
         if self.stage >= Stage::Stopping {
             self.stop_more(actions);

@@ -1,5 +1,4 @@
 //! The Docker adapter against a real engine, and in [`wire`] against one that misbehaves.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail by panicking")]
 
 mod wire;
 

@@ -347,6 +347,32 @@ async fn a_second_signal_does_not_wait_for_the_grace() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn components_join_the_donor_which_goes_with_them_however_early_the_end() {
+    let all = [("pod.component.app", "image: app"), ("pod.component.web", "image: web")];
+    let mut pod = start(FakeEngine::new().slow("start", "pod.podlike.ipc", SECOND), Script::default(), &all).await;
+    pod.reaches("running").await;
+    let joined = pod.engine.created("app").unwrap().ipc_mode;
+    assert_eq!(joined.as_deref(), Some("container:pod.podlike.ipc"));
+    let calls: Vec<String> = changes(&pod.engine)
+        .into_iter()
+        .filter(|call| call.starts_with("create") || call.starts_with("start"))
+        .collect();
+    let position =
+        |call: &str| calls.iter().position(|made| made == call).unwrap_or_else(|| panic!("{call}: {calls:?}"));
+    assert!(position("create pod.podlike.ipc") < position("create app"), "{calls:?}");
+    assert!(position("start pod.podlike.ipc") < position("start app"), "{calls:?}");
+    pod.signal(15).await;
+    assert_eq!(pod.ends().await, Outcome::Stopped);
+
+    let engine =
+        FakeEngine::new().slow("create", "pod.podlike.ipc", 3 * SECOND).fails("start", "app", Fault::Permanent, 1);
+    assert_eq!(start(engine, Script::default(), &all[..1]).await.ends().await.exit_code(), 125);
+    let engine =
+        FakeEngine::new().slow("create", "pod.podlike.ipc", 3 * SECOND).fails("create", "app", Fault::Permanent, 1);
+    assert_eq!(start(engine, Script::default(), &all).await.ends().await.exit_code(), 125);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_missing_image_is_pulled_and_an_unreachable_registry_ends_the_pod() {
     let all = [("pod.component.app", "image: app"), ("pod.component.web", "image: web")];
     let mut pod = start(FakeEngine::new().without_image("app"), Script::default(), &all).await;

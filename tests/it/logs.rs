@@ -1,5 +1,4 @@
 //! The log pipeline, from a scripted engine to the sink.
-#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
 
 mod fixture;
 

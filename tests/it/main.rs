@@ -5,6 +5,8 @@ mod cases;
 #[cfg(test)]
 mod cli;
 #[cfg(test)]
+mod e2e;
+#[cfg(test)]
 mod engine;
 #[cfg(test)]
 mod layering;
@@ -15,7 +17,7 @@ mod logs;
 #[cfg(test)]
 mod plan;
 #[cfg(test)]
-//mod plugins;
+mod plugins;
 #[cfg(test)]
 mod stock;
 #[cfg(test)]

@@ -1,5 +1,4 @@
 //! What tests against a real engine share.
-#![expect(clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "helpers of tests fail by panicking")]
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -39,12 +38,17 @@ pub async fn engine_or_fail() -> Option<Docker> {
             make_image(&engine).await;
             Some(engine)
         }
-        Err(error) if std::env::var_os("CI").is_some() => panic!("`CI` is set and there is no engine: {error}"),
+        Err(error) if required() => panic!("there is no engine, and no test may be left out: {error}"),
         Err(error) => {
             eprintln!("skipped: {error}");
             None
         }
     }
+}
+
+/// Whether a test that needs an engine and finds none has failed: in CI, and where `make test` has brought one.
+fn required() -> bool {
+    std::env::var_os("CI").is_some() || std::env::var_os("OUTRIGGER_TEST_ENGINE").is_some()
 }
 
 async fn make_image(engine: &Docker) {
@@ -54,10 +58,20 @@ async fn make_image(engine: &Docker) {
     if engine.has_image(IMAGE).await.expect("the engine tells its images") {
         return;
     }
-    let (name, tag) = IMAGE.split_once(':').expect("the image has a tag");
-    let options = CreateImageOptionsBuilder::new().from_src("-").repo(name).tag(tag).build();
+    import(IMAGE, &[], busybox_tar()).await;
+}
+
+/// Makes an image of a root file system, as `docker import` does.
+pub async fn import(image: &str, changes: &[&str], archive: Vec<u8>) {
+    let (name, tag) = image.split_once(':').expect("the image has a tag");
+    let options = CreateImageOptionsBuilder::new()
+        .from_src("-")
+        .repo(name)
+        .tag(tag)
+        .changes(changes.iter().map(|change| (*change).to_owned()).collect())
+        .build();
     let client = bollard::Docker::connect_with_defaults().expect("the engine is there");
-    let body = bollard::body_full(busybox_tar().into());
+    let body = bollard::body_full(archive.into());
     let done: Result<Vec<_>, _> = client.create_image(Some(options), Some(body), None).try_collect().await;
     done.expect("the image is imported");
 }
@@ -118,13 +132,25 @@ impl Drop for VolumeGuard {
 }
 
 /// A request without a runtime, as `Drop` has none.
-fn request(method: &str, path: &str) {
+fn request(method: &str, path: &str) -> String {
     let address = std::env::var("DOCKER_HOST").unwrap_or_else(|_| SOCKET.to_owned());
     let socket = address.strip_prefix("unix://").unwrap_or(&address);
-    let Ok(mut stream) = UnixStream::connect(socket) else { return };
+    let Ok(mut stream) = UnixStream::connect(socket) else { return String::new() };
     let asked = stream.write_all(format!("{method} {path} HTTP/1.0\r\nHost: engine\r\n\r\n").as_bytes());
     let mut answer = Vec::new();
     let _read = asked.and_then(|()| stream.read_to_end(&mut answer));
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// Removes all containers with a label (`key=value`).
+pub fn remove_all(label: &str) {
+    let filters = format!("{{%22label%22:[%22{}%22]}}", label.replace('=', "%3D"));
+    let listed = request("GET", &format!("/containers/json?all=1&filters={filters}"));
+    let body = listed.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+    let found: Vec<serde_json::Value> = serde_json::from_str(body).unwrap_or_default();
+    for id in found.iter().filter_map(|container| container["Id"].as_str()) {
+        request("DELETE", &format!("/containers/{id}?force=1&v=1"));
+    }
 }
 
 /// A container of [`IMAGE`] that runs a shell script.

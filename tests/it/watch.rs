@@ -1,5 +1,4 @@
 //! File watches on a real file system.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests may panic as tests do")]
 
 use std::fs;
 use std::os::unix::fs::symlink;

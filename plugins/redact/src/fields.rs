@@ -87,8 +87,11 @@ impl Names {
     fn pair(&self, text: &[u8], place: usize) -> Option<(Pair, usize)> {
         let byte_before = |place: usize| place.checked_sub(1).and_then(|place| text.get(place)).copied();
         if text.get(place) == Some(&b'=') {
-            let is_before = |start| {
-                byte_before(start).is_none_or(|byte| byte.is_ascii_whitespace() || b",;&?({[\"'|".contains(&byte))
+            let is_before = |start: usize| match byte_before(start) {
+                None => true,
+                // An escaped line break or tab, in JSON.
+                Some(b'n' | b'r' | b't') => byte_before(start - 1) == Some(b'\\'),
+                Some(byte) => byte.is_ascii_whitespace() || b",;&?({[\"'|".contains(&byte),
             };
             let (start, label) = self.ending_at(text, place, is_before)?;
             let is_query = matches!(byte_before(start), Some(b'?' | b'&'));

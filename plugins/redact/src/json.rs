@@ -185,6 +185,8 @@ impl Walk<'_> {
         let start = self.place + 1;
         self.place = start;
         loop {
+            let tail = self.text.get(self.place..)?;
+            self.place += tail.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20))?;
             match *self.text.get(self.place)? {
                 b'"' => {
                     self.place += 1;
@@ -201,8 +203,7 @@ impl Walk<'_> {
                     b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => self.place += 2,
                     _ => return None,
                 },
-                0..0x20 => return None,
-                _ => self.place += 1,
+                _ => return None,
             }
         }
     }

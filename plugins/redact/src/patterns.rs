@@ -46,7 +46,7 @@ impl Fixed {
             Self::Email => memchr::memchr(b'@', text).is_some(),
             Self::Card => has_run(text, card::SHORTEST, card::is_part),
             Self::Iban => has_run(text, iban::SHORTEST, iban::is_part),
-            Self::Ipv4 => text.len() >= ipv4::SHORTEST && memchr::memchr(b'.', text).is_some(),
+            Self::Ipv4 => ipv4::suspects(text),
             Self::Token => token::suspects(text),
         }
     }

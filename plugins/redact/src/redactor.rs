@@ -75,24 +75,18 @@ impl Redactor {
     }
 
     fn pass(&self, line: &[u8], with_regexes: bool, out: &mut Vec<u8>) -> bool {
-        if !(with_regexes && !self.regexes.is_empty() || self.suspects(line)) {
+        let look = Look { redactor: self, with_regexes };
+        // In JSON, `\u0040` is an `@`.
+        let is_escaped = || memchr::memchr(b'\\', line).is_some() && memchr::memmem::find(line, b"\\u").is_some();
+        if !look.suspects(line) && !is_escaped() {
             return false;
         }
-        let look = Look { redactor: self, with_regexes };
         let mut spans = look.json_spans(line).unwrap_or_else(|| look.text_spans(line));
         if spans.is_empty() {
             return false;
         }
         merge(&mut spans);
         apply(line, &spans, &self.replacements, out)
-    }
-
-    /// Whether the line is worth a closer look. A `false` is certain.
-    fn suspects(&self, line: &[u8]) -> bool {
-        self.fixed.iter().any(|(fixed, _)| fixed.suspects(line))
-            || self.names.suspects(line)
-            // In JSON, `\u0040` is an `@`, and `\/` a slash.
-            || (memchr::memchr(b'{', line).is_some() && memchr::memmem::find(line, b"\\u").is_some())
     }
 }
 
@@ -104,6 +98,14 @@ struct Look<'a> {
 }
 
 impl Look<'_> {
+    /// Whether the text is worth a closer look. A `false` is certain.
+    fn suspects(self, text: &[u8]) -> bool {
+        let redactor = self.redactor;
+        (self.with_regexes && !redactor.regexes.is_empty())
+            || redactor.fixed.iter().any(|(fixed, _)| fixed.suspects(text))
+            || redactor.names.suspects(text)
+    }
+
     /// Of a line that is JSON, or ends with a JSON object. None: it is not.
     fn json_spans(&self, line: &[u8]) -> Option<Vec<Span>> {
         let first = line.iter().position(|byte| !byte.is_ascii_whitespace())?;
@@ -189,6 +191,9 @@ impl<'a> Finder<'a> {
     fn look_into(&mut self, inside: Range<usize>, find: fn(&Look<'a>, &[u8]) -> Vec<Span>) {
         let Some(raw) = self.text.get(inside.clone()) else { return };
         if memchr::memchr(b'\\', raw).is_none() {
+            if !self.look.suspects(raw) {
+                return;
+            }
             let found = find(&self.look, raw).into_iter().map(|span| Span {
                 start: span.start + inside.start,
                 end: span.end + inside.start,

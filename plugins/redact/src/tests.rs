@@ -62,6 +62,7 @@ fn fields_of_json_at_any_depth() {
 fn fields_inside_of_json_strings() {
     check(fields(), r#"{"msg":"login pw=abc ok"}"#, r#"{"msg":"login pw=<pw> ok"}"#);
     check(fields(), r#"{"msg":"{\"pw\":\"a\\\"b\",\"n\":1}"}"#, r#"{"msg":"{\"pw\":\"<pw>\",\"n\":1}"}"#);
+    check(fields(), r#"{"msg":"head\npw=abc\tb=1"}"#, r#"{"msg":"head\npw=<pw>\tb=1"}"#);
     check(fields(), r#"{"msg":"{\"pw\":12}"}"#, r#"{"msg":"{\"pw\":\"<pw>\"}"}"#);
 }
 

@@ -8,8 +8,8 @@ use crate::config::{Commands, RawRule};
 
 /// What the host takes as debounce time.
 const DEBOUNCE: std::ops::RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(60);
-/// Longest time that the host watches over a component's health after a rollout.
-const LONGEST_HEALTHY: Duration = Duration::from_secs(600);
+/// Longest time that the host lets a command run, and watches over a component's health after a rollout.
+const LONGEST: Duration = Duration::from_secs(600);
 /// `max-delay`, where it is not given, in debounce times.
 const DELAYS: u32 = 10;
 /// Stands in a command for the path of the file that will be.
@@ -30,11 +30,14 @@ impl Rule {
     /// The first field that makes no sense.
     pub fn new(mut raw: RawRule, place: &str) -> Result<Self, Error> {
         let bad = |field: &str, what: &str| Err(Error::bad_config(format!("{place}`{field}`: {what}")));
+        for path in [&mut raw.watch, &mut raw.target] {
+            path.truncate(path.trim_end_matches('/').len().max(1));
+        }
         if !is_absolute(&raw.watch) {
-            return bad("watch", "must be an absolute path without `..`");
+            return bad("watch", "must be an absolute path without `.`, `..` and `//`");
         }
         if !is_absolute(&raw.target) {
-            return bad("target", "must be an absolute path without `..`");
+            return bad("target", "must be an absolute path without `.`, `..` and `//`");
         }
         if raw.component.is_empty() {
             return bad("component", "is empty");
@@ -45,17 +48,14 @@ impl Rule {
         if raw.max_delay.is_some_and(|delay| delay < raw.debounce) {
             return bad("max-delay", "must not be less than `debounce`");
         }
-        if raw.healthy_for > LONGEST_HEALTHY {
+        if raw.healthy_for > LONGEST {
             return bad("healthy-for", "must be at most 10m");
         }
-        if raw.timeout.is_zero() {
-            return bad("timeout", "must be more than nothing");
+        if millis(raw.timeout) == 0 || raw.timeout > LONGEST {
+            return bad("timeout", "must be from 1ms to 10m");
         }
         if raw.exec.first().is_some_and(String::is_empty) {
             return bad("exec", "the program is empty");
-        }
-        for path in [&mut raw.watch, &mut raw.target] {
-            path.truncate(path.trim_end_matches('/').len().max(1));
         }
         Ok(Self { raw })
     }
@@ -151,5 +151,6 @@ pub fn millis(duration: Duration) -> u32 {
 }
 
 fn is_absolute(path: &str) -> bool {
-    path.starts_with('/') && path.split('/').all(|part| part != "..")
+    let below = path.strip_prefix('/');
+    below.is_some_and(|below| below.is_empty() || below.split('/').all(|part| !matches!(part, "" | "." | "..")))
 }

@@ -193,11 +193,18 @@ fn bad_configurations_are_named() {
             other => panic!("{config}: {other:?}"),
         }
     };
-    assert_eq!(refused(r#""watch": "w", "target": "/t""#), "`watch`: must be an absolute path without `..`");
-    assert_eq!(refused(r#""watch": "/w", "target": "/../t""#), "`target`: must be an absolute path without `..`");
+    assert_eq!(
+        refused(r#""watch": "w", "target": "/t""#),
+        "`watch`: must be an absolute path without `.`, `..` and `//`"
+    );
+    assert_eq!(
+        refused(r#""watch": "/w", "target": "/../t""#),
+        "`target`: must be an absolute path without `.`, `..` and `//`"
+    );
     assert!(refused(r#""watch": "/w", "target": "/t", "debounce": "1ms""#).contains("from 10ms to 60s"));
     assert!(refused(r#""watch": "/w", "target": "/t", "max-delay": "1ms""#).contains("max-delay"));
     assert!(refused(r#""watch": "/w", "target": "/t", "healthy-for": "11m""#).contains("at most 10m"));
+    assert!(refused(r#""watch": "/w", "target": "/t", "timeout": "0s""#).contains("from 1ms to 10m"));
     assert!(refused(r#""watch": "/w", "target": "/t", "signal": "UP""#).contains("name or number of a signal"));
     assert!(refused(r#""watch": "/w", "target": "/t", "mode": "999""#).contains("permission bits"));
     assert!(refused(r#""watch": "/w", "target": "/t", "more": 1"#).contains("unknown field `more`"));

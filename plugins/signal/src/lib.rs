@@ -12,6 +12,8 @@ use config::{Config, Rule, To};
 
 /// Stands for every component that runs.
 const ALL: &str = "*";
+/// SIGINT, SIGQUIT and SIGTERM stop the pod. A plugin may add to that, not prevent it.
+const STOPS: [u8; 3] = [2, 3, 15];
 
 /// What each signal means, by number.
 #[derive(Debug)]
@@ -32,8 +34,14 @@ impl Plugin for SignalMap {
         for (name, rule) in config.map {
             let number =
                 signals::number(&name).ok_or_else(|| Error::bad_config(format!("`map`: `{name}` is not a signal")))?;
-            if let Rule::Deliver(list) = &rule {
-                check(&name, list)?;
+            match &rule {
+                Rule::Deliver(list) => check(&name, list)?,
+                Rule::Swallow if STOPS.contains(&number) => {
+                    let message =
+                        format!("`map.{name}`: stops the pod, which can't be swallowed; deliver another signal");
+                    return Err(Error::bad_config(message));
+                }
+                Rule::Swallow | Rule::Forward => {}
             }
             if rules.insert(number, rule).is_some() {
                 let name = signals::name(number);
@@ -56,6 +64,10 @@ impl Plugin for SignalMap {
             wants.push(Want::pod("to know which components run, for `to: \"*\"`"));
         } else {
             wants.extend(named.iter().map(|component| Want::signals(component, "`map` delivers to it")));
+        }
+        // The host lets a plugin swallow a signal only where it might send some.
+        if wants.is_empty() && self.0.values().any(|rule| *rule == Rule::Swallow) {
+            wants.push(Want::signals(ALL, "`map` swallows signals"));
         }
         wants
     }

@@ -64,7 +64,8 @@ fn asks_for_what_the_map_needs() {
     let config = r#"{"map": {"HUP": [{"to": "web"}, {"to": ["log", "web"]}], "USR1": "swallow"}}"#;
     assert_eq!(scopes(config), ["signals log", "signals web"]);
     assert_eq!(scopes(r#"{"map": {"HUP": [{"to": "web"}, {"to": "*"}]}}"#), ["signals *", "pod *"]);
-    assert_eq!(scopes(r#"{"map": {"HUP": "swallow"}}"#), Vec::<String>::new());
+    assert_eq!(scopes(r#"{"map": {"HUP": "swallow"}}"#), ["signals *"]);
+    assert_eq!(scopes(r#"{"map": {"HUP": "forward"}}"#), Vec::<String>::new());
 }
 
 #[test]
@@ -76,6 +77,7 @@ fn bad_configurations_are_named() {
     assert!(refused(r#"{"map": {"HUP": {"to": "a", "signal": "USR1"}}}"#).contains("unknown field `signal`"));
     assert!(refused(r#"{"map": {"HUP": {"to": []}}}"#).contains("delivers to nobody"));
     assert!(refused(r#"{"map": {"HUP": {"to": ["*", "a"]}}}"#).contains("stands alone"));
+    assert!(refused(r#"{"map": {"TERM": "swallow"}}"#).contains("can't be swallowed"));
     assert!(refused(r#"{"map": {}, "more": 1}"#).contains("unknown field `more`"));
 }
 

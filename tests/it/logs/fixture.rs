@@ -1,5 +1,4 @@
 //! An engine that only has a log, and plugins that only see lines.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests may panic as tests do")]
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};

@@ -4,8 +4,14 @@ use std::ops::Range;
 
 use super::{at, before, run_end, run_start};
 
-/// `1.1.1.1`.
-pub(super) const SHORTEST: usize = 7;
+/// Whether there is a number between two dots, with a digit before: versions and fractions of seconds have dots, too.
+pub(super) fn suspects(text: &[u8]) -> bool {
+    memchr::memchr_iter(b'.', text).any(|dot| {
+        let digits =
+            run_end(text.get(..text.len().min(dot + 4)).unwrap_or_default(), dot + 1, |byte| byte.is_ascii_digit());
+        before(text, dot).is_ascii_digit() && digits > dot + 1 && at(text, digits) == b'.'
+    })
+}
 
 /// The end of the number from 0 to 255 that begins here.
 fn octet_end(text: &[u8], start: usize) -> Option<usize> {

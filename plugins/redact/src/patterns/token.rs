@@ -1,17 +1,22 @@
 //! Tokens: what follows `Bearer`, and AWS's access key ids.
 
 use std::ops::Range;
+use std::sync::LazyLock;
 
-use memchr::memmem;
+use memchr::memmem::{self, Finder};
 
 use super::{at, before, run_end, run_start};
 
 /// The first letter may be small.
-const BEARER: &[u8] = b"earer ";
+static BEARER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"earer "));
 /// Long-lived and temporary access keys.
 const KEY_PREFIXES: [&[u8]; 2] = [b"AKIA", b"ASIA"];
+/// What both end with.
+static KEY: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"IA"));
 /// Length of an access key id.
 const KEY_LENGTH: usize = 20;
+/// `Bearer ` and a token.
+const SHORTEST: usize = 8;
 /// A word of only small letters below this length is prose: "bearer token missing".
 const LONG_WORD: usize = 20;
 
@@ -24,15 +29,15 @@ fn is_key(byte: u8) -> bool {
 }
 
 pub(super) fn suspects(text: &[u8]) -> bool {
-    memmem::find(text, BEARER).is_some() || KEY_PREFIXES.iter().any(|prefix| memmem::find(text, prefix).is_some())
+    text.len() >= SHORTEST && (BEARER.find(text).is_some() || KEY.find(text).is_some())
 }
 
 pub(super) fn find(text: &[u8], found: &mut dyn FnMut(Range<usize>)) {
-    for place in memmem::find_iter(text, BEARER) {
+    for place in BEARER.find_iter(text) {
         if !matches!(before(text, place), b'B' | b'b') {
             continue;
         }
-        let start = run_end(text, place + BEARER.len(), |byte| byte == b' ');
+        let start = run_end(text, place + BEARER.needle().len(), |byte| byte == b' ');
         let mut end = run_end(text, start, is_token);
         while end > start && at(text, end - 1) == b'.' {
             end -= 1;

@@ -1,0 +1,273 @@
+//! A pod under test: its controller's container, and everything that is asked of it.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt;
+use outrigger::engine::docker::Docker;
+use outrigger::engine::{ContainerId, ContainerSpec, Engine, LogsFrom};
+use outrigger::pod::{Mount, MountKind};
+use tokio::sync::OnceCell;
+
+use crate::support::{Guard, IMAGE, LABEL, PATIENCE, import, unique};
+
+/// Pause between two looks at something that can't be waited for.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// The YAML of a component that runs a shell script, with more keys in flow style.
+pub fn component(script: &str, more: &str) -> String {
+    let script = serde_json::to_string(script).unwrap();
+    format!("image: {IMAGE}\ncommand: [sh, -c, {script}]\n{more}\n")
+}
+
+/// Waits until something is so.
+pub async fn wait_for<F: Future<Output = bool>>(what: &str, mut so: impl FnMut() -> F) {
+    let began = Instant::now();
+    while !so().await {
+        assert!(began.elapsed() < PATIENCE, "waited in vain: {what}");
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// The image of the controller: `OUTRIGGER_IMAGE`, or one made of the binary that was just built.
+pub async fn controller_image(engine: &Docker) -> String {
+    static MADE: OnceCell<String> = OnceCell::const_new();
+    MADE.get_or_init(|| async {
+        if let Ok(image) = std::env::var("OUTRIGGER_IMAGE") {
+            assert!(engine.has_image(&image).await.unwrap(), "there is no image `{image}`: run `make image`");
+            return image;
+        }
+        let image = "outrigger-test/controller:latest";
+        import(
+            image,
+            &["ENTRYPOINT [\"/outrigger\"]", "HEALTHCHECK --interval=1s CMD [\"/outrigger\", \"healthcheck\"]"],
+            archive(),
+        )
+        .await;
+        image.to_owned()
+    })
+    .await
+    .clone()
+}
+
+/// The binary, and the shared libraries that it was linked with.
+fn archive() -> Vec<u8> {
+    let binary = env!("CARGO_BIN_EXE_outrigger");
+    let linked = Command::new("ldd").arg(binary).output().expect("`ldd` tells the libraries").stdout;
+    let linked = String::from_utf8(linked).unwrap();
+    let libraries = linked.split_whitespace().filter(|word| word.starts_with('/')).map(str::to_owned);
+    let mut archive = tar::Builder::new(Vec::new());
+    // The engine does not know the entries of sparse files.
+    archive.sparse(false);
+    for directory in ["tmp", "run", "var/lib/outrigger", "var/cache/outrigger"] {
+        archive.append_dir(directory, "/tmp").unwrap();
+    }
+    archive.append_path_with_name(binary, "outrigger").unwrap();
+    for library in libraries {
+        let file = std::fs::canonicalize(&library).unwrap();
+        archive.append_path_with_name(file, library.trim_start_matches('/')).unwrap();
+    }
+    archive.into_inner().unwrap()
+}
+
+/// One pod. Everything of it is removed when it is dropped.
+pub struct PodUnderTest {
+    engine: Docker,
+    spec: ContainerSpec,
+    id: Option<ContainerId>,
+    directory: tempfile::TempDir,
+    _guard: Guard,
+}
+
+impl PodUnderTest {
+    /// A pod without components.
+    pub async fn new(engine: &Docker, name: &str) -> Self {
+        let mut spec = ContainerSpec::new(unique("e2e", name), controller_image(engine).await);
+        spec.labels.insert(LABEL.to_owned(), spec.name.clone());
+        spec.mounts.push(bind("/var/run/docker.sock", "/var/run/docker.sock"));
+        let guard = Guard(spec.name.clone());
+        Self { engine: engine.clone(), spec, id: None, directory: tempfile::tempdir().unwrap(), _guard: guard }
+    }
+
+    /// Name of the controller's container.
+    pub fn name(&self) -> &str {
+        &self.spec.name
+    }
+
+    /// Adds a label to the controller's container.
+    pub fn label(&mut self, key: &str, value: &str) {
+        self.spec.labels.insert(key.to_owned(), value.to_owned());
+    }
+
+    /// Adds a flag of the controller.
+    pub fn flag(&mut self, flag: &str) {
+        self.spec.command.get_or_insert_default().push(flag.to_owned());
+    }
+
+    /// The controller does not get the engine's socket.
+    pub fn without_socket(&mut self) {
+        self.spec.mounts.clear();
+    }
+
+    /// A file in a directory that is mounted into the controller; answers its path there.
+    pub fn volume_file(&mut self, name: &str, content: &str) -> String {
+        let path = self.directory.path().to_str().unwrap().to_owned();
+        self.spec.mounts.push(bind(&path, "/config"));
+        self.change_file(name, content);
+        format!("/config/{name}")
+    }
+
+    /// Puts another version of that file in place, as an editor does.
+    pub fn change_file(&self, name: &str, content: &str) {
+        let aside: PathBuf = self.directory.path().join(format!(".{name}.new"));
+        std::fs::write(&aside, content).unwrap();
+        std::fs::rename(aside, self.directory.path().join(name)).unwrap();
+    }
+
+    fn id(&self) -> &ContainerId {
+        self.id.as_ref().expect("the pod has been started")
+    }
+
+    /// Starts the controller, creating it the first time.
+    pub async fn start(&mut self) {
+        if self.id.is_none() {
+            self.id = Some(self.engine.create(&self.spec).await.unwrap().0);
+        }
+        self.engine.start(self.id()).await.unwrap();
+    }
+
+    /// Names of the containers that the controller made, sorted.
+    pub async fn components(&self) -> Vec<String> {
+        let label = format!("outrigger.pod={}", self.id().0);
+        let mut names: Vec<String> =
+            self.engine.list(&[label]).await.unwrap().into_iter().map(|found| found.name).collect();
+        names.sort();
+        names
+    }
+
+    /// Waits for this stage of the pod.
+    pub async fn reaches(&self, stage: &str) {
+        wait_for(&format!("the pod is {stage}"), || async {
+            let (code, said) = self.command(&["/outrigger", "status", "--json"]).await;
+            let status: serde_json::Value = serde_json::from_str(&said).unwrap_or_default();
+            code == 0 && status["stage"] == stage
+        })
+        .await;
+    }
+
+    /// Runs a command in the controller's container; answers its exit code and its output.
+    pub async fn command(&self, argv: &[&str]) -> (i64, String) {
+        exec(&self.engine, self.id(), argv).await
+    }
+
+    /// Runs a command in a component.
+    pub async fn in_component(&self, name: &str, argv: &[&str]) -> (i64, String) {
+        let id = self.engine.inspect(&format!("{}.podlike.{name}", self.name())).await.unwrap().id;
+        exec(&self.engine, &id, argv).await
+    }
+
+    /// Everything that the controller has written so far, both streams.
+    pub async fn raw_log(&self) -> Vec<u8> {
+        let mut frames = self.engine.logs(self.id(), LogsFrom { since: 0, timestamps: false });
+        let mut log = Vec::new();
+        // The log of a container that runs does not end: it is read until it pauses.
+        let running = self.engine.inspect(&self.id().0).await.unwrap().running;
+        let patience = if running { Duration::from_millis(300) } else { PATIENCE };
+        while let Ok(Some(frame)) = tokio::time::timeout(patience, frames.next()).await {
+            log.extend_from_slice(&frame.unwrap().bytes);
+        }
+        log
+    }
+
+    /// The same, as text.
+    pub async fn log(&self) -> String {
+        String::from_utf8_lossy(&self.raw_log().await).into_owned()
+    }
+
+    /// Waits until the controller has written this.
+    pub async fn says(&self, text: &str) {
+        let mut frames = self.engine.logs(self.id(), LogsFrom { since: 0, timestamps: false });
+        let mut log = Vec::new();
+        let found = async {
+            while let Some(frame) = frames.next().await {
+                log.extend_from_slice(&frame.unwrap().bytes);
+                if String::from_utf8_lossy(&log).contains(text) {
+                    return true;
+                }
+            }
+            false
+        };
+        let found = tokio::time::timeout(PATIENCE, found).await.unwrap_or(false);
+        assert!(found, "`{text}` was not said; the log:\n{}", String::from_utf8_lossy(&log));
+    }
+
+    /// Sends a signal to the controller.
+    pub async fn signal(&self, signal: i32) {
+        self.engine.signal(self.id(), signal).await.unwrap();
+    }
+
+    /// Kills the controller, so that it can clean up nothing.
+    pub async fn kill(&self) {
+        self.signal(9).await;
+        wait_for("the controller is dead", || async { !self.engine.inspect(&self.id().0).await.unwrap().running })
+            .await;
+    }
+
+    /// Asks the pod to stop, and answers its exit code.
+    pub async fn stop(&self) -> i32 {
+        self.signal(15).await;
+        self.ends().await
+    }
+
+    /// Waits for the end of the pod, sees that nothing of it is left, and answers its exit code.
+    pub async fn ends(&self) -> i32 {
+        let began = Instant::now();
+        while self.engine.inspect(&self.id().0).await.unwrap().running {
+            assert!(began.elapsed() < PATIENCE, "the pod does not end; the log:\n{}", self.log().await);
+            tokio::time::sleep(LOOK).await;
+        }
+        assert_eq!(
+            self.components().await,
+            Vec::<String>::new(),
+            "containers are left; the log:\n{}",
+            self.log().await
+        );
+        self.engine.inspect(&self.id().0).await.unwrap().exit_code
+    }
+}
+
+impl Drop for PodUnderTest {
+    fn drop(&mut self) {
+        // What a failed test leaves: the controller is killed by its own guard, its components here.
+        if let Some(id) = &self.id {
+            let label = format!("outrigger.pod={}", id.0);
+            crate::support::remove_all(&label);
+        }
+    }
+}
+
+async fn exec(engine: &Docker, id: &ContainerId, argv: &[&str]) -> (i64, String) {
+    let argv: Vec<String> = argv.iter().map(|word| (*word).to_owned()).collect();
+    match engine.exec(id, &argv, PATIENCE, 1 << 20).await {
+        Ok(done) => {
+            let text = [done.stdout, done.stderr].concat();
+            (done.exit_code, String::from_utf8(text).unwrap())
+        }
+        // The container may just have ended.
+        Err(error) => (-1, error.to_string()),
+    }
+}
+
+fn bind(source: &str, target: &str) -> Mount {
+    Mount {
+        kind: MountKind::Bind,
+        source: Some(source.to_owned()),
+        target: target.to_owned(),
+        read_only: false,
+        propagation: None,
+        no_copy: false,
+        tmpfs_size: None,
+    }
+}

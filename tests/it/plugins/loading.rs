@@ -1,0 +1,229 @@
+//! What is refused before anything runs, and with which words.
+
+use std::os::unix::fs::PermissionsExt;
+
+use outrigger::hooks::{Hook, Hooks};
+use outrigger::plugin::error::PluginError;
+use outrigger::pod::{PluginName, PluginSource};
+use serde_json::json;
+
+use super::guests::{describing, naughty, patched};
+use super::{Pod, component, plugin};
+
+async fn refused(wasm: &[u8], expected: &str) -> PluginError {
+    let pod = Pod::new();
+    let error = pod.host.inspect(&pod.file(wasm), &plugin()).await.unwrap_err();
+    assert!(error.to_string().contains(expected), "expected `{expected}`, got `{error}`");
+    error
+}
+
+#[tokio::test]
+async fn a_plugin_is_inspected_without_grants() {
+    let pod = Pod::new();
+    let seen = pod.host.inspect(&pod.file(&describing("ask")), &plugin()).await.unwrap();
+    assert_eq!(seen.manifest.name.as_str(), "naughty");
+    assert_eq!(seen.manifest.version, "1.2.3");
+    assert_eq!(seen.hooks.len(), 8);
+    assert!(seen.hooks.contains(&Hook::LogLine) && !seen.hooks.contains(&Hook::Stopping));
+    assert!(seen.imports.iter().any(|name| name == "outrigger:pod/signals@0.1.0"), "{:?}", seen.imports);
+    assert_eq!((seen.size, seen.digest.len()), (naughty().len() as u64, 64));
+}
+
+#[tokio::test]
+async fn files_that_are_no_plugins() {
+    assert!(matches!(refused(b"#!/bin/sh\n", "not WebAssembly").await, PluginError::NotWasm));
+    assert!(matches!(refused(b"", "not WebAssembly").await, PluginError::NotWasm));
+    assert!(matches!(refused(b"\0asm\x01\0\0\0", "core WebAssembly module").await, PluginError::CoreModule));
+    assert!(matches!(refused(b"\0asm\x0d\0\x01\0", "does not export").await, PluginError::NoPlugin));
+    assert!(matches!(refused(&naughty()[..5000], "can't be compiled").await, PluginError::Broken { .. }));
+    let missing = PluginSource::File("/nonexistent/x.wasm".to_owned());
+    let error = Pod::new().host.inspect(&missing, &plugin()).await.unwrap_err();
+    assert_eq!(error.to_string(), "file `/nonexistent/x.wasm` does not exist in the controller");
+    let error = Pod::new().host.inspect(&PluginSource::File("/".to_owned()), &plugin()).await.unwrap_err();
+    assert!(matches!(error, PluginError::Unreadable { .. }), "{error}");
+    let ghost = PluginName::new("ghost").unwrap();
+    let error = Pod::new().host.inspect(&PluginSource::Stock, &ghost).await.unwrap_err();
+    assert!(error.to_string().starts_with("no stock plugin is called `ghost`"), "{error}");
+}
+
+#[tokio::test]
+async fn machine_code_is_never_taken() {
+    let pod = Pod::new();
+    let code = pod.host.precompile(naughty()).unwrap();
+    assert!(matches!(refused(&code, "machine code").await, PluginError::MachineCode));
+}
+
+#[tokio::test]
+async fn other_versions_of_the_contract() {
+    let old = patched(naughty(), "outrigger:pod/types@0.1.0", "outrigger:pod/types@0.9.0");
+    let error = refused(&old, "built against `outrigger:pod/types@0.9.0`").await;
+    assert!(error.to_string().ends_with("but this Outrigger serves `outrigger:pod` 0.1.0"), "{error}");
+    let old = patched(naughty(), "outrigger:pod/tick@0.1.0", "outrigger:pod/tick@2.1.0");
+    refused(&old, "built against `outrigger:pod/tick@2.1.0`").await;
+}
+
+#[tokio::test]
+async fn a_later_patch_of_a_served_version_is_taken() {
+    let newer = patched(naughty(), "outrigger:pod/tick@0.1.0", "outrigger:pod/tick@0.1.7");
+    let pod = Pod::new();
+    let mut spec = pod.spec(json!({}), &[]);
+    spec.source = pod.file(&newer);
+    let set = pod.load(&[spec]).await.unwrap();
+    assert_eq!(set.tick(&plugin()).await, Ok(Some(10)));
+}
+
+#[tokio::test]
+async fn interfaces_and_hooks_that_are_not_served_yet() {
+    for name in ["logs", "node"] {
+        let wasm = patched(naughty(), "outrigger:pod/exec@", &format!("outrigger:pod/{name}@"));
+        let error =
+            refused(&wasm, &format!("imports `{name}`, which this version of Outrigger does not serve yet")).await;
+        assert!(matches!(error, PluginError::ImportNotServed { .. }));
+    }
+    let unknown = patched(naughty(), "outrigger:pod/exec@", "outrigger:pod/evil@");
+    assert!(matches!(refused(&unknown, "which Outrigger does not have").await, PluginError::UnknownImport { .. }));
+    let sink = patched(naughty(), "outrigger:pod/log-line@", "outrigger:pod/log-sink@");
+    let error = refused(&sink, "has the hook `log-sink`, which this version of Outrigger does not call yet").await;
+    assert!(matches!(error, PluginError::HookNotServed { hook: "log-sink" }));
+    let none = patched(naughty(), "outrigger:pod/plugin@", "outrigger:pod/plugon@");
+    assert!(matches!(refused(&none, "does not export `outrigger:pod/plugin`").await, PluginError::NoPlugin));
+    // Another interface's functions under a name of the contract.
+    let wrong = patched(naughty(), "outrigger:pod/signals@", "outrigger:pod/metrics@");
+    refused(&wrong, "").await;
+    let wrong = patched(naughty(), "outrigger:pod/health@", "outrigger:pod/signal2");
+    refused(&wrong, "").await;
+}
+
+#[tokio::test]
+async fn describe_that_does_not_answer() {
+    refused(&describing("trap"), "its `describe` trapped").await;
+    refused(&describing("spin"), "its `describe` overran its 1000 ms of CPU time").await;
+    refused(&describing("bad-name"), "its manifest is wrong: `name`").await;
+    refused(&describing("bad-version"), "its manifest is wrong: `version` is `new`").await;
+    refused(&describing("bad-schema"), "its manifest is wrong: `config-schema` is not JSON").await;
+}
+
+#[tokio::test]
+async fn configurations_are_checked_against_the_schema_first() {
+    let pod = Pod::new();
+    let problems = pod.load(&[pod.spec(json!({"tick": 7, "configure": "trap"}), &[])]).await.unwrap_err();
+    let told = problems.to_string();
+    assert!(told.starts_with("`pod.plugins`, field `p.config.tick`: 7 is not of type"), "{told}");
+    assert_eq!(problems.0.len(), 1);
+}
+
+#[tokio::test]
+async fn all_problems_of_all_plugins_at_once() {
+    let pod = Pod::new();
+    let mut first = pod.spec(json!({"tick": 7}), &["exec app", "http nonsense"]);
+    first.name = PluginName::new("first").unwrap();
+    let mut second = pod.spec(json!({}), &[]);
+    second.source = PluginSource::File("/nonexistent".to_owned());
+    let told = pod.load(&[first, second]).await.unwrap_err().to_string();
+    for expected in [
+        "`pod.plugins`, field `first.config.tick`",
+        "field `first.grants.exec`: `app` is granted, but the plugin's manifest does not ask for it",
+        "field `first.grants.http`: `nonsense`: expected `host:port`",
+        "field `p.source`: file `/nonexistent` does not exist",
+    ] {
+        assert!(told.contains(expected), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn configure_that_fails() {
+    for (act, expected) in [
+        ("trap", "`configure` trapped: wasm trap"),
+        ("spin", "`configure` overran its 1000 ms of CPU time"),
+        ("fail", "`configure` failed: on purpose"),
+        ("bad-config", "`configure` says that its configuration is wrong: on purpose"),
+        ("hog", "`configure` ran out of memory: its limit is 16384 KiB"),
+    ] {
+        let pod = Pod::new();
+        let told = pod.load(&[pod.spec(json!({ "configure": act }), &[])]).await.unwrap_err().to_string();
+        assert!(told.contains("field `p.config`") && told.contains(expected), "{act}: {told}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_but_watch_can_be_used_from_configure() {
+    let grants = ["signals *", "state *", "pod *", "watch /watched", "http *", "tcp *"];
+    for check in [
+        "check signal app 1 => can't be used before the first hook",
+        "check state => can't be used before the first hook",
+        "check watch /watched => ok",
+        "check watch /elsewhere => its manifest does not ask for it",
+        "check tcp 127.0.0.1:1 => PermissionDenied",
+    ] {
+        let pod = Pod::new();
+        let set = pod.load(&[pod.spec(json!({ "configure": check }), &grants)]).await;
+        assert!(set.is_ok(), "{check}: {}", set.unwrap_err());
+    }
+}
+
+#[tokio::test]
+async fn wants_lie_within_the_manifest_and_required_ones_are_granted() {
+    let pod = Pod::new();
+    let load = |config, grants: &'static [&'static str]| {
+        let spec = pod.spec(config, grants);
+        async { pod.load(&[spec]).await.map(drop).map_err(|problems| problems.to_string()) }
+    };
+    assert_eq!(load(json!({"wants": ["!signals app"]}), &["signals *"]).await, Ok(()));
+    assert_eq!(load(json!({"wants": ["signals app"]}), &[]).await, Ok(()));
+    let told = load(json!({"wants": ["!signals app"]}), &["signals db"]).await.unwrap_err();
+    assert!(told.contains("needs `signals` for `app`, which is not granted (hint: what for: to be naughty)"), "{told}");
+    let told = load(json!({"wants": ["exec app"]}), &[]).await.unwrap_err();
+    assert!(told.contains("wants `exec` for `app`, beyond its manifest"), "{told}");
+    let told = load(json!({"wants": ["files /etc"]}), &[]).await.unwrap_err();
+    assert!(told.contains("expected `component:/path`"), "{told}");
+
+    let mut spec = pod.spec(json!({}), &[]);
+    spec.source = pod.file(&describing("needy"));
+    let told = pod.load(&[spec.clone()]).await.unwrap_err().to_string();
+    assert!(told.contains("needs `exec` for `app`"), "{told}");
+    spec.grants = Some(vec![super::grant("exec *")]);
+    assert!(pod.load(&[spec]).await.is_ok());
+}
+
+#[tokio::test]
+async fn what_was_granted_can_be_seen_and_watches_are_told_once() {
+    let pod = Pod::new();
+    let set = pod.with(json!({"configure": "check watch /watched/a => ok"}), &["watch /watched"]).await;
+    assert_eq!(set.grants(&plugin()), [super::grant("watch /watched")]);
+    let watches = set.watches();
+    assert_eq!(watches.len(), 1, "three instances were configured alike: {watches:?}");
+    assert_eq!(watches[0].source, "/watched/a");
+}
+
+#[tokio::test]
+async fn code_compiled_for_any_machine_loads_here_and_the_cache_is_private() {
+    let pod = Pod::new();
+    let code = pod.host.precompile(naughty()).unwrap();
+    let engine = wasmtime::Engine::new(&wasmtime_settings()).unwrap();
+    // The host's own engine has the same settings; this one proves that no CPU feature of the builder is needed.
+    #[expect(unsafe_code, reason = "machine code that this very test made")]
+    let loaded = unsafe { wasmtime::component::Component::deserialize(&engine, &code) };
+    assert!(loaded.is_ok(), "{:#}", loaded.err().unwrap());
+
+    let cached = std::fs::metadata(super::shared_cache()).map(|meta| meta.permissions().mode() & 0o777);
+    drop(pod.host.inspect(&pod.file(naughty()), &plugin()).await.unwrap());
+    assert!(cached.is_err() || cached.unwrap() == 0o700);
+}
+
+fn wasmtime_settings() -> wasmtime::Config {
+    let mut config = wasmtime::Config::new();
+    config.epoch_interruption(true).concurrency_support(false);
+    config.memory_reservation(64 << 20).memory_reservation_for_growth(64 << 20);
+    config.async_stack_size(1 << 20).max_wasm_stack(512 << 10);
+    config
+}
+
+#[tokio::test]
+async fn a_confined_plugin_is_loaded_for_its_component() {
+    let pod = Pod::new();
+    let mut spec = pod.spec(json!({}), &["signals *"]);
+    spec.scope = Some(component("app"));
+    let set = pod.load(&[spec]).await.unwrap();
+    assert_eq!(set.with(Hook::Tick), [plugin()]);
+    assert_eq!(set.with(Hook::Stopping), []);
+}

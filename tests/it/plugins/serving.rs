@@ -1,0 +1,267 @@
+//! What plugins may do, and what they are told when they may not.
+
+use std::time::Duration;
+
+use outrigger::engine::{ExecOutput, Output};
+use outrigger::hooks::{
+    Batch, Change, ComponentEvent, ComponentEventKind, File, HealthTrigger, Hooks, Reaction, SignalDecision, Status,
+};
+use outrigger::plugin::RequestKind;
+use outrigger::pod::PluginName;
+use serde_json::json;
+
+use super::{Pod, asked, component, plugin};
+
+fn batch(of: &str, lines: &[&str]) -> Batch {
+    let mut batch = Batch::new(component(of), Output::Stdout);
+    for line in lines {
+        batch.data.extend(line.as_bytes());
+        batch.ends.push(u32::try_from(batch.data.len()).unwrap());
+        batch.after_us.push(0);
+    }
+    batch
+}
+
+fn texts(batch: &Batch) -> Vec<String> {
+    batch.lines().map(|line| String::from_utf8_lossy(line).into_owned()).collect()
+}
+
+fn file(path: &str) -> File {
+    File { component: component("app"), path: path.to_owned(), mode: 0o644, uid: 0, gid: 0, content: b"old".to_vec() }
+}
+
+#[tokio::test]
+async fn a_missing_grant_says_which_side_lacks_it() {
+    let pod = Pod::new();
+    assert_eq!(asked(&pod, "signal app 1", &[]).await, "denied `signals` for `app`: the pod does not grant it");
+    assert_eq!(
+        asked(&pod, "signal app 1", &["signals db"]).await,
+        "denied `signals` for `app`: the pod does not grant it"
+    );
+    assert_eq!(asked(&pod, "exec app", &[]).await, "denied `exec` for `app`: its manifest does not ask for it");
+    assert_eq!(asked(&pod, "read app /etc/x", &[]).await, "denied `files` for `app:/etc/x`: the pod does not grant it");
+    assert!(asked(&pod, "read app /etc/../x", &["files *:/etc"]).await.starts_with("denied"));
+    assert!(asked(&pod, "write app /root", &["files *:/etc"]).await.contains("manifest does not ask"));
+    assert_eq!(asked(&pod, "state", &[]).await, "denied `state` for `*`: the pod does not grant it");
+    assert_eq!(asked(&pod, "pod", &[]).await, " None ");
+    assert_eq!(
+        asked(&pod, "watch /watched/x", &[]).await,
+        "denied `watch` for `/watched/x`: the pod does not grant it"
+    );
+}
+
+#[tokio::test]
+async fn granted_requests_reach_the_pod_and_their_answers_the_plugin() {
+    let mut pod = Pod::new();
+    let mut requests = std::mem::replace(&mut pod.requests, tokio::sync::mpsc::channel(1).1);
+    let serve = async {
+        while let Some(request) = requests.recv().await {
+            assert_eq!(request.plugin, plugin());
+            match request.kind {
+                RequestKind::Signal { component: to, signal, reply } => {
+                    assert_eq!((to, signal), (component("app"), 12));
+                    reply.send(Ok(())).unwrap();
+                }
+                RequestKind::Read { limit, reply, .. } => {
+                    assert_eq!(limit, 100);
+                    reply.send(Ok(file("/etc/x"))).unwrap();
+                }
+                RequestKind::Write { reply, .. } => reply.send(Err("disk full".to_owned())).unwrap(),
+                RequestKind::Exec { reply, .. } => {
+                    let (stdout, stderr) = (bytes(b""), bytes(b""));
+                    reply.send(Ok(ExecOutput { exit_code: 3, stdout, stderr, truncated: false })).unwrap();
+                }
+            }
+        }
+    };
+    let ask = async {
+        assert_eq!(asked(&pod, "signal app 12", &["signals app"]).await, "ok ()");
+        assert!(asked(&pod, "signal app 0", &["signals app"]).await.contains("there is no signal 0"));
+        assert_eq!(asked(&pod, "read app /etc/x", &["files app:/etc"]).await, format!("ok {:?}", b"old"));
+        let full = asked(&pod, "write app /etc/x", &["files app:/etc"]).await;
+        assert!(full.contains("disk full"), "{full}");
+    };
+    tokio::select! { () = serve => {}, () = ask => {} }
+}
+
+fn bytes(text: &'static [u8]) -> bytes::Bytes {
+    bytes::Bytes::from_static(text)
+}
+
+#[tokio::test]
+async fn the_pod_is_seen_as_granted_and_confined() {
+    let pod = Pod::new();
+    assert_eq!(
+        asked(&pod, "pod", &["pod *"]).await,
+        "pod Some(\"label\") app=acme/app=State::Running,db=acme/db=State::Running"
+    );
+    let mut spec = pod.spec(json!({"tick": "ask pod"}), &["pod *"]);
+    spec.scope = Some(component("db"));
+    let set = pod.load(&[spec]).await.unwrap();
+    let told = set.tick(&plugin()).await.unwrap_err().reason;
+    assert_eq!(told, "failed: pod Some(\"label\") db=acme/db=State::Running");
+}
+
+#[tokio::test]
+async fn watches_added_later_are_sent_on() {
+    let mut pod = Pod::new();
+    assert_eq!(asked(&pod, "watch /watched/x", &["watch /watched"]).await, "ok ()");
+    let watch = pod.watches.try_recv().unwrap();
+    assert_eq!((watch.source.as_str(), watch.debounce), ("/watched/x", Duration::from_millis(100)));
+}
+
+#[tokio::test]
+async fn state_survives_the_host() {
+    let pod = Pod::new();
+    assert_eq!(asked(&pod, "state", &["state *"]).await, format!("ok Some({:?})", b"v"));
+    assert!(pod.dir.path().join("state/p.keys").exists());
+}
+
+#[tokio::test]
+async fn metrics_are_published_or_dropped() {
+    let pod = Pod::new();
+    let set = pod.with(json!({"tick": "ask metrics"}), &["metrics *"]).await;
+    set.tick(&plugin()).await.unwrap_err();
+    let text = set.render_metrics();
+    assert!(text.contains("outrigger_plugin_hits{plugin=\"p\",a=\"b\"} 2\n"), "{text}");
+    assert!(text.contains("outrigger_hook_failures_total{plugin=\"p\",hook=\"tick\"} 1\n"), "{text}");
+    let set = pod.with(json!({"tick": "ask metrics"}), &[]).await;
+    set.tick(&plugin()).await.unwrap_err();
+    assert!(!set.render_metrics().contains("hits"));
+}
+
+#[tokio::test]
+async fn wasi_gives_what_is_granted() {
+    let pod = Pod::new();
+    // Cargo sets it for every test.
+    assert!(asked(&pod, "env CARGO_PKG_NAME", &["env CARGO_PKG_NAME"]).await.contains("outrigger"));
+    assert_eq!(asked(&pod, "env CARGO_PKG_NAME", &["env OTHER"]).await, "None");
+    let data = pod.dir.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    std::fs::write(data.join("x"), "content").unwrap();
+    let path = data.to_str().unwrap();
+    let (cat, put) = (format!("cat {path}/x"), format!("put {path}/y"));
+    assert_eq!(asked(&pod, &cat, &[&format!("dir {path}")]).await, "content");
+    assert!(asked(&pod, &cat, &[]).await.starts_with("error"));
+    assert!(asked(&pod, &put, &[&format!("dir {path}")]).await.starts_with("error"));
+    assert!(!data.join("y").exists());
+    assert!(asked(&pod, &format!("cat {path}/../secret"), &[&format!("dir {path}")]).await.starts_with("error"));
+    // What `dir *` in the manifest allows does not make a grant of it.
+    let told = pod.load(&[pod.spec(json!({}), &["dir /run/x"])]).await.unwrap_err().to_string();
+    assert!(told.contains("no part of the system's own"), "{told}");
+}
+
+#[tokio::test]
+async fn sockets_reach_granted_hosts_only() {
+    let pod = Pod::new();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let ask = format!("tcp 127.0.0.1:{port}");
+    assert_eq!(asked(&pod, &ask, &[&format!("tcp 127.0.0.1:{port}")]).await, "connected");
+    assert_eq!(asked(&pod, &ask, &[&format!("tcp localhost:{port}")]).await, "connected");
+    assert_eq!(asked(&pod, &ask, &["tcp 127.0.0.1:1"]).await, "error PermissionDenied");
+    assert_eq!(asked(&pod, &ask, &[]).await, "error PermissionDenied");
+    assert!(asked(&pod, "udp", &["tcp *"]).await.starts_with("error"));
+    assert!(asked(&pod, "listen", &["tcp *"]).await.starts_with("error"));
+    assert_eq!(asked(&pod, "lookup localhost", &["tcp localhost:80"]).await, "found true");
+    assert_eq!(asked(&pod, "lookup localhost", &["tcp other:80"]).await, "error");
+}
+
+#[tokio::test]
+async fn log_lines_pass_through_all_plugins_in_order() {
+    let pod = Pod::new();
+    let mut first = pod.spec(json!({"log-line": "prefix"}), &[]);
+    first.name = PluginName::new("first").unwrap();
+    let mut second = pod.spec(json!({"log-line": "prefix"}), &[]);
+    second.name = PluginName::new("second").unwrap();
+    second.scope = Some(component("db"));
+    let holding = pod.spec(json!({"log-line": "hold"}), &[]);
+    let set = pod.load(&[first, second, holding]).await.unwrap();
+    let judged = set.log_lines(batch("app", &["a", "b"])).await.unwrap();
+    assert_eq!((texts(&judged.keep), texts(&judged.hold)), (vec!["> a".to_owned()], vec!["b".to_owned()]));
+    let judged = set.log_lines(batch("db", &["a", "b"])).await.unwrap();
+    assert_eq!((texts(&judged.keep), texts(&judged.hold)), (vec!["> > a".to_owned()], vec!["b".to_owned()]));
+    let mut last = judged.hold;
+    last.is_final = true;
+    let judged = set.log_lines(last).await.unwrap();
+    assert_eq!((texts(&judged.keep), judged.hold.len()), (vec!["> > b".to_owned()], 0));
+}
+
+#[tokio::test]
+async fn lines_are_annotated_dropped_and_left_alone() {
+    let pod = Pod::new();
+    let set = pod.with(json!({"log-line": "annotate"}), &[]).await;
+    let judged = set.log_lines(batch("app", &["a", "b"])).await.unwrap();
+    assert_eq!(judged.keep.fields, br#"{"n":1}{"n":1}"#);
+    let set = pod.with(json!({"log-line": "drop-all"}), &[]).await;
+    assert!(set.log_lines(batch("app", &["a"])).await.unwrap().keep.is_empty());
+    let set = pod.with(json!({}), &[]).await;
+    let before = batch("app", &["a", "b"]);
+    assert_eq!(set.log_lines(before.clone()).await.unwrap().keep, before);
+}
+
+#[tokio::test]
+async fn every_hook_carries_its_decision() {
+    let pod = Pod::new();
+    let config = json!({
+        "pre-start": "good", "config-copy": "good", "health": "good", "signal": "good", "component-event": "restart",
+        "config-changed": "good",
+    });
+    let set = pod.with(config, &["plan components.app.environment", "files app:/etc", "signals app"]).await;
+    let overlay = set.pre_start(&plugin(), "{}".to_owned()).await.unwrap().unwrap();
+    assert_eq!(overlay, r#"{"components":{"app":{"environment":{"A":"1"}}}}"#);
+    let files = set.config_copy("/src", file("/conf")).await.unwrap();
+    let seen: Vec<_> = files.iter().map(|file| (file.path.as_str(), file.content.as_slice())).collect();
+    assert_eq!(seen, [("/conf", b"old seen".as_slice()), ("/etc/more", b"new")]);
+    let judgements = set.health(&plugin(), HealthTrigger::Interval).await.unwrap();
+    assert_eq!(judgements[0].component, Some(component("app")));
+    assert_eq!((judgements[1].component.clone(), judgements[1].status), (None, Status::Degraded));
+    assert_eq!(set.signal(10).await.unwrap(), SignalDecision::Deliver(vec![(component("app"), 12)]));
+    let event = |kind| ComponentEvent { component: component("app"), kind, at_ns: 1, restarts: 0 };
+    let exited = ComponentEventKind::Exited { exit_code: 1, oom_killed: false };
+    assert_eq!(set.component_event(event(exited)).await.unwrap(), Reaction::Restart(50));
+    assert_eq!(set.component_event(event(ComponentEventKind::Started)).await.unwrap(), Reaction::AsPlanned);
+    let change = Change {
+        source: "/s".to_owned(),
+        path: "/s/x".to_owned(),
+        digest: String::new(),
+        content: b"c".to_vec(),
+        removed: false,
+    };
+    let rollout = set.config_changed(&plugin(), vec![change]).await.unwrap().unwrap();
+    assert_eq!((rollout.summary.as_str(), rollout.files.len()), ("1 changes", 1));
+    set.rollout_ended(&plugin(), true, "well".to_owned()).await.unwrap();
+    assert_eq!(set.tick(&plugin()).await, Ok(Some(10)), "a tick may not come sooner than after 10 ms");
+}
+
+#[tokio::test]
+async fn a_confined_plugin_gets_only_its_component() {
+    let pod = Pod::new();
+    let mut spec = pod.spec(json!({"pre-start": "tell", "config-copy": "skip", "component-event": "stop"}), &[]);
+    spec.scope = Some(component("db"));
+    let set = pod.load(&[spec]).await.unwrap();
+    let plan = r#"{"components":{"app":{"image":"a"},"db":{"image":"d"}},"plugins":[{"secret":{}}]}"#.to_owned();
+    let told = set.pre_start(&plugin(), plan).await.unwrap_err().reason;
+    assert_eq!(told, r#"failed: {"components":{"db":{"image":"d"}}}"#);
+    assert_eq!(set.config_copy("/src", file("/conf")).await.unwrap().len(), 1);
+    let kind = ComponentEventKind::Exited { exit_code: 1, oom_killed: false };
+    let event = ComponentEvent { component: component("app"), kind, at_ns: 1, restarts: 0 };
+    assert_eq!(set.component_event(event).await.unwrap(), Reaction::AsPlanned);
+}
+
+/// The way of an empty call through the whole host. Not a benchmark: it only catches a loss by orders of magnitude.
+#[tokio::test]
+async fn an_empty_call_is_cheap() {
+    let pod = Pod::new();
+    let set = pod.with(json!({}), &[]).await;
+    let lines: Vec<_> =
+        std::iter::repeat_n("a line of some length that a service could have written to its log", 256).collect();
+    let mut batch = batch("app", &lines);
+    let begun = std::time::Instant::now();
+    for _ in 0..200 {
+        batch = set.log_lines(batch).await.unwrap().keep;
+    }
+    let each = begun.elapsed() / 200;
+    assert!(each < Duration::from_millis(2), "{each:?}");
+    assert_eq!(batch.len(), 256);
+}
