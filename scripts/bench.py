@@ -10,9 +10,11 @@ import http.client
 import json
 import os
 import re
+import shutil
 import socket
 import statistics
 import sys
+import tempfile
 import threading
 import time
 import urllib.parse
@@ -354,15 +356,16 @@ class Bench:
             return int(re.search(rf"^{field}:\s+(\d+) kB", status.read(), re.MULTILINE)[1]) * 1024
 
     @staticmethod
-    def cpu(process):
-        """User and system time so far, in seconds."""
+    def split(process):
+        """User time and system time so far, in seconds."""
         with open(f"/proc/{process}/stat", encoding="utf-8") as stat:
             fields = stat.read().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        ticks = os.sysconf("SC_CLK_TCK")
+        return int(fields[11]) / ticks, int(fields[12]) / ticks
 
     @staticmethod
     def precise_cpu(process):
-        """CPU time of its threads that live, in seconds: finer than the clock ticks of `cpu`."""
+        """CPU time of its threads that live, in seconds: finer than the clock ticks of `split`."""
         total = 0
         for task in os.listdir(f"/proc/{process}/task"):
             with open(f"/proc/{process}/task/{task}/schedstat", encoding="utf-8") as stat:
@@ -391,6 +394,23 @@ class Bench:
                 self.end_pod(pod)
             figures[label] = statistics.median(rss)
             self.row(f"resident, idle, two components, {label}", figures[label], "MiB", target, detail)
+
+    def plugins(self):
+        """What each further idle plugin costs: eight more of the same, from a file, compiled by an earlier controller into a cache that they share."""
+        wasm = self.options.wasm
+        cache = tempfile.mkdtemp(prefix="outrigger-bench-")
+        binds = (f"{os.path.abspath(wasm)}:/plugin.wasm:ro", f"{cache}:/var/cache/outrigger")
+        try:
+            resident = {}
+            for number in (1, 1, 9):
+                entries = [{f"p{n}": {"source": "/plugin.wasm", "config": {"map": {"SIGHUP": {"to": ["c1"]}}}, "grants": {"signals": ["c1"]}}} for n in range(number)]
+                pod, *_ = self.run_pod(1, plugins=json.dumps(entries), binds=binds)
+                time.sleep(6)
+                resident[number] = self.resident(self.process(pod)) / MIB
+                self.end_pod(pod)
+            self.row("resident, each further idle plugin", (resident[9] - resident[1]) / 8, "MiB", 0.5, f"({resident[1]:.2f} with one, {resident[9]:.2f} with nine)")
+        finally:
+            shutil.rmtree(cache, ignore_errors=True)
 
     def start(self):
         recipe = self.recipe(2)
@@ -439,14 +459,14 @@ class Bench:
             pod, _, started, _ = self.run_pod(1, plugins=plugins, command=["sh", "-c", script])
             time.sleep(2)
             process = self.process(pod)
-            before, begun = self.cpu(process), time.monotonic()
+            before, begun = self.split(process), time.monotonic()
             self.execute(next(iter(started)), ["touch", "/tmp/go"])
             while b"bench-end" not in b"".join(self.engine.log(pod, tail=5)):
                 if time.monotonic() - begun > 300:
                     sys.exit("error: the last line has not arrived after 300 s")
                 time.sleep(0.1)
             took = time.monotonic() - begun
-            used = self.cpu(process) - before
+            user, system = (now - then for now, then in zip(self.split(process), before))
             arrived = 0
             for piece in self.engine.log(pod):
                 arrived += piece.count(b"shop: order")
@@ -454,7 +474,7 @@ class Bench:
                 sys.exit(f"error: {arrived} of {lines} lines arrived")
             peak = self.resident(process, "VmHWM") / MIB
             self.end_pod(pod)
-            self.row(f"CPU for each log line, {label}", used / lines * 1e6, "us", target, f"({lines / took:,.0f} lines/s through the engine, all arrived, peak {peak:.1f} MiB)")
+            self.row(f"CPU for each log line, {label}", (user + system) / lines * 1e6, "us", target, f"({user / lines * 1e6:.2f} of it in user space; {lines / took:,.0f} lines/s through the engine, all arrived, peak {peak:.1f} MiB)")
 
     def execute(self, container, command):
         identity = self.engine.call("POST", f"/containers/{container}/exec", {"Cmd": command})["Id"]
@@ -479,13 +499,14 @@ def main():
     parser = argparse.ArgumentParser(prog="scripts/bench", description="Measures what the project promises, beside the engine's own floor.")
     parser.add_argument("--image", required=True, help=argparse.SUPPRESS)
     parser.add_argument("--busybox", required=True, help=argparse.SUPPRESS)
+    parser.add_argument("--wasm", required=True, help=argparse.SUPPRESS)
     parser.add_argument("--rounds", type=int, default=12, help="pairs of runs that are compared (%(default)s)")
     parser.add_argument("--lines", type=int, default=1_000_000, help="log lines (%(default)s)")
     parser.add_argument("--json", metavar="FILE", help="write the figures there, too")
     parser.add_argument("--strict", action="store_true", help="exit with 1 where a target is missed")
-    parser.add_argument("parts", nargs="*", metavar="PART", help="memory, start, scale, logs; all by default")
+    parser.add_argument("parts", nargs="*", metavar="PART", help="memory, plugins, start, scale, logs; all by default")
     options = parser.parse_args()
-    known = ("memory", "start", "scale", "logs")
+    known = ("memory", "plugins", "start", "scale", "logs")
     for part in options.parts:
         if part not in known:
             parser.error(f"unknown part `{part}`: one of {', '.join(known)}")
