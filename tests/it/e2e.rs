@@ -1,6 +1,7 @@
 //! Whole pods on a real engine: the controller in its container, components beside it, and nothing left at the end.
 
 mod pod;
+mod restart;
 
 use std::time::Duration;
 

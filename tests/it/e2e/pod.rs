@@ -91,6 +91,18 @@ impl PodUnderTest {
         Self { engine: engine.clone(), spec, id: None, directory: tempfile::tempdir().unwrap(), _guard: guard }
     }
 
+    /// The same on another engine, whose socket lies in `directory`. The directory is mounted, not the socket: an engine that starts again makes a new one.
+    pub fn beside(engine: &Docker, name: &str, image: &str, directory: &str) -> Self {
+        let mut spec = ContainerSpec::new(unique("e2e", name), image);
+        spec.labels.insert(LABEL.to_owned(), spec.name.clone());
+        spec.mounts.push(bind(directory, "/engine"));
+        spec.env.push("DOCKER_HOST=unix:///engine/docker.sock".to_owned());
+        spec.network_mode = Some("none".to_owned());
+        // Its containers go with the engine.
+        let guard = Guard(spec.name.clone());
+        Self { engine: engine.clone(), spec, id: None, directory: tempfile::tempdir().unwrap(), _guard: guard }
+    }
+
     /// Name of the controller's container.
     pub fn name(&self) -> &str {
         &self.spec.name
@@ -117,6 +129,11 @@ impl PodUnderTest {
         self.spec.mounts.push(bind(&path, "/config"));
         self.change_file(name, content);
         format!("/config/{name}")
+    }
+
+    /// That directory on the host.
+    pub fn host_directory(&self) -> &str {
+        self.directory.path().to_str().unwrap()
     }
 
     /// Puts another version of that file in place, as an editor does.
