@@ -12,7 +12,7 @@
 //! | [`grants`], [`imports`], [`wasi`], [`logging`] | who may what; the host's side of the contract and of WASI |
 //! | [`guest`], [`clock`] | limits on memory and time |
 //! | [`keys`], [`metrics`] | what plugins leave behind |
-//! | [`host`], [`contract`], [`manifest`], [`cache`], [`machine_code`] | from a file to code that runs |
+//! | [`host`], [`contract`], [`manifest`], [`cache`], `machine_code` | from a file to code that runs |
 
 pub mod answers;
 pub mod bindings;

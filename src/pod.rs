@@ -1,6 +1,6 @@
 //! What a pod is: the validated domain types that every other module speaks.
 //!
-//! Nothing here can be wrong: [`lower`](crate::pod::lower) is the only way from what a user wrote ([`crate::labels::RawPod`]) to these types, and it
+//! Nothing here can be wrong: [`lower`] is the only way from what a user wrote ([`crate::labels::RawPod`]) to these types, and it
 //! reports every problem at once. Pure: no I/O, no clock.
 
 pub mod graph;

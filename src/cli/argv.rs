@@ -68,7 +68,7 @@ pub struct OnlyFlags {
     pub flags: ControllerFlags,
 }
 
-/// Flags of the controller. Values stay text here: [`crate::config::lower`] reports all that is wrong at once.
+/// Flags of the controller. Values stay text here: [`crate::config::lower()`] reports all that is wrong at once.
 #[derive(Debug, Clone, Default, Args)]
 pub struct ControllerFlags {
     /// Share one PID namespace [default: true]

@@ -6,7 +6,7 @@
 //! - Its timeout holds until the headers of an answer have come, and never for the body: streams are not cut by it. Deadlines of whole calls are kept here.
 //! - It opens a connection for each call, so a restarted engine is simply there again.
 //! - Its decoder of logs waits for a newline, without limit, where the output is a terminal's, and takes a first byte below 3 for a header. Logs are
-//!   therefore read raw, through the call for an export with another path, and taken apart by [`frames`]; [`logs`] makes sure that they are complete.
+//!   therefore read raw, through the call for an export with another path, and taken apart by `frames`; `logs` makes sure that they are complete.
 
 mod answer;
 mod exec;
