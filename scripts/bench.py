@@ -307,17 +307,15 @@ class Bench:
             for n, helper in enumerate(helpers):
                 bodies = bodies.replace(f"@HELPER{n}@", helper)
             parts = [(f"{name}.part{n}", body) for n, body in enumerate(filled(bodies))]
+            # The engine wants the helper to exist before another container is created that joins it.
+            for n, _ in enumerate(helpers):
+                helper_made(n)
             if recipe["overlap"]:
-                created = threading.Thread(target=in_parallel, args=(make, parts))
-                created.start()
-                for n, helper in enumerate(helpers):
-                    helper_made(n)
-                    self.engine.start(ids[helper])
-                created.join()
+                started = [lambda helper=helper: self.engine.start(ids[helper]) for helper in helpers]
+                in_parallel(lambda work: work(), [*started, *(lambda part=part: make(part) for part in parts)])
                 in_parallel(lambda part: self.engine.start(ids[part[0]]), parts)
             else:
-                for n, helper in enumerate(helpers):
-                    helper_made(n)
+                for helper in helpers:
                     self.engine.start(ids[helper])
 
                 def whole(part):
