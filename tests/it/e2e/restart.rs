@@ -33,7 +33,9 @@ impl OwnEngine {
     async fn start(&mut self) -> Docker {
         std::fs::create_dir_all(self.path("socket")).unwrap();
         let log = std::fs::File::options().create(true).append(true).open(self.path("log")).unwrap();
-        let daemon = Command::new("dockerd")
+        // In a network namespace of its own: an engine without a bridge removes `docker0` wherever it finds it.
+        let daemon = Command::new("unshare")
+            .args(["--net", "--", "dockerd"])
             .args(["--live-restore", "--bridge=none", "--iptables=false", "--ip6tables=false"])
             .arg(format!("--host={}", self.socket()))
             .arg(format!("--data-root={}", self.path("data").display()))
@@ -42,7 +44,7 @@ impl OwnEngine {
             .stdout(Stdio::from(log.try_clone().unwrap()))
             .stderr(Stdio::from(log))
             .spawn()
-            .expect("`dockerd` is installed");
+            .expect("`unshare` is installed");
         self.daemon = Some(daemon);
         let connect = || Docker::connect(Some(&self.socket()), &Timeouts::default());
         wait_for("the engine answers", || async {
