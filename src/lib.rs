@@ -20,7 +20,7 @@
 //! | 2 | [`admin`] | the socket behind `healthcheck` and `status` | |
 //! | 3 | [`supervisor`] | the pod's life: a pure `step`, and the driver that does what it says | |
 //! | 4 | [`cli`] | the command line | clap |
-//! | 0 | [`shutdown`], [`telemetry`] | tasks with an owner; the log | |
+//! | 0 | [`shutdown`], [`telemetry`], [`memory`] | tasks with an owner; the log; giving memory back | |
 pub mod admin;
 pub mod cli;
 pub mod config;
@@ -30,6 +30,7 @@ pub mod identity;
 pub mod janitor;
 pub mod labels;
 pub mod logs;
+pub mod memory;
 pub mod plan;
 pub mod plugin;
 pub mod pod;

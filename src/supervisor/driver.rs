@@ -16,6 +16,7 @@ use crate::admin;
 use crate::config::Settings;
 use crate::engine::{Engine, Fault, Inspection};
 use crate::hooks::{ComponentEvent, ComponentEventKind, HealthTrigger, Hook, Hooks, Reaction, SignalDecision};
+use crate::memory;
 use crate::plan::Plan;
 use crate::plugin::{PodView, Request, WatchRequest};
 use crate::pod::{ComponentName, PluginName};
@@ -34,6 +35,9 @@ const CHANGES_IN_FLIGHT: usize = 16;
 
 /// For the pod's own tasks to end after everything has been removed.
 const LAST_TASKS: Duration = Duration::from_secs(1);
+
+/// After the last component has been started, the pod has settled: what was needed to start it is given back.
+const SETTLED: Duration = Duration::from_secs(2);
 
 /// Least time for the rest of the output, however late it is.
 const LEAST_DRAIN: Duration = Duration::from_millis(100);
@@ -373,6 +377,12 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
         }
         let shared = Arc::clone(&self.shared);
         self.tasks.spawn("rollouts", move |token| rollout::run(shared, changes, token));
+        self.tasks.spawn("trim", |token| async move {
+            tokio::select! {
+                () = token.cancelled() => {}
+                () = tokio::time::sleep(SETTLED) => memory::trim(),
+            }
+        });
         for plugin in self.shared.hooks.with(Hook::Tick) {
             let shared = Arc::clone(&self.shared);
             self.tasks.spawn("ticks", move |token| tick(shared, plugin, token));
