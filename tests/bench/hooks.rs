@@ -1,0 +1,102 @@
+//! What a crossing into a plugin costs, through the whole host path: the message to the plugin's task, store, budget, deadline, and back.
+//!
+//! `scripts/bench hooks` runs it; by hand: `cargo bench --bench hooks`. Each figure is the best of several rounds: what the machine does besides only adds.
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a bench prints, and ends where something is wrong")]
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use outrigger::config::Timeouts;
+use outrigger::engine::Output;
+use outrigger::hooks::{Batch, Hooks};
+use outrigger::labels;
+use outrigger::plugin::host::{Host, HostDirs};
+use outrigger::plugin::set::PluginSet;
+use outrigger::plugin::{PodLink, PodView, stock};
+use outrigger::pod::{ComponentName, PodSpec, lower};
+use tokio::sync::{mpsc, watch};
+
+const ROUNDS: usize = 9;
+const CALLS: u32 = 20_000;
+const LINES: usize = 256;
+const LINE: &str = "2026-11-21T02:46:50Z INFO request served path=/api/orders status=200 duration=12ms bytes=5120 agent=curl/8.5.0 ok";
+
+fn best(mut round: impl FnMut() -> Duration) -> Duration {
+    (0..ROUNDS).map(|_| round()).min().unwrap()
+}
+
+fn pod(plugins: &str) -> PodSpec {
+    let text = format!("components: {{app: {{image: x}}}}\nplugins: {plugins}\n");
+    lower::lower(&labels::from_document("bench", &text).unwrap()).unwrap()
+}
+
+fn link() -> PodLink {
+    let (requests, _) = mpsc::channel(1);
+    let (watches, _) = mpsc::channel(1);
+    let (_, pod) = watch::channel(Arc::new(PodView::default()));
+    PodLink { requests, watches, pod }
+}
+
+fn batch(lines: usize) -> Batch {
+    let mut batch = Batch::new(ComponentName::new("app").unwrap(), Output::Stdout);
+    for _ in 0..lines {
+        batch.data.extend_from_slice(LINE.as_bytes());
+        batch.ends.push(u32::try_from(batch.data.len()).unwrap());
+        batch.after_us.push(0);
+    }
+    batch
+}
+
+fn main() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let compiled = directory.path().join("plugins");
+    std::fs::create_dir(&compiled).unwrap();
+    let dirs = HostDirs { precompiled: compiled.clone(), cache: directory.path().join("cache"), state: directory.path().join("state") };
+    let host = Host::new(dirs, Timeouts::default()).unwrap();
+    for name in stock::NAMES {
+        let code = host.precompile(stock::wasm(name).unwrap()).unwrap();
+        std::fs::write(compiled.join(format!("{name}.cwasm")), code).unwrap();
+    }
+    let link = link();
+    for (name, entry) in [
+        ("signal", "[{signal: {map: {SIGHUP: {to: [app]}}}}]"),
+        ("reload", "[{reload: {watch: /config/x, component: app, target: /etc/x, signal: HUP}}]"),
+        ("redact", "[{redact: {patterns: [email, card]}}]"),
+    ] {
+        let spec = pod(entry);
+        let ready = best(|| {
+            let began = Instant::now();
+            let set = runtime.block_on(PluginSet::load(&host, &spec.plugins, &link)).unwrap();
+            let took = began.elapsed();
+            drop(set);
+            took
+        });
+        println!("ready-{name} {:.3} ms", ready.as_secs_f64() * 1e3);
+    }
+    let spec = pod("[{redact: {patterns: [email, card]}}]");
+    let set = runtime.block_on(PluginSet::load(&host, &spec.plugins, &link)).unwrap();
+    let empty = best(|| {
+        runtime.block_on(async {
+            let mut batch = batch(0);
+            let began = Instant::now();
+            for _ in 0..CALLS {
+                batch = set.log_lines(batch).await.unwrap().keep;
+            }
+            began.elapsed() / CALLS
+        })
+    });
+    println!("empty-call {:.3} us", empty.as_secs_f64() * 1e6);
+    let lines = best(|| {
+        runtime.block_on(async {
+            let mut batch = batch(LINES);
+            let began = Instant::now();
+            for _ in 0..CALLS / 100 {
+                batch = set.log_lines(batch).await.unwrap().keep;
+                assert_eq!(batch.len(), LINES, "nothing is to be redacted here");
+            }
+            began.elapsed() / (CALLS / 100)
+        })
+    });
+    println!("redact-line {:.3} us", lines.as_secs_f64() * 1e6 / LINES as f64);
+}
