@@ -73,7 +73,7 @@ pub struct Planned {
     pub container: ContainerSpec,
     /// Whether it joins the donor's IPC namespace.
     pub joins_donor: bool,
-    /// Files to copy before each start.
+    /// Files to copy before the first start.
     pub copy: Vec<CopySpec>,
     /// How long it may take to stop.
     pub grace: Duration,

@@ -69,7 +69,7 @@ pub struct Component {
     pub volumes: Vec<Mount>,
     /// Memory file systems: path and options as `docker run --tmpfs` takes them.
     pub tmpfs: IndexMap<String, String>,
-    /// Files copied into it from the controller, before each start.
+    /// Files copied into it from the controller, before its first start.
     pub copy: Vec<CopySpec>,
     /// Limits, privileges and the rest of the host's settings.
     pub host: HostSettings,
