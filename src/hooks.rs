@@ -300,6 +300,12 @@ impl Batch {
     }
 }
 
+/// Most lines that plugins may hold back of one stream.
+pub const HELD_LINES: usize = 1024;
+
+/// Most bytes that plugins may hold back of one stream.
+pub const HELD_BYTES: usize = 256 << 10;
+
 /// A batch after all plugins have seen it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Judged {
@@ -307,6 +313,8 @@ pub struct Judged {
     pub keep: Batch,
     /// Lines at the tail that a plugin could not decide about yet: they come first in the next batch.
     pub hold: Batch,
+    /// Lines that a plugin would have held back beyond what may be held: they are among `keep`.
+    pub released: u64,
 }
 
 /// A hook failed and the pod's `on-error` says that this ends the pod.

@@ -1,6 +1,7 @@
 //! `outrigger status`: inside a controller's container over its socket, on a host through the engine.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
@@ -26,7 +27,8 @@ const LONGEST: usize = 4 * 1024 * 1024;
 pub(super) fn run(args: StatusArgs, env: &Env) -> Result<Exit, Report> {
     let status = block_on(async {
         let socket = admin::socket(&state_dir_of(args.state_dir.as_deref(), env));
-        let text = if args.container.is_none() && (args.state_dir.is_some() || socket.exists()) {
+        let here = args.state_dir.is_some() || socket.exists() || inside();
+        let text = if args.container.is_none() && here {
             admin::ask(&socket, "status").await?
         } else {
             through_engine(args.container.as_deref(), env).await?
@@ -40,6 +42,11 @@ pub(super) fn run(args: StatusArgs, env: &Env) -> Result<Exit, Report> {
         output::text(&text(&status))?
     }
     Ok(Exit::Success)
+}
+
+/// Whether this is a controller's container: there, other controllers of the engine are nobody's business, also before the socket is open.
+fn inside() -> bool {
+    Path::new("/.dockerenv").exists() && std::env::current_exe().is_ok_and(|program| program == Path::new("/outrigger"))
 }
 
 async fn through_engine(container: Option<&str>, env: &Env) -> Result<String, Report> {

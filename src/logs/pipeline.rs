@@ -14,19 +14,13 @@ use super::pieces::Pieces;
 use super::position::{Position, Progress};
 use super::sink::Sink;
 use crate::engine::{LogFrame, Output};
-use crate::hooks::{Batch, HookFailure, Hooks};
+use crate::hooks::{Batch, HELD_BYTES, HELD_LINES, HookFailure, Hooks};
 
 /// Bytes that are collected before they are written although more frames are there.
 const CHUNK: usize = 64 * 1024;
 
 /// What is kept allocated for the next chunk, in bytes.
 const KEEP: usize = 16 * 1024;
-
-/// Lines that plugins may hold; when there are more, all are written as they are, and counted.
-const HELD_LINES: usize = 1024;
-
-/// Bytes, with fields, that plugins may hold; overflow as above.
-const HELD_BYTES: usize = 1024 * 1024;
 
 /// How long lines are held while nothing comes behind them; then they are brought again as the final ones.
 const HELD_QUIET: Duration = Duration::from_secs(1);
@@ -261,6 +255,7 @@ impl<H: Hooks> Pipeline<H> {
         let judged = self.hooks.log_lines(batch).await;
         self.in_hook -= count;
         let judged = judged.inspect_err(|_| self.counters.dropped(count as u64))?;
+        self.counters.released(judged.released);
         self.keep(output, &judged.keep);
         let hold = judged.hold;
         self.counters.filtered(count.saturating_sub(judged.keep.len() + hold.len()) as u64);

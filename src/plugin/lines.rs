@@ -5,13 +5,8 @@
 
 use serde_json::{Map, Value};
 
-use crate::hooks::{Batch, Judged};
+use crate::hooks::{Batch, HELD_BYTES, HELD_LINES, Judged};
 use crate::plugin::bindings::exports::outrigger::pod::log_line::{Edit, Verdict};
-
-/// Most lines that may be held back of one stream; a plugin that wants more gets its way no longer, and the lines are written.
-const HELD_LINES: usize = 1024;
-/// Most bytes that may be held back of one stream.
-const HELD_BYTES: usize = 256 << 10;
 
 /// Checks an edit of a batch of so many lines.
 ///
@@ -99,7 +94,8 @@ pub struct Passage {
     origin: Vec<u32>,
     /// Original lines from this one on are held back.
     held_from: usize,
-    overfull: bool,
+    /// Lines that a plugin would have held back beyond what may be held.
+    released: usize,
 }
 
 impl Passage {
@@ -107,7 +103,7 @@ impl Passage {
     #[must_use]
     pub fn new(batch: Batch) -> Self {
         let held_from = batch.len();
-        Self { original: None, current: batch, origin: Vec::new(), held_from, overfull: false }
+        Self { original: None, current: batch, origin: Vec::new(), held_from, released: 0 }
     }
 
     /// The lines that the next plugin sees.
@@ -115,10 +111,10 @@ impl Passage {
         &mut self.current
     }
 
-    /// Whether a plugin wanted to hold back more than may be held.
+    /// Lines that a plugin would have held back beyond what may be held, and that are written.
     #[must_use]
-    pub fn overfull(&self) -> bool {
-        self.overfull
+    pub fn released(&self) -> usize {
+        self.released
     }
 
     /// Applies a plugin's verdict on the current lines, which [`check`] has accepted.
@@ -173,7 +169,7 @@ impl Passage {
         let bytes = original.data.len().saturating_sub(start(&original.ends, first))
             + original.fields.len().saturating_sub(start(&original.field_ends, first));
         if original.len() - first > HELD_LINES || bytes > HELD_BYTES {
-            self.overfull = true;
+            self.released = self.released.max(original.len() - first);
             return all;
         }
         self.held_from = self.held_from.min(first);
@@ -187,7 +183,7 @@ impl Passage {
         let mut hold = self.like_current();
         hold.is_final = false;
         append(&mut hold, original, self.held_from, original.len());
-        Judged { keep: self.current, hold }
+        Judged { keep: self.current, hold, released: self.released as u64 }
     }
 }
 

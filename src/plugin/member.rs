@@ -125,7 +125,7 @@ impl Member {
             match (on_error, &failure) {
                 (OnError::Fail, _) | (OnError::Restart, Failure::Evicted(_)) => return Err(self.failure(hook, reason)),
                 (OnError::Restart, _) => {
-                    warn!(%plugin, %hook, reason, "hook failed; it is called again after a restart")
+                    warn!(%plugin, %hook, reason, "hook failed; it is called again when the plugin has been restarted")
                 }
                 (OnError::Ignore, _) => {
                     warn!(%plugin, %hook, reason, "hook failed; the pod goes on without");

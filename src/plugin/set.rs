@@ -228,9 +228,9 @@ impl Hooks for PluginSet {
                 batch_from(batch, lent);
             }
             if let Some(Answer::Lines(verdict)) = answer {
-                let before = passage.overfull();
+                let before = passage.released();
                 passage.apply(&verdict);
-                if passage.overfull() && !before {
+                if passage.released() > before {
                     warn!(plugin = %member.name, "plugin would hold back more lines than it may; they are written");
                 }
             }

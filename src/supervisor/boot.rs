@@ -92,7 +92,7 @@ pub async fn run<E: Engine>(engine: E, settings: Settings) -> Result<Outcome, Bo
     let plugins = parts.hooks.clone();
     let outcome = Driver::new(Parts { signals, ..parts }).run().await;
     plugins.shut_down(LAST_TASKS).await;
-    info!(exit_code = outcome.exit_code(), ?outcome, "the pod has ended");
+    info!(exit_code = outcome.exit_code(), %outcome, "the pod has ended");
     tasks.cancel();
     tasks.wait(LAST_TASKS).await;
     Ok(outcome)

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 
-use crate::engine::{ContainerId, Engine, EngineError, Fault};
+use crate::engine::{ContainerId, Engine, EngineError, Fault, chain};
 use crate::hooks::{File, HookFailure, Hooks};
 use crate::plan::Planned;
 use crate::pod::ComponentName;
@@ -153,7 +153,7 @@ pub async fn get<E: Engine>(
     let archive = match engine.download(id, path, limit + TAR_OVERHEAD).await {
         Ok(archive) => archive,
         Err(error) if error.fault() == Fault::NotFound => return Ok(None),
-        Err(error) => return Err(error.to_string()),
+        Err(error) => return Err(chain(&error)),
     };
     let unreadable = |error: std::io::Error| format!("cannot unpack `{path}`: {error}");
     let mut archive = tar::Archive::new(archive.as_ref());

@@ -14,14 +14,14 @@ use tracing::{debug, error, info, warn};
 
 use crate::admin;
 use crate::config::Settings;
-use crate::engine::{Engine, Fault, Inspection};
+use crate::engine::{Engine, Fault, Inspection, chain};
 use crate::hooks::{ComponentEvent, ComponentEventKind, HealthTrigger, Hook, Hooks, Reaction, SignalDecision};
 use crate::memory;
 use crate::plan::Plan;
 use crate::plugin::{PodView, Request, WatchRequest};
 use crate::pod::{ComponentName, PluginName};
 use crate::shutdown::Tasks;
-use crate::supervisor::launch::{Donor, chain, launch, launch_donor, relaunch};
+use crate::supervisor::launch::{Donor, launch, launch_donor, relaunch};
 use crate::supervisor::output::Outputs;
 use crate::supervisor::shared::{EVENTS_IN_FLIGHT, Shared, persist};
 use crate::supervisor::state::{Action, Deadline, Event, Outcome, Pod};
@@ -87,6 +87,8 @@ pub struct Driver<E, H> {
     pod: Pod,
     own: Inspection,
     tasks: Tasks,
+    /// Launches under way.
+    launching: Tasks,
     events: mpsc::Receiver<Event>,
     signals: mpsc::Receiver<i32>,
     live: watch::Sender<Arc<HashMap<ComponentName, super::shared::Live>>>,
@@ -124,6 +126,7 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
             pod,
             own: parts.own,
             tasks,
+            launching: Tasks::new(),
             events,
             signals: parts.signals,
             live,
@@ -174,13 +177,13 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
             Action::Launch(name) => {
                 let (shared, donor) = (Arc::clone(&self.shared), self.donor.subscribe());
                 let created = self.tell(&name, ComponentEventKind::Created, 0);
-                self.tasks.spawn("launch", move |_token| async move {
+                self.launching.spawn("launch", move |_token| async move {
                     launch(&shared, &name, donor, created).await;
                 });
             }
             Action::Relaunch(name) => {
                 let (shared, donor) = (Arc::clone(&self.shared), self.donor.subscribe());
-                self.tasks.spawn("relaunch", move |_token| async move { relaunch(&shared, &name, donor).await });
+                self.launching.spawn("relaunch", move |_token| async move { relaunch(&shared, &name, donor).await });
             }
             Action::Ask { name, exit_code, oom_killed } => {
                 if self.shared.hooks.with(Hook::ComponentEvent).is_empty() {
@@ -375,8 +378,9 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
         if let Some((known, later)) = self.watches.take() {
             super::watches::forward(&self.tasks, known, later, changes_in);
         }
-        let shared = Arc::clone(&self.shared);
-        self.tasks.spawn("rollouts", move |token| rollout::run(shared, changes, token));
+        // A rollout is a kind of launch: none goes on once the pod stops.
+        let (shared, stopping) = (Arc::clone(&self.shared), self.shared.launches.clone());
+        self.tasks.spawn("rollouts", move |_token| rollout::run(shared, changes, stopping));
         self.tasks.spawn("trim", |token| async move {
             tokio::select! {
                 () = token.cancelled() => {}
@@ -398,22 +402,27 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
     fn clean_up(&mut self) {
         let drain = self.drain_time();
         let (shared, outputs, mut donor) = (Arc::clone(&self.shared), self.outputs.clone(), self.donor.subscribe());
-        let removals = Tasks::new();
-        let told: Vec<_> = shared
-            .all_containers()
-            .into_iter()
-            .map(|(name, container)| {
-                let news = self.tell(&name, ComponentEventKind::Removed, self.restarts(&name));
-                (name, container, news)
-            })
+        let (removals, launching) = (Tasks::new(), self.launching.clone());
+        let told: HashMap<_, _> = self
+            .pod
+            .nodes()
+            .map(|(name, node)| (name.clone(), self.tell(name, ComponentEventKind::Removed, node.restarts)))
             .collect();
         self.tasks.spawn("clean up", move |token| async move {
             outputs.drain(drain).await;
-            for (name, container, news) in told {
+            // What is being created now is there only when the engine has answered.
+            launching.wait(shared.settings.timeouts.engine_change).await;
+            let mut told = told;
+            for (name, container) in shared.all_containers() {
+                let news = told.remove(&name);
                 let (shared, given_up) = (Arc::clone(&shared), token.clone());
                 removals.spawn("remove", move |_token| async move {
                     match persist(&given_up, || shared.engine.remove(&container.id)).await {
-                        Ok(()) => news.await,
+                        Ok(()) => {
+                            if let Some(news) = news {
+                                news.await;
+                            }
+                        }
                         Err(error) => {
                             error!(component = %name, error = chain(&error), "not removed; the next controller on this engine will");
                         }

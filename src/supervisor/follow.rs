@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use crate::engine::{ContainerId, Engine, EngineError, EngineEvent, EngineEventKind, Fault};
+use crate::engine::{ContainerId, Engine, EngineError, EngineEvent, EngineEventKind, Fault, chain};
 use crate::hooks::Hooks;
 use crate::plan::ownership;
 use crate::pod::ComponentName;
@@ -47,7 +47,7 @@ pub async fn follow<E: Engine, H: Hooks>(shared: Arc<Shared<E, H>>, pod: String,
                     next_look = Instant::now() + LOOK_EVERY;
                     match look(&shared, &label, &mut seen).await {
                         Ok(()) => continue,
-                        Err(error) => break error.to_string(),
+                        Err(error) => break chain(&error),
                     }
                 }
             };
@@ -56,7 +56,7 @@ pub async fn follow<E: Engine, H: Hooks>(shared: Arc<Shared<E, H>>, pod: String,
                     pause = RECONNECT_FROM;
                     tell(&shared, &mut seen, event).await;
                 }
-                Some(Err(error)) => break error.to_string(),
+                Some(Err(error)) => break chain(&error),
                 None => break "the stream ended".to_owned(),
             }
         };

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tracing::{debug, info, warn};
 
 use crate::config::Pull;
-use crate::engine::{ContainerId, ContainerSpec, Engine, EngineError, Fault};
+use crate::engine::{ContainerId, ContainerSpec, Engine, EngineError, Fault, chain};
 use crate::hooks::Hooks;
 use crate::plan::{Planned, ownership};
 use crate::pod::ComponentName;
@@ -44,29 +44,13 @@ enum LaunchError {
     #[error(
         "image `{image}` is not there and cannot be pulled: {source}; build it, load it with `docker load`, or make its registry reachable"
     )]
-    Pull {
-        image: String,
-        #[source]
-        source: EngineError,
-    },
-    #[error("{0}")]
+    Pull { image: String, source: Box<EngineError> },
+    #[error(transparent)]
     Engine(#[from] EngineError),
-    #[error("{}", chain(.0))]
+    #[error(transparent)]
     Copy(#[from] CopyError),
     #[error("the pod's shared IPC namespace is missing: {0}")]
     Donor(String),
-}
-
-/// An error and its causes on one line.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 /// Creates a container and starts it; tells the driver how that ended.
@@ -90,11 +74,11 @@ pub async fn relaunch<E: Engine, H: Hooks>(
     name: &ComponentName,
     donor: watch::Receiver<Donor>,
 ) {
-    let Some(planned) = shared.planned(name) else { return };
-    let answer = match shared.container(name) {
-        Some(container) => start(shared, planned, &container.id, donor).await,
-        None => return,
+    let Some((planned, container)) = shared.planned(name).zip(shared.container(name)) else {
+        let reason = "its container is gone".to_owned();
+        return shared.tell(Event::LaunchFailed { name: name.clone(), reason }).await;
     };
+    let answer = start(shared, planned, &container.id, donor).await;
     report(shared, name, answer).await;
 }
 
@@ -113,7 +97,7 @@ async fn report<E: Engine, H: Hooks>(
             shared.tell(Event::LaunchDropped { name: name.clone() }).await;
             Event::PluginFailed(failure)
         }
-        Err(error) => Event::LaunchFailed { name: name.clone(), reason: error.to_string() },
+        Err(error) => Event::LaunchFailed { name: name.clone(), reason: chain(&error) },
     };
     shared.tell(event).await;
 }
@@ -153,7 +137,7 @@ async fn pull<E: Engine, H: Hooks>(shared: &Shared<E, H>, planned: &Planned) -> 
         biased;
         () = shared.launches.cancelled() => Err(LaunchError::Dropped),
         answer = shared.engine.pull(image) => {
-            answer.map_err(|source| LaunchError::Pull { image: image.clone(), source })
+            answer.map_err(|source| LaunchError::Pull { image: image.clone(), source: Box::new(source) })
         }
     }
 }

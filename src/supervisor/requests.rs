@@ -5,13 +5,12 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::engine::{ContainerId, Engine};
+use crate::engine::{ContainerId, Engine, chain};
 use crate::hooks::Hooks;
 use crate::plugin::{Reply, Request, RequestKind};
 use crate::pod::ComponentName;
 use crate::shutdown::Tasks;
 use crate::supervisor::copy::{get, put};
-use crate::supervisor::launch::chain;
 use crate::supervisor::shared::Shared;
 
 /// Longest output of each stream that a plugin gets from a command, in bytes; as `wit/host.wit` promises.

@@ -15,11 +15,10 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::engine::{ContainerId, Engine};
+use crate::engine::{ContainerId, Engine, chain};
 use crate::hooks::{Action, Change, Command, File, HookFailure, Hooks, Rollout};
 use crate::pod::{ComponentName, PluginName};
 use crate::supervisor::copy::{get, put};
-use crate::supervisor::launch::chain;
 use crate::supervisor::requests::running;
 use crate::supervisor::shared::{Live, Shared};
 use crate::supervisor::state::{Event, Phase};
@@ -271,6 +270,7 @@ impl<E: Engine, H: Hooks> Transaction<'_, E, H> {
 
     /// Restarts a component and waits until it runs again.
     async fn restart(&self, component: &ComponentName) -> Result<(), String> {
+        let limit = STEP + self.shared.planned(component).map_or(Duration::ZERO, |planned| planned.grace);
         let mut live = self.shared.live.clone();
         let before = live.borrow().get(component).map_or(0, |live| live.restarts);
         self.shared.tell(Event::Restart(component.clone())).await;
@@ -279,10 +279,10 @@ impl<E: Engine, H: Hooks> Transaction<'_, E, H> {
         });
         tokio::select! {
             () = self.token.cancelled() => Err("the pod is stopping".to_owned()),
-            back = tokio::time::timeout(STEP, back) => match back {
+            back = tokio::time::timeout(limit, back) => match back {
                 Ok(Ok(_)) => Ok(()),
                 Ok(Err(_)) => Err("the pod is over".to_owned()),
-                Err(_) => Err(format!("component `{component}` did not come back within {STEP:?}")),
+                Err(_) => Err(format!("component `{component}` did not come back within {limit:?}")),
             },
         }
     }

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::config::Settings;
-use crate::engine::{ContainerId, Engine, EngineError, Fault};
+use crate::engine::{ContainerId, Engine, EngineError, Fault, chain};
 use crate::hooks::Hooks;
 use crate::plan::{Plan, Planned};
 use crate::pod::ComponentName;
@@ -139,7 +139,11 @@ impl<E: Engine, H: Hooks> Shared<E, H> {
     }
 }
 
-/// Repeats a call that may be repeated while the engine is away, with back-off, until `given_up`.
+/// How often a call is repeated that the engine has answered with an error of its own: it says so of passing trouble, but also of an image whose
+/// program does not exist, and of a runtime that is not installed.
+const ANSWERED: u32 = 4;
+
+/// Repeats a call that may be repeated, with back-off: as long as the engine is away until `given_up`, and a few times where it answers that it failed.
 ///
 /// # Errors
 /// The last error: the first one that is not [`Fault::Transient`], or whichever was there when it was given up.
@@ -149,10 +153,17 @@ where
     Fut: Future<Output = Result<T, EngineError>>,
 {
     let mut pause = RETRY_FROM;
+    let mut answered = 0;
     loop {
         match call().await {
             Err(error) if error.fault() == Fault::Transient && !given_up.is_cancelled() => {
-                warn!(%error, retry_in = ?pause, "the engine is away");
+                if matches!(error, EngineError::Refused { .. }) {
+                    answered += 1;
+                    if answered > ANSWERED {
+                        return Err(error);
+                    }
+                }
+                warn!(error = chain(&error), retry_in = ?pause, "the engine did not do it");
                 tokio::select! {
                     () = given_up.cancelled() => return Err(error),
                     () = tokio::time::sleep(pause) => pause = (pause * 2).min(RETRY_TO),

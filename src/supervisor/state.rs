@@ -7,6 +7,7 @@
 //! [`Action::Cleanup`]; [`Action::Finish`] is the last action and is emitted once.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::time::Duration;
 
 use indexmap::IndexMap;
@@ -94,6 +95,18 @@ impl Outcome {
             Self::Interrupted { signal } => u8::try_from(128 + signal).unwrap_or(u8::MAX),
             Self::Killed => 137,
             Self::Failed { .. } => 125,
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Component { name, code } => write!(f, "component `{name}` ended with {code}"),
+            Self::Stopped => f.write_str("stopped when asked to"),
+            Self::Interrupted { signal } => write!(f, "signal {signal} during the start"),
+            Self::Killed => f.write_str("asked to stop, and had to be killed"),
+            Self::Failed { reason } => f.write_str(reason),
         }
     }
 }

@@ -19,7 +19,8 @@ use tokio::sync::{mpsc, watch};
 const ROUNDS: usize = 9;
 const CALLS: u32 = 20_000;
 const LINES: usize = 256;
-const LINE: &str = "2026-11-21T02:46:50Z INFO request served path=/api/orders status=200 duration=12ms bytes=5120 agent=curl/8.5.0 ok";
+const LINE: &str =
+    "2026-11-21T02:46:50Z INFO request served path=/api/orders status=200 duration=12ms bytes=5120 agent=curl/8.5.0 ok";
 
 fn best(mut round: impl FnMut() -> Duration) -> Duration {
     (0..ROUNDS).map(|_| round()).min().unwrap()
@@ -52,7 +53,11 @@ fn main() {
     let directory = tempfile::tempdir().unwrap();
     let compiled = directory.path().join("plugins");
     std::fs::create_dir(&compiled).unwrap();
-    let dirs = HostDirs { precompiled: compiled.clone(), cache: directory.path().join("cache"), state: directory.path().join("state") };
+    let dirs = HostDirs {
+        precompiled: compiled.clone(),
+        cache: directory.path().join("cache"),
+        state: directory.path().join("state"),
+    };
     let host = Host::new(dirs, Timeouts::default()).unwrap();
     for name in stock::NAMES {
         let code = host.precompile(stock::wasm(name).unwrap()).unwrap();
@@ -78,7 +83,7 @@ fn main() {
     let set = runtime.block_on(PluginSet::load(&host, &spec.plugins, &link)).unwrap();
     let empty = best(|| {
         runtime.block_on(async {
-            let mut batch = batch(0);
+            let mut batch = Batch { is_final: true, ..batch(0) };
             let began = Instant::now();
             for _ in 0..CALLS {
                 batch = set.log_lines(batch).await.unwrap().keep;

@@ -90,7 +90,7 @@ impl Hooks for Script {
             Some(answer) => answer(batch).map_err(|why| Self::failure("log-line", why))?,
             None => batch,
         };
-        Ok(Judged { keep, hold })
+        Ok(Judged { keep, hold, released: 0 })
     }
 
     async fn signal(&self, signal: i32) -> Result<SignalDecision, HookFailure> {
@@ -735,6 +735,43 @@ async fn a_stop_does_not_wait_for_a_rollout() {
     assert_eq!(pod.ends().await, Outcome::Stopped);
     assert!(began.elapsed() < 5 * SECOND, "took {:?}", began.elapsed());
     assert!(script.outcomes.lock().unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_is_not_held_against_a_rollout() {
+    let (pod, script, directory) = rolling(webserver().stop_takes("web", 5 * SECOND)).await;
+    let path = directory.path().join("web.conf");
+    std::fs::write(&path, "second").unwrap();
+    let source = path.to_str().unwrap().to_owned();
+    let watch = WatchRequest { plugin: plugin(), source, debounce: Duration::from_millis(10), max_delay: SECOND };
+    pod.watches.send(watch).await.unwrap();
+    let deadline = std::time::Instant::now() + 20 * SECOND;
+    while pod.engine.calls_of("signal").is_empty() {
+        assert!(std::time::Instant::now() < deadline, "the file was not applied");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // It is watched for two seconds now; what the stop does to the component is no fault of the file.
+    pod.signal(15).await;
+    tokio::time::sleep(3 * SECOND).await;
+    assert_eq!(pod.engine.files("web")["/etc/web.conf"], b"second");
+    assert_eq!(pod.ends().await, Outcome::Stopped);
+    assert!(script.outcomes.lock().unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_engine_that_answers_with_errors_for_ever_ends_the_pod() {
+    for verb in ["create", "start"] {
+        let engine = FakeEngine::new().fails(verb, "app", Fault::Transient, 1000);
+        let outcome = start(engine, Script::default(), &[("pod.component.app", "image: app")]).await.ends().await;
+        assert_eq!(outcome.exit_code(), 125, "{verb}: {outcome:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_engine_creates_after_the_end_is_removed_too() {
+    let all = [("pod.component.app", "image: app"), ("pod.component.web", "image: web")];
+    let engine = FakeEngine::new().slow("create", "web", 30 * SECOND).exits_at_once("app", 4);
+    assert_eq!(start(engine, Script::default(), &all).await.ends().await, component("app", 4));
 }
 
 #[tokio::test(start_paused = true)]

@@ -12,6 +12,15 @@ impl Error {
     pub fn failed(message: impl Into<String>) -> Self {
         Self::Failed(message.into())
     }
+
+    /// The words alone, for a log line or a health judgement. (`to_string` of the generated type is its `Debug` form.)
+    #[must_use]
+    pub fn message(&self) -> String {
+        match self {
+            Self::BadConfig(text) | Self::Denied(text) | Self::Failed(text) => text.clone(),
+            Self::Retry(after_ms) => format!("asked to be called again in {after_ms} ms"),
+        }
+    }
 }
 
 impl From<serde_json::Error> for Error {

@@ -273,7 +273,7 @@ impl Hooks for Plugins {
             Plugin::Fail => return Err(failure("as scripted")),
         };
         let split = if batch.is_final { batch.len() } else { batch.len() - hold };
-        Ok(Judged { keep: part(&batch, 0..split), hold: part(&batch, split..batch.len()) })
+        Ok(Judged { keep: part(&batch, 0..split), hold: part(&batch, split..batch.len()), released: 0 })
     }
     async fn pre_start(&self, _: &PluginName, _: String) -> std::result::Result<Option<String>, HookFailure> {
         unused()
