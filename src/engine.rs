@@ -358,7 +358,7 @@ pub enum EngineError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The engine speaks only older versions of the API.
-    #[error("the engine {version} is too old: it speaks API {}.{}, and {}.{} or newer is needed (Docker 19.03)", api.0, api.1, needed.0, needed.1)]
+    #[error("the engine {version} is too old: it speaks API {}.{}, and {}.{} or newer is needed (Docker 20.10)", api.0, api.1, needed.0, needed.1)]
     TooOld {
         /// Of the engine.
         version: String,

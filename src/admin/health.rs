@@ -14,7 +14,7 @@ pub fn aggregate(stage: Stage, components: &[ComponentStatus], pod: &[Health]) -
             Some(Health { state: HealthState::Starting, reasons: vec![format!("the pod is {}", told(stage))] })
         }
         Stage::Running => None,
-        Stage::Draining | Stage::Stopping | Stage::Killing => {
+        Stage::Stopping | Stage::Killing => {
             Some(Health { state: HealthState::Unhealthy, reasons: vec![format!("the pod is {}", told(stage))] })
         }
     };
@@ -44,7 +44,6 @@ fn told(stage: Stage) -> &'static str {
         Stage::Init => "running its init components",
         Stage::Starting => "starting its components",
         Stage::Running => "running",
-        Stage::Draining => "draining",
         Stage::Stopping => "stopping",
         Stage::Killing => "being killed",
     }
@@ -98,7 +97,7 @@ mod tests {
 
     #[test]
     fn a_stopping_pod_is_unhealthy() {
-        assert_eq!(aggregate(Stage::Draining, &[], &[]).state, HealthState::Unhealthy);
+        assert_eq!(aggregate(Stage::Stopping, &[], &[]).state, HealthState::Unhealthy);
     }
 
     #[test]

@@ -47,8 +47,6 @@ pub enum Stage {
     Starting,
     /// All have been started.
     Running,
-    /// Told to end; connections are let go.
-    Draining,
     /// Components are stopped, in reverse waves.
     Stopping,
     /// What still runs is killed.
@@ -64,7 +62,6 @@ impl Stage {
             Self::Init => "init",
             Self::Starting => "starting",
             Self::Running => "running",
-            Self::Draining => "draining",
             Self::Stopping => "stopping",
             Self::Killing => "killing",
         }
@@ -216,9 +213,9 @@ pub struct RolloutStatus {
     pub plugin: String,
     /// In its words.
     pub summary: String,
-    /// `running`, `applied` or `rolled-back`.
+    /// `applied` or `refused`.
     pub outcome: String,
-    /// Why, where it was rolled back.
+    /// Why, where it was refused, and what is in force now.
     pub reason: String,
     /// Seconds since the Unix epoch.
     pub at: u64,

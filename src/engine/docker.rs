@@ -38,8 +38,8 @@ use crate::engine::{
 /// Where the engine is when nobody says otherwise.
 const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
 
-/// Oldest API that is spoken: Docker 19.03; the newest engines serve nothing older either.
-const OLDEST_API: (u32, u32) = (1, 40);
+/// Oldest API that is spoken: Docker 20.10.
+const OLDEST_API: (u32, u32) = (1, 41);
 
 /// Newest API that is asked for: the one that bollard's types were made from.
 const NEWEST_API: (u32, u32) = (1, 53);

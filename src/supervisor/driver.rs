@@ -379,8 +379,9 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
             super::watches::forward(&self.tasks, known, later, changes_in);
         }
         // A rollout is a kind of launch: none goes on once the pod stops.
-        let (shared, stopping) = (Arc::clone(&self.shared), self.shared.launches.clone());
-        self.tasks.spawn("rollouts", move |_token| rollout::run(shared, changes, stopping));
+        let (shared, status) = (Arc::clone(&self.shared), self.status.clone());
+        let stopping = self.shared.launches.clone();
+        self.tasks.spawn("rollouts", move |_token| rollout::run(shared, changes, status, stopping));
         self.tasks.spawn("trim", |token| async move {
             tokio::select! {
                 () = token.cancelled() => {}

@@ -9,12 +9,13 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::admin::status::{RolloutStatus, Status};
 use crate::engine::{ContainerId, Engine, chain};
 use crate::hooks::{Action, Change, Command, File, HookFailure, Hooks, Rollout};
 use crate::pod::{ComponentName, PluginName};
@@ -35,10 +36,14 @@ const LONGEST_WATCH: Duration = Duration::from_secs(600);
 /// Longest time for a rename, and for a component to come back after a restart.
 const STEP: Duration = Duration::from_secs(30);
 
+/// Ended rollouts that `status` shows.
+const REMEMBERED: usize = 10;
+
 /// Takes changes to the plugins that watch them, and carries out what they answer, until told to end.
 pub async fn run<E: Engine, H: Hooks>(
     shared: Arc<Shared<E, H>>,
     mut changes: mpsc::Receiver<(PluginName, Vec<Change>)>,
+    status: watch::Sender<Arc<Status>>,
     token: CancellationToken,
 ) {
     loop {
@@ -47,7 +52,7 @@ pub async fn run<E: Engine, H: Hooks>(
             () = token.cancelled() => return,
             change = changes.recv() => match change { Some(change) => change, None => return },
         };
-        if let Err(failure) = one(&shared, &plugin, changes, &token).await {
+        if let Err(failure) = one(&shared, &plugin, changes, &status, &token).await {
             shared.tell(Event::PluginFailed(failure)).await;
         }
     }
@@ -57,6 +62,7 @@ async fn one<E: Engine, H: Hooks>(
     shared: &Shared<E, H>,
     plugin: &PluginName,
     changes: Vec<Change>,
+    status: &watch::Sender<Arc<Status>>,
     token: &CancellationToken,
 ) -> Result<(), HookFailure> {
     let Some(rollout) = shared.hooks.config_changed(plugin, changes).await? else { return Ok(()) };
@@ -76,6 +82,7 @@ async fn one<E: Engine, H: Hooks>(
     if token.is_cancelled() {
         return Ok(());
     }
+    note(status, plugin, &rollout, &ended);
     let (applied, text) = match ended {
         Ok(()) => {
             info!(%plugin, rollout = rollout.summary, "applied");
@@ -87,6 +94,25 @@ async fn one<E: Engine, H: Hooks>(
         }
     };
     shared.hooks.rollout_ended(plugin, applied, text).await
+}
+
+/// Shows a rollout's end in `status`.
+fn note(status: &watch::Sender<Arc<Status>>, plugin: &PluginName, rollout: &Rollout, ended: &Result<(), String>) {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let shown = RolloutStatus {
+        plugin: plugin.to_string(),
+        summary: rollout.summary.clone(),
+        outcome: if ended.is_ok() { "applied" } else { "refused" }.to_owned(),
+        reason: ended.as_ref().err().cloned().unwrap_or_default(),
+        at: now.as_secs(),
+    };
+    status.send_modify(|status| {
+        let rollouts = &mut Arc::make_mut(status).rollouts;
+        if rollouts.len() >= REMEMBERED {
+            rollouts.remove(0);
+        }
+        rollouts.push(shown);
+    });
 }
 
 fn involved(rollout: &Rollout) -> impl Iterator<Item = &ComponentName> {

@@ -682,6 +682,8 @@ async fn a_good_file_is_validated_renamed_and_applied() {
     assert_eq!(files["/etc/web.conf"], b"second");
     assert!(!files.keys().any(|path| path.contains("candidate")), "{:?}", files.keys());
     assert_eq!(pod.engine.calls_of("signal"), ["signal web 1"]);
+    let shown = pod.status.borrow().rollouts.clone();
+    assert_eq!((shown[0].summary.as_str(), shown[0].outcome.as_str()), ("web.conf", "applied"));
     pod.signal(15).await;
     pod.ends().await;
 }

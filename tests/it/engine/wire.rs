@@ -124,7 +124,7 @@ async fn newer_and_older_engines_than_we_know() {
     assert_eq!(error.fault(), Fault::Permanent);
     assert_eq!(
         error.to_string(),
-        "the engine 18.09 is too old: it speaks API 1.39, and 1.40 or newer is needed (Docker 19.03)"
+        "the engine 18.09 is too old: it speaks API 1.39, and 1.41 or newer is needed (Docker 20.10)"
     );
 }
 
