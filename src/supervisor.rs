@@ -7,6 +7,7 @@
 pub mod boot;
 pub mod copy;
 pub mod driver;
+pub mod events;
 pub mod follow;
 pub mod launch;
 pub mod output;

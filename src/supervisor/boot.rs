@@ -28,9 +28,9 @@ use crate::plugin::{PodLink, PodView};
 use crate::pod::{PodSpec, Problem, Problems, lower};
 use crate::shutdown::Tasks;
 use crate::supervisor::driver::{Driver, Parts, PodEnd};
+use crate::supervisor::events::{Outcome, stops};
 use crate::supervisor::output::Outputs;
 use crate::supervisor::signals;
-use crate::supervisor::state::{Outcome, stops};
 
 /// For the tasks around the pod to end after it.
 const LAST_TASKS: Duration = Duration::from_millis(500);

@@ -21,10 +21,11 @@ use crate::plan::Plan;
 use crate::plugin::{PodView, Request, WatchRequest};
 use crate::pod::{ComponentName, PluginName};
 use crate::shutdown::Tasks;
+use crate::supervisor::events::{Action, Deadline, Event, Outcome};
 use crate::supervisor::launch::{Donor, launch, launch_donor, relaunch};
 use crate::supervisor::output::Outputs;
 use crate::supervisor::shared::{EVENTS_IN_FLIGHT, Shared, persist};
-use crate::supervisor::state::{Action, Deadline, Event, Outcome, Pod};
+use crate::supervisor::state::Pod;
 use crate::supervisor::{follow, requests, rollout, views};
 
 /// Events on their way to plugins with `component-event`; when full, a further one waits in a task of its own.
@@ -308,7 +309,7 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
 
     fn ask_about_signal(&self, signal: i32, due: &mut VecDeque<Event>) {
         if self.shared.hooks.with(Hook::Signal).is_empty() {
-            if !super::state::stops(signal) {
+            if !super::events::stops(signal) {
                 warn!(signal, "nothing is done about this signal: the `signal` plugin says which component gets it");
             }
             due.push_back(Event::SignalDecided { signal, decision: SignalDecision::Forward });

@@ -16,8 +16,8 @@ use crate::engine::{ContainerId, Engine, EngineError, EngineEvent, EngineEventKi
 use crate::hooks::Hooks;
 use crate::plan::ownership;
 use crate::pod::ComponentName;
+use crate::supervisor::events::{Event, Phase};
 use crate::supervisor::shared::Shared;
-use crate::supervisor::state::{Event, Phase};
 
 /// First pause before the engine is called again; doubled each time.
 const RECONNECT_FROM: Duration = Duration::from_millis(100);

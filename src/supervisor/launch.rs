@@ -15,8 +15,8 @@ use crate::hooks::Hooks;
 use crate::plan::{Planned, ownership};
 use crate::pod::ComponentName;
 use crate::supervisor::copy::{CopyError, copy_all};
+use crate::supervisor::events::Event;
 use crate::supervisor::shared::{Container, Shared, persist};
-use crate::supervisor::state::Event;
 
 /// Linux's SIGTERM: what stops a container whose image names no other signal.
 const SIGTERM: i32 = 15;

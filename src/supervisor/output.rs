@@ -15,8 +15,8 @@ use crate::logs::sink::Sink;
 use crate::logs::{LogFailure, Run, Source, stream};
 use crate::pod::ComponentName;
 use crate::shutdown::Tasks;
+use crate::supervisor::events::Event;
 use crate::supervisor::shared::Shared;
-use crate::supervisor::state::Event;
 
 /// For tasks to end after they were told that nobody waits any longer.
 const LAST_WORDS: Duration = Duration::from_millis(200);

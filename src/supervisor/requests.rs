@@ -88,7 +88,7 @@ pub fn running<E: Engine, H: Hooks>(shared: &Shared<E, H>, component: &Component
     let id = existing(shared, component)?;
     let live = shared.live.borrow();
     match live.get(component) {
-        Some(live) if live.phase == super::state::Phase::Running => Ok(id),
+        Some(live) if live.phase == super::events::Phase::Running => Ok(id),
         _ => Err(format!("component `{component}` is not running")),
     }
 }

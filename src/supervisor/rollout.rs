@@ -20,9 +20,9 @@ use crate::engine::{ContainerId, Engine, chain};
 use crate::hooks::{Action, Change, Command, File, HookFailure, Hooks, Rollout};
 use crate::pod::{ComponentName, PluginName};
 use crate::supervisor::copy::{get, put};
+use crate::supervisor::events::{Event, Phase};
 use crate::supervisor::requests::running;
 use crate::supervisor::shared::{Live, Shared};
-use crate::supervisor::state::{Event, Phase};
 
 /// Largest file that can be kept for a roll-back, in bytes; as much as `watch` reads.
 const LARGEST_FILE: usize = 8 << 20;

@@ -13,7 +13,7 @@ use crate::engine::{ContainerId, Engine, EngineError, Fault, chain};
 use crate::hooks::Hooks;
 use crate::plan::{Plan, Planned};
 use crate::pod::ComponentName;
-use crate::supervisor::state::{Event, Phase};
+use crate::supervisor::events::{Event, Phase};
 
 /// Events in flight to the driver. When full, the task that has something to tell waits; the driver itself never sends.
 pub const EVENTS_IN_FLIGHT: usize = 256;

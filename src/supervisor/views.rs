@@ -9,8 +9,9 @@ use crate::hooks::{Judgement, Status};
 use crate::plan::{Plan, Planned};
 use crate::plugin::{ComponentState, ComponentView};
 use crate::pod::{ComponentName, PluginName};
+use crate::supervisor::events::{Phase, Stage};
 use crate::supervisor::shared::{Container, Live};
-use crate::supervisor::state::{Node, Phase, Pod, Stage};
+use crate::supervisor::state::{Node, Pod};
 
 /// The components as rollouts see them.
 #[must_use]

@@ -18,8 +18,8 @@ use outrigger::plan::{SelfInfo, compile};
 use outrigger::plugin::{PodLink, PodView, Request, RequestKind, WatchRequest};
 use outrigger::pod::{ComponentName, PluginName, lower};
 use outrigger::supervisor::driver::{Driver, Parts, PodEnd};
+use outrigger::supervisor::events::Outcome;
 use outrigger::supervisor::output::Outputs;
-use outrigger::supervisor::state::Outcome;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
