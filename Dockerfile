@@ -15,7 +15,9 @@ LABEL outrigger.controller="true" \
 # /run, /tmp, /var/lib/outrigger (state), /var/cache/outrigger (compiled plugins), and the certificates that plugins' HTTPS is checked against.
 COPY root /
 COPY plugins /plugins
-COPY outrigger /outrigger
+# An archive, because COPY would drop the group: /outrigger is setgid to `nogroup`. So the kernel makes every process of it undumpable at its very start, also the
+# `healthcheck` that the engine runs every few seconds: a component that shares the PID namespace can't look through /proc/<pid>/root at the engine's socket.
+ADD outrigger.tar /
 ENTRYPOINT ["/outrigger"]
 # It answers from the admin socket within milliseconds; ten failures during the first half minute are a pod that still starts.
 HEALTHCHECK --interval=2s --timeout=3s --start-period=30s --retries=5 CMD ["/outrigger", "healthcheck"]

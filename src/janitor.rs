@@ -72,6 +72,13 @@ async fn sweep_one<E: Engine>(
     }
     let generation = container.labels.get(ownership::GENERATION).map(String::as_str).unwrap_or_default();
     let Some(why) = verdict(engine.inspect(owner).await, generation)? else { return Ok(None) };
+    // Labels can be inherited, from an image that was made of a component. Whatever a controller makes has its network.
+    match engine.inspect(&container.id.0).await {
+        Ok(found) if found.network_mode == format!("container:{owner}") => {}
+        Ok(_) => return Ok(None),
+        Err(error) if error.fault() == Fault::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    }
     match engine.remove(&container.id).await {
         Ok(()) => Ok(Some(why)),
         Err(error) if matches!(error.fault(), Fault::AlreadyDone | Fault::NotFound) => Ok(None),
@@ -109,6 +116,7 @@ mod tests {
         let mut spec = ContainerSpec::new(name, "acme/calc");
         spec.labels.insert(ownership::POD.into(), owner.into());
         spec.labels.insert(ownership::GENERATION.into(), generation.into());
+        spec.network_mode = (name != "impostor").then(|| format!("container:{owner}"));
         let (id, _) = engine.create(&spec).await.unwrap();
         engine.start(&id).await.unwrap();
     }
@@ -136,11 +144,13 @@ mod tests {
         component(&engine, "of-dead", &dead.id.0, &dead.started_at).await;
         component(&engine, "of-nobody", &"0".repeat(64), "x").await;
         component(&engine, "odd", "", "x").await;
+        // Made of an image that was committed from a component.
+        component(&engine, "impostor", &dead.id.0, &dead.started_at).await;
 
         let swept = sweep(&engine, &own).await.unwrap();
         assert_eq!(swept.removed, ["mine-before", "neighbour-before", "of-dead", "of-nobody"]);
         assert!(swept.failed.is_empty());
-        assert_eq!(engine.leftovers(), ["dead", "mine", "neighbour", "odd", "other", "own"]);
+        assert_eq!(engine.leftovers(), ["dead", "impostor", "mine", "neighbour", "odd", "other", "own"]);
         assert!(sweep(&engine, &own).await.unwrap().removed.is_empty());
     }
 

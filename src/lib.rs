@@ -20,11 +20,12 @@
 //! | 2 | [`admin`] | the socket behind `healthcheck` and `status` | |
 //! | 3 | [`supervisor`] | the pod's life: a pure `step`, and the driver that does what it says | |
 //! | 4 | [`cli`] | the command line | clap |
-//! | 0 | [`shutdown`], [`telemetry`], [`memory`] | tasks with an owner; the log; giving memory back | |
+//! | 0 | [`shutdown`], [`telemetry`], [`memory`], [`files`] | tasks with an owner; the log; giving memory back; files that others may change | |
 pub mod admin;
 pub mod cli;
 pub mod config;
 pub mod engine;
+pub mod files;
 pub mod hooks;
 pub mod identity;
 pub mod janitor;

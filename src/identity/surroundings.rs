@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::proc;
 use crate::engine::{CgroupDriver, Engine, EngineError, EngineInfo, Fault, Inspection};
+use crate::files;
 use crate::plan::SelfInfo;
 use crate::pod::{Component, PodSpec};
 
@@ -184,16 +185,11 @@ fn read_text(path: &Path) -> Result<String, String> {
     if read as u64 > LONGEST_ENV_FILE { Err(format!("is longer than {LONGEST_ENV_FILE} bytes")) } else { Ok(text) }
 }
 
-/// Looks before it opens: opening a pipe would wait for a writer.
 fn open_regular(path: &Path) -> Result<fs::File, String> {
-    let metadata = fs::metadata(path).map_err(|error| why(&error))?;
-    if metadata.is_dir() {
-        return Err("is a directory".to_owned());
-    }
-    if !metadata.is_file() {
-        return Err("is not a regular file".to_owned());
-    }
-    fs::File::open(path).map_err(|error| why(&error))
+    files::open_regular(path).map(|(file, _)| file).map_err(|error| match error.raw_os_error() {
+        Some(_) => why(&error),
+        None => error.to_string(),
+    })
 }
 
 /// Without the number that the standard library adds.
@@ -289,8 +285,8 @@ mod tests {
         assert_eq!(info.env_files[&text(&binary)], Err("is not UTF-8".into()));
         assert_eq!(info.env_files[&text(&missing)], Err("does not exist".into()));
         assert_eq!(info.copy_sources[&text(&good)], Ok(()));
-        assert_eq!(info.copy_sources[&text(dir.path())], Err("is a directory".into()));
-        assert_eq!(info.copy_sources[&text(&pipe)], Err("is not a regular file".into()));
+        assert_eq!(info.copy_sources[&text(dir.path())], Err("it is a directory".into()));
+        assert_eq!(info.copy_sources[&text(&pipe)], Err("it is not a regular file".into()));
         assert_eq!(info.volume_aliases, labels(&[("data", "st_data")]));
         assert!(info.environment.contains_key("PATH"));
         // This test does not run in the fake's container.

@@ -6,12 +6,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix::unistd::{getegid, getgid};
 use tokio::sync::{mpsc, watch};
 use tracing::{debug, info, warn};
 
 use crate::admin::status::{LogCounters, PluginStatus};
 use crate::admin::{self, AdminError};
-use crate::config::{LineFormat, Settings};
+use crate::config::{LineFormat, Settings, Sharing};
 use crate::engine::{Engine, EngineError, Inspection};
 use crate::hooks::{Hook, Hooks};
 use crate::identity::{self, IdentityError};
@@ -135,6 +136,12 @@ async fn prepare<E: Engine>(engine: E, settings: Settings, tasks: &Tasks) -> Res
     for warning in &plan.warnings {
         warn!("{warning}");
     }
+    if settings.pids == Sharing::Shared && getegid() == getgid() {
+        warn!(
+            "`/outrigger` is not setgid here, or `no-new-privileges` is set: a component that runs as root may look through a health check \
+             at the engine's socket; use the released image without that option, or `-pids=false`"
+        );
+    }
     status.send_modify(|status| Arc::make_mut(status).warnings.clone_from(&plan.warnings));
     let outputs = Outputs::new(Sink::stdout(format(settings.log_format)));
     let (live_plugins, live_outputs) = (set.clone(), outputs.clone());
@@ -220,6 +227,11 @@ pub async fn overlaid(spec: &PodSpec, set: &PluginSet) -> Result<PodSpec, Proble
     let mut problems = Problems::default();
     for name in set.with(Hook::PreStart) {
         let Some(plugin) = spec.plugins.iter().find(|plugin| plugin.name == name) else { continue };
+        // The plan holds the components' environment: who may change nothing of it has no business reading it.
+        if !set.grants(&name).iter().any(|grant| grant.capability == "plan") {
+            warn!(plugin = %name, "not asked about the plan: the pod grants it nothing of `plan`");
+            continue;
+        }
         match set.pre_start(&name, plan_json.clone()).await {
             Ok(None) => {}
             Ok(Some(overlay)) => {

@@ -1,10 +1,11 @@
 //! Files on their way into a component.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
 use crate::engine::{ContainerId, Engine, EngineError, Fault, chain};
+use crate::files;
 use crate::hooks::{File, HookFailure, Hooks};
 use crate::plan::Planned;
 use crate::pod::ComponentName;
@@ -15,7 +16,7 @@ pub const LARGEST_FILE: u64 = 64 << 20;
 /// Why a file did not get into a component.
 #[derive(Debug, thiserror::Error)]
 pub enum CopyError {
-    /// The source can't be read.
+    /// The source can't be read, is too long (mount it as a volume instead), or is not what it was.
     #[error("label `pod.copy.{component}`: cannot read `{path}`")]
     Read {
         /// For which component.
@@ -25,18 +26,6 @@ pub enum CopyError {
         /// Why.
         #[source]
         source: std::io::Error,
-    },
-    /// The source is too long.
-    #[error(
-        "label `pod.copy.{component}`: `{path}` has {size} bytes, and at most {LARGEST_FILE} are copied; mount it as a volume instead"
-    )]
-    TooLarge {
-        /// For which component.
-        component: ComponentName,
-        /// Path in the controller.
-        path: String,
-        /// Its size.
-        size: u64,
     },
     /// The archive can't be made.
     #[error("cannot pack `{path}` for component `{component}`")]
@@ -87,12 +76,9 @@ pub async fn copy_all<E: Engine, H: Hooks>(
 /// Reads a file of the controller. It keeps its mode, so that a secret stays one; its owner becomes root, as podlike has it.
 async fn read(component: &ComponentName, source: &str, target: &str) -> Result<File, CopyError> {
     let failed = |error| CopyError::Read { component: component.clone(), path: source.to_owned(), source: error };
-    let metadata = tokio::fs::metadata(source).await.map_err(failed)?;
-    if metadata.len() > LARGEST_FILE {
-        let size = metadata.len();
-        return Err(CopyError::TooLarge { component: component.clone(), path: source.to_owned(), size });
-    }
-    let content = tokio::fs::read(source).await.map_err(failed)?;
+    let path = PathBuf::from(source);
+    let read = tokio::task::spawn_blocking(move || files::read_regular(&path, LARGEST_FILE)).await;
+    let (content, metadata) = read.map_err(std::io::Error::other).and_then(|read| read).map_err(failed)?;
     let mode = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o7777;
     Ok(File { component: component.clone(), path: target.to_owned(), mode, uid: 0, gid: 0, content })
 }

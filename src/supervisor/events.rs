@@ -184,6 +184,8 @@ pub enum Event {
 pub enum Deadline {
     /// This component has had its time to stop.
     Grace(ComponentName),
+    /// Plugins have had their time to say what this signal, which stops the pod, means.
+    Asked(i32),
     /// The pod has had its time to stop.
     Budget,
     /// What was killed should be dead by now.

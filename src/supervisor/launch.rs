@@ -120,9 +120,16 @@ async fn create_and_fill<E: Engine, H: Hooks>(
     let stop_signal = planned.stop_signal.unwrap_or(SIGTERM);
     shared.created(&planned.name, Container { id: id.clone(), stop_signal });
     debug!(component = %planned.name, %id, "created");
-    created.await;
-    go_on(shared)?;
-    copy_all(&shared.engine, &shared.hooks, planned, &id).await?;
+    let fill = async {
+        created.await;
+        copy_all(&shared.engine, &shared.hooks, planned, &id).await
+    };
+    // A plugin may take its time, and a half-filled container is removed with the rest.
+    tokio::select! {
+        biased;
+        () = shared.launches.cancelled() => return Err(LaunchError::Dropped),
+        filled = fill => filled?,
+    }
     Ok(id)
 }
 

@@ -79,8 +79,11 @@ pub struct Pod {
     judgements: BTreeMap<(PluginName, Option<ComponentName>), Judgement>,
 }
 
+/// How long plugins may think about a signal that stops the pod.
+const ASK_TIME: Duration = Duration::from_secs(1);
+
 /// What is left for the engine to answer a kill before containers are removed by force.
-const KILL_TIME: Duration = Duration::from_secs(1);
+const KILL_TIME: Duration = Duration::from_millis(500);
 
 impl Pod {
     /// A pod of which nothing has been started.
@@ -345,6 +348,9 @@ impl Pod {
             self.stop_by_signal(signal, actions);
         } else {
             self.asked_to_stop = true;
+            // The time runs from here, whatever plugins say, and they have only so much of it to say it.
+            actions.push(Action::Arm(Deadline::Budget, self.stop_budget));
+            actions.push(Action::Arm(Deadline::Asked(signal), ASK_TIME));
             actions.push(Action::AskSignal(signal));
         }
     }
@@ -391,7 +397,9 @@ impl Pod {
             }
         }
         actions.push(Action::DropLaunches);
-        actions.push(Action::Arm(Deadline::Budget, self.stop_budget));
+        if !self.asked_to_stop {
+            actions.push(Action::Arm(Deadline::Budget, self.stop_budget));
+        }
         self.stop_more(actions);
     }
 
@@ -459,6 +467,11 @@ impl Pod {
             Deadline::Grace(name) => {
                 if self.nodes.get(&name).is_some_and(|node| node.phase == Phase::Stopping) {
                     self.kill(name, actions);
+                }
+            }
+            Deadline::Asked(signal) => {
+                if self.stage < Stage::Stopping {
+                    self.stop_by_signal(signal, actions);
                 }
             }
             Deadline::Budget => self.kill_all(actions),

@@ -2,19 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fs::{self, File, Metadata, OpenOptions};
+use std::fs::{self, File, Metadata};
 use std::io::{self, Read as _};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use inotify::{WatchDescriptor, WatchMask, Watches};
-use nix::fcntl::OFlag;
 use sha2::{Digest as _, Sha256};
 
 use super::trail::trail;
+use crate::files;
 use crate::hooks::Change;
 
 /// Longest file, in bytes; longer ones are left out.
@@ -270,17 +270,13 @@ impl Scanner<'_> {
 }
 
 fn look(path: &Path, base: &Path, known: Option<Stamp>) -> io::Result<Look> {
-    // Opening a FIFO must not wait for its writer, nor a terminal become ours.
-    let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
-    let mut file = match OpenOptions::new().read(true).custom_flags(flags.bits()).open(path) {
-        Ok(file) => file,
+    let (mut file, found) = match files::open_regular(path) {
+        Ok(opened) => opened,
         Err(error) if is_absence(&error) => return Ok(Look::Absent),
+        // Not the kernel's: it is no file, or not where it should be.
+        Err(error) if error.raw_os_error().is_none() => return Ok(Look::LeftOut(error.to_string())),
         Err(error) => return Err(error),
     };
-    let found = file.metadata()?;
-    if !found.is_file() {
-        return Ok(Look::LeftOut("it is no regular file".to_owned()));
-    }
     if !lies_below(&file, base)? {
         return Ok(Look::LeftOut(format!("it is a link to a file outside of `{}`", base.display())));
     }

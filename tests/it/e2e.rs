@@ -232,6 +232,51 @@ async fn a_component_cannot_reach_the_controllers_files() {
 }
 
 #[tokio::test]
+async fn a_component_cannot_reach_them_through_a_health_check_either() {
+    let Some(engine) = engine_or_fail().await else { return };
+    let mut pod = PodUnderTest::new(&engine, "race").await;
+    // Looks at every process as soon as it is there: one of the program that is not yet hardened would be open to it.
+    let look =
+        "while :; do for p in /proc/[0-9]*; do [ -S $p/root/var/run/docker.sock ] && echo REACHED $p; done; done";
+    for which in ["a", "b"] {
+        pod.label(&format!("pod.component.{which}"), &component(look, ""));
+    }
+    pod.start().await;
+    pod.reaches("running").await;
+    for _ in 0..40 {
+        assert_eq!(pod.command(&["/outrigger", "healthcheck"]).await.0, 0);
+    }
+    let log = pod.log().await;
+    assert!(!log.contains("REACHED"), "{log}");
+    pod.stop().await;
+}
+
+#[tokio::test]
+async fn the_program_in_the_image_is_setgid() {
+    let Some(engine) = engine_or_fail().await else { return };
+    let pod = PodUnderTest::new(&engine, "setgid").await;
+    let archive = pod.file("/outrigger").await;
+    let entry = tar::Archive::new(archive.as_ref()).entries().unwrap().next().unwrap().unwrap().header().clone();
+    assert_eq!((entry.mode().unwrap() & 0o7777, entry.uid().unwrap(), entry.gid().unwrap()), (0o2755, 0, 65534));
+}
+
+#[tokio::test]
+async fn a_volume_shared_with_a_component_is_no_way_to_the_controllers_files() {
+    let Some(engine) = engine_or_fail().await else { return };
+    let mut pod = PodUnderTest::new(&engine, "link").await;
+    let source = pod.volume_file("app.conf", "first");
+    let volume = format!("volumes: [\"{}:/config\"]", pod.host_directory());
+    let init = format!("[{{image: {IMAGE}, command: [sh, -c, 'ln -sf /etc/hosts /config/app.conf'], {volume}}}]");
+    pod.label("pod.init.components", &init);
+    pod.label("pod.component.app", &component("cat /copied; sleep 1000", ""));
+    pod.label("pod.copy.app", &format!("{source}:/copied"));
+    pod.start().await;
+    assert_eq!(pod.ends().await, 125);
+    let log = pod.log().await;
+    assert!(log.contains("a link leads out of its mount") && !log.contains("[out] app: 127.0.0.1"), "{log}");
+}
+
+#[tokio::test]
 async fn lines_are_redacted_also_across_the_engines_pieces() {
     let Some(engine) = engine_or_fail().await else { return };
     let mut pod = PodUnderTest::new(&engine, "redact").await;

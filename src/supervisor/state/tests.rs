@@ -1,5 +1,6 @@
 use super::*;
 use crate::engine::ContainerSpec;
+use crate::hooks::HookFailure;
 
 fn name(raw: &str) -> ComponentName {
     ComponentName::new(raw).unwrap()
@@ -260,6 +261,19 @@ fn a_second_signal_kills_and_a_slow_plugin_does_not_hold_up_a_stop() {
             (exited("app", 137), &["cleanup"]),
         ],
     );
+}
+
+#[test]
+fn plugins_have_only_so_long_to_think_about_a_stop() {
+    let mut pod = running();
+    let armed =
+        |actions: &[Action]| actions.iter().filter(|action| matches!(action, Action::Arm(Deadline::Budget, _))).count();
+    assert_eq!(armed(&pod.step(Event::Signal(15))), 1, "the time runs from the signal");
+    let actions = pod.step(Event::Deadline(Deadline::Asked(15)));
+    assert_eq!(short(&actions), ["drop-launches", "stop app"]);
+    assert_eq!(armed(&actions), 0, "and is not set anew");
+    let late = Event::SignalDecided { signal: 15, decision: SignalDecision::Deliver(vec![(name("app"), 3)]) };
+    check(&mut pod, &[(late, &["send app 3"]), (exited("app", 0), &["cleanup"]), (Event::Cleaned, &["finish 0"])]);
 }
 
 #[test]

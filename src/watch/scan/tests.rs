@@ -84,7 +84,7 @@ fn what_is_too_long_or_no_file_is_left_out_and_not_gone() {
     assert_eq!(check(&root, &root, &mut files).0, ["a"]);
     nix::unistd::mkfifo(&root.join("fifo"), nix::sys::stat::Mode::S_IRUSR).unwrap();
     assert!(check(&root, &root, &mut files).0.is_empty());
-    assert_eq!(check(&root, &root.join("fifo"), &mut Files::new()).1, ["fifo: it is no regular file"]);
+    assert_eq!(check(&root, &root.join("fifo"), &mut Files::new()).1, ["fifo: it is not a regular file"]);
 }
 
 #[test]

@@ -64,7 +64,14 @@ fn archive() -> Vec<u8> {
     for directory in ["tmp", "run", "var/lib/outrigger", "var/cache/outrigger"] {
         archive.append_dir(directory, "/tmp").unwrap();
     }
-    archive.append_path_with_name(binary, "outrigger").unwrap();
+    // As in the image that is released: setgid, see the Dockerfile.
+    let program = std::fs::read(binary).unwrap();
+    let mut header = tar::Header::new_gnu();
+    header.set_size(program.len() as u64);
+    header.set_mode(0o2755);
+    header.set_uid(0);
+    header.set_gid(65534);
+    archive.append_data(&mut header, "outrigger", program.as_slice()).unwrap();
     for library in libraries {
         let file = std::fs::canonicalize(&library).unwrap();
         archive.append_path_with_name(file, library.trim_start_matches('/')).unwrap();
@@ -145,6 +152,12 @@ impl PodUnderTest {
 
     fn id(&self) -> &ContainerId {
         self.id.as_ref().expect("the pod has been started")
+    }
+
+    /// A file of the controller's container, which is created for it, as an archive.
+    pub async fn file(mut self, path: &str) -> bytes::Bytes {
+        self.id = Some(self.engine.create(&self.spec).await.unwrap().0);
+        self.engine.download(self.id(), path, 512 << 20).await.unwrap()
     }
 
     /// Starts the controller, creating it the first time.

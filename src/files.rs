@@ -1,0 +1,107 @@
+//! Opens files that somebody else may be changing.
+//!
+//! A component that shares a volume with the controller can put a symbolic link, a pipe or a device where a file was. [`open_regular`] opens what is at a path
+//! only where it is a regular file on the mount that the path, as it is written, belongs to: a link cannot lead from a shared volume into
+//! the controller's secrets, and a pipe cannot make the controller wait.
+
+use std::fs::{File, Metadata, OpenOptions};
+use std::io::{Error, ErrorKind, Read, Result};
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::OFlag;
+
+/// Opens a regular file for reading, without ever waiting.
+///
+/// # Errors
+/// The kernel's; or [`ErrorKind::InvalidInput`] where it is no regular file, and [`ErrorKind::PermissionDenied`] where a link leads to another mount.
+pub fn open_regular(path: &Path) -> Result<(File, Metadata)> {
+    let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    let file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        let what = if metadata.is_dir() { "it is a directory" } else { "it is not a regular file" };
+        return Err(Error::new(ErrorKind::InvalidInput, what));
+    }
+    let real = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
+    let mounts = mount_points(&std::fs::read_to_string("/proc/self/mountinfo")?);
+    if mount_of(path, &mounts) != mount_of(&real, &mounts) {
+        let what = format!("a link leads out of its mount, to `{}`", real.display());
+        return Err(Error::new(ErrorKind::PermissionDenied, what));
+    }
+    Ok((file, metadata))
+}
+
+/// Reads a regular file of at most `limit` bytes, see [`open_regular`].
+///
+/// # Errors
+/// As [`open_regular`]; [`ErrorKind::FileTooLarge`] where it is longer, or grows while it is read.
+pub fn read_regular(path: &Path, limit: u64) -> Result<(Vec<u8>, Metadata)> {
+    let (file, metadata) = open_regular(path)?;
+    let mut content = Vec::new();
+    file.take(limit.saturating_add(1)).read_to_end(&mut content)?;
+    if content.len() as u64 > limit {
+        return Err(Error::new(ErrorKind::FileTooLarge, format!("it is longer than {limit} bytes")));
+    }
+    Ok((content, metadata))
+}
+
+/// The mount points of `/proc/self/mountinfo` (proc(5)): the fifth word of each line, with octal escapes.
+fn mount_points(mountinfo: &str) -> Vec<PathBuf> {
+    mountinfo.lines().filter_map(|line| line.split(' ').nth(4)).map(|word| PathBuf::from(unescaped(word))).collect()
+}
+
+fn unescaped(word: &str) -> String {
+    [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
+        .iter()
+        .fold(word.to_owned(), |word, (escaped, plain)| word.replace(escaped, plain))
+}
+
+/// The mount that a path belongs to, by its words alone.
+fn mount_of<'a>(path: &Path, mounts: &'a [PathBuf]) -> Option<&'a Path> {
+    let holding = mounts.iter().filter(|mount| path.starts_with(mount));
+    holding.max_by_key(|mount| mount.as_os_str().len()).map(PathBuf::as_path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn reads_a_file_and_a_link_beside_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let (file, link) = (directory.path().join("file"), directory.path().join("link"));
+        std::fs::write(&file, "content").unwrap();
+        symlink("file", &link).unwrap();
+        for path in [file, link] {
+            assert_eq!(read_regular(&path, 7).unwrap().0, b"content");
+            assert_eq!(read_regular(&path, 6).unwrap_err().kind(), ErrorKind::FileTooLarge);
+        }
+    }
+
+    #[test]
+    fn refuses_what_would_wait_never_end_or_lead_elsewhere() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        nix::unistd::mkfifo(&at("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert_eq!(read_regular(&at("pipe"), 9).unwrap_err().kind(), ErrorKind::InvalidInput);
+        assert_eq!(read_regular(directory.path(), 9).unwrap_err().kind(), ErrorKind::InvalidInput);
+        // `/dev/zero` is a device, and `/proc` another mount.
+        symlink("/dev/zero", at("zero")).unwrap();
+        assert_eq!(read_regular(&at("zero"), 9).unwrap_err().kind(), ErrorKind::InvalidInput);
+        symlink("/proc/self/status", at("status")).unwrap();
+        assert_eq!(read_regular(&at("status"), 99_999).unwrap_err().kind(), ErrorKind::PermissionDenied);
+    }
+
+    #[test]
+    fn the_longest_mount_holds_a_path() {
+        let mounts = mount_points("1 0 0:1 / / rw\n2 1 0:2 / /run/secrets rw - tmpfs\n3 1 0:3 / /a\\040b rw\n");
+        let of = |path: &str| mount_of(Path::new(path), &mounts).unwrap().to_str().unwrap().to_owned();
+        assert_eq!(of("/run/secrets/db"), "/run/secrets");
+        assert_eq!(of("/run/secretsx"), "/");
+        assert_eq!(of("/a b/c"), "/a b");
+    }
+}
