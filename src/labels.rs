@@ -72,6 +72,17 @@ pub struct RawPod {
     pub controller: Option<(Place, Map<String, Value>)>,
 }
 
+/// A pod of a text that may hold several.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Source {
+    /// Of the service, the container or the file.
+    pub name: String,
+    /// As far as it could be read.
+    pub raw: RawPod,
+    /// Why the rest could not; those of lowering are not among them.
+    pub problems: Problems,
+}
+
 /// One component as it was written.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RawComponent {
@@ -135,6 +146,13 @@ pub enum RawSettings {
 /// # Errors
 /// Every problem of every label, those that only lowering finds among them.
 pub fn from_labels(labels: &BTreeMap<String, String>) -> Result<RawPod, Problems> {
+    let (raw, problems) = read_labels(labels);
+    finish(raw, problems)
+}
+
+/// As [`from_labels`], but answers what could be read together with the reader's own problems.
+#[must_use]
+pub fn read_labels(labels: &BTreeMap<String, String>) -> (RawPod, Problems) {
     prefixed_labels("", labels)
 }
 
@@ -146,7 +164,8 @@ pub fn from_document(origin: &str, yaml: &str) -> Result<RawPod, Problems> {
     let at = Place::new(origin);
     let mut problems = Problems::default();
     let Some(value) = yaml::parse(&at, yaml, &mut problems) else { return Err(problems) };
-    document::read(&at, &value, problems)
+    let (raw, problems) = document::read(&at, &value, problems);
+    finish(raw, problems)
 }
 
 /// Reads the JSON form of a `pod.yaml`; `origin` is its name in messages.
@@ -154,7 +173,8 @@ pub fn from_document(origin: &str, yaml: &str) -> Result<RawPod, Problems> {
 /// # Errors
 /// Every problem, those that only lowering finds among them.
 pub fn from_value(origin: &str, value: impl Borrow<Value>) -> Result<RawPod, Problems> {
-    document::read(&Place::new(origin), value.borrow(), Problems::default())
+    let (raw, problems) = document::read(&Place::new(origin), value.borrow(), Problems::default());
+    finish(raw, problems)
 }
 
 /// Finds the pods of a text: a `pod.yaml`, a stack or Compose file (each service with `pod.*` labels is a pod), the JSON of `docker inspect` for containers or
@@ -163,6 +183,23 @@ pub fn from_value(origin: &str, value: impl Borrow<Value>) -> Result<RawPod, Pro
 /// # Errors
 /// Every problem of every pod, those that only lowering finds among them, or that there is no pod.
 pub fn sources(origin: &str, text: &str) -> Result<Vec<(String, RawPod)>, Problems> {
+    let (sources, mut problems) = read_sources(origin, text);
+    let failed = !problems.is_empty() || sources.iter().any(|source| !source.problems.is_empty());
+    let mut pods = Vec::new();
+    for source in sources {
+        problems.extend(source.problems);
+        if failed {
+            problems.extend(lower::lower_partly(&source.raw).1);
+        } else {
+            pods.push((source.name, source.raw));
+        }
+    }
+    problems.or(pods)
+}
+
+/// As [`sources`], but answers every pod as far as it could be read, and the problems that are no pod's own.
+#[must_use]
+pub fn read_sources(origin: &str, text: &str) -> (Vec<Source>, Problems) {
     detect::sources(origin, text)
 }
 
@@ -174,7 +211,7 @@ pub fn to_labels(document: &Value) -> BTreeMap<String, String> {
 }
 
 /// [`from_labels`] with `prefix` before every label in messages.
-fn prefixed_labels(prefix: &str, labels: &BTreeMap<String, String>) -> Result<RawPod, Problems> {
+fn prefixed_labels(prefix: &str, labels: &BTreeMap<String, String>) -> (RawPod, Problems) {
     let mut problems = Problems::default();
     let mut raw = RawPod { components_at: Some(Place::new(format!("{prefix}pod.component.*"))), ..RawPod::default() };
     for (label, text) in labels.iter().filter(|(label, _)| label.starts_with("pod.")) {
@@ -202,7 +239,7 @@ fn prefixed_labels(prefix: &str, labels: &BTreeMap<String, String>) -> Result<Ra
             problems.push(unknown_label(&at, label));
         }
     }
-    finish(raw, problems)
+    (raw, problems)
 }
 
 fn unknown_label(at: &Place, label: &str) -> Problem {
@@ -227,9 +264,7 @@ fn finish(raw: RawPod, mut problems: Problems) -> Result<RawPod, Problems> {
     if problems.is_empty() {
         return Ok(raw);
     }
-    if let Err(more) = lower::lower(&raw) {
-        problems.extend(more);
-    }
+    problems.extend(lower::lower_partly(&raw).1);
     Err(problems)
 }
 

@@ -4,9 +4,8 @@ use serde_json::{Value, json};
 
 use super::argv::CheckArgs;
 use super::report::{Exit, Report};
-use super::{Env, block_on, input, output, plugins};
-use crate::plan::compile::compile;
-use crate::pod::{Problem, Problems};
+use super::{Env, block_on, input, output, plan};
+use crate::pod::Problem;
 
 /// Reads, lowers, compiles and loads the plugins of every pod, and tells what is wrong with all of them.
 pub(super) fn run(args: CheckArgs, env: &Env) -> Result<Exit, Report> {
@@ -60,35 +59,18 @@ impl Checked {
 
 async fn check(args: CheckArgs, env: &Env) -> Result<Vec<Checked>, Report> {
     let flags = args.flags.into();
-    let pods = input::pods(args.input.file.as_deref(), args.input.container.as_deref(), &flags, env).await?;
-    let mut problems = Problems::default();
+    let input::Found { pods, mut problems } =
+        input::pods(args.input.file.as_deref(), args.input.container.as_deref(), &flags, env).await?;
     let mut checked = Vec::new();
     for pod in &pods {
-        let planned = compile(&pod.spec, &pod.me, &pod.engine, &pod.settings);
-        let plugins = plugins::load(pod, env).await?;
-        let mut notes = Vec::new();
-        match (planned, plugins) {
-            (Ok(plan), Ok(loaded)) => {
-                notes.extend(loaded.notes.iter().cloned());
-                // What the plugins make of the plan has to hold as well.
-                match loaded.overlaid(pod).await {
-                    Ok(spec) => match compile(&spec, &pod.me, &pod.engine, &pod.settings) {
-                        Ok(overlaid) => notes.extend(overlaid.warnings),
-                        Err(more) => problems.extend(more),
-                    },
-                    Err(more) => problems.extend(more),
-                }
-                checked.push(Checked {
-                    name: pod.name.clone(),
-                    components: plan.init.len() + plan.components.len(),
-                    plugins: pod.spec.plugins.len(),
-                    notes,
-                });
-            }
-            (planned, plugins) => {
-                problems.extend(planned.err().unwrap_or_default());
-                problems.extend(plugins.err().unwrap_or_default());
-            }
+        match plan::planned(pod, env).await? {
+            Ok((plan, loaded)) => checked.push(Checked {
+                name: pod.name.clone(),
+                components: plan.init.len() + plan.components.len(),
+                plugins: pod.spec.plugins.len(),
+                notes: loaded.notes.into_iter().chain(plan.warnings).collect(),
+            }),
+            Err(more) => problems.extend(more),
         }
     }
     problems.or(checked).map_err(Report::input)

@@ -12,7 +12,7 @@ use super::report::Report;
 use crate::config::{self, Flags, Settings};
 use crate::engine::docker::Docker;
 use crate::engine::{Engine, EngineInfo};
-use crate::labels::{self, RawPod};
+use crate::labels::{self, Source};
 use crate::plan::{SelfInfo, document, offline};
 use crate::pod::{PodSpec, Problem, Problems, lower};
 
@@ -33,6 +33,17 @@ pub(super) struct Pod {
     pub(super) settings: Settings,
     /// From where relative paths are taken.
     pub(super) folder: PathBuf,
+    /// Whether all of it could be read. What is left of one that could not is good for looking at its plugins only.
+    pub(super) is_whole: bool,
+}
+
+/// The pods of an input, as far as they could be read, and why the rest could not.
+#[derive(Default)]
+pub(super) struct Found {
+    /// In the order of the input.
+    pub(super) pods: Vec<Pod>,
+    /// Of all of them.
+    pub(super) problems: Problems,
 }
 
 /// A file, or standard input for `-`.
@@ -69,60 +80,77 @@ pub(super) fn text(file: &Path) -> Result<Text, Report> {
     Ok(Text { origin, text, folder })
 }
 
-/// Every pod of a file, or the one of a container. All problems of all pods are told at once.
+/// Every pod of a file, or the one of a container.
 pub(super) async fn pods(
     file: Option<&Path>,
     container: Option<&str>,
     flags: &Flags,
     env: &Env,
-) -> Result<Vec<Pod>, Report> {
+) -> Result<Found, Report> {
     match (container, file) {
-        (Some(container), _) => Ok(vec![of_container(container, flags, env).await?]),
+        (Some(container), _) => of_container(container, flags, env).await,
         (None, Some(file)) => of_file(file, flags, env),
         (None, None) => Err(Report::usage(anyhow::anyhow!("neither a file nor a container was named"))),
     }
 }
 
-fn of_file(file: &Path, flags: &Flags, env: &Env) -> Result<Vec<Pod>, Report> {
-    let Text { origin, text, folder } = text(file)?;
-    let mut problems = Problems::default();
-    let mut pods = Vec::new();
-    for (name, raw) in labels::sources(&origin, &text).map_err(Report::input)? {
-        match of_raw(name, &raw, flags, env, &folder) {
-            Ok(pod) => pods.push(pod),
-            Err(more) => problems.extend(more),
-        }
-    }
-    problems.or(pods).map_err(Report::input)
+fn of_file(file: &Path, flags: &Flags, env: &Env) -> Result<Found, Report> {
+    Ok(of_text(text(file)?, flags, env))
 }
 
-fn of_raw(name: String, raw: &RawPod, flags: &Flags, env: &Env, folder: &Path) -> Result<Pod, Problems> {
-    let spec = lower::lower(raw)?;
+/// Every pod of a text.
+pub(super) fn of_text(text: Text, flags: &Flags, env: &Env) -> Found {
+    let Text { origin, text, folder } = text;
+    let (sources, problems) = labels::read_sources(&origin, &text);
+    let mut found = Found { pods: Vec::new(), problems };
+    for source in sources {
+        let (pod, more) = of_source(source, flags, env, &folder);
+        found.pods.push(pod);
+        found.problems.extend(more);
+    }
+    found
+}
+
+fn of_source(source: Source, flags: &Flags, env: &Env, folder: &Path) -> (Pod, Problems) {
+    let Source { name, raw, mut problems } = source;
+    let (spec, more) = lower::lower_partly(&raw);
+    problems.extend(more);
     let environment = environment(&spec, env);
-    let settings = settings(&spec, flags, &environment)?;
+    let settings = or_default(settings(&spec, flags, &environment), &mut problems);
     let mut me = SelfInfo::offline(&name, labels::to_labels(&document::of(&spec)));
     me.environment = environment;
     me.container.memory = spec.controller.memory.unwrap_or(0);
     me.container.stop_timeout = spec.controller.stop_grace_period;
-    Ok(Pod { name, spec, me, engine: offline::engine(), settings, folder: folder.to_owned() })
+    let is_whole = problems.is_empty();
+    (Pod { name, spec, me, engine: offline::engine(), settings, folder: folder.to_owned(), is_whole }, problems)
 }
 
-async fn of_container(container: &str, flags: &Flags, env: &Env) -> Result<Pod, Report> {
+/// Wrong settings are told; plugins are looked at with the defaults then.
+fn or_default(settings: Result<Settings, Problems>, problems: &mut Problems) -> Settings {
+    settings.unwrap_or_else(|more| {
+        problems.extend(more);
+        Settings::default()
+    })
+}
+
+async fn of_container(container: &str, flags: &Flags, env: &Env) -> Result<Found, Report> {
     let host = config::lower(flags, env).map_err(Report::usage)?;
     let engine = Docker::connect(host.engine.as_deref(), &host.timeouts)?;
     let info = engine.info().await?;
     let found = engine.inspect(container).await?;
     let environment: Env =
         found.env.iter().filter_map(|line| line.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
-    let raw = labels::from_labels(&found.labels).map_err(Report::input)?;
-    let spec = lower::lower(&raw).map_err(Report::input)?;
-    let settings = settings(&spec, flags, &environment).map_err(Report::input)?;
+    let (raw, mut problems) = labels::read_labels(&found.labels);
+    let (spec, more) = lower::lower_partly(&raw);
+    problems.extend(more);
+    let settings = or_default(settings(&spec, flags, &environment), &mut problems);
     let name = found.name.clone();
     let mut me = SelfInfo::offline(&name, found.labels.clone());
     me.container = found;
     me.environment = environment;
     let folder = std::env::current_dir().context("cannot find the working directory")?;
-    Ok(Pod { name, spec, me, engine: info, settings, folder })
+    let is_whole = problems.is_empty();
+    Ok(Found { pods: vec![Pod { name, spec, me, engine: info, settings, folder, is_whole }], problems })
 }
 
 /// The controller's environment, as `outrigger run` would make it.

@@ -3,11 +3,12 @@
 use serde_json::{Value, json};
 
 use super::argv::PlanArgs;
+use super::plugins::Loaded;
 use super::report::{Exit, Report};
 use super::{Env, block_on, input, output, plugins};
 use crate::config::{self, Flags, Timeouts};
 use crate::plan::compile::compile;
-use crate::plan::render;
+use crate::plan::{Plan, render};
 use crate::pod::Problems;
 
 /// Prints the plan of every pod of the input.
@@ -26,14 +27,15 @@ pub(super) fn run(args: PlanArgs, env: &Env) -> Result<Exit, Report> {
     }
     let show_timeouts = args.input.timeouts;
     block_on(async {
-        let pods = input::pods(file, container, &flags, env).await?;
-        let mut problems = Problems::default();
+        let input::Found { pods, mut problems } = input::pods(file, container, &flags, env).await?;
         let mut text = String::new();
         let mut documents: Vec<Value> = Vec::new();
         for pod in &pods {
             match planned(pod, env).await? {
                 Err(more) => problems.extend(more),
-                Ok((plan, lines)) => {
+                Ok((mut plan, loaded)) => {
+                    let lines = loaded.lines(pod);
+                    plan.warnings.extend(loaded.notes);
                     if !text.is_empty() {
                         text.push('\n');
                     }
@@ -57,26 +59,27 @@ pub(super) fn run(args: PlanArgs, env: &Env) -> Result<Exit, Report> {
     })
 }
 
-type Planned = Result<(crate::plan::Plan, Vec<render::PluginLine>), Problems>;
-
-async fn planned(pod: &input::Pod, env: &Env) -> Result<Planned, Report> {
-    // The pod's own mistakes and those of its plugins are told together.
-    let plan = compile(&pod.spec, &pod.me, &pod.engine, &pod.settings);
-    let loaded = plugins::load(pod, env).await?;
-    let (loaded, _) = match (loaded, plan) {
-        (Ok(loaded), Ok(plan)) => (loaded, plan),
-        (loaded, plan) => {
-            let mut problems = plan.err().unwrap_or_default();
-            problems.extend(loaded.err().unwrap_or_default());
+/// The plan of a pod and its plugins, or what is wrong with either; what was wrong with the reading of the pod has been told.
+pub(super) async fn planned(pod: &input::Pod, env: &Env) -> Result<Result<(Plan, Loaded), Problems>, Report> {
+    let mut problems = Problems::default();
+    // Of a pod that is not whole only follow-up problems would come.
+    if pod.is_whole
+        && let Err(more) = compile(&pod.spec, &pod.me, &pod.engine, &pod.settings)
+    {
+        problems.extend(more);
+    }
+    let loaded = match plugins::load(pod, env).await? {
+        Ok(loaded) if pod.is_whole && problems.is_empty() => loaded,
+        Ok(_) => return Ok(Err(problems)),
+        Err(more) => {
+            problems.extend(more);
             return Ok(Err(problems));
         }
     };
+    // What the plugins make of the plan has to hold as well.
     Ok(match loaded.overlaid(pod).await {
         Err(problems) => Err(problems),
-        Ok(spec) => compile(&spec, &pod.me, &pod.engine, &pod.settings).map(|mut plan| {
-            plan.warnings.extend(loaded.notes.iter().cloned());
-            (plan, loaded.lines(pod))
-        }),
+        Ok(spec) => compile(&spec, &pod.me, &pod.engine, &pod.settings).map(|plan| (plan, loaded)),
     })
 }
 

@@ -4,18 +4,18 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{Place, RawPod, document, kind, prefixed_labels, yaml};
+use super::{Place, RawPod, Source, document, kind, prefixed_labels, yaml};
 use crate::labels::nearest::nearest;
-use crate::pod::{Problems, lower};
+use crate::pod::Problems;
 
-/// One pod, or what is wrong with it.
-type Found = Vec<(String, Result<RawPod, Problems>)>;
+/// The pods so far.
+type Found = Vec<Source>;
 
-/// See [`super::sources`].
-pub fn sources(origin: &str, text: &str) -> Result<Vec<(String, RawPod)>, Problems> {
+/// See [`super::read_sources`].
+pub fn sources(origin: &str, text: &str) -> (Vec<Source>, Problems) {
     let at = Place::new(origin);
     let mut problems = Problems::default();
-    let Some(value) = value(&at, text, &mut problems) else { return Err(problems) };
+    let Some(value) = value(&at, text, &mut problems) else { return (Vec::new(), problems) };
     let mut found = Found::new();
     match &value {
         Value::Array(objects) => inspected(&at, objects, &mut found, &mut problems),
@@ -25,17 +25,21 @@ pub fn sources(origin: &str, text: &str) -> Result<Vec<(String, RawPod)>, Proble
         }
         Value::Object(map) if map.keys().any(|key| key.starts_with("pod.")) => {
             if let Some(labels) = label_map(&at, &value, &mut problems) {
-                found.push((stem(origin), prefixed_labels("", &labels)));
+                found.push(source(stem(origin), prefixed_labels("", &labels)));
             }
         }
         Value::Object(map) if is_document(map) => {
             let name = value.pointer("/controller/name").and_then(Value::as_str);
             let name = name.map_or_else(|| stem(origin), str::to_owned);
-            found.push((name, document::read(&at, &value, Problems::default())));
+            found.push(source(name, document::read(&at, &value, Problems::default())));
         }
         other => problems.push(neither(&at, other)),
     }
-    collect(found, problems)
+    (found, problems)
+}
+
+fn source(name: String, (raw, problems): (RawPod, Problems)) -> Source {
+    Source { name, raw, problems }
 }
 
 /// JSON is YAML but for a few escapes and tabs, which its own reader knows.
@@ -141,7 +145,7 @@ fn inspected(at: &Place, objects: &[Value], found: &mut Found, problems: &mut Pr
 
 fn add(prefix: &str, name: &str, labels: &BTreeMap<String, String>, found: &mut Found) {
     if labels.keys().any(|label| label.starts_with("pod.")) {
-        found.push((name.to_owned(), prefixed_labels(prefix, labels)));
+        found.push(source(name.to_owned(), prefixed_labels(prefix, labels)));
     }
 }
 
@@ -185,24 +189,6 @@ fn label_map(at: &Place, value: &Value, problems: &mut Problems) -> Option<BTree
         }
     }
     Some(labels)
-}
-
-/// All pods, or all problems, those of the pods that could be read among them.
-fn collect(found: Found, mut problems: Problems) -> Result<Vec<(String, RawPod)>, Problems> {
-    let failed = !problems.is_empty() || found.iter().any(|(_, read)| read.is_err());
-    let mut pods = Vec::new();
-    for (name, read) in found {
-        match read {
-            Ok(raw) if failed => {
-                if let Err(more) = lower::lower(&raw) {
-                    problems.extend(more);
-                }
-            }
-            Ok(raw) => pods.push((name, raw)),
-            Err(more) => problems.extend(more),
-        }
-    }
-    problems.or(pods)
 }
 
 /// The file's name without directories and ending.

@@ -3,14 +3,14 @@
 use serde_json::{Map, Value};
 
 use super::nearest::nearest;
-use super::{Place, RawPod, finish, kind, shape};
+use super::{Place, RawPod, kind, shape};
 use crate::pod::{Problem, Problems};
 
 /// The keys of a `pod.yaml`.
 pub const KEYS: [&str; 5] = ["components", "init", "copy", "plugins", "controller"];
 
-/// Reads a document; `problems` are those that were found on the way to it.
-pub fn read(at: &Place, value: &Value, mut problems: Problems) -> Result<RawPod, Problems> {
+/// Reads what can be read of a document; `problems` are those that were found on the way to it.
+pub fn read(at: &Place, value: &Value, mut problems: Problems) -> (RawPod, Problems) {
     let mut raw = RawPod { components_at: Some(at.key("components")), ..RawPod::default() };
     let empty = Map::new();
     let map = match value {
@@ -20,7 +20,7 @@ pub fn read(at: &Place, value: &Value, mut problems: Problems) -> Result<RawPod,
             problems.push(
                 at.problem(format!("expected a map, found {}", kind(other))).hint("a pod begins with `components:`"),
             );
-            return Err(problems);
+            return (RawPod::default(), problems);
         }
     };
     for (key, value) in map {
@@ -51,7 +51,7 @@ pub fn read(at: &Place, value: &Value, mut problems: Problems) -> Result<RawPod,
             unknown => problems.push(unknown_key(&at, unknown)),
         }
     }
-    finish(raw, problems)
+    (raw, problems)
 }
 
 fn unknown_key(at: &Place, key: &str) -> Problem {

@@ -24,6 +24,14 @@ use fields::Report;
 /// # Errors
 /// All the [`Problems`] of the input.
 pub fn lower(raw: &RawPod) -> Result<PodSpec, Problems> {
+    let (spec, problems) = lower_partly(raw);
+    problems.or(spec)
+}
+
+/// As [`lower`], but answers what could be understood together with the problems, for those who look for problems of other kinds too. Of the plugins
+/// those are left out that have a problem; components may lack what was wrong.
+#[must_use]
+pub fn lower_partly(raw: &RawPod) -> (PodSpec, Problems) {
     let mut report = Report::default();
     if let Some(at) = &raw.components_at
         && raw.components.is_empty()
@@ -77,7 +85,7 @@ pub fn lower(raw: &RawPod) -> Result<PodSpec, Problems> {
         spec.controller = controller::lower(at, map, &mut report);
     }
     spec.warnings = report.warnings;
-    report.problems.or(spec)
+    (spec, report.problems)
 }
 
 /// The names of all components that are written, whether the rest of them is right or not.
@@ -198,6 +206,7 @@ fn plugins(raw: &RawPod, report: &mut Report) -> Vec<PluginSpec> {
     let mut seen: HashMap<&str, &Place> = HashMap::new();
     let mut found = Vec::new();
     for (scope, raw) in written {
+        let before = report.problems.0.len();
         if let Some(first) = seen.insert(&raw.name, &raw.at) {
             let other = if first.label == raw.at.label { &first.field } else { &first.label };
             let what = format!("the plugin `{}` is written twice, the other time in `{other}`", raw.name);
@@ -207,7 +216,9 @@ fn plugins(raw: &RawPod, report: &mut Report) -> Vec<PluginSpec> {
                 None => problem,
             });
         }
-        found.extend(plugin::lower(raw, scope.as_ref(), report));
+        let lowered = plugin::lower(raw, scope.as_ref(), report);
+        // Loading one that is half understood would only find the same again, in other words.
+        found.extend(lowered.filter(|_| report.problems.0.len() == before));
     }
     found
 }

@@ -21,7 +21,7 @@ use crate::labels;
 use crate::logs::format::LogFormat;
 use crate::logs::sink::Sink;
 use crate::plan::overlay::Overlays;
-use crate::plan::{SelfInfo, compile, document};
+use crate::plan::{compile, document};
 use crate::plugin::error::PluginError;
 use crate::plugin::host::{Host, HostDirs};
 use crate::plugin::set::{PluginSet, Standing};
@@ -105,8 +105,13 @@ async fn prepare<E: Engine>(engine: E, settings: Settings, tasks: &Tasks) -> Res
     debug!(?info, "the engine answers");
     let own = identity::find(&engine, &settings, &identity::Surroundings::read()).await?;
     let (sweep, read) = tokio::join!(janitor::sweep(&engine, &own), async {
-        let spec = lower::lower(&labels::from_labels(&own.labels)?)?;
-        let me = identity::self_info(&engine, own.clone(), &spec, &info).await?;
+        let (raw, mut problems) = labels::read_labels(&own.labels);
+        let (spec, more) = lower::lower_partly(&raw);
+        problems.extend(more);
+        let me = match problems.or(()) {
+            Ok(()) => Ok(identity::self_info(&engine, own.clone(), &spec, &info).await?),
+            Err(problems) => Err(problems),
+        };
         Ok::<_, BootError>((spec, me))
     });
     let (spec, me) = read?;
@@ -114,7 +119,7 @@ async fn prepare<E: Engine>(engine: E, settings: Settings, tasks: &Tasks) -> Res
     if !swept.failed.is_empty() {
         warn!(left = swept.failed.len(), "not everything that dead controllers left could be removed");
     }
-    let (link, end) = connect(&me);
+    let (link, end) = connect(&own);
     let (status, status_out) = watch::channel(Arc::new(first_status(&own, &spec)));
     let dirs = HostDirs {
         precompiled: settings.plugin_dir.clone(),
@@ -123,7 +128,7 @@ async fn prepare<E: Engine>(engine: E, settings: Settings, tasks: &Tasks) -> Res
     };
     let host = Host::new(dirs, settings.timeouts)?;
     // The pod's own mistakes and those of its plugins are told together.
-    let plan = compile::compile(&spec, &me, &info, &settings);
+    let plan = me.and_then(|me| compile::compile(&spec, &me, &info, &settings));
     let set = PluginSet::load(&host, &spec.plugins, &link).await;
     let (plan, set) = both(plan, set)?;
     let plan = if set.with(Hook::PreStart).is_empty() {
@@ -175,10 +180,10 @@ fn format(written: LineFormat) -> LogFormat {
     }
 }
 
-fn connect(me: &SelfInfo) -> (PodLink, PodEnd) {
+fn connect(own: &Inspection) -> (PodLink, PodEnd) {
     let (requests, requests_out) = mpsc::channel(REQUESTS_IN_FLIGHT);
     let (watches, watches_out) = mpsc::channel(WATCHES_IN_FLIGHT);
-    let view = PodView { name: me.container.name.clone(), labels: me.container.labels.clone(), components: Vec::new() };
+    let view = PodView { name: own.name.clone(), labels: own.labels.clone(), components: Vec::new() };
     let (view, view_out) = watch::channel(Arc::new(view));
     (PodLink { requests, watches, pod: view_out }, PodEnd { requests: requests_out, watches: watches_out, pod: view })
 }

@@ -201,6 +201,31 @@ components:
 }
 
 #[test]
+fn problems_of_the_pod_and_of_its_plugins_are_told_together() {
+    let wrong = "
+services:
+  web:
+    image: outrigger
+    labels:
+      pod.component.app: '{image: nginx, comand: run}'
+      pod.plugins: '[redact: {patterns: 5}, signl, reload: {config: {}, source: \"oci:x\"}]'
+  api:
+    image: outrigger
+    labels:
+      pod.component.app: '{image: nginx}'
+      pod.plugins: '[redact: {nonsense: true}]'
+";
+    for command in ["check", "plan"] {
+        let output = fed(&[command, "-"], wrong);
+        assert_eq!(code(&output), 1, "{}", out(&output));
+        let text = err(&output);
+        let places = ["comand", "`signl`", "not from `oci:`", "nonsense"].map(|told| text.find(told));
+        assert!(places.is_sorted() && places[0].is_some(), "{places:?} in\n{text}");
+        assert_eq!(text.matches("error: ").count(), 5, "{text}");
+    }
+}
+
+#[test]
 fn what_docker_inspect_prints_can_be_planned() {
     let inspected = r#"[{"Id": "abc", "Name": "/shop", "Config": {"Labels": {"pod.component.app": "image: nginx"}}}]"#;
     let output = fed(&["plan", "-", "--json"], inspected);
