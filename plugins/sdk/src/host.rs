@@ -154,8 +154,11 @@ pub fn write_file(file: &File) -> Result<(), Error> {
 
 /// Runs a command in a component and waits for it. Needs `exec` for it.
 ///
+/// A program that can't be started is no error either: its exit code is 126 or 127, with the engine's words on standard output, of some engines on standard
+/// error.
+///
 /// # Errors
-/// Where it can't be started, or overruns; an exit code is no error.
+/// Where the component does not run, or the command overruns: it then runs on in the component, since the engine has no way to end it.
 pub fn run(component: &str, argv: &[String], timeout: Duration) -> Result<Done, Error> {
     #[cfg(target_family = "wasm")]
     return real::exec::run(component, argv, millis(timeout)).map(|done| Done {
@@ -191,7 +194,8 @@ pub fn watch(source: &str, debounce: Duration, max_delay: Duration) -> Result<()
     })
 }
 
-/// The data plane's whole table, as JSON, swapped at once. Needs `routes`.
+/// The data plane's whole table, as JSON, swapped at once. Needs `routes`, which this version of the host does not serve: a plugin that calls
+/// this is refused when it is loaded.
 ///
 /// # Errors
 /// Where the table is wrong; the old one stays in place.
@@ -270,7 +274,8 @@ pub fn observe(name: &str, value: f64, labels: &[(&str, &str)]) {
     testing::with(|host| host.observations.entry(testing::series(name, labels)).or_default().push(value));
 }
 
-/// Adds a line of the plugin's own to the components' output. Needs `logs`.
+/// Adds a line of the plugin's own to the components' output. Needs `logs`, which this version of the host does not serve: a plugin that calls this is
+/// refused when it is loaded.
 pub fn emit(line: &str, fields: &[(&str, &str)]) {
     #[cfg(target_family = "wasm")]
     real::logs::emit(line, &attributes(fields));
@@ -278,7 +283,8 @@ pub fn emit(line: &str, fields: &[(&str, &str)]) {
     testing::with(|host| host.emitted.push(testing::series(line, fields)));
 }
 
-/// What is known of the node that the pod runs on. Needs `node`.
+/// What is known of the node that the pod runs on. Needs `node`, which this version of the host does not serve: a plugin that calls this is refused when it
+/// is loaded.
 ///
 /// # Errors
 /// Where the engine does not answer.
@@ -289,7 +295,8 @@ pub fn node_facts() -> Result<Vec<(String, String)>, Error> {
     testing::with(|host| Ok(host.node_facts.clone()))
 }
 
-/// Sets a label of the node, for placement constraints. Needs `node`.
+/// Sets a label of the node, for placement constraints. Needs `node`, which this version of the host does not serve: a plugin that calls this is refused
+/// when it is loaded.
 ///
 /// # Errors
 /// Where the engine is no Swarm manager.

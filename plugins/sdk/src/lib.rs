@@ -71,12 +71,13 @@
 //! ```
 //!
 //! # What of the host a plugin may use
-//! The functions of [`host`], as far as the manifest asks and the pod grants; a call without a grant answers [`Error::Denied`]. What is written to
-//! standard error (`eprintln!`) goes to the controller's log. The clock and random numbers of the standard library work; files, sockets and
+//! The functions of [`host`], as far as the manifest asks and the pod grants; a call without a grant answers [`Error::Denied`]. What is printed
+//! goes to the controller's log: standard output (`println!`) as information, standard error (`eprintln!`) as a warning. The clock and random numbers of the standard library work; files, sockets and
 //! variables need the grants `dir`, `tcp`, `http` and `env`.
 //!
 //! # Tests
-//! `cargo test --lib` runs on the author's machine, without WebAssembly: there, [`host`] is a stand-in that [`testing`] fills and reads.
+//! `cargo test` runs unit tests on the author's machine, without WebAssembly: there, [`host`] is a stand-in that [`testing`] fills and reads. It grants
+//! everything. (A native `cargo build` does not link: a component's exports have names that no shared library can have.)
 #![deny(unsafe_code)]
 
 #[doc(hidden)]

@@ -86,7 +86,7 @@ impl Batch {
         self.0.ends.is_empty()
     }
 
-    /// No more lines will come after these: nothing can be held back.
+    /// Nothing can be held back: these are the last lines, or some that were held for a second while nothing followed. After the latter more may come.
     #[must_use]
     pub fn is_final(&self) -> bool {
         self.0.final_

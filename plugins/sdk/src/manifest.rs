@@ -110,7 +110,7 @@ impl Want {
         Self::new("metrics", "*", reason)
     }
 
-    /// To add lines to the components' output.
+    /// To add lines to the components' output. Not served by this version of the host.
     pub fn logs(reason: impl Into<String>) -> Self {
         Self::new("logs", "*", reason)
     }

@@ -69,7 +69,7 @@ pub trait LogLine: Plugin {
     /// At most 256 lines or 64 KiB, never older than 20 ms. Answer with [`crate::Edit`]: what it does not name stays as it is and never travels back.
     ///
     /// # Errors
-    /// The lines stay as they are, or the pod ends, as `on-error` says.
+    /// As `on-error` says: the plugin is started again and gets the same batch again, the lines stay as they are, or the pod ends.
     fn on_batch(&mut self, batch: &Batch) -> Result<Verdict, Error>;
 }
 
@@ -84,7 +84,7 @@ pub trait Signal: Plugin {
 
 /// Hook `component-event`: sees what happens to the components.
 pub trait ComponentEvent: Plugin {
-    /// The reaction counts only for an exit.
+    /// The reaction counts only for an exit, and needs no grant.
     ///
     /// # Errors
     /// As [`Reaction::AsPlanned`], or the pod ends, as `on-error` says.
@@ -112,7 +112,7 @@ pub trait ConfigChanged: Plugin {
 
 /// Hook `tick`: is called from time to time.
 pub trait Tick: Plugin {
-    /// Answers after how long to be called next, at least 10 ms; none: never again. First called right after the pod has started.
+    /// Answers after how long to be called next, less than 10 ms counting as 10 ms; none: never again. First called right after the pod has started.
     ///
     /// # Errors
     /// [`Error::Retry`] says when to call again.
