@@ -4,7 +4,7 @@
 //!
 //! | module | responsibility |
 //! | --- | --- |
-//! | [`load`] | a pod's `plugins:` checked, configured, started |
+//! | [`load`], [`schema`] | a pod's `plugins:` checked, configured, started; what is wrong with a configuration |
 //! | [`set`], [`member`] | all plugins, one plugin; what happens when a hook fails |
 //! | [`worker`], [`strikes`] | the task that owns a store; restarts and evictions |
 //! | [`instance`], [`call`] | one store and its hooks; a call on its way |
@@ -34,6 +34,7 @@ mod machine_code;
 pub mod manifest;
 pub mod member;
 pub mod metrics;
+pub mod schema;
 pub mod set;
 pub mod stock;
 pub mod strikes;

@@ -17,15 +17,13 @@ use crate::plugin::keys::Keys;
 use crate::plugin::manifest::{Manifest, Want, wants};
 use crate::plugin::member::{Member, Tally};
 use crate::plugin::metrics::Metrics;
+use crate::plugin::schema::{self, Mistake};
 use crate::plugin::set::PluginSet;
 use crate::plugin::strikes::Strikes;
 use crate::plugin::wasi::Wasi;
 use crate::plugin::worker::{CALLS_WAITING, Maker, Worker};
 use crate::pod::{Grant, PluginSource, PluginSpec, Problem, Problems};
 use crate::shutdown::Tasks;
-
-/// Schema errors told of one configuration.
-const SCHEMA_ERRORS: usize = 20;
 
 impl PluginSet {
     /// Loads, checks and configures a pod's plugins. A configuration of `null` is an empty one.
@@ -154,8 +152,16 @@ impl Loading<'_> {
     async fn check_config(&self, manifest: &Manifest, config: &Value) -> Problems {
         let (schema, config) = (manifest.config_schema.clone(), config.clone());
         // A plugin's schema may be slow to check, by accident or not; it must not stop the runtime.
-        let errors = tokio::task::spawn_blocking(move || schema_errors(&schema, &config)).await.unwrap_or_default();
-        Problems(errors.into_iter().map(|(path, what)| self.problem(&path, what)).collect())
+        let mistakes =
+            tokio::task::spawn_blocking(move || schema::mistakes(&schema, &config)).await.unwrap_or_default();
+        let told = mistakes.into_iter().map(|Mistake { path, what, hint }| {
+            let problem = self.problem(&path, what);
+            match hint {
+                Some(hint) => problem.hint(hint),
+                None => problem,
+            }
+        });
+        Problems(told.collect())
     }
 
     /// What the pod grants, against what the manifest asks for.
@@ -236,36 +242,6 @@ impl Loading<'_> {
     }
 
     fn unconfigured(&self, failure: &Failure) -> Problems {
-        self.only("config", format!("the plugin's `configure` {}", failure.reason()))
-    }
-}
-
-fn schema_errors(schema: &Value, config: &Value) -> Vec<(String, String)> {
-    let validator = match jsonschema::validator_for(schema) {
-        Ok(validator) => validator,
-        Err(error) => return vec![(String::new(), format!("its schema can't be used: {error}"))],
-    };
-    let told = validator.iter_errors(config).take(SCHEMA_ERRORS).map(|error| {
-        let pointer = error.instance_path().to_string();
-        (format!("config{}", pointer.replace('/', ".").replace("~1", "/").replace("~0", "~")), error.to_string())
-    });
-    told.collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn schema_errors_name_their_path() {
-        let schema = serde_json::json!({
-            "type": "object",
-            "required": ["service"],
-            "properties": {"to": {"type": "array", "items": {"type": "object", "properties": {"a/b": {"type": "string"}}}}},
-        });
-        let errors = schema_errors(&schema, &serde_json::json!({"to": [{"a/b": "x"}, {"a/b": 7}]}));
-        let paths: Vec<_> = errors.iter().map(|(path, _)| path.as_str()).collect();
-        assert_eq!(paths.len(), 2, "{errors:?}");
-        assert!(paths.contains(&"config") && paths.contains(&"config.to.1.a/b"), "{errors:?}");
+        self.only("", format!("the plugin's `configure` {}", failure.reason()))
     }
 }
