@@ -2,6 +2,8 @@
 //!
 //! The types mirror `wit/hooks.wit`; [`crate::plugin`] converts. Everything a plugin answers is untrusted input: who acts on it checks it.
 
+pub mod limits;
+
 use std::fmt;
 use std::future::Future;
 

@@ -26,14 +26,15 @@ use tracing::warn;
 
 use self::debounce::Debounce;
 use self::scan::{Files, Scan, Subscription};
-use crate::hooks::Change;
+use crate::hooks::{Change, limits};
 use crate::shutdown::Tasks;
 
 /// How often everything is looked at without being asked to.
 const POLL: Duration = Duration::from_secs(10);
 
 /// What [`Spec::debounce`] may be; less or more counts as this.
-const DEBOUNCE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(60));
+const DEBOUNCE: (Duration, Duration) =
+    (Duration::from_millis(limits::DEBOUNCE_MS.0 as u64), Duration::from_millis(limits::DEBOUNCE_MS.1 as u64));
 
 /// Bytes of inotify events that are read at once: some dozens. What is not read is queued by the kernel, and an overflow makes everything be looked at.
 const EVENT_BYTES: usize = 4096;

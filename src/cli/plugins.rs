@@ -71,7 +71,9 @@ pub(super) async fn load(pod: &Pod, env: &Env) -> Result<Result<Loaded, Problems
     let (watches, _unwatched) = mpsc::channel(NOBODY_LISTENS);
     let (_publish, view) = watch::channel(Arc::new(PodView::default()));
     let link = PodLink { requests, watches, pod: view };
-    let loaded = match PluginSet::load(&host, &specs, &link).await {
+    let init = pod.spec.init.iter().map(|component| component.name.clone());
+    let components: Vec<_> = init.chain(pod.spec.components.keys().cloned()).collect();
+    let loaded = match PluginSet::load(&host, &specs, &components, &link).await {
         Ok(set) => Some(set),
         Err(more) => {
             problems.extend(more);

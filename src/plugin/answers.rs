@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use crate::hooks::limits::{LONGEST_COMMAND_MS, LONGEST_HEALTHY_MS};
 use crate::hooks::{Action, Command, File, Judgement, Reaction, Rollout, SignalDecision, Status};
 use crate::plugin::PodView;
 use crate::plugin::bindings::exports::outrigger::pod::{component_event, config_changed, config_copy, health, signal};
@@ -13,10 +14,6 @@ use crate::pod::ComponentName;
 
 /// Most files, commands or judgements of one answer.
 const ITEMS: usize = 256;
-/// Longest that a rollout may be watched, in milliseconds.
-const LONGEST_HEALTHY_MS: u32 = 600_000;
-/// Longest command of a rollout, in milliseconds.
-const LONGEST_COMMAND_MS: u32 = 600_000;
 /// Longest reason or summary that is kept, in characters.
 const TEXT: usize = 500;
 /// Deepest overlay.

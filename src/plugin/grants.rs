@@ -91,7 +91,9 @@ impl Granter {
         match (covers(&self.declared), covers(&self.granted)) {
             (true, true) => Ok(()),
             (false, _) => denied("its manifest does not ask for it".to_owned()),
-            (true, false) => denied("the pod does not grant it".to_owned()),
+            (true, false) => {
+                denied(format!("the pod does not grant it: add `{}` to its `grants`", line(capability, scope)))
+            }
         }
     }
 
@@ -131,7 +133,9 @@ impl Granter {
     }
 }
 
-fn component_of<'a>(capability: &str, scope: &'a str) -> Option<&'a str> {
+/// The component that a scope names; `*` where it is all of them.
+#[must_use]
+pub fn component_of<'a>(capability: &str, scope: &'a str) -> Option<&'a str> {
     match capability {
         "signals" | "exec" => Some(scope),
         "files" => scope.split_once(':').map(|(component, _)| component),
@@ -203,6 +207,22 @@ pub fn dir_scope(scope: &str) -> (&str, bool) {
 fn below(path: &str, prefix: &str) -> bool {
     let prefix = prefix.trim_end_matches('/');
     path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// How it is granted in a pod's file, as an entry of the `grants` map.
+#[must_use]
+pub fn line(capability: &str, scope: &str) -> String {
+    if scope == "*" {
+        return format!("{capability}: true");
+    }
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/' | ':');
+    let is_bare = scope.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/') && scope.chars().all(is_plain);
+    if is_bare && !scope.ends_with(':') {
+        format!("{capability}: [{scope}]")
+    } else {
+        // JSON's strings are YAML's, too.
+        format!("{capability}: [{}]", serde_json::Value::from(scope))
+    }
 }
 
 /// Checks the form of a scope.
@@ -277,12 +297,27 @@ mod tests {
         assert_eq!(granter.check("signals", "app"), Ok(()));
         assert_eq!(
             granter.check("signals", "db").unwrap_err().to_string(),
-            "`signals` for `db`: the pod does not grant it"
+            "`signals` for `db`: the pod does not grant it: add `signals: [db]` to its `grants`"
         );
         assert_eq!(
             granter.check("exec", "app").unwrap_err().to_string(),
             "`exec` for `app`: its manifest does not ask for it"
         );
+    }
+
+    #[test]
+    fn lines_to_write_are_yaml() {
+        for (capability, scope, expected) in [
+            ("exec", "app", "exec: [app]"),
+            ("state", "*", "state: true"),
+            ("files", "app:/etc/x", "files: [app:/etc/x]"),
+            ("files", "*:/etc", "files: [\"*:/etc\"]"),
+            ("plan", "components.*.image", "plan: [\"components.*.image\"]"),
+            ("http", "10.0.0.1:80", "http: [\"10.0.0.1:80\"]"),
+            ("watch", "/a, b", "watch: [\"/a, b\"]"),
+        ] {
+            assert_eq!(line(capability, scope), expected);
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use tracing::warn;
 use wasmtime::component::{HasSelf, Linker, Resource};
 
 use crate::hooks;
+use crate::hooks::limits::{DEBOUNCE_MS, LARGEST_FILE, LONGEST_COMMAND_MS};
 use crate::plugin::bindings::outrigger::pod::{exec, files, metrics, pod, signals, state, types, watch};
 use crate::plugin::grants::Denied;
 use crate::plugin::guest::{Guest, Phase, Shared};
@@ -15,14 +16,8 @@ use crate::plugin::metrics::Change;
 use crate::plugin::{ComponentState, ComponentView, PodView, Reply, Request, RequestKind, WatchRequest};
 use crate::pod::ComponentName;
 
-/// Largest file that `files.read` gives, in bytes.
-const LARGEST_FILE: u32 = 8 << 20;
-/// Longest `exec.run`.
-const LONGEST_EXEC: Duration = Duration::from_secs(600);
 /// Arguments of `exec.run`, and bytes of them together.
 const ARGUMENTS: (usize, usize) = (256, 64 << 10);
-/// Least and longest quiet time of a watch.
-const DEBOUNCE_MS: (u32, u32) = (10, 60_000);
 
 /// A component as a guest's handle refers to it: by name, so that a later call sees later states.
 #[derive(Debug)]
@@ -249,7 +244,7 @@ impl exec::Host for Guest {
                     ARGUMENTS.0, ARGUMENTS.1
                 )));
             }
-            let timeout = Duration::from_millis(u64::from(timeout_ms)).min(LONGEST_EXEC);
+            let timeout = Duration::from_millis(u64::from(timeout_ms.min(LONGEST_COMMAND_MS)));
             let done = caller.ask(|reply| RequestKind::Exec { component, argv, timeout, reply }).await?;
             Ok(exec::Done {
                 exit_code: i32::try_from(done.exit_code).unwrap_or(i32::MAX),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use wasmtime::component::{Instance as Wasm, InstancePre};
 use wasmtime::{Engine, Store};
 
+use crate::hooks::limits::LEAST_TICK_MS;
 use crate::hooks::{Hook, SignalDecision};
 use crate::plugin::PodView;
 use crate::plugin::answers::Judge;
@@ -17,9 +18,6 @@ use crate::plugin::clock::{Budget, Clock, Meter, Overrun};
 use crate::plugin::guest::{Guest, Phase, Shared};
 use crate::plugin::lines;
 use crate::plugin::wasi::Wasi;
-
-/// Least delay between two ticks, in milliseconds.
-const LEAST_TICK_MS: u32 = 10;
 
 /// Where a component's hooks are, found once.
 pub struct Indices {

@@ -1,11 +1,14 @@
 //! From a pod's `plugins:` to running plugins: everything is checked, and every problem told, before any hook is called.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::mpsc;
 
 use serde_json::Value;
 
+use crate::hooks::Hook;
+use crate::labels::nearest::nearest;
 use crate::plugin::PodLink;
 use crate::plugin::call::{Class, Failure};
 use crate::plugin::clock::Budget;
@@ -22,25 +25,35 @@ use crate::plugin::set::PluginSet;
 use crate::plugin::strikes::Strikes;
 use crate::plugin::wasi::Wasi;
 use crate::plugin::worker::{CALLS_WAITING, Maker, Worker};
-use crate::pod::{Grant, PluginSource, PluginSpec, Problem, Problems};
+use crate::pod::lower::plugin::HEALTH_INTERVAL;
+use crate::pod::{ComponentName, Grant, PluginSource, PluginSpec, Problem, Problems};
 use crate::shutdown::Tasks;
 
 impl PluginSet {
-    /// Loads, checks and configures a pod's plugins. A configuration of `null` is an empty one.
+    /// Loads, checks and configures a pod's plugins. A configuration of `null` is an empty one. `components` are the pod's, before any `pre-start`.
     ///
     /// # Errors
     /// Every problem of every plugin; nothing runs then. The label is where the plugin was written, the field its name and what of it is wrong.
     ///
     /// Cancel safety: dropping it ends what was started.
-    pub async fn load(host: &Host, specs: &[PluginSpec], link: &PodLink) -> Result<Self, Problems> {
+    pub async fn load(
+        host: &Host,
+        specs: &[PluginSpec],
+        components: &[ComponentName],
+        link: &PodLink,
+    ) -> Result<Self, Problems> {
         let metrics = Metrics::default();
         let mut problems = Problems::default();
         let mut ready = Vec::new();
+        let mut strangers = Strangers::default();
         for spec in specs {
-            match (Loading { host, spec, link, metrics: &metrics }).load().await {
+            match (Loading { host, spec, components, link, metrics: &metrics }).load(&mut strangers).await {
                 Ok(loaded) => ready.push(loaded),
                 Err(found) => problems.extend(found),
             }
+        }
+        if !strangers.may_come {
+            problems.extend(strangers.problems);
         }
         let ready = problems.or(ready)?;
         let tasks = Tasks::new();
@@ -61,9 +74,18 @@ impl PluginSet {
 
 type Ready = (Member, Vec<(Class, Option<Instance>)>);
 
+/// Components that plugins name and the pod does not have.
+#[derive(Default)]
+struct Strangers {
+    problems: Problems,
+    /// Whether a plugin may add components in `pre-start`, which others may then well name.
+    may_come: bool,
+}
+
 struct Loading<'a> {
     host: &'a Host,
     spec: &'a PluginSpec,
+    components: &'a [ComponentName],
     link: &'a PodLink,
     metrics: &'a Metrics,
 }
@@ -78,9 +100,13 @@ impl Loading<'_> {
         Problems(vec![self.problem(path, what)])
     }
 
-    async fn load(self) -> Result<Ready, Problems> {
+    async fn load(self, strangers: &mut Strangers) -> Result<Ready, Problems> {
         let spec = self.spec;
         let loaded = self.host.load(&spec.source, &spec.name).await;
+        // Nobody knows what one does that can't be loaded.
+        strangers.may_come |= loaded
+            .as_ref()
+            .map_or(spec.source != PluginSource::Stock, |loaded| loaded.seen.hooks.contains(&Hook::PreStart));
         let Loaded { recipe, seen } = loaded.map_err(|error| {
             let path = if spec.source == PluginSource::Stock { "" } else { "source" };
             self.only(path, error.to_string())
@@ -92,6 +118,8 @@ impl Loading<'_> {
         };
         let mut problems = self.check_config(manifest, &config).await;
         problems.extend(self.check_grants(manifest));
+        problems.extend(self.check_hooks(&seen.hooks));
+        strangers.problems.extend(self.granted_strangers());
         problems.or(())?;
 
         let limits = spec.limits;
@@ -110,6 +138,7 @@ impl Loading<'_> {
         };
         let wanted = self.trial(&maker(spec.grants.clone().unwrap_or_default())).await?;
         self.check_wants(manifest, &wanted).or(())?;
+        strangers.problems.extend(self.wanted_strangers(&wanted));
         let granted = match (&spec.grants, &spec.source) {
             (Some(grants), _) => grants.clone(),
             (None, PluginSource::Stock) => wanted.into_iter().map(|want| want.grant).collect(),
@@ -180,12 +209,70 @@ impl Loading<'_> {
                 problems.push(self.problem(&path, format!("`{scope}`: {why}")));
             } else if capability == "dir" && scope == "*" {
                 problems.push(self.problem(&path, "`*` names no directory"));
+            } else if let Some(other) = self.beyond(grant) {
+                problems.push(self.problem(&path, format!("`{scope}` is granted, but {other}")));
             } else if !manifest.wants.iter().any(|want| grants::overlap(&want.grant, grant)) {
                 let what = format!("`{scope}` is granted, but the plugin's manifest does not ask for it");
                 problems.push(self.problem(&path, what));
             }
         }
         problems.extend(self.missing(&manifest.wants, grants));
+        problems
+    }
+
+    /// Why a plugin of one component has no use for this.
+    fn beyond(&self, grant: &Grant) -> Option<String> {
+        let (only, named) = (self.spec.scope.as_ref()?, grants::component_of(&grant.capability, &grant.scope)?);
+        let is_other = named != "*" && named != only.as_str();
+        is_other.then(|| format!("the plugin belongs to component `{only}` and sees no other"))
+    }
+
+    /// The component that this names, where the pod does not have it.
+    fn stranger<'g>(&self, grant: &'g Grant) -> Option<&'g str> {
+        let named = grants::component_of(&grant.capability, &grant.scope)?;
+        (named != "*" && !self.components.iter().any(|have| have.as_str() == named)).then_some(named)
+    }
+
+    fn no_component(&self, problem: Problem, named: &str) -> Problem {
+        match nearest(named, self.components.iter().map(ComponentName::as_str)) {
+            Some(right) => problem.hint(format!("did you mean `{right}`?")),
+            None => problem,
+        }
+    }
+
+    fn granted_strangers(&self) -> Problems {
+        let grants = self.spec.grants.iter().flatten();
+        let strangers = grants.filter(|grant| self.beyond(grant).is_none()).filter_map(|grant| {
+            let named = self.stranger(grant)?;
+            let path = format!("grants.{}", grant.capability);
+            Some(self.no_component(self.problem(&path, format!("the pod has no component `{named}`")), named))
+        });
+        Problems(strangers.collect())
+    }
+
+    fn wanted_strangers(&self, wanted: &[Want]) -> Problems {
+        // A rule may want several things of one component: told once.
+        let names: BTreeSet<_> = wanted.iter().filter_map(|want| self.stranger(&want.grant)).collect();
+        let strangers = names.into_iter().map(|named| {
+            let what = format!("its configuration names component `{named}`, which the pod does not have");
+            self.no_component(self.problem("", what), named)
+        });
+        Problems(strangers.collect())
+    }
+
+    /// What is said of hooks that the plugin does not have.
+    fn check_hooks(&self, hooks: &[Hook]) -> Problems {
+        let has: Vec<_> = hooks.iter().map(|hook| format!("`{hook}`")).collect();
+        let hint = if has.is_empty() { "it has none".to_owned() } else { format!("it has {}", has.join(", ")) };
+        let lacks = |path: &str, hook: &str| {
+            self.problem(path, format!("the plugin does not have hook `{hook}`")).hint(hint.clone())
+        };
+        let lacking = self.spec.on_error.hooks.keys().filter(|name| !hooks.iter().any(|hook| hook.name() == *name));
+        let mut problems = Problems(lacking.map(|name| lacks(&format!("on-error.{name}"), name)).collect());
+        // An interval that is not the default was written.
+        if self.spec.health_interval != HEALTH_INTERVAL && !hooks.contains(&Hook::Health) {
+            problems.push(lacks("health-interval", "health"));
+        }
         problems
     }
 
@@ -200,13 +287,10 @@ impl Loading<'_> {
     fn lacks(&self, want: &Want) -> Problem {
         let Grant { capability, scope } = &want.grant;
         let reason: String = want.reason.chars().take(200).collect();
-        self.problem("grants", format!("the plugin needs `{capability}` for `{scope}`, which is not granted")).hint(
-            if reason.is_empty() {
-                format!("grants: {{{capability}: [\"{scope}\"]}}")
-            } else {
-                format!("what for: {reason}")
-            },
-        )
+        let line = grants::line(capability, scope);
+        let why = if reason.is_empty() { String::new() } else { format!(", {reason}") };
+        self.problem("grants", format!("the plugin needs `{capability}` for `{scope}`, which is not granted"))
+            .hint(format!("write `grants: {{{line}}}`{why}"))
     }
 
     /// What `configure` answered: within the manifest, and granted where it is required.
@@ -217,6 +301,8 @@ impl Loading<'_> {
             if !manifest.covers(&want.grant) {
                 let what = format!("its `configure` wants `{capability}` for `{scope}`, beyond its manifest");
                 problems.push(self.problem("", what));
+            } else if let Some(other) = self.beyond(&want.grant) {
+                problems.push(self.problem("", format!("it wants `{capability}` for `{scope}`, but {other}")));
             } else if let Some(grants) = &self.spec.grants
                 && want.required
                 && !grants.iter().any(|grant| grants::covers(grant, capability, scope))

@@ -129,7 +129,9 @@ async fn prepare<E: Engine>(engine: E, settings: Settings, tasks: &Tasks) -> Res
     let host = Host::new(dirs, settings.timeouts)?;
     // The pod's own mistakes and those of its plugins are told together.
     let plan = me.and_then(|me| compile::compile(&spec, &me, &info, &settings));
-    let set = PluginSet::load(&host, &spec.plugins, &link).await;
+    let init = spec.init.iter().map(|component| component.name.clone());
+    let components: Vec<_> = init.chain(spec.components.keys().cloned()).collect();
+    let set = PluginSet::load(&host, &spec.plugins, &components, &link).await;
     let (plan, set) = both(plan, set)?;
     let plan = if set.with(Hook::PreStart).is_empty() {
         plan

@@ -489,11 +489,9 @@ async fn tell_plugins<E: Engine, H: Hooks>(
 }
 
 async fn tick<E: Engine, H: Hooks>(shared: Arc<Shared<E, H>>, plugin: PluginName, token: CancellationToken) {
-    /// Shortest time between two ticks, as `wit/hooks.wit` promises.
-    const SHORTEST: u32 = 10;
     loop {
         let pause = match shared.hooks.tick(&plugin).await {
-            Ok(Some(pause)) => Duration::from_millis(pause.max(SHORTEST).into()),
+            Ok(Some(pause)) => Duration::from_millis(pause.max(crate::hooks::limits::LEAST_TICK_MS).into()),
             Ok(None) => return,
             Err(failure) => return shared.tell(Event::PluginFailed(failure)).await,
         };

@@ -17,7 +17,7 @@ use tracing::{info, warn};
 
 use crate::admin::status::{RolloutStatus, Status};
 use crate::engine::{ContainerId, Engine, chain};
-use crate::hooks::{Action, Change, Command, File, HookFailure, Hooks, Rollout};
+use crate::hooks::{Action, Change, Command, File, HookFailure, Hooks, Rollout, limits};
 use crate::pod::{ComponentName, PluginName};
 use crate::supervisor::copy::{get, put};
 use crate::supervisor::events::{Event, Phase};
@@ -25,13 +25,13 @@ use crate::supervisor::requests::running;
 use crate::supervisor::shared::{Live, Shared};
 
 /// Largest file that can be kept for a roll-back, in bytes; as much as `watch` reads.
-const LARGEST_FILE: usize = 8 << 20;
+const LARGEST_FILE: usize = limits::LARGEST_FILE as usize;
 
 /// Output of a command that is shown when it fails, in bytes.
 const SHOWN: usize = 4 << 10;
 
 /// Longest time that components may be asked to stay healthy.
-const LONGEST_WATCH: Duration = Duration::from_secs(600);
+const LONGEST_WATCH: Duration = Duration::from_millis(limits::LONGEST_HEALTHY_MS as u64);
 
 /// Longest time for a rename, and for a component to come back after a restart.
 const STEP: Duration = Duration::from_secs(30);

@@ -15,10 +15,10 @@ use sha2::{Digest as _, Sha256};
 
 use super::trail::trail;
 use crate::files;
-use crate::hooks::Change;
+use crate::hooks::{Change, limits};
 
 /// Longest file, in bytes; longer ones are left out.
-pub(super) const MAX_FILE: u64 = 8 * 1024 * 1024;
+pub(super) const MAX_FILE: u64 = limits::LARGEST_FILE as u64;
 
 /// Most files of one watch; those beyond it, in the order of their paths, are left out.
 pub(super) const MAX_FILES: usize = 4096;

@@ -64,6 +64,7 @@ fn main() {
         std::fs::write(compiled.join(format!("{name}.cwasm")), code).unwrap();
     }
     let link = link();
+    let components = [ComponentName::new("app").unwrap()];
     for (name, entry) in [
         ("signal", "[{signal: {map: {SIGHUP: {to: [app]}}}}]"),
         ("reload", "[{reload: {watch: /config/x, component: app, target: /etc/x, signal: HUP}}]"),
@@ -72,7 +73,7 @@ fn main() {
         let spec = pod(entry);
         let ready = best(|| {
             let began = Instant::now();
-            let set = runtime.block_on(PluginSet::load(&host, &spec.plugins, &link)).unwrap();
+            let set = runtime.block_on(PluginSet::load(&host, &spec.plugins, &components, &link)).unwrap();
             let took = began.elapsed();
             drop(set);
             took
@@ -80,7 +81,7 @@ fn main() {
         println!("ready-{name} {:.3} ms", ready.as_secs_f64() * 1e3);
     }
     let spec = pod("[{redact: {patterns: [email, card]}}]");
-    let set = runtime.block_on(PluginSet::load(&host, &spec.plugins, &link)).unwrap();
+    let set = runtime.block_on(PluginSet::load(&host, &spec.plugins, &components, &link)).unwrap();
     let empty = best(|| {
         runtime.block_on(async {
             let mut batch = Batch { is_final: true, ..batch(0) };

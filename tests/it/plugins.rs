@@ -95,7 +95,7 @@ impl Pod {
     }
 
     pub async fn load(&self, specs: &[PluginSpec]) -> Result<PluginSet, Problems> {
-        PluginSet::load(&self.host, specs, &self.link).await
+        PluginSet::load(&self.host, specs, &[component("app"), component("db")], &self.link).await
     }
 
     /// One plugin that does `config`, and fails the pod when it fails.

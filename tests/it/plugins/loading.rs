@@ -171,7 +171,12 @@ async fn wants_lie_within_the_manifest_and_required_ones_are_granted() {
     assert_eq!(load(json!({"wants": ["!signals app"]}), &["signals *"]).await, Ok(()));
     assert_eq!(load(json!({"wants": ["signals app"]}), &[]).await, Ok(()));
     let told = load(json!({"wants": ["!signals app"]}), &["signals db"]).await.unwrap_err();
-    assert!(told.contains("needs `signals` for `app`, which is not granted (hint: what for: to be naughty)"), "{told}");
+    assert!(
+        told.contains(
+            "needs `signals` for `app`, which is not granted (hint: write `grants: {signals: [app]}`, to be naughty)"
+        ),
+        "{told}"
+    );
     let told = load(json!({"wants": ["exec app"]}), &[]).await.unwrap_err();
     assert!(told.contains("wants `exec` for `app`, beyond its manifest"), "{told}");
     let told = load(json!({"wants": ["files /etc"]}), &[]).await.unwrap_err();
@@ -226,4 +231,57 @@ async fn a_confined_plugin_is_loaded_for_its_component() {
     let set = pod.load(&[spec]).await.unwrap();
     assert_eq!(set.with(Hook::Tick), [plugin()]);
     assert_eq!(set.with(Hook::Stopping), []);
+}
+
+/// A stock plugin with this configuration and these grants.
+fn stock(pod: &Pod, name: &str, config: serde_json::Value, grants: Option<&[&str]>) -> outrigger::pod::PluginSpec {
+    let grants = grants.map(|grants| grants.iter().map(|text| super::grant(text)).collect());
+    let name = PluginName::new(name).unwrap();
+    outrigger::pod::PluginSpec { name, source: PluginSource::Stock, grants, ..pod.spec(config, &[]) }
+}
+
+#[tokio::test]
+async fn components_that_the_pod_does_not_have() {
+    let pod = Pod::new();
+    let rule = |component: &str| json!({"watch": "/w", "component": component, "target": "/t", "signal": "HUP"});
+    let spec = stock(&pod, "reload", rule("aap"), None);
+    let told = pod.load(std::slice::from_ref(&spec)).await.unwrap_err().to_string();
+    let expected = "field `reload`: its configuration names component `aap`, which the pod does not have (hint: did you mean `app`?)";
+    assert_eq!(told.matches(expected).count(), 1, "{told}");
+
+    // Another plugin may add it before the start.
+    let other = pod.spec(json!({}), &["signals ghost"]);
+    assert!(pod.load(&[spec, other]).await.is_ok());
+
+    let grants = ["watch *", "files app:/t", "signals dbb"];
+    let told = pod.load(&[stock(&pod, "reload", rule("app"), Some(&grants))]).await.unwrap_err().to_string();
+    let expected = "field `reload.grants.signals`: the pod has no component `dbb` (hint: did you mean `db`?)";
+    assert!(told.contains(expected), "{told}");
+}
+
+#[tokio::test]
+async fn a_plugin_of_one_component_is_granted_no_other() {
+    let pod = Pod::new();
+    let mut spec = pod.spec(json!({}), &["signals db", "signals *", "files *:/etc"]);
+    spec.scope = Some(super::component("app"));
+    let told = pod.load(&[spec]).await.unwrap_err().to_string();
+    assert!(told.contains("`db` is granted, but the plugin belongs to component `app` and sees no other"), "{told}");
+    assert_eq!(told.lines().count(), 1, "{told}");
+}
+
+#[tokio::test]
+async fn settings_of_hooks_that_the_plugin_does_not_have() {
+    let pod = Pod::new();
+    let mut spec = stock(&pod, "redact", json!({}), None);
+    spec.on_error.hooks.insert("log-line".to_owned(), outrigger::pod::OnError::Ignore);
+    assert!(pod.load(std::slice::from_ref(&spec)).await.is_ok());
+    spec.on_error.hooks.insert("tick".to_owned(), outrigger::pod::OnError::Fail);
+    spec.health_interval = std::time::Duration::from_secs(3);
+    let told = pod.load(&[spec]).await.unwrap_err().to_string();
+    for expected in [
+        "field `redact.on-error.tick`: the plugin does not have hook `tick` (hint: it has `log-line`)",
+        "field `redact.health-interval`: the plugin does not have hook `health`",
+    ] {
+        assert!(told.contains(expected), "{told}");
+    }
 }

@@ -33,20 +33,29 @@ fn file(path: &str) -> File {
 #[tokio::test]
 async fn a_missing_grant_says_which_side_lacks_it() {
     let pod = Pod::new();
-    assert_eq!(asked(&pod, "signal app 1", &[]).await, "denied `signals` for `app`: the pod does not grant it");
+    assert_eq!(
+        asked(&pod, "signal app 1", &[]).await,
+        "denied `signals` for `app`: the pod does not grant it: add `signals: [app]` to its `grants`"
+    );
     assert_eq!(
         asked(&pod, "signal app 1", &["signals db"]).await,
-        "denied `signals` for `app`: the pod does not grant it"
+        "denied `signals` for `app`: the pod does not grant it: add `signals: [app]` to its `grants`"
     );
     assert_eq!(asked(&pod, "exec app", &[]).await, "denied `exec` for `app`: its manifest does not ask for it");
-    assert_eq!(asked(&pod, "read app /etc/x", &[]).await, "denied `files` for `app:/etc/x`: the pod does not grant it");
+    assert_eq!(
+        asked(&pod, "read app /etc/x", &[]).await,
+        "denied `files` for `app:/etc/x`: the pod does not grant it: add `files: [app:/etc/x]` to its `grants`"
+    );
     assert!(asked(&pod, "read app /etc/../x", &["files *:/etc"]).await.starts_with("denied"));
     assert!(asked(&pod, "write app /root", &["files *:/etc"]).await.contains("manifest does not ask"));
-    assert_eq!(asked(&pod, "state", &[]).await, "denied `state` for `*`: the pod does not grant it");
+    assert_eq!(
+        asked(&pod, "state", &[]).await,
+        "denied `state` for `*`: the pod does not grant it: add `state: true` to its `grants`"
+    );
     assert_eq!(asked(&pod, "pod", &[]).await, " None ");
     assert_eq!(
         asked(&pod, "watch /watched/x", &[]).await,
-        "denied `watch` for `/watched/x`: the pod does not grant it"
+        "denied `watch` for `/watched/x`: the pod does not grant it: add `watch: [/watched/x]` to its `grants`"
     );
 }
 
