@@ -175,7 +175,7 @@ pub struct RunArgs {
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     /// Leave it running and print the container's id
-    #[arg(long)]
+    #[arg(short, long)]
     pub detach: bool,
     /// Name of the container, and of the pod
     #[arg(long)]

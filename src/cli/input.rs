@@ -12,7 +12,7 @@ use super::report::Report;
 use crate::config::{self, Flags, Settings};
 use crate::engine::docker::Docker;
 use crate::engine::{Engine, EngineInfo};
-use crate::labels::{self, Source};
+use crate::labels::{self, RawPod, Source};
 use crate::plan::{SelfInfo, document, offline};
 use crate::pod::{PodSpec, Problem, Problems, lower};
 
@@ -109,6 +109,20 @@ pub(super) fn of_text(text: Text, flags: &Flags, env: &Env) -> Found {
         found.problems.extend(more);
     }
     found
+}
+
+/// The one pod of a `pod.yaml`; `name` makes its name of the one that the file says.
+pub(super) fn document(text: Text, name: impl FnOnce(Option<&str>) -> String, env: &Env) -> Found {
+    let Text { origin, text, folder } = text;
+    let (raw, problems) = labels::read_document(&origin, &text);
+    // Without anything to run there is nothing to look at.
+    if raw == RawPod::default() {
+        return Found { pods: Vec::new(), problems };
+    }
+    let written = raw.controller.as_ref().and_then(|(_, map)| map.get("name")).and_then(|name| name.as_str());
+    let name = name(written);
+    let (pod, problems) = of_source(Source { name, raw, problems }, &Flags::default(), env, &folder);
+    Found { pods: vec![pod], problems }
 }
 
 fn of_source(source: Source, flags: &Flags, env: &Env, folder: &Path) -> (Pod, Problems) {

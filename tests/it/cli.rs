@@ -226,6 +226,31 @@ services:
 }
 
 #[test]
+fn run_refuses_what_is_wrong_before_it_asks_the_engine() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("folder.wasm")).unwrap();
+    let file = dir.path().join("pod.yaml");
+    let refused = |text: &str| {
+        std::fs::write(&file, text).unwrap();
+        let argv = ["run", "-d", file.to_str().unwrap()];
+        let output = outrigger(&argv).env("DOCKER_HOST", "unix:///nowhere/docker.sock").output().unwrap();
+        assert_eq!(code(&output), 1, "{}", err(&output));
+        err(&output)
+    };
+    let text = refused(
+        "components:\n  app: {image: nginx}\nplugins:\n  - one: {source: ./folder.wasm}\n  - two: {source: ./gone.wasm}\n  - redact: {nonsense: 1}\n\
+         controller:\n  volumes: [./gone:/x, .:/y]\n  networks: [a, b]\n",
+    );
+    for told in ["one network", "not a regular file", "there is no file", "redact", "there is no `./gone`"] {
+        assert!(text.contains(told), "`{told}` is missing in:\n{text}");
+    }
+    assert_eq!(text.matches("error: ").count(), 5, "{text}");
+    let text = refused(STACK);
+    assert!(text.contains("docker stack deploy") && text.contains("docker compose"), "{text}");
+    assert_eq!(text.matches("error: ").count(), 1, "{text}");
+}
+
+#[test]
 fn what_docker_inspect_prints_can_be_planned() {
     let inspected = r#"[{"Id": "abc", "Name": "/shop", "Config": {"Labels": {"pod.component.app": "image: nginx"}}}]"#;
     let output = fed(&["plan", "-", "--json"], inspected);

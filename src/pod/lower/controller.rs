@@ -22,7 +22,7 @@ pub fn lower(at: &Place, map: &Map<String, Value>, report: &mut Report) -> Contr
         volumes: fields
             .many("volumes", |node, report| mounts::volumes(node, Owner::Controller, report))
             .unwrap_or_default(),
-        networks: fields.words("networks"),
+        networks: fields.many("networks", networks).unwrap_or_default(),
         environment: fields.many("environment", environment).unwrap_or_default(),
         labels: fields.many("labels", own_labels).unwrap_or_default(),
         memory: fields.read("mem_limit", Node::size),
@@ -31,6 +31,17 @@ pub fn lower(at: &Place, map: &Map<String, Value>, report: &mut Report) -> Contr
     };
     fields.end(|key| (key == "memory").then_some(("unknown key", "did you mean `mem_limit`?")));
     spec
+}
+
+fn networks(node: &Node<'_>, report: &mut Report) -> Vec<String> {
+    let found = node.strings(Node::word, report);
+    if found.len() > 1 {
+        report.push(
+            node.problem("a container can join one network when it is created, and here are more")
+                .hint("keep one, and add the others with `docker network connect`"),
+        );
+    }
+    found
 }
 
 fn own_labels(node: &Node<'_>, report: &mut Report) -> indexmap::IndexMap<String, String> {
