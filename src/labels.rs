@@ -68,7 +68,7 @@ pub struct RawPod {
     pub copy: Vec<RawCopies>,
     /// The pod's own plugins, in order; a component's are with the component.
     pub plugins: Vec<RawPlugin>,
-    /// The `controller:` part of a `pod.yaml`, with its place.
+    /// The `controller:` part of a `pod.yaml`, with its place; of a service or a container the grace period and the memory limit that it has itself.
     pub controller: Option<(Place, Map<String, Value>)>,
 }
 
@@ -79,6 +79,8 @@ pub struct Source {
     pub name: String,
     /// As far as it could be read.
     pub raw: RawPod,
+    /// Whether it is a `pod.yaml`, whose controller `outrigger run` makes.
+    pub is_document: bool,
     /// Why the rest could not; those of lowering are not among them.
     pub problems: Problems,
 }

@@ -2,6 +2,8 @@
 
 mod container;
 
+pub(super) use container::GRACE;
+
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tracing::warn;
