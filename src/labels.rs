@@ -68,7 +68,7 @@ pub struct RawPod {
     pub copy: Vec<RawCopies>,
     /// The pod's own plugins, in order; a component's are with the component.
     pub plugins: Vec<RawPlugin>,
-    /// The `controller:` part of a `pod.yaml`, with its place.
+    /// The `controller:` part of a `pod.yaml`, with its place; of a service or a container the grace period and the memory limit that it has itself.
     pub controller: Option<(Place, Map<String, Value>)>,
 }
 
@@ -79,6 +79,8 @@ pub struct Source {
     pub name: String,
     /// As far as it could be read.
     pub raw: RawPod,
+    /// Whether it is a `pod.yaml`, whose controller `outrigger run` makes.
+    pub is_document: bool,
     /// Why the rest could not; those of lowering are not among them.
     pub problems: Problems,
 }
@@ -161,11 +163,25 @@ pub fn read_labels(labels: &BTreeMap<String, String>) -> (RawPod, Problems) {
 /// # Errors
 /// Every problem of the file, those that only lowering finds among them.
 pub fn from_document(origin: &str, yaml: &str) -> Result<RawPod, Problems> {
+    let (raw, problems) = read_document(origin, yaml);
+    finish(raw, problems)
+}
+
+/// As [`from_document`], but answers what could be read together with the reader's own problems.
+#[must_use]
+pub fn read_document(origin: &str, yaml: &str) -> (RawPod, Problems) {
     let at = Place::new(origin);
     let mut problems = Problems::default();
-    let Some(value) = yaml::parse(&at, yaml, &mut problems) else { return Err(problems) };
-    let (raw, problems) = document::read(&at, &value, problems);
-    finish(raw, problems)
+    match yaml::parse(&at, yaml, &mut problems) {
+        Some(value) if value.get("services").is_some() && value.get("components").is_none() => {
+            problems.push(at.problem("this is a stack or Compose file, and a `pod.yaml` was expected").hint(
+                "start it with `docker stack deploy` or `docker compose up`; `outrigger check` and `plan` read it too",
+            ));
+            (RawPod::default(), problems)
+        }
+        Some(value) => document::read(&at, &value, problems),
+        None => (RawPod::default(), problems),
+    }
 }
 
 /// Reads the JSON form of a `pod.yaml`; `origin` is its name in messages.

@@ -44,6 +44,9 @@ Environment:
   DOCKER_HOST          address of the engine: unix:///var/run/docker.sock
   NO_COLOR             no colours, whatever the terminal can
 
+For the pod of a FILE, `check` and `plan` do not take the OUTRIGGER_ variables from here: the controller's are those of
+`controller.environment` in the file; anything else is said with flags.
+
 Flags may be written as Go programs take them: `-pids=false`, `--pids=0`, `-logs`.";
 
 /// The command line.
@@ -175,7 +178,7 @@ pub struct RunArgs {
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     /// Leave it running and print the container's id
-    #[arg(long)]
+    #[arg(short, long)]
     pub detach: bool,
     /// Name of the container, and of the pod
     #[arg(long)]

@@ -12,7 +12,7 @@ use super::report::Report;
 use crate::config::{self, Flags, Settings};
 use crate::engine::docker::Docker;
 use crate::engine::{Engine, EngineInfo};
-use crate::labels::{self, Source};
+use crate::labels::{self, RawPod, Source};
 use crate::plan::{SelfInfo, document, offline};
 use crate::pod::{PodSpec, Problem, Problems, lower};
 
@@ -111,8 +111,22 @@ pub(super) fn of_text(text: Text, flags: &Flags, env: &Env) -> Found {
     found
 }
 
+/// The one pod of a `pod.yaml`; `name` makes its name of the one that the file says.
+pub(super) fn document(text: Text, name: impl FnOnce(Option<&str>) -> String, env: &Env) -> Found {
+    let Text { origin, text, folder } = text;
+    let (raw, problems) = labels::read_document(&origin, &text);
+    // Without anything to run there is nothing to look at.
+    if raw == RawPod::default() {
+        return Found { pods: Vec::new(), problems };
+    }
+    let written = raw.controller.as_ref().and_then(|(_, map)| map.get("name")).and_then(|name| name.as_str());
+    let name = name(written);
+    let (pod, problems) = of_source(Source { name, raw, is_document: true, problems }, &Flags::default(), env, &folder);
+    Found { pods: vec![pod], problems }
+}
+
 fn of_source(source: Source, flags: &Flags, env: &Env, folder: &Path) -> (Pod, Problems) {
-    let Source { name, raw, mut problems } = source;
+    let Source { name, raw, is_document, mut problems } = source;
     let (spec, more) = lower::lower_partly(&raw);
     problems.extend(more);
     let environment = environment(&spec, env);
@@ -120,7 +134,8 @@ fn of_source(source: Source, flags: &Flags, env: &Env, folder: &Path) -> (Pod, P
     let mut me = SelfInfo::offline(&name, labels::to_labels(&document::of(&spec)));
     me.environment = environment;
     me.container.memory = spec.controller.memory.unwrap_or(0);
-    me.container.stop_timeout = spec.controller.stop_grace_period;
+    // Elsewhere the engine's own default holds where nothing is written.
+    me.container.stop_timeout = spec.controller.stop_grace_period.or(is_document.then_some(super::run::container::GRACE));
     let is_whole = problems.is_empty();
     (Pod { name, spec, me, engine: offline::engine(), settings, folder: folder.to_owned(), is_whole }, problems)
 }

@@ -88,9 +88,10 @@ pub(super) async fn load(pod: &Pod, env: &Env) -> Result<Result<Loaded, Problems
 fn local(mut plugin: PluginSpec, folder: &Path, notes: &mut Vec<String>) -> Result<Option<PluginSpec>, Problem> {
     if let PluginSource::File(path) = &mut plugin.source {
         let here = folder.join(&path);
-        if !here.exists() {
+        if !here.is_file() {
             if !path.starts_with('/') {
-                let what = format!("there is no file `{}`", here.display());
+                let what = if here.exists() { "not a regular file:" } else { "there is no file" };
+                let what = format!("{what} `{}`", here.display());
                 return Err(Problem::new(&plugin.origin, plugin.name.as_str(), what));
             }
             notes.push(format!("plugin `{}` was not looked at: `{path}` is a file of the controller", plugin.name));

@@ -8,6 +8,7 @@ use anyhow::Error;
 
 use crate::admin::AdminError;
 use crate::engine::EngineError;
+use crate::identity::IdentityError;
 use crate::pod::Problems;
 use crate::supervisor::boot::BootError;
 
@@ -15,6 +16,8 @@ const NOT_ALLOWED: &str =
     "this user may not open the engine's socket: the controller runs as root, on a host the group `docker` may";
 
 const NOT_THERE: &str = "in a container, mount the engine's socket (`-v /var/run/docker.sock:/var/run/docker.sock`); elsewhere, set `DOCKER_HOST`";
+
+const NOT_INSIDE: &str = "without a sub-command this is the controller, which runs inside its container: `outrigger run FILE` makes one, and `outrigger --help` tells the rest";
 
 /// How the process ends. The numbers are part of the interface: see `outrigger --help`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,6 +170,9 @@ fn known_hint(error: &Error) -> Option<String> {
         match cause.downcast_ref::<BootError>() {
             Some(BootError::Admin(admin)) => return admin_hint(admin),
             Some(BootError::Engine(engine)) => return engine_hint(engine),
+            Some(BootError::Identity(IdentityError::NotInContainer | IdentityError::Unknown(_))) => {
+                return Some(NOT_INSIDE.to_owned());
+            }
             _ => {}
         }
         cause.downcast_ref().and_then(admin_hint).or_else(|| cause.downcast_ref().and_then(engine_hint))
@@ -273,6 +279,8 @@ mod tests {
 
     #[test]
     fn what_the_boot_wraps_keeps_its_hint_and_its_exit_code() {
+        let text = Report::new(BootError::from(IdentityError::NotInContainer)).text(false);
+        assert!(text.contains("`outrigger run FILE`") && text.contains("`outrigger --help`"), "{text}");
         let admin = AdminError::InUse { path: "/x".into() };
         let text = Report::new(BootError::from(admin)).text(false);
         assert!(text.contains("a state directory of its own"), "{text}");

@@ -1,6 +1,6 @@
 //! `outrigger run`: a `pod.yaml` becomes a controller container of the local engine.
 
-mod container;
+pub(super) mod container;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -9,14 +9,11 @@ use tracing::warn;
 use super::argv::RunArgs;
 use super::attach::{self, Screen, Signals};
 use super::report::{Exit, Report};
-use super::{Env, block_on, input, output};
+use super::{Env, block_on, input, output, plan};
 use crate::config::{self, Flags};
 use crate::engine::docker::Docker;
-use crate::engine::{ContainerId, Engine, LogFrame};
-use crate::labels;
-use crate::plan::compile::compile;
-use crate::plan::{SelfInfo, offline};
-use crate::pod::{PodSpec, lower};
+use crate::engine::{ContainerId, ContainerSpec, Engine, EngineError, LogFrame};
+use crate::pod::Problem;
 
 /// On every container that `run` makes: a word of this run alone, by which its events are told from others'.
 pub(super) const RUN_LABEL: &str = "outrigger.run";
@@ -26,19 +23,11 @@ pub(super) const CONTROLLER_LABEL: &str = "outrigger.controller";
 
 /// Makes the container, starts it, and stays with it until it ends unless `--detach` was given.
 pub(super) fn run(args: RunArgs, env: &Env) -> Result<Exit, Report> {
-    let input::Text { origin, text, folder } = input::text(&args.file)?;
-    let raw = labels::from_document(&origin, &text).map_err(Report::input)?;
-    let spec = lower::lower(&raw).map_err(Report::input)?;
     let token = token();
-    let name = args
-        .name
-        .or_else(|| spec.controller.name.clone())
-        .unwrap_or_else(|| format!("outrigger-{}", token.get(..6).unwrap_or(&token)));
-    checked(&spec, &name, env)?;
-    let wanted = container::of(spec, &folder, name, &token, env).map_err(Report::input)?;
     let host = config::lower(&Flags::default(), env).map_err(Report::usage)?;
 
     block_on(async {
+        let wanted = wanted(&args, &token, env).await?;
         let engine = Docker::connect(host.engine.as_deref(), &host.timeouts)?;
         engine.info().await?;
         // Before anything is made: a Ctrl-C from here on is the pod's, and nothing is left behind.
@@ -47,10 +36,10 @@ pub(super) fn run(args: RunArgs, env: &Env) -> Result<Exit, Report> {
             tokio::select! {
                 biased;
                 signal = signals.next() => return Ok(Exit::Signal(signal)),
-                pulled = engine.pull(&wanted.image) => pulled?,
+                pulled = engine.pull(&wanted.image) => pulled.map_err(no_image)?,
             }
         }
-        let (id, warnings) = engine.create(&wanted).await?;
+        let (id, warnings) = engine.create(&wanted).await.map_err(|error| not_created(error, &wanted.name))?;
         for warning in warnings {
             warn!("{warning}");
         }
@@ -72,14 +61,43 @@ pub(super) fn run(args: RunArgs, env: &Env) -> Result<Exit, Report> {
     })
 }
 
-/// What the controller would find wrong, found before there is one.
-fn checked(spec: &PodSpec, name: &str, env: &Env) -> Result<(), Report> {
-    let environment = input::environment(spec, env);
-    let settings = input::settings(spec, &Flags::default(), &environment).map_err(Report::input)?;
-    let mut me = SelfInfo::offline(name, std::collections::BTreeMap::new());
-    me.environment = environment;
-    compile(spec, &me, &offline::engine(), &settings).map_err(Report::input)?;
-    Ok(())
+/// The container that was asked for. What the controller would find wrong is found here, before there is one.
+async fn wanted(args: &RunArgs, token: &str, env: &Env) -> Result<ContainerSpec, Report> {
+    let given = args.name.clone();
+    let drawn = || format!("outrigger-{}", token.get(..6).unwrap_or(token));
+    let name = |of_file: Option<&str>| given.or_else(|| of_file.map(str::to_owned)).unwrap_or_else(drawn);
+    let input::Found { pods, mut problems } = input::document(input::text(&args.file)?, name, env);
+    let mut wanted = None;
+    for pod in pods {
+        if let Err(more) = plan::planned(&pod, env).await? {
+            problems.extend(more);
+        }
+        for source in container::missing(&pod.spec.controller.volumes, &pod.folder, env) {
+            let what = format!("there is no `{source}` in `{}`", pod.folder.display());
+            let hint =
+                "make it (`mkdir` for a folder), or correct the path: the engine would make a folder owned by root";
+            problems.push(Problem::new("controller", "volumes", what).hint(hint));
+        }
+        wanted = Some(container::of(pod.spec, &pod.folder, pod.name, token, env));
+    }
+    problems.or(())?;
+    wanted.ok_or_else(|| Report::input(anyhow::anyhow!("`{}` holds no pod", args.file.display())))
+}
+
+/// What helps where the controller's image is missing.
+fn no_image(error: EngineError) -> Report {
+    Report::new(error).hint("build the controller's image with `make image`, or name another one in `controller.image`")
+}
+
+/// What helps where the name is another container's, perhaps one that `--detach` left.
+fn not_created(error: EngineError, name: &str) -> Report {
+    let is_taken = matches!(&error, EngineError::Refused { message, .. } if message.contains("already in use"));
+    let report = Report::new(error);
+    if is_taken {
+        report.hint(format!("`docker rm -f {name}` removes the other one; `--name` gives this one another name"))
+    } else {
+        report
+    }
 }
 
 async fn remove<E: Engine>(engine: &E, id: &ContainerId) {
@@ -99,4 +117,26 @@ fn token() -> String {
     let low = u64::try_from(nanos & u128::from(u64::MAX)).unwrap_or_default() ^ (u64::from(std::process::id()) << 40);
     // A multiplication by an odd constant (the golden ratio's bits) spreads the quickly changing low bits over the digits that are kept.
     format!("{:016x}", low.wrapping_mul(0x9e37_79b9_7f4a_7c15)).get(..12).unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Fault;
+
+    fn refused(verb: &'static str, message: &str) -> EngineError {
+        let (object, message) = ("`web`".to_owned(), message.to_owned());
+        EngineError::Refused { verb, object, message, fault: Fault::Permanent }
+    }
+
+    #[test]
+    fn a_taken_name_and_a_missing_image_come_with_the_remedy() {
+        let taken = refused("create container", "Conflict. The container name \"/web\" is already in use by \"ab\"");
+        let text = not_created(taken, "web").text(false);
+        assert!(text.contains("hint: `docker rm -f web`"), "{text}");
+        let text = not_created(refused("create container", "no space left"), "web").text(false);
+        assert!(!text.contains("hint:"), "{text}");
+        let text = no_image(refused("pull image", "not found")).text(false);
+        assert!(text.contains("`make image`") && text.contains("`controller.image`"), "{text}");
+    }
 }

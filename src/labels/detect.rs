@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{Place, RawPod, Source, document, kind, prefixed_labels, yaml};
 use crate::labels::nearest::nearest;
@@ -31,7 +31,8 @@ pub fn sources(origin: &str, text: &str) -> (Vec<Source>, Problems) {
         Value::Object(map) if is_document(map) => {
             let name = value.pointer("/controller/name").and_then(Value::as_str);
             let name = name.map_or_else(|| stem(origin), str::to_owned);
-            found.push(source(name, document::read(&at, &value, Problems::default())));
+            let read = document::read(&at, &value, Problems::default());
+            found.push(Source { is_document: true, ..source(name, read) });
         }
         other => problems.push(neither(&at, other)),
     }
@@ -39,7 +40,37 @@ pub fn sources(origin: &str, text: &str) -> (Vec<Source>, Problems) {
 }
 
 fn source(name: String, (raw, problems): (RawPod, Problems)) -> Source {
-    Source { name, raw, problems }
+    Source { name, raw, is_document: false, problems }
+}
+
+/// What a stack file says of the service's own container, which is the controller's.
+fn service_settings(service: &Value) -> Map<String, Value> {
+    settings([
+        ("stop_grace_period", written(service.get("stop_grace_period"))),
+        // Swarm knows the one, Compose both.
+        ("mem_limit", written(service.pointer("/deploy/resources/limits/memory").or_else(|| service.get("mem_limit")))),
+    ])
+}
+
+/// A value as it stands; one with a variable in it is known only to whoever deploys the file, and one for no limit says nothing.
+fn written(value: Option<&Value>) -> Option<Value> {
+    let none = |value: &Value| {
+        value.is_null() || value.as_i64() == Some(0) || value.as_str().is_some_and(|it| it.contains('$'))
+    };
+    value.filter(|value| !none(value)).cloned()
+}
+
+/// The same from the engine's description of a container or a service.
+fn engine_settings(object: &Value) -> Map<String, Value> {
+    let number = |path: &str| object.pointer(path).and_then(Value::as_i64).filter(|number| *number > 0);
+    let grace = number("/Config/StopTimeout").map(|seconds| format!("{seconds}s"));
+    let grace = grace.or_else(|| Some(format!("{}ns", number("/Spec/TaskTemplate/ContainerSpec/StopGracePeriod")?)));
+    let memory = number("/HostConfig/Memory").or_else(|| number("/Spec/TaskTemplate/Resources/Limits/MemoryBytes"));
+    settings([("stop_grace_period", grace.map(Value::from)), ("mem_limit", memory.map(Value::from))])
+}
+
+fn settings(found: [(&str, Option<Value>); 2]) -> Map<String, Value> {
+    found.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
 }
 
 /// JSON is YAML but for a few escapes and tabs, which its own reader knows.
@@ -100,7 +131,7 @@ fn stack(at: &Place, value: &Value, found: &mut Found, problems: &mut Problems) 
         let Some(mut labels) = label_map(&at.key("labels"), value, problems) else { continue };
         // In these files a `$` of a value is written `$$`.
         labels.values_mut().for_each(|text| *text = text.replace("$$", "$"));
-        add(&format!("{}: {name}: ", at.label), name, &labels, found);
+        add(&format!("{}: {name}: ", at.label), name, &labels, (at, service_settings(service)), found);
     }
     if found.is_empty() && problems.0.len() == before {
         let has_templates = std::iter::once(value).chain(services.values()).any(|part| part.get("x-podlike").is_some());
@@ -136,16 +167,24 @@ fn inspected(at: &Place, objects: &[Value], found: &mut Found, problems: &mut Pr
         let Some(labels) = label_map(&at, value, problems) else { continue };
         let name = ["/Name", "/Spec/Name"].iter().find_map(|path| object.pointer(path)).and_then(Value::as_str);
         let name = name.map_or_else(|| format!("[{index}]"), |name| name.trim_start_matches('/').to_owned());
-        add(&format!("{name}: "), &name, &labels, found);
+        add(&format!("{name}: "), &name, &labels, (at, engine_settings(object)), found);
     }
     if found.is_empty() && problems.is_empty() {
         problems.push(at.problem("no container has `pod.*` labels").hint("see `Config.Labels` of `docker inspect`"));
     }
 }
 
-fn add(prefix: &str, name: &str, labels: &BTreeMap<String, String>, found: &mut Found) {
+fn add(
+    prefix: &str,
+    name: &str,
+    labels: &BTreeMap<String, String>,
+    controller: (Place, Map<String, Value>),
+    found: &mut Found,
+) {
     if labels.keys().any(|label| label.starts_with("pod.")) {
-        found.push(source(name.to_owned(), prefixed_labels(prefix, labels)));
+        let mut read = source(name.to_owned(), prefixed_labels(prefix, labels));
+        read.raw.controller = Some(controller).filter(|(_, settings)| !settings.is_empty());
+        found.push(read);
     }
 }
 

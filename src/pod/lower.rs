@@ -177,6 +177,13 @@ fn copy(copies: &RawCopies, report: &mut Report) -> Vec<CopySpec> {
     let mut found: Vec<CopySpec> = Vec::new();
     for file in &copies.files {
         let target = &file.target;
+        if !file.source.starts_with('/') {
+            report.push(
+                file.at
+                    .problem(format!("the source `{}` is not an absolute path", file.source))
+                    .hint("it is a path in the controller: mount the file there, and name where"),
+            );
+        }
         if !target.starts_with('/') {
             report.push(file.at.problem(format!("the target `{target}` is not an absolute path")));
         } else if target.ends_with('/') {

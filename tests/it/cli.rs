@@ -226,6 +226,60 @@ services:
 }
 
 #[test]
+fn run_refuses_what_is_wrong_before_it_asks_the_engine() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("folder.wasm")).unwrap();
+    let file = dir.path().join("pod.yaml");
+    let refused = |text: &str| {
+        std::fs::write(&file, text).unwrap();
+        let argv = ["run", "-d", file.to_str().unwrap()];
+        let output = outrigger(&argv).env("DOCKER_HOST", "unix:///nowhere/docker.sock").output().unwrap();
+        assert_eq!(code(&output), 1, "{}", err(&output));
+        err(&output)
+    };
+    let text = refused(
+        "components:\n  app: {image: nginx}\nplugins:\n  - one: {source: ./folder.wasm}\n  - two: {source: ./gone.wasm}\n  - redact: {nonsense: 1}\n\
+         controller:\n  volumes: [./gone:/x, .:/y]\n  networks: [a, b]\n",
+    );
+    for told in ["one network", "not a regular file", "there is no file", "redact", "there is no `./gone`"] {
+        assert!(text.contains(told), "`{told}` is missing in:\n{text}");
+    }
+    assert_eq!(text.matches("error: ").count(), 5, "{text}");
+    let text = refused(STACK);
+    assert!(text.contains("docker stack deploy") && text.contains("docker compose"), "{text}");
+    assert_eq!(text.matches("error: ").count(), 1, "{text}");
+}
+
+#[test]
+fn what_is_written_of_the_controllers_own_container_is_planned_with() {
+    let planned = |text: &str| {
+        let output = fed(&["plan", "-", "--json"], text);
+        assert_eq!(code(&output), 0, "{}", err(&output));
+        json(&output)[0]["plan"].clone()
+    };
+    let example = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/reload/stack.yml")).unwrap();
+    let service =
+        |more: &str| format!("services:\n  web:\n    labels: {{pod.component.app: 'image: nginx'}}\n    {more}\n");
+    for (text, seconds) in [
+        (example, 18.5),
+        (service("image: outrigger"), 8.5),
+        (service("stop_grace_period: ${GRACE:-20s}"), 8.5),
+        ("components: {app: {image: nginx}}".to_owned(), 28.5),
+        ("components: {app: {image: nginx}}\ncontroller: {stop_grace_period: 5s}".to_owned(), 3.5),
+        (
+            r#"[{"Name": "/web", "Config": {"StopTimeout": 7, "Labels": {"pod.component.app": "image: nginx"}}}]"#
+                .to_owned(),
+            5.5,
+        ),
+    ] {
+        assert_eq!(planned(&text)["stop_budget_ms"].as_f64(), Some(seconds * 1000.0), "{text}");
+    }
+    let wrong = fed(&["check", "-"], &service("mem_limit: much"));
+    assert_eq!(code(&wrong), 1);
+    assert!(err(&wrong).contains("field `services.web.mem_limit`"), "{}", err(&wrong));
+}
+
+#[test]
 fn what_docker_inspect_prints_can_be_planned() {
     let inspected = r#"[{"Id": "abc", "Name": "/shop", "Config": {"Labels": {"pod.component.app": "image: nginx"}}}]"#;
     let output = fed(&["plan", "-", "--json"], inspected);
@@ -234,6 +288,22 @@ fn what_docker_inspect_prints_can_be_planned() {
     assert_eq!(plans[0]["name"], "shop");
     let containers = plans[0]["plan"]["containers"].as_array().unwrap();
     assert!(containers.iter().any(|container| container["name"] == "app" && container["image"] == "nginx"), "{plans}");
+}
+
+#[test]
+fn variables_of_the_prompt_are_not_the_controllers() {
+    let planned = |text: &str| {
+        let mut command = outrigger(&["check", "-"]);
+        command.env("OUTRIGGER_PIDS", "maybe").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+        child.wait_with_output().unwrap()
+    };
+    assert_eq!(code(&planned("components: {app: {image: nginx}}")), 0);
+    let own = planned("components: {app: {image: nginx}}\ncontroller: {environment: {OUTRIGGER_PIDS: perhaps}}");
+    assert_eq!(code(&own), 1);
+    assert!(err(&own).contains("`perhaps`"), "{}", err(&own));
+    assert!(out(&run(&["--help"])).contains("`controller.environment` in the file"));
 }
 
 #[test]

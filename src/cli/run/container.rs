@@ -1,4 +1,4 @@
-//! What the controller's container looks like. Pure.
+//! What the controller's container looks like. Nothing is made here.
 
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
@@ -7,7 +7,7 @@ use crate::cli::{Env, input};
 use crate::engine::ContainerSpec;
 use crate::labels;
 use crate::plan::document;
-use crate::pod::{Mount, MountKind, PluginSource, PodSpec, Problem, Problems};
+use crate::pod::{Mount, MountKind, PluginSource, PodSpec};
 
 /// Where the engine's socket is, for the controller and, unless `DOCKER_HOST` says otherwise, on the host.
 const SOCKET: &str = "/var/run/docker.sock";
@@ -16,20 +16,10 @@ const SOCKET: &str = "/var/run/docker.sock";
 const PLUGINS: &str = "/run/outrigger/plugins";
 
 /// Docker's own default, too short for a pod that drains: the controller stops its components within its own grace.
-const GRACE: Duration = Duration::from_secs(30);
+pub(in crate::cli) const GRACE: Duration = Duration::from_secs(30);
 
 /// The container that runs this pod; `token` tells this run from all others.
-///
-/// # Errors
-/// [`Problems`] of `controller:` that only show here.
-pub(super) fn of(
-    mut spec: PodSpec,
-    folder: &Path,
-    name: String,
-    token: &str,
-    env: &Env,
-) -> Result<ContainerSpec, Problems> {
-    let mut problems = Problems::default();
+pub(super) fn of(mut spec: PodSpec, folder: &Path, name: String, token: &str, env: &Env) -> ContainerSpec {
     resolve(&mut spec.controller.volumes, folder);
     let mut mounts = spec.controller.volumes.clone();
     if !mounts.iter().any(|mount| mount.target == SOCKET) {
@@ -46,17 +36,6 @@ pub(super) fn of(
     }
 
     let controller = &spec.controller;
-    if controller.networks.len() > 1 {
-        problems.push(
-            Problem::new(
-                "controller",
-                "networks",
-                "a container can join one network when it is created, and here are more",
-            )
-            .hint("keep one, and add the others with `docker network connect`"),
-        );
-    }
-
     let image = controller.image.clone().unwrap_or_else(|| concat!("outrigger:", env!("CARGO_PKG_VERSION")).to_owned());
     let mut wanted = ContainerSpec::new(name, image);
     wanted.labels.extend(controller.labels.iter().map(|(key, value)| (key.clone(), value.clone())));
@@ -70,7 +49,7 @@ pub(super) fn of(
     wanted.network_mode = controller.networks.first().cloned();
     wanted.host.memory = controller.memory;
     wanted.stop_timeout = Some(controller.stop_grace_period.unwrap_or(GRACE));
-    problems.or(wanted)
+    wanted
 }
 
 fn bind(source: String, target: String, read_only: bool) -> Mount {
@@ -83,6 +62,15 @@ fn bind(source: String, target: String, read_only: bool) -> Mount {
         no_copy: false,
         tmpfs_size: None,
     }
+}
+
+/// Folders of the host that the file names relative to itself, as they were written, which are not there. The engine would make each, empty and owned
+/// by root; of an engine elsewhere nothing is known from here.
+pub(super) fn missing(volumes: &[Mount], folder: &Path, env: &Env) -> Vec<String> {
+    let is_local = env.get("DOCKER_HOST").is_none_or(|address| address.is_empty() || address.starts_with("unix://"));
+    let sources = volumes.iter().filter(|mount| is_local && mount.kind == MountKind::Bind);
+    let relative = sources.filter_map(|mount| mount.source.clone()).filter(|source| !source.starts_with('/'));
+    relative.filter(|source| !Path::new(&absolute(folder, source)).exists()).collect()
 }
 
 /// The engine's socket on the host. A remote engine has its own at the usual place.
@@ -124,7 +112,7 @@ mod tests {
     use super::*;
     use crate::pod::{ControllerSpec, OnErrors, PluginLimits, PluginName, PluginSpec};
 
-    fn made(spec: PodSpec, env: &Env) -> Result<ContainerSpec, Problems> {
+    fn made(spec: PodSpec, env: &Env) -> ContainerSpec {
         of(spec, Path::new("/home/u/pod"), "web".to_owned(), "abc", env)
     }
 
@@ -134,7 +122,7 @@ mod tests {
 
     #[test]
     fn the_defaults_are_this_versions_image_and_the_engines_socket() {
-        let wanted = made(PodSpec::default(), &Env::new()).unwrap();
+        let wanted = made(PodSpec::default(), &Env::new());
         assert_eq!(wanted.image, format!("outrigger:{}", env!("CARGO_PKG_VERSION")));
         assert_eq!(wanted.mounts.len(), 1);
         assert_eq!(wanted.mounts[0].source.as_deref(), Some(SOCKET));
@@ -146,12 +134,9 @@ mod tests {
     #[test]
     fn the_socket_of_another_engine_is_mounted_from_where_it_is() {
         let env = Env::from([("DOCKER_HOST".to_owned(), "unix:///run/user/1000/docker.sock".to_owned())]);
-        assert_eq!(
-            made(PodSpec::default(), &env).unwrap().mounts[0].source.as_deref(),
-            Some("/run/user/1000/docker.sock")
-        );
+        assert_eq!(made(PodSpec::default(), &env).mounts[0].source.as_deref(), Some("/run/user/1000/docker.sock"));
         let env = Env::from([("DOCKER_HOST".to_owned(), "tcp://far:2375".to_owned())]);
-        assert_eq!(made(PodSpec::default(), &env).unwrap().mounts[0].source.as_deref(), Some(SOCKET));
+        assert_eq!(made(PodSpec::default(), &env).mounts[0].source.as_deref(), Some(SOCKET));
     }
 
     #[test]
@@ -159,8 +144,7 @@ mod tests {
         let relative = bind("./conf/../data".to_owned(), "/data".to_owned(), false);
         let volume = Mount { kind: MountKind::Volume, ..bind("data".to_owned(), "/v".to_owned(), false) };
         let wanted =
-            made(with(ControllerSpec { volumes: vec![relative, volume], ..ControllerSpec::default() }), &Env::new())
-                .unwrap();
+            made(with(ControllerSpec { volumes: vec![relative, volume], ..ControllerSpec::default() }), &Env::new());
         assert_eq!(wanted.mounts[1].source.as_deref(), Some("/home/u/pod/data"));
         assert_eq!(wanted.mounts[2].source.as_deref(), Some("data"), "a volume's name is no path");
     }
@@ -179,17 +163,10 @@ mod tests {
             config: serde_json::Value::Null,
         };
         let spec = PodSpec { plugins: vec![plugin], ..PodSpec::default() };
-        let wanted = made(spec, &Env::new()).unwrap();
+        let wanted = made(spec, &Env::new());
         assert_eq!(wanted.mounts[1].source.as_deref(), Some("/home/u/pod/redact.wasm"));
         assert_eq!(wanted.mounts[1].target, "/run/outrigger/plugins/redact.wasm");
         assert!(wanted.mounts[1].read_only);
-    }
-
-    #[test]
-    fn more_than_one_network_is_refused() {
-        let controller = ControllerSpec { networks: vec!["a".to_owned(), "b".to_owned()], ..ControllerSpec::default() };
-        let problems = made(with(controller), &Env::new()).unwrap_err();
-        assert_eq!(problems.0[0].field, "networks");
     }
 
     #[test]
@@ -197,7 +174,7 @@ mod tests {
         let own = bind("/run/other.sock".to_owned(), SOCKET.to_owned(), false);
         let wanted =
             made(with(ControllerSpec { volumes: vec![own.clone()], ..ControllerSpec::default() }), &Env::new());
-        assert_eq!(wanted.unwrap().mounts, [own]);
+        assert_eq!(wanted.mounts, [own]);
     }
 
     #[test]
@@ -213,7 +190,7 @@ mod tests {
             labels: [("team".to_owned(), "x".to_owned())].into_iter().collect(),
             ..ControllerSpec::default()
         };
-        let wanted = made(with(controller), &Env::new()).unwrap();
+        let wanted = made(with(controller), &Env::new());
         assert_eq!(wanted.image, "acme/outrigger:2");
         assert_eq!(wanted.ports, ["8080:80"]);
         assert_eq!(wanted.network_mode.as_deref(), Some("front"));

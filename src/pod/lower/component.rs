@@ -84,15 +84,61 @@ pub fn lower(raw: &RawComponent, report: &mut Report) -> Option<Lowered> {
     Some(Lowered { component, dependencies })
 }
 
-fn image(node: &Node<'_>) -> Read<String> {
+/// An image's reference, in a form that the engine can take.
+pub fn image(node: &Node<'_>) -> Read<String> {
     let image = node.string()?;
     if image.trim().is_empty() {
         Err(node.problem("is empty"))
-    } else if image.contains(char::is_whitespace) {
+    } else if image.contains(char::is_whitespace) || !(image.contains('$') || is_reference(&image)) {
+        // A `$` is that of a variable, which whoever deploys the stack file fills in.
         Err(node.problem(format!("`{image}` is not an image reference")))
     } else {
         Ok(image)
     }
+}
+
+/// Whether this can be `[host[:port]/]path[:tag][@digest]`; what is right in its form and still not there, only the engine knows.
+fn is_reference(text: &str) -> bool {
+    let (rest, digest) = match text.split_once('@') {
+        Some((rest, digest)) => (rest, Some(digest)),
+        None => (text, None),
+    };
+    let digest_right = digest.is_none_or(|digest| {
+        digest.split_once(':').is_some_and(|(algorithm, hex)| {
+            !algorithm.is_empty() && hex.len() >= 32 && hex.bytes().all(|b| b.is_ascii_hexdigit())
+        })
+    });
+    // A `:` before the last `/` is that of a port.
+    let last = rest.rfind('/').map_or(0, |slash| slash + 1);
+    let (path, tag) =
+        match rest.rfind(':').filter(|colon| *colon >= last).and_then(|colon| rest.split_at_checked(colon)) {
+            Some((path, tag)) => (path, tag.strip_prefix(':')),
+            None => (rest, None),
+        };
+    let word = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
+    let tag_right =
+        tag.is_none_or(|tag| (1..=128).contains(&tag.len()) && tag.bytes().all(word) && !tag.starts_with(['.', '-']));
+    let (host, path) = match path.split_once('/') {
+        Some((host, path))
+            if host.contains(|c: char| matches!(c, '.' | ':') || c.is_ascii_uppercase()) || host == "localhost" =>
+        {
+            (Some(host), path)
+        }
+        _ => (None, path),
+    };
+    let host_right = host.is_none_or(|host| {
+        let bracketed = |b: u8| word(b) || matches!(b, b':' | b'[' | b']');
+        host.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric() || b == b'[')
+            && host.bytes().all(bracketed)
+            && !host.ends_with(':')
+    });
+    let part_right = |part: &str| {
+        part.bytes().all(|b| word(b) && !b.is_ascii_uppercase())
+            && !part.starts_with(['.', '-', '_'])
+            && !part.ends_with(['.', '-', '_'])
+            && !part.is_empty()
+    };
+    digest_right && tag_right && host_right && path.split('/').all(part_right)
 }
 
 /// A command line as a shell would split it, or a list of words.
@@ -168,7 +214,11 @@ fn probe(node: &Node<'_>) -> Read<Duration> {
 /// One string for the shell, or a list that begins with `NONE`, `CMD` or `CMD-SHELL`.
 fn test(node: &Node<'_>, report: &mut Report) -> Vec<String> {
     if !node.value.is_array() {
-        return match report.problems.take(node.word()) {
+        let line = match node.value {
+            Value::String(_) => node.word(),
+            _ => Err(node.expected("a string for the shell, or a list that begins with `CMD`")),
+        };
+        return match report.problems.take(line) {
             Some(line) => vec!["CMD-SHELL".to_owned(), line],
             None => Vec::new(),
         };
@@ -240,6 +290,54 @@ fn condition(node: &Node<'_>) -> Read<Condition> {
                 Some(right) => problem.hint(format!("did you mean `{right}`?")),
                 None => problem,
             })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_reference;
+
+    #[test]
+    fn references_are_those_of_docker() {
+        let digest = format!("nginx@sha256:{}", "0a".repeat(32));
+        for right in [
+            "nginx",
+            "nginx:1.27-alpine",
+            "acme/calc",
+            "acme/calc:V_1.0",
+            "localhost/x",
+            "localhost:5000/x:y",
+            "r.io:443/a/b__c/d.e:f",
+            "[::1]:5000/x",
+            "REG.io/x",
+            "python:3-slim",
+            &digest,
+            "sha256",
+            &format!("r.io/{digest}"),
+        ] {
+            assert!(is_reference(right), "{right}");
+        }
+        for wrong in [
+            "",
+            "nginx:",
+            ":::",
+            ":x",
+            "a b",
+            "Nginx",
+            "a//b",
+            "/a",
+            "a/",
+            "nginx@",
+            "nginx@sha256:",
+            "nginx@sha256:xyz",
+            "a:b:c",
+            "a:-b",
+            "-a",
+            "r.io:/x",
+            "nginx::1",
+        ] {
+            assert!(!is_reference(wrong), "{wrong}");
         }
     }
 }

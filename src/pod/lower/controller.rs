@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::component::{environment, labels};
+use super::component::{environment, image, labels};
 use super::fields::{Fields, Node, Read, Report};
 use super::mounts::{self, Owner};
 use crate::labels::Place;
@@ -17,12 +17,12 @@ pub fn lower(at: &Place, map: &Map<String, Value>, report: &mut Report) -> Contr
             // The rule for names of containers is that for names of components.
             ComponentName::new(&name).map(|_| name).map_err(|bad| node.problem(bad.to_string()))
         }),
-        image: fields.read("image", Node::word),
-        ports: fields.many("ports", |node, report| node.strings(port, report)).unwrap_or_default(),
+        image: fields.read("image", image),
+        ports: fields.many("ports", ports).unwrap_or_default(),
         volumes: fields
             .many("volumes", |node, report| mounts::volumes(node, Owner::Controller, report))
             .unwrap_or_default(),
-        networks: fields.words("networks"),
+        networks: fields.many("networks", networks).unwrap_or_default(),
         environment: fields.many("environment", environment).unwrap_or_default(),
         labels: fields.many("labels", own_labels).unwrap_or_default(),
         memory: fields.read("mem_limit", Node::size),
@@ -31,6 +31,22 @@ pub fn lower(at: &Place, map: &Map<String, Value>, report: &mut Report) -> Contr
     };
     fields.end(|key| (key == "memory").then_some(("unknown key", "did you mean `mem_limit`?")));
     spec
+}
+
+fn ports(node: &Node<'_>, report: &mut Report) -> Vec<String> {
+    let items = node.list("a list of ports, for instance `[\"8080:80\"]`", report);
+    items.iter().filter_map(|item| report.problems.take(port(item))).collect()
+}
+
+fn networks(node: &Node<'_>, report: &mut Report) -> Vec<String> {
+    let found = node.strings(Node::word, report);
+    if found.len() > 1 {
+        report.push(
+            node.problem("a container can join one network when it is created, and here are more")
+                .hint("keep one, and add the others with `docker network connect`"),
+        );
+    }
+    found
 }
 
 fn own_labels(node: &Node<'_>, report: &mut Report) -> indexmap::IndexMap<String, String> {
