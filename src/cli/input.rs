@@ -135,7 +135,8 @@ fn of_source(source: Source, flags: &Flags, env: &Env, folder: &Path) -> (Pod, P
     me.environment = environment;
     me.container.memory = spec.controller.memory.unwrap_or(0);
     // Elsewhere the engine's own default holds where nothing is written.
-    me.container.stop_timeout = spec.controller.stop_grace_period.or(is_document.then_some(super::run::GRACE));
+    me.container.stop_timeout =
+        spec.controller.stop_grace_period.or(is_document.then_some(super::run::container::GRACE));
     let is_whole = problems.is_empty();
     (Pod { name, spec, me, engine: offline::engine(), settings, folder: folder.to_owned(), is_whole }, problems)
 }

@@ -1,8 +1,6 @@
 //! `outrigger run`: a `pod.yaml` becomes a controller container of the local engine.
 
-mod container;
-
-pub(super) use container::GRACE;
+pub(super) mod container;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
