@@ -10,8 +10,19 @@ pub const CAPABILITIES: [&str; 15] = [
     "logs", "node",
 ];
 
-/// Directories that no plugin is given, whatever is granted: the engine's socket, devices and the kernel's own files are there.
-const CLOSED_DIRS: [&str; 6] = ["/proc", "/sys", "/dev", "/run", "/var/run", "/var/lib/docker"];
+/// Directories that no plugin is given, whatever is granted: the engine's socket, devices and the kernel's own files are there, and what the controller
+/// keeps for itself: its state, and machine code that it runs.
+const CLOSED_DIRS: [&str; 9] = [
+    "/proc",
+    "/sys",
+    "/dev",
+    "/run",
+    "/var/run",
+    "/var/lib/docker",
+    "/var/lib/outrigger",
+    "/var/cache/outrigger",
+    "/plugins",
+];
 
 /// A call was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -276,6 +287,14 @@ pub fn plain_path(path: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_controller_keeps_for_itself_is_closed() {
+        for scope in ["/var/cache/outrigger:rw", "/var/lib/outrigger/state", "/plugins", "/var/cache:rw", "/var"] {
+            assert!(valid("dir", scope).is_err(), "{scope}");
+        }
+        assert_eq!(valid("dir", "/data:rw"), Ok(()));
+    }
 
     fn grant(text: &str) -> Grant {
         let (capability, scope) = text.split_once(' ').unwrap();
