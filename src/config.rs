@@ -151,17 +151,30 @@ impl Timeouts {
     /// Every deadline: its name in `--timeout`, what it is for, and its value.
     #[must_use]
     pub fn table(&self) -> [(&'static str, &'static str, Duration); 10] {
+        // Taken apart, so that a new deadline can't be forgotten here.
+        let Self {
+            engine_call,
+            engine_change,
+            pull,
+            component_grace,
+            controller_grace,
+            stop_reserve,
+            log_drain,
+            hook,
+            wait_hook,
+            wait_hook_cpu,
+        } = *self;
         [
-            ("engine-call", "one call to the engine that only looks or flips a switch", self.engine_call),
-            ("engine-change", "one call to create, start or remove a container", self.engine_change),
-            ("pull", "one image pull", self.pull),
-            ("component-grace", "a component's stop, where it has no `stop_grace_period`", self.component_grace),
-            ("controller-grace", "the pod's stop, where the engine does not tell it", self.controller_grace),
-            ("stop-reserve", "kept of the pod's stop for killing, removing and the last lines", self.stop_reserve),
-            ("log-drain", "the last lines of a component after its exit", self.log_drain),
-            ("hook", "a plugin hook that must not wait", self.hook),
-            ("wait-hook", "a plugin hook that may wait", self.wait_hook),
-            ("wait-hook-cpu", "CPU time of a plugin hook that may wait", self.wait_hook_cpu),
+            ("engine-call", "one call to the engine that only looks or flips a switch", engine_call),
+            ("engine-change", "one call to create, start or remove a container", engine_change),
+            ("pull", "one image pull", pull),
+            ("component-grace", "a component's stop, where it has no `stop_grace_period`", component_grace),
+            ("controller-grace", "the pod's stop, where the engine does not tell it", controller_grace),
+            ("stop-reserve", "kept of the pod's stop for killing, removing and the last lines", stop_reserve),
+            ("log-drain", "the last lines of a component after its exit", log_drain),
+            ("hook", "a plugin hook that must not wait", hook),
+            ("wait-hook", "a plugin hook that may wait", wait_hook),
+            ("wait-hook-cpu", "CPU time of a plugin hook that may wait", wait_hook_cpu),
         ]
     }
 

@@ -80,3 +80,11 @@ pub struct Planned {
     /// What asks it to stop; none: the image's, or SIGTERM.
     pub stop_signal: Option<i32>,
 }
+
+impl Plan {
+    /// What is planned for a component, or an init component, of this name.
+    #[must_use]
+    pub fn find(&self, name: &ComponentName) -> Option<&Planned> {
+        self.init.iter().chain(&self.components).find(|planned| planned.name == *name)
+    }
+}

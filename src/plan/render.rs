@@ -30,8 +30,6 @@ mod json;
 mod limits;
 mod text;
 
-use std::time::Duration;
-
 use serde_json::Value;
 
 use super::{Plan, Planned};
@@ -120,33 +118,4 @@ fn condition(condition: Condition) -> &'static str {
         Condition::Started => "service_started",
         Condition::Healthy => "service_healthy",
     }
-}
-
-/// Every deadline, by the name that `--timeout` takes.
-fn deadlines(timeouts: &Timeouts) -> [(&'static str, Duration); 10] {
-    // Taken apart, so that a new deadline can't be forgotten here.
-    let Timeouts {
-        engine_call,
-        engine_change,
-        pull,
-        component_grace,
-        controller_grace,
-        stop_reserve,
-        log_drain,
-        hook,
-        wait_hook,
-        wait_hook_cpu,
-    } = *timeouts;
-    [
-        ("engine-call", engine_call),
-        ("engine-change", engine_change),
-        ("pull", pull),
-        ("component-grace", component_grace),
-        ("controller-grace", controller_grace),
-        ("stop-reserve", stop_reserve),
-        ("log-drain", log_drain),
-        ("hook", hook),
-        ("wait-hook", wait_hook),
-        ("wait-hook-cpu", wait_hook_cpu),
-    ]
 }

@@ -115,10 +115,8 @@ async fn prepare<E: Engine>(engine: E, settings: Settings, tasks: &Tasks) -> Res
         Ok::<_, BootError>((spec, me))
     });
     let (spec, me) = read?;
-    let swept = sweep?;
-    if !swept.failed.is_empty() {
-        warn!(left = swept.failed.len(), "not everything that dead controllers left could be removed");
-    }
+    // What could not be removed the janitor has told.
+    sweep?;
     let (link, end) = connect(&own);
     let (status, status_out) = watch::channel(Arc::new(first_status(&own, &spec)));
     let dirs = HostDirs {

@@ -128,7 +128,7 @@ impl<E: Engine, H: Hooks> Shared<E, H> {
 
     /// What was planned for a component.
     pub fn planned(&self, name: &ComponentName) -> Option<&Planned> {
-        self.plan.init.iter().chain(&self.plan.components).find(|planned| planned.name == *name)
+        self.plan.find(name)
     }
 
     /// Tells the driver. That nobody listens any more means that the pod is over, and is no error.

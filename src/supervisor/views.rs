@@ -6,7 +6,7 @@ use crate::admin::health::aggregate;
 use crate::admin::status::{ComponentStatus, Health, HealthState, Stage as Shown};
 use crate::engine::EngineHealth;
 use crate::hooks::{Judgement, Status};
-use crate::plan::{Plan, Planned};
+use crate::plan::Plan;
 use crate::plugin::{ComponentState, ComponentView};
 use crate::pod::{ComponentName, PluginName};
 use crate::supervisor::events::{Phase, Stage};
@@ -33,7 +33,7 @@ pub fn live(pod: &Pod) -> HashMap<ComponentName, Live> {
 pub fn components(pod: &Pod, plan: &Plan, containers: &HashMap<ComponentName, Container>) -> Vec<ComponentView> {
     pod.nodes()
         .filter_map(|(name, node)| {
-            let planned = planned(plan, name)?;
+            let planned = plan.find(name)?;
             Some(ComponentView {
                 name: name.clone(),
                 image: planned.container.image.clone(),
@@ -55,7 +55,7 @@ pub fn status(
     let components: Vec<ComponentStatus> = pod
         .nodes()
         .filter_map(|(name, node)| {
-            let planned = planned(plan, name)?;
+            let planned = plan.find(name)?;
             Some(ComponentStatus {
                 name: name.to_string(),
                 init: node.init,
@@ -72,10 +72,6 @@ pub fn status(
     let stage = shown(pod.stage());
     let health = aggregate(stage, &components, &of_the_pod);
     (stage, components, health)
-}
-
-fn planned<'a>(plan: &'a Plan, name: &ComponentName) -> Option<&'a Planned> {
-    plan.init.iter().chain(&plan.components).find(|planned| planned.name == *name)
 }
 
 fn about<'a>(

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{PluginLine, Step, condition, deadlines, kind, limits::limits, steps, variables};
+use super::{PluginLine, Step, condition, kind, limits::limits, steps, variables};
 use crate::config::Timeouts;
 use crate::plan::Plan;
 use crate::plan::units::milliseconds;
@@ -15,9 +15,10 @@ pub(super) fn json(plan: &Plan, plugins: &[PluginLine], timeouts: Option<&Timeou
     document.insert("containers".to_owned(), steps(plan).map(|step| container(&step)).collect());
     document.insert("plugins".to_owned(), plugins.iter().map(plugin).collect());
     if let Some(timeouts) = timeouts {
-        let named: Map<_, _> = deadlines(timeouts)
+        let named: Map<_, _> = timeouts
+            .table()
             .iter()
-            .map(|(name, limit)| (format!("{}_ms", name.replace('-', "_")), json!(milliseconds(*limit))))
+            .map(|(name, _, limit)| (format!("{}_ms", name.replace('-', "_")), json!(milliseconds(*limit))))
             .collect();
         document.insert("timeouts".to_owned(), Value::Object(named));
     }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{PluginLine, Step, condition, deadlines, kind, limits::limits, steps, variables};
+use super::{PluginLine, Step, condition, kind, limits::limits, steps, variables};
 use crate::config::Timeouts;
 use crate::engine::ContainerSpec;
 use crate::plan::Plan;
@@ -22,7 +22,7 @@ pub(super) fn text(plan: &Plan, plugins: &[PluginLine], timeouts: Option<&Timeou
         sections.push(plugin_section(plugins));
     }
     if let Some(timeouts) = timeouts {
-        let rows = deadlines(timeouts).map(|(name, limit)| vec![name.to_owned(), time(limit)]);
+        let rows = timeouts.table().map(|(name, _, limit)| vec![name.to_owned(), time(limit)]);
         sections.push(format!("timeouts\n{}", table(&rows)));
     }
     if !plan.warnings.is_empty() {
