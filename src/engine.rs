@@ -16,6 +16,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 
+use crate::pod::life::ExecCommand;
 use crate::pod::{HealthCheck, HostSettings, Logging, Mount};
 
 /// The engine's id of a container: 64 hexadecimal digits.
@@ -421,15 +422,17 @@ pub trait Engine: Clone + Send + Sync + 'static {
     fn signal(&self, id: &ContainerId, signal: i32) -> impl Future<Output = Result<()>> + Send;
     /// Kills and removes it with its anonymous volumes. That it is gone already, or being removed, is success.
     fn remove(&self, id: &ContainerId) -> impl Future<Output = Result<()>> + Send;
+    /// Gives it another name.
+    fn rename(&self, id: &ContainerId, name: &str) -> impl Future<Output = Result<()>> + Send;
     /// Unpacks a tar archive into a directory of it.
     fn upload(&self, id: &ContainerId, directory: &str, archive: Bytes) -> impl Future<Output = Result<()>> + Send;
     /// A tar archive of one path of it; an archive longer than `limit` bytes is [`Fault::Permanent`].
     fn download(&self, id: &ContainerId, path: &str, limit: usize) -> impl Future<Output = Result<Bytes>> + Send;
-    /// Runs a command in it, as the container's user, and waits at most `timeout` for its end. At most `limit` bytes of each stream are kept.
+    /// Runs a command in it, and waits at most `timeout` for its end. At most `limit` bytes of each stream are kept.
     fn exec(
         &self,
         id: &ContainerId,
-        argv: &[String],
+        command: &ExecCommand,
         timeout: Duration,
         limit: usize,
     ) -> impl Future<Output = Result<ExecOutput>> + Send;

@@ -14,7 +14,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::engine::{ContainerSpec, Inspection};
-use crate::pod::{ComponentName, Condition, CopySpec};
+use crate::pod::life::{LifecycleStep, Probes, RestartPolicy};
+use crate::pod::{ComponentName, CopySpec, Dependency};
 
 /// Labels on everything that a controller creates, so that its successor can clean up.
 pub mod ownership {
@@ -56,6 +57,8 @@ pub struct Plan {
     pub components: Vec<Planned>,
     /// From the first signal to the moment when what still runs is killed.
     pub stop_budget: Duration,
+    /// Between the first signal and the first component's stop; within `stop_budget`.
+    pub drain: Duration,
     /// What the user should know: limits that were lowered, keys without effect here.
     pub warnings: Vec<String>,
 }
@@ -68,7 +71,19 @@ pub struct Planned {
     /// 0 for those that depend on nothing; one more than the highest of its dependencies for others. Always 0 for init components.
     pub wave: usize,
     /// What must have happened before it starts.
-    pub depends_on: Vec<(ComponentName, Condition)>,
+    pub depends_on: Vec<(ComponentName, Dependency)>,
+    /// Whether its end, where no restart policy says otherwise, ends the pod.
+    pub essential: bool,
+    /// Whether others await its success: an exit with 0 then does not end the pod.
+    pub job: bool,
+    /// When it is started again.
+    pub restart: RestartPolicy,
+    /// What the controller probes by itself.
+    pub probes: Probes,
+    /// Done after each start of its process.
+    pub post_start: Vec<LifecycleStep>,
+    /// Done before it is asked to stop, within `grace`.
+    pub pre_stop: Vec<LifecycleStep>,
     /// What the engine is asked to create; `ipc_mode` is filled in by the launch where it joins the donor.
     pub container: ContainerSpec,
     /// Whether it joins the donor's IPC namespace.

@@ -4,6 +4,7 @@
 //! reports every problem at once. Pure: no I/O, no clock.
 
 pub mod graph;
+pub mod life;
 pub mod lower;
 pub mod name;
 pub mod problem;
@@ -14,6 +15,8 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
+pub use life::{Condition, Dependency};
+use life::{LifecycleStep, Probes, RestartPolicy};
 pub use name::{ComponentName, PluginName};
 pub use problem::{Problem, Problems};
 
@@ -26,10 +29,19 @@ pub struct PodSpec {
     pub components: IndexMap<ComponentName, Component>,
     /// Plugins, in the order in which their hooks are called.
     pub plugins: Vec<PluginSpec>,
+    /// What holds for the pod as a whole.
+    pub options: PodOptions,
     /// How the controller container itself is made by `outrigger run`; ignored inside a container.
     pub controller: ControllerSpec,
     /// What was accepted but has no effect, or is probably not meant so: one sentence each, for the log.
     pub warnings: Vec<String>,
+}
+
+/// What holds for the pod as a whole: the label `pod.options`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PodOptions {
+    /// Between the moment when a stopping pod turns unready and the first component's stop, so that whoever sends it work can notice. Part of the grace period.
+    pub drain: Duration,
 }
 
 /// One container that the controller creates.
@@ -64,7 +76,17 @@ pub struct Component {
     /// Replaces the image's health check.
     pub healthcheck: Option<HealthCheck>,
     /// What must have happened before it starts.
-    pub depends_on: IndexMap<ComponentName, Condition>,
+    pub depends_on: IndexMap<ComponentName, Dependency>,
+    /// Whether its end, where no restart policy says otherwise, ends the pod.
+    pub essential: bool,
+    /// When it is started again.
+    pub restart: RestartPolicy,
+    /// What the controller probes by itself.
+    pub probes: Probes,
+    /// Done after each start of its process; until they are through it does not count as started. One that fails makes it a failed component.
+    pub post_start: Vec<LifecycleStep>,
+    /// Done before it is asked to stop, within its grace period; not when it ends by itself. One that fails is told and passed over.
+    pub pre_stop: Vec<LifecycleStep>,
     /// Mounts of its own.
     pub volumes: Vec<Mount>,
     /// Memory file systems: path and options as `docker run --tmpfs` takes them.
@@ -77,13 +99,38 @@ pub struct Component {
     pub logging: Option<Logging>,
 }
 
-/// What must have happened to a dependency.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Condition {
-    /// Its process runs.
-    Started,
-    /// Its health check succeeds; one without a health check counts as healthy once started.
-    Healthy,
+impl Component {
+    /// A component of which nothing is written but its image.
+    #[must_use]
+    pub fn new(name: ComponentName, image: impl Into<String>) -> Self {
+        Self {
+            name,
+            image: image.into(),
+            entrypoint: None,
+            command: None,
+            working_dir: None,
+            environment: IndexMap::new(),
+            env_file: Vec::new(),
+            labels: IndexMap::new(),
+            user: None,
+            tty: false,
+            stdin_open: false,
+            stop_signal: None,
+            stop_grace_period: None,
+            healthcheck: None,
+            depends_on: IndexMap::new(),
+            essential: true,
+            restart: RestartPolicy::default(),
+            probes: Probes::default(),
+            post_start: Vec::new(),
+            pre_stop: Vec::new(),
+            volumes: Vec::new(),
+            tmpfs: IndexMap::new(),
+            copy: Vec::new(),
+            host: HostSettings::default(),
+            logging: None,
+        }
+    }
 }
 
 /// A health check that the engine runs inside the container.
@@ -101,6 +148,8 @@ pub enum HealthCheck {
         timeout: Option<Duration>,
         /// Failures during it do not count.
         start_period: Option<Duration>,
+        /// Between two probes during `start_period`; the engine has it from API 1.44 on, for older ones the controller probes.
+        start_interval: Option<Duration>,
         /// So many failures in a row make it unhealthy.
         retries: Option<u32>,
     },
@@ -123,6 +172,21 @@ pub struct Mount {
     pub no_copy: bool,
     /// Size of a tmpfs, in bytes.
     pub tmpfs_size: Option<i64>,
+    /// Permission bits of a tmpfs.
+    pub tmpfs_mode: Option<u32>,
+    /// How the engine makes the volume where it does not exist yet; none: with the engine's default driver.
+    pub volume: Option<VolumeSpec>,
+}
+
+/// How a volume is made: an entry of the pod's `volumes:` that is not external.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct VolumeSpec {
+    /// Name of the driver; empty: the engine's default.
+    pub driver: String,
+    /// The driver's own options.
+    pub driver_opts: BTreeMap<String, String>,
+    /// Labels of the volume.
+    pub labels: BTreeMap<String, String>,
 }
 
 /// The kinds of [`Mount`].
@@ -136,13 +200,19 @@ pub enum MountKind {
     Tmpfs,
 }
 
-/// One `src:dst` of a `pod.copy.<component>` label.
+/// One entry of a `pod.copy.<component>` label.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CopySpec {
-    /// Path in the controller: a regular file.
+    /// Path in the controller: a regular file, or a directory, of which all is copied.
     pub source: String,
-    /// Absolute path in the component.
+    /// Absolute path in the component. Directories on the way that do not exist are made.
     pub target: String,
+    /// Permission bits of the file, or of every file in the directory; none: the source's.
+    pub mode: Option<u32>,
+    /// Owner; none: the source's.
+    pub uid: Option<u32>,
+    /// Group; none: the source's.
+    pub gid: Option<u32>,
 }
 
 /// The log driver that the engine uses for a component.

@@ -16,6 +16,7 @@ use crate::config::{self, Flags};
 use crate::engine::docker::Docker;
 use crate::engine::{ContainerId, Engine};
 use crate::plan::ownership;
+use crate::pod::life::ExecCommand;
 
 /// For the command in the controller's container.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -64,7 +65,7 @@ async fn through_engine(container: Option<&str>, env: &Env) -> Result<String, Re
         None => only_controller(&engine).await?,
     };
     let argv = ["/outrigger", "status", "--json"].map(str::to_owned);
-    let done = engine.exec(&id, &argv, PATIENCE, LONGEST).await?;
+    let done = engine.exec(&id, &ExecCommand::new(argv), PATIENCE, LONGEST).await?;
     if done.exit_code != 0 {
         // The engine tells on standard output that it could not run the command.
         let told = String::from_utf8_lossy(if done.stderr.is_empty() { &done.stdout } else { &done.stderr });

@@ -34,6 +34,7 @@ use crate::engine::{
     ContainerId, ContainerSpec, Engine, EngineError, EngineEvent, EngineInfo, ExecOutput, Fault, Inspection, Listed,
     LogFrame, LogsFrom, Result,
 };
+use crate::pod::life::ExecCommand;
 
 /// Where the engine is when nobody says otherwise.
 const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
@@ -315,6 +316,11 @@ impl Engine for Docker {
         self.within(Call::Remove, id.short(), self.change(), work).await
     }
 
+    async fn rename(&self, id: &ContainerId, name: &str) -> Result<()> {
+        let options = query::RenameContainerOptionsBuilder::new().name(name).build();
+        self.within(Call::Rename, id.short(), self.change(), self.client.rename_container(&id.0, options)).await
+    }
+
     async fn upload(&self, id: &ContainerId, directory: &str, archive: Bytes) -> Result<()> {
         let options = query::UploadToContainerOptionsBuilder::new().path(directory).build();
         let work = self.client.upload_to_container(&id.0, Some(options), bollard::body_full(archive));
@@ -341,8 +347,14 @@ impl Engine for Docker {
         })
     }
 
-    async fn exec(&self, id: &ContainerId, argv: &[String], timeout: Duration, limit: usize) -> Result<ExecOutput> {
-        self.within(Call::Exec, id.short(), timeout, exec::run(&self.client, id, argv, limit)).await
+    async fn exec(
+        &self,
+        id: &ContainerId,
+        command: &ExecCommand,
+        timeout: Duration,
+        limit: usize,
+    ) -> Result<ExecOutput> {
+        self.within(Call::Exec, id.short(), timeout, exec::run(&self.client, id, command, limit)).await
     }
 
     fn logs(&self, id: &ContainerId, from: LogsFrom) -> BoxStream<'static, Result<LogFrame>> {

@@ -210,7 +210,7 @@ mod tests {
     use super::*;
     use crate::engine::fake::FakeEngine;
     use crate::engine::{ContainerSpec, MountPoint};
-    use crate::pod::{ComponentName, CopySpec, HostSettings};
+    use crate::pod::{ComponentName, CopySpec};
 
     fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
         pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
@@ -229,26 +229,12 @@ mod tests {
     fn component(name: &str, env_file: &[&Path], copy: &[&Path]) -> Component {
         let text = |path: &Path| path.to_string_lossy().into_owned();
         Component {
-            name: ComponentName::new(name).unwrap(),
-            image: "i".into(),
-            entrypoint: None,
-            command: None,
-            working_dir: None,
-            environment: IndexMap::new(),
             env_file: env_file.iter().map(|path| text(path)).collect(),
-            labels: IndexMap::new(),
-            user: None,
-            tty: false,
-            stdin_open: false,
-            stop_signal: None,
-            stop_grace_period: None,
-            healthcheck: None,
-            depends_on: IndexMap::new(),
-            volumes: Vec::new(),
-            tmpfs: IndexMap::new(),
-            copy: copy.iter().map(|path| CopySpec { source: text(path), target: "/t".into() }).collect(),
-            host: HostSettings::default(),
-            logging: None,
+            copy: copy
+                .iter()
+                .map(|path| CopySpec { source: text(path), target: "/t".into(), mode: None, uid: None, gid: None })
+                .collect(),
+            ..Component::new(ComponentName::new(name).unwrap(), "i")
         }
     }
 

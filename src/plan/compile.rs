@@ -67,6 +67,12 @@ pub fn compile(spec: &PodSpec, me: &SelfInfo, engine: &EngineInfo, settings: &Se
             pod.planned(component, Role::Component, wave, &mut found)
         })
         .collect();
+    for planned in &mut components {
+        planned.job = spec
+            .components
+            .values()
+            .any(|other| other.depends_on.get(&planned.name).is_some_and(|on| on.condition == Condition::Completed));
+    }
     components.sort_by_key(|planned| planned.wave); // Stable: within a wave they stay as written.
     pod.limit_memory(&mut init, &mut components, &mut found);
     let plan = Plan {
@@ -74,6 +80,7 @@ pub fn compile(spec: &PodSpec, me: &SelfInfo, engine: &EngineInfo, settings: &Se
         init,
         components,
         stop_budget: pod.budget,
+        drain: spec.options.drain.min(pod.budget),
         warnings: found.warnings,
     };
     found.problems.or(plan)
@@ -172,6 +179,12 @@ impl<'a> Pod<'a> {
             name: component.name.clone(),
             wave,
             depends_on,
+            essential: component.essential,
+            job: false,
+            restart: component.restart.clone(),
+            probes: component.probes.clone(),
+            post_start: component.post_start.clone(),
+            pre_stop: component.pre_stop.clone(),
             container: self.container(component, role, found),
             joins_donor: self.ipc == Ipc::Donor,
             copy: component.copy.clone(),
@@ -339,9 +352,9 @@ fn joined(me: &SelfInfo) -> String {
 }
 
 fn warn_of_disabled_checks(component: &Component, spec: &PodSpec, found: &mut Found) {
-    for (name, condition) in &component.depends_on {
+    for (name, on) in &component.depends_on {
         let check = spec.components.get(name).and_then(|on| on.healthcheck.as_ref());
-        if *condition == Condition::Healthy && check == Some(&HealthCheck::Disabled) {
+        if on.condition == Condition::Healthy && check == Some(&HealthCheck::Disabled) {
             found.warn(
                 &component.name,
                 format!("waits until `{name}` is healthy, which is as soon as it runs: its health check is disabled"),

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use crate::pod::lower::plugin::on_error_name;
 use crate::pod::values::{format_cpus, format_duration, signal_name};
 use crate::pod::{
-    Blkio, Component, ComponentName, Condition, ControllerSpec, CopySpec, HealthCheck, HostSettings, Mount, MountKind,
+    Blkio, Component, ComponentName, ControllerSpec, CopySpec, Dependency, HealthCheck, HostSettings, Mount, MountKind,
     PluginSource, PluginSpec, PodSpec,
 };
 
@@ -95,10 +95,7 @@ fn component(component: &Component, plugins: &[PluginSpec]) -> Doc {
     doc.some("stop_signal", component.stop_signal.map(signal_name));
     doc.some("stop_grace_period", component.stop_grace_period.map(format_duration));
     doc.some("healthcheck", component.healthcheck.as_ref().map(healthcheck));
-    doc.map(
-        "depends_on",
-        component.depends_on.iter().map(|(name, condition)| (name.as_str(), self::condition(*condition))),
-    );
+    doc.map("depends_on", component.depends_on.iter().map(|(name, on)| (name.as_str(), dependency(*on))));
     doc.list("volumes", component.volumes.iter().map(mount));
     doc.list("tmpfs", tmpfs(&component.tmpfs));
     host(&component.host, &mut doc);
@@ -112,22 +109,26 @@ fn component(component: &Component, plugins: &[PluginSpec]) -> Doc {
     doc
 }
 
-fn condition(condition: Condition) -> Value {
-    json!({ "condition": match condition {
-        Condition::Started => "service_started",
-        Condition::Healthy => "service_healthy",
-    } })
+fn dependency(on: Dependency) -> Value {
+    let mut doc = Doc::default();
+    doc.set("condition", on.condition.to_string());
+    doc.flag("restart", on.restart);
+    if !on.required {
+        doc.set("required", false);
+    }
+    doc.value()
 }
 
 fn healthcheck(check: &HealthCheck) -> Value {
     let mut doc = Doc::default();
     match check {
         HealthCheck::Disabled => doc.set("disable", true),
-        HealthCheck::Command { test, interval, timeout, start_period, retries } => {
+        HealthCheck::Command { test, interval, timeout, start_period, start_interval, retries } => {
             doc.list("test", test.clone());
             doc.some("interval", interval.map(format_duration));
             doc.some("timeout", timeout.map(format_duration));
             doc.some("start_period", start_period.map(format_duration));
+            doc.some("start_interval", start_interval.map(format_duration));
             doc.some("retries", *retries);
         }
     }

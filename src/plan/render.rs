@@ -35,7 +35,7 @@ use serde_json::Value;
 use super::{Plan, Planned};
 use crate::config::Timeouts;
 use crate::engine::ContainerSpec;
-use crate::pod::{Condition, MountKind};
+use crate::pod::MountKind;
 
 /// What is shown of one plugin.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -110,12 +110,5 @@ fn kind(kind: MountKind) -> &'static str {
         MountKind::Bind => "bind",
         MountKind::Volume => "volume",
         MountKind::Tmpfs => "tmpfs",
-    }
-}
-
-fn condition(condition: Condition) -> &'static str {
-    match condition {
-        Condition::Started => "service_started",
-        Condition::Healthy => "service_healthy",
     }
 }

@@ -173,7 +173,7 @@ mod tests {
             .get_mut("db")
             .unwrap()
             .depends_on
-            .insert(ComponentName::new("app").unwrap(), Condition::Started);
+            .insert(ComponentName::new("app").unwrap(), crate::pod::Dependency::on(Condition::Started));
         assert!(waves(&spec.components).unwrap_err().to_string().contains("`app` → `db` → `app`"));
         spec.components.shift_remove(&db);
         assert!(waves(&spec.components).unwrap_err().to_string().contains("there is no component `db`"));

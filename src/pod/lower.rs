@@ -148,7 +148,7 @@ fn depend(
                 if let Some(component) = components.get_mut(component.name.as_str())
                     && let Some(dependency) = dependency
                 {
-                    component.depends_on.insert(dependency, *condition);
+                    component.depends_on.insert(dependency, super::Dependency::on(*condition));
                 }
             } else if names.init.contains(name.as_str()) {
                 report.push(
@@ -195,7 +195,7 @@ fn copy(copies: &RawCopies, report: &mut Report) -> Vec<CopySpec> {
         } else if found.iter().any(|other| other.target == *target) {
             report.push(file.at.problem(format!("two files have the target `{target}`")));
         }
-        found.push(CopySpec { source: file.source.clone(), target: target.clone() });
+        found.push(CopySpec { source: file.source.clone(), target: target.clone(), mode: None, uid: None, gid: None });
     }
     found
 }

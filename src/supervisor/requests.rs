@@ -9,6 +9,7 @@ use crate::engine::{ContainerId, Engine, chain};
 use crate::hooks::Hooks;
 use crate::plugin::{Reply, Request, RequestKind};
 use crate::pod::ComponentName;
+use crate::pod::life::ExecCommand;
 use crate::shutdown::Tasks;
 use crate::supervisor::copy::{get, put};
 use crate::supervisor::shared::Shared;
@@ -61,7 +62,11 @@ async fn answer<E: Engine, H: Hooks>(shared: &Shared<E, H>, kind: RequestKind) {
         RequestKind::Exec { component, argv, timeout, reply } => {
             let done = async {
                 let id = running(shared, &component)?;
-                shared.engine.exec(&id, &argv, timeout, EXEC_OUTPUT).await.map_err(|error| chain(&error))
+                shared
+                    .engine
+                    .exec(&id, &ExecCommand::new(argv), timeout, EXEC_OUTPUT)
+                    .await
+                    .map_err(|error| chain(&error))
             };
             send(reply, done.await);
         }

@@ -18,6 +18,7 @@ use tracing::{info, warn};
 use crate::admin::status::{RolloutStatus, Status};
 use crate::engine::{ContainerId, Engine, chain};
 use crate::hooks::{Action, Change, Command, File, HookFailure, Hooks, Rollout, limits};
+use crate::pod::life::ExecCommand;
 use crate::pod::{ComponentName, PluginName};
 use crate::supervisor::copy::{get, put};
 use crate::supervisor::events::{Event, Phase};
@@ -230,7 +231,7 @@ impl<E: Engine, H: Hooks> Transaction<'_, E, H> {
     /// directly, for an instant of which there is no file.
     async fn rename(&self, id: &ContainerId, file: &File) -> Result<(), String> {
         let argv = ["mv", "-f", "--", &candidate(&file.path), &file.path].map(str::to_owned);
-        match self.shared.engine.exec(id, &argv, STEP, SHOWN).await {
+        match self.shared.engine.exec(id, &ExecCommand::new(argv), STEP, SHOWN).await {
             Ok(done) if done.exit_code == 0 => return Ok(()),
             Ok(done) => {
                 let why = String::from_utf8_lossy(&done.stderr).trim().to_owned();
@@ -245,7 +246,8 @@ impl<E: Engine, H: Hooks> Transaction<'_, E, H> {
 
     async fn remove_file(&self, id: &ContainerId, path: &str) -> Result<(), String> {
         let argv = ["rm", "-f", "--", path].map(str::to_owned);
-        let done = self.shared.engine.exec(id, &argv, STEP, SHOWN).await.map_err(|error| chain(&error))?;
+        let done =
+            self.shared.engine.exec(id, &ExecCommand::new(argv), STEP, SHOWN).await.map_err(|error| chain(&error))?;
         if done.exit_code == 0 {
             return Ok(());
         }
@@ -258,7 +260,12 @@ impl<E: Engine, H: Hooks> Transaction<'_, E, H> {
         let argv: Vec<String> = command.argv.iter().map(|word| self.fill_in(word, &command.component)).collect();
         let timeout = Duration::from_millis(command.timeout_ms.into());
         let shown = argv.join(" ");
-        let done = self.shared.engine.exec(&id, &argv, timeout, SHOWN).await.map_err(|error| chain(&error))?;
+        let done = self
+            .shared
+            .engine
+            .exec(&id, &ExecCommand::new(argv), timeout, SHOWN)
+            .await
+            .map_err(|error| chain(&error))?;
         if done.exit_code == 0 {
             return Ok(());
         }

@@ -14,7 +14,7 @@ use indexmap::IndexMap;
 use crate::engine::EngineHealth;
 use crate::hooks::{Judgement, Reaction, SignalDecision, Status};
 use crate::plan::{Plan, Planned};
-use crate::pod::{ComponentName, Condition, PluginName};
+use crate::pod::{ComponentName, Condition, Dependency, PluginName};
 use crate::supervisor::events::{Action, Deadline, Event, Outcome, Phase, Stage, stops};
 
 /// One container of the pod.
@@ -23,7 +23,7 @@ pub struct Node {
     /// Where it is in its life.
     pub phase: Phase,
     /// What must have happened to others before it starts.
-    depends_on: Vec<(ComponentName, Condition)>,
+    depends_on: Vec<(ComponentName, Dependency)>,
     grace: Duration,
     /// Whether it must finish before the others start.
     pub init: bool,
@@ -212,9 +212,10 @@ impl Pod {
     }
 
     fn may_start(&self, node: &Node) -> bool {
-        node.depends_on.iter().all(|(name, condition)| {
-            self.nodes.get(name).is_some_and(|other| match condition {
+        node.depends_on.iter().all(|(name, on)| {
+            self.nodes.get(name).is_some_and(|other| match on.condition {
                 Condition::Started => other.started_once,
+                Condition::Completed => other.phase == Phase::Exited && other.exit_code == Some(0),
                 Condition::Healthy => {
                     other.started_once && other.health.is_none_or(|health| health == EngineHealth::Healthy)
                 }
@@ -295,7 +296,8 @@ impl Pod {
             Reaction::Ignore => {
                 // What waits for it to become healthy would wait for ever, and a pod of which nothing runs has ended.
                 let awaited = self.nodes.values().any(|other| {
-                    other.phase == Phase::Waiting && other.depends_on.contains(&(name.clone(), Condition::Healthy))
+                    other.phase == Phase::Waiting
+                        && other.depends_on.iter().any(|(on, it)| on == name && it.condition == Condition::Healthy)
                 });
                 let over = self.nodes.values().all(|other| other.phase == Phase::Exited);
                 if awaited || over {

@@ -6,6 +6,7 @@ mod restart;
 use std::time::Duration;
 
 use outrigger::engine::{Engine, EngineHealth};
+use outrigger::pod::life::ExecCommand;
 
 use self::pod::{PodUnderTest, component, controller_image, wait_for};
 use crate::support::{IMAGE, engine_or_fail};
@@ -30,7 +31,7 @@ async fn components_share_namespaces_and_nothing_is_left() {
         async move {
             let id = engine.inspect(&name).await.unwrap().id;
             let argv = ["readlink", "/proc/self/ns/ipc"].map(str::to_owned);
-            engine.exec(&id, &argv, Duration::from_secs(10), 4096).await.unwrap().stdout
+            engine.exec(&id, &ExecCommand::new(argv), Duration::from_secs(10), 4096).await.unwrap().stdout
         }
     };
     assert_eq!(namespace("one").await, namespace("two").await, "one IPC namespace");

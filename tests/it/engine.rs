@@ -11,6 +11,7 @@ use outrigger::engine::docker::Docker;
 use outrigger::engine::{
     ContainerId, ContainerSpec, Engine, EngineError, EngineEventKind as Kind, EngineHealth, Fault, LogsFrom, Output,
 };
+use outrigger::pod::life::ExecCommand;
 use outrigger::pod::{HealthCheck, Mount, MountKind};
 use tokio::time::timeout;
 
@@ -56,7 +57,7 @@ async fn output(engine: &Docker, id: &ContainerId, output: Output) -> String {
 
 async fn run(engine: &Docker, id: &ContainerId, words: &[&str]) -> outrigger::engine::ExecOutput {
     let argv: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
-    engine.exec(id, &argv, PATIENCE, 4096).await.expect("the command runs")
+    engine.exec(id, &ExecCommand::new(argv), PATIENCE, 4096).await.expect("the command runs")
 }
 
 macro_rules! engine {
@@ -213,17 +214,18 @@ async fn commands_answer_what_they_print_and_how_they_end() {
     assert!(String::from_utf8_lossy(&said).contains("/no/such/program"));
 
     let argv = ["/bin/sh", "-c", "i=0; while [ $i -lt 5000 ]; do echo 0123456789; i=$((i+1)); done"].map(str::to_owned);
-    let much = engine.exec(&id, &argv, PATIENCE, 100).await.unwrap();
+    let much = engine.exec(&id, &ExecCommand::new(argv.clone()), PATIENCE, 100).await.unwrap();
     assert_eq!((much.stdout.len(), much.truncated, much.exit_code), (100, true, 0));
 
     let began = Instant::now();
-    let late = engine.exec(&id, &["/bin/sleep".into(), "20".into()], Duration::from_millis(300), 10).await;
+    let late =
+        engine.exec(&id, &ExecCommand::new(["/bin/sleep".into(), "20".into()]), Duration::from_millis(300), 10).await;
     assert!(matches!(late, Err(EngineError::Timeout { .. })), "{late:?}");
     assert!(began.elapsed() < Duration::from_secs(10));
 
     engine.signal(&id, 9).await.unwrap();
     assert_eq!(ended(&engine, &id).await, 137);
-    assert_eq!(engine.exec(&id, &argv, PATIENCE, 10).await.unwrap_err().fault(), Fault::Permanent);
+    assert_eq!(engine.exec(&id, &ExecCommand::new(argv), PATIENCE, 10).await.unwrap_err().fault(), Fault::Permanent);
 }
 
 #[tokio::test]
@@ -265,6 +267,7 @@ async fn events_tell_a_life_and_its_health() {
         interval: Some(Duration::from_millis(300)),
         timeout: Some(Duration::from_secs(5)),
         start_period: None,
+        start_interval: None,
         retries: Some(1),
     });
     let label = format!("{LABEL}={}", spec.name);
@@ -322,6 +325,8 @@ fn mount(kind: MountKind, source: Option<&str>, target: &str) -> Mount {
         propagation: None,
         no_copy: false,
         tmpfs_size: None,
+        tmpfs_mode: None,
+        volume: None,
     }
 }
 

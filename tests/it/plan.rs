@@ -11,8 +11,8 @@ use outrigger::config::{Settings, Sharing};
 use outrigger::engine::{CgroupDriver, ContainerId, EngineInfo, MountPoint};
 use outrigger::plan::{Plan, SelfInfo, compile, offline, overlay::Overlays, render};
 use outrigger::pod::{
-    Component, ComponentName, Condition, CopySpec, Device, Grant, HealthCheck, HostSettings, Logging, Mount, MountKind,
-    PluginName, PodSpec, Ulimit,
+    Component, ComponentName, Condition, CopySpec, Dependency, Device, Grant, HealthCheck, HostSettings, Logging,
+    Mount, MountKind, PluginName, PodSpec, Ulimit,
 };
 
 fn name(raw: &str) -> ComponentName {
@@ -20,28 +20,7 @@ fn name(raw: &str) -> ComponentName {
 }
 
 fn component(raw: &str, image: &str) -> Component {
-    Component {
-        name: name(raw),
-        image: image.to_owned(),
-        entrypoint: None,
-        command: None,
-        working_dir: None,
-        environment: IndexMap::new(),
-        env_file: Vec::new(),
-        labels: IndexMap::new(),
-        user: None,
-        tty: false,
-        stdin_open: false,
-        stop_signal: None,
-        stop_grace_period: None,
-        healthcheck: None,
-        depends_on: IndexMap::new(),
-        volumes: Vec::new(),
-        tmpfs: IndexMap::new(),
-        copy: Vec::new(),
-        host: HostSettings::default(),
-        logging: None,
-    }
+    Component::new(name(raw), image)
 }
 
 fn strings(list: &[&str]) -> Vec<String> {
@@ -57,6 +36,8 @@ fn mount(kind: MountKind, source: &str, target: &str, read_only: bool) -> Mount 
         propagation: None,
         no_copy: false,
         tmpfs_size: None,
+        tmpfs_mode: None,
+        volume: None,
     }
 }
 
@@ -82,12 +63,19 @@ fn pod() -> PodSpec {
         interval: Some(Duration::from_secs(5)),
         timeout: None,
         start_period: None,
+        start_interval: None,
         retries: Some(3),
     });
-    app.depends_on = IndexMap::from([(name("db"), Condition::Healthy)]);
+    app.depends_on = IndexMap::from([(name("db"), Dependency::on(Condition::Healthy))]);
     app.volumes = vec![mount(MountKind::Volume, "data", "/data", false)];
     app.tmpfs = IndexMap::from([("/tmp".to_owned(), "size=1m".to_owned()), ("/run".to_owned(), String::new())]);
-    app.copy = vec![CopySpec { source: "/etc/calc.toml".to_owned(), target: "/srv/calc.toml".to_owned() }];
+    app.copy = vec![CopySpec {
+        source: "/etc/calc.toml".to_owned(),
+        target: "/srv/calc.toml".to_owned(),
+        mode: None,
+        uid: None,
+        gid: None,
+    }];
     app.stop_signal = Some(3);
     app.stop_grace_period = Some(Duration::from_secs(2));
     app.host = HostSettings {
@@ -112,7 +100,10 @@ fn pod() -> PodSpec {
 
     let mut cache = component("cache", "nginx:1");
     cache.healthcheck = Some(HealthCheck::Disabled);
-    cache.depends_on = IndexMap::from([(name("app"), Condition::Started), (name("db"), Condition::Started)]);
+    cache.depends_on = IndexMap::from([
+        (name("app"), Dependency::on(Condition::Started)),
+        (name("db"), Dependency::on(Condition::Started)),
+    ]);
 
     PodSpec {
         init: vec![migrate],

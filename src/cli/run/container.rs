@@ -61,6 +61,8 @@ fn bind(source: String, target: String, read_only: bool) -> Mount {
         propagation: None,
         no_copy: false,
         tmpfs_size: None,
+        tmpfs_mode: None,
+        volume: None,
     }
 }
 

@@ -8,6 +8,7 @@ use futures_util::stream::TryStreamExt;
 
 use super::{FIRST_PAUSE, LAST_PAUSE};
 use crate::engine::{ContainerId, ExecOutput};
+use crate::pod::life::ExecCommand;
 
 /// What was kept of one stream.
 struct Kept {
@@ -32,13 +33,17 @@ impl Kept {
 pub(super) async fn run(
     client: &bollard::Docker,
     id: &ContainerId,
-    argv: &[String],
+    command: &ExecCommand,
     limit: usize,
 ) -> Result<ExecOutput, Error> {
     let options = CreateExecOptions {
         attach_stdout: Some(true),
         attach_stderr: Some(true),
-        cmd: Some(argv.to_vec()),
+        cmd: Some(command.command.clone()),
+        user: command.user.clone(),
+        privileged: command.privileged.then_some(true),
+        working_dir: command.working_dir.clone(),
+        env: Some(command.environment.clone()).filter(|list| !list.is_empty()),
         ..CreateExecOptions::default()
     };
     let exec = client.create_exec(&id.0, options).await?.id;

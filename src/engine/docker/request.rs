@@ -12,7 +12,8 @@ use std::time::Duration;
 use bollard::models::{
     ContainerCreateBody, DeviceMapping, HealthConfig, HostConfig, HostConfigIsolationEnum, HostConfigLogConfig,
     Mount as ApiMount, MountBindOptions, MountBindOptionsPropagationEnum as Propagation, MountTmpfsOptions, MountType,
-    MountVolumeOptions, PortBinding, PortMap, ResourcesBlkioWeightDevice, ResourcesUlimits, ThrottleDevice,
+    MountVolumeOptions, MountVolumeOptionsDriverConfig, PortBinding, PortMap, ResourcesBlkioWeightDevice,
+    ResourcesUlimits, ThrottleDevice,
 };
 
 use crate::engine::ContainerSpec;
@@ -166,11 +167,12 @@ fn throttles(devices: &[(String, u64)]) -> Option<Vec<ThrottleDevice>> {
 fn health_config(check: &HealthCheck) -> HealthConfig {
     match check {
         HealthCheck::Disabled => HealthConfig { test: Some(vec!["NONE".to_owned()]), ..HealthConfig::default() },
-        HealthCheck::Command { test, interval, timeout, start_period, retries } => HealthConfig {
+        HealthCheck::Command { test, interval, timeout, start_period, start_interval, retries } => HealthConfig {
             test: unless_empty(test.clone()),
             interval: interval.map(nanos),
             timeout: timeout.map(nanos),
             start_period: start_period.map(nanos),
+            start_interval: start_interval.map(nanos),
             retries: retries.map(i64::from),
             ..HealthConfig::default()
         },
@@ -215,21 +217,37 @@ fn api_mount(mount: &Mount) -> Result<ApiMount, BadSpec> {
         }
         MountKind::Volume => {
             answer.typ = Some(MountType::VOLUME);
-            if mount.no_copy {
-                answer.volume_options =
-                    Some(MountVolumeOptions { no_copy: Some(true), ..MountVolumeOptions::default() });
-            }
+            answer.volume_options = volume_options(mount);
         }
         MountKind::Tmpfs => {
             answer.typ = Some(MountType::TMPFS);
             answer.source = None;
-            if let Some(size) = mount.tmpfs_size {
-                answer.tmpfs_options =
-                    Some(MountTmpfsOptions { size_bytes: Some(size), ..MountTmpfsOptions::default() });
+            if mount.tmpfs_size.is_some() || mount.tmpfs_mode.is_some() {
+                answer.tmpfs_options = Some(MountTmpfsOptions {
+                    size_bytes: mount.tmpfs_size,
+                    mode: mount.tmpfs_mode.map(i64::from),
+                    ..MountTmpfsOptions::default()
+                });
             }
         }
     }
     Ok(answer)
+}
+
+/// How the engine makes the volume where it does not exist yet.
+fn volume_options(mount: &Mount) -> Option<MountVolumeOptions> {
+    let spec = mount.volume.as_ref();
+    let driver = spec.filter(|spec| !spec.driver.is_empty() || !spec.driver_opts.is_empty());
+    let options = MountVolumeOptions {
+        no_copy: on(mount.no_copy),
+        labels: spec.filter(|spec| !spec.labels.is_empty()).map(|spec| spec.labels.clone().into_iter().collect()),
+        driver_config: driver.map(|spec| MountVolumeOptionsDriverConfig {
+            name: Some(spec.driver.clone()).filter(|name| !name.is_empty()),
+            options: Some(spec.driver_opts.clone().into_iter().collect()),
+        }),
+        ..MountVolumeOptions::default()
+    };
+    (options != MountVolumeOptions::default()).then_some(options)
 }
 
 fn parse_propagation(word: &str) -> Result<Propagation, BadSpec> {

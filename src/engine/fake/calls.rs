@@ -14,6 +14,7 @@ use crate::engine::{
     ContainerId, ContainerSpec, Engine, EngineError, EngineEvent, EngineInfo, ExecOutput, Fault, Inspection, Listed,
     LogFrame, LogsFrom, Output, Result,
 };
+use crate::pod::life::ExecCommand;
 
 /// The signals that end a process which does not handle them, of those that are sent to ask for an end.
 const ENDING: [i32; 3] = [2, 3, 15];
@@ -200,6 +201,14 @@ impl Engine for FakeEngine {
         Ok(())
     }
 
+    async fn rename(&self, id: &ContainerId, name: &str) -> Result<()> {
+        self.on("rename", id, &format!(" {name}")).await?;
+        self.with("rename", id, |container| {
+            name.clone_into(&mut container.seen.name);
+            Ok(())
+        })
+    }
+
     async fn upload(&self, id: &ContainerId, directory: &str, archive: Bytes) -> Result<()> {
         let name = self.on("upload", id, &format!(" {directory}")).await?;
         let files = unpack(directory, &archive)
@@ -231,7 +240,14 @@ impl Engine for FakeEngine {
         Ok(archive.into())
     }
 
-    async fn exec(&self, id: &ContainerId, argv: &[String], timeout: Duration, limit: usize) -> Result<ExecOutput> {
+    async fn exec(
+        &self,
+        id: &ContainerId,
+        command: &ExecCommand,
+        timeout: Duration,
+        limit: usize,
+    ) -> Result<ExecOutput> {
+        let argv = command.command.as_slice();
         let words = format!(" {}", argv.join(" "));
         let passing = self.on("exec", id, &words);
         let late =

@@ -8,6 +8,7 @@ use super::*;
 use crate::engine::{ContainerId, ContainerSpec, Engine, EngineError, EngineEventKind as Kind, LogsFrom};
 use crate::plan::ownership;
 use crate::pod::HealthCheck;
+use crate::pod::life::ExecCommand;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -108,8 +109,14 @@ async fn health_takes_its_course() {
     assert_eq!(told(&engine).await[1..], healths);
 
     let mut checked = spec("checked");
-    checked.healthcheck =
-        Some(HealthCheck::Command { test: vec![], interval: None, timeout: None, start_period: None, retries: None });
+    checked.healthcheck = Some(HealthCheck::Command {
+        test: vec![],
+        interval: None,
+        timeout: None,
+        start_period: None,
+        start_interval: None,
+        retries: None,
+    });
     let (id, _) = engine.create(&checked).await.unwrap();
     engine.start(&id).await.unwrap();
     assert_eq!(engine.find("checked").unwrap().health, Some(EngineHealth::Starting));
@@ -129,7 +136,7 @@ async fn faults_and_delays_hit_their_verb_only() {
     }
     engine.start(&id).await.unwrap();
     assert_eq!(began.elapsed(), 3 * SECOND);
-    let late = engine.exec(&id, &["true".into()], SECOND, 10).await.unwrap_err();
+    let late = engine.exec(&id, &ExecCommand::new(["true".into()]), SECOND, 10).await.unwrap_err();
     assert!(matches!(late, EngineError::Timeout { after: SECOND, .. }));
 }
 
@@ -199,7 +206,7 @@ async fn files_go_in_move_and_come_out() {
     assert_eq!(engine.file_mode("app", "/etc/conf.d/new"), Some((0o600, 7, 0)));
 
     let argv = |words: &str| words.split(' ').map(str::to_owned).collect::<Vec<_>>();
-    let exec = async |words: &str| engine.exec(&id, &argv(words), SECOND, 8).await.unwrap();
+    let exec = async |words: &str| engine.exec(&id, &ExecCommand::new(argv(words)), SECOND, 8).await.unwrap();
     assert_eq!(exec("mv -f /etc/conf.d/new /etc/conf.d/old").await.exit_code, 0);
     let failed = exec("mv -f /etc/conf.d/new /etc/conf.d/old").await;
     assert_eq!((failed.exit_code, failed.truncated, &failed.stderr[..]), (1, true, &b"mv: can'"[..]));
@@ -221,7 +228,7 @@ async fn files_go_in_move_and_come_out() {
         stderr: Bytes::new(),
         truncated: false,
     });
-    assert_eq!(engine.exec(&id, &argv("nginx -t"), SECOND, 8).await.unwrap().exit_code, 2);
+    assert_eq!(engine.exec(&id, &ExecCommand::new(argv("nginx -t")), SECOND, 8).await.unwrap().exit_code, 2);
 }
 
 #[tokio::test(start_paused = true)]

@@ -66,6 +66,8 @@ pub(super) fn shared(me: &SelfInfo, settings: &Settings, warnings: &mut Vec<Stri
                 propagation: None,
                 no_copy: false,
                 tmpfs_size: None,
+                tmpfs_mode: None,
+                volume: None,
             })
         })
         .collect()

@@ -9,7 +9,7 @@ use super::compile;
 use crate::config::{Settings, Sharing};
 use crate::engine::{CgroupDriver, ContainerId, EngineInfo, MountPoint};
 use crate::plan::{Plan, Planned, SelfInfo, offline};
-use crate::pod::{Component, ComponentName, Condition, CopySpec, HealthCheck, HostSettings, Mount, MountKind, PodSpec};
+use crate::pod::{Component, ComponentName, Condition, CopySpec, Dependency, HealthCheck, Mount, MountKind, PodSpec};
 
 const MIB: i64 = 1 << 20;
 
@@ -64,28 +64,7 @@ fn name(raw: &str) -> ComponentName {
 }
 
 fn component(raw: &str) -> Component {
-    Component {
-        name: name(raw),
-        image: format!("{raw}:1"),
-        entrypoint: None,
-        command: None,
-        working_dir: None,
-        environment: IndexMap::new(),
-        env_file: Vec::new(),
-        labels: IndexMap::new(),
-        user: None,
-        tty: false,
-        stdin_open: false,
-        stop_signal: None,
-        stop_grace_period: None,
-        healthcheck: None,
-        depends_on: IndexMap::new(),
-        volumes: Vec::new(),
-        tmpfs: IndexMap::new(),
-        copy: Vec::new(),
-        host: HostSettings::default(),
-        logging: None,
-    }
+    Component::new(name(raw), raw)
 }
 
 fn with(raw: &str, change: impl FnOnce(&mut Component)) -> Component {
@@ -95,7 +74,7 @@ fn with(raw: &str, change: impl FnOnce(&mut Component)) -> Component {
 }
 
 fn after(raw: &str, on: &[&str]) -> Component {
-    with(raw, |it| it.depends_on = on.iter().map(|on| (name(on), Condition::Started)).collect())
+    with(raw, |it| it.depends_on = on.iter().map(|on| (name(on), Dependency::on(Condition::Started))).collect())
 }
 
 fn memory(raw: &str, limit: i64) -> Component {
@@ -111,6 +90,8 @@ fn volume(source: &str, target: &str) -> Mount {
         propagation: None,
         no_copy: false,
         tmpfs_size: None,
+        tmpfs_mode: None,
+        volume: None,
     }
 }
 
@@ -464,8 +445,14 @@ fn every_problem_is_reported_at_once() {
     let bad = with("a", |it| {
         it.env_file = vec!["/gone".to_owned(), "/bad".to_owned()];
         it.labels.insert("outrigger.pod".to_owned(), "forged".to_owned());
-        it.copy = vec![CopySpec { source: "/etc/gone".to_owned(), target: "/x".to_owned() }];
-        it.depends_on.insert(name("nobody"), Condition::Started);
+        it.copy = vec![CopySpec {
+            source: "/etc/gone".to_owned(),
+            target: "/x".to_owned(),
+            mode: None,
+            uid: None,
+            gid: None,
+        }];
+        it.depends_on.insert(name("nobody"), Dependency::on(Condition::Started));
     });
     let mut case = case(vec![bad, after("b", &["c"]), after("c", &["b"])]);
     case.spec.init.push(with("b", |it| it.env_file = vec!["/gone".to_owned()]));
@@ -493,7 +480,7 @@ fn every_problem_is_reported_at_once() {
 fn components_are_sorted_by_wave_and_else_as_written() {
     let mut disabled = component("db");
     disabled.healthcheck = Some(HealthCheck::Disabled);
-    let app = with("app", |it| it.depends_on = IndexMap::from([(name("db"), Condition::Healthy)]));
+    let app = with("app", |it| it.depends_on = IndexMap::from([(name("db"), Dependency::on(Condition::Healthy))]));
     let plan = case(vec![after("z", &["app"]), app, disabled, component("b")]).plan();
     let order: Vec<_> = plan.components.iter().map(|planned| (planned.name.as_str(), planned.wave)).collect();
     assert_eq!(order, [("db", 0), ("b", 0), ("app", 1), ("z", 2)]);

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{PluginLine, Step, condition, kind, limits::limits, steps, variables};
+use super::{PluginLine, Step, kind, limits::limits, steps, variables};
 use crate::config::Timeouts;
 use crate::plan::Plan;
 use crate::plan::units::milliseconds;
@@ -33,7 +33,7 @@ fn container(step: &Step<'_>) -> Value {
         .map(|planned| planned.depends_on.as_slice())
         .unwrap_or_default()
         .iter()
-        .map(|(name, on)| json!({"component": name.as_str(), "condition": condition(*on)}))
+        .map(|(name, on)| json!({"component": name.as_str(), "condition": on.condition.to_string()}))
         .collect();
     let copy: Vec<_> = planned
         .map(|planned| planned.copy.as_slice())
@@ -72,11 +72,12 @@ fn container(step: &Step<'_>) -> Value {
 fn health_check(check: &HealthCheck) -> Value {
     match check {
         HealthCheck::Disabled => json!("disabled"),
-        HealthCheck::Command { test, interval, timeout, start_period, retries } => json!({
+        HealthCheck::Command { test, interval, timeout, start_period, start_interval, retries } => json!({
             "test": test,
             "interval_ms": interval.map(milliseconds),
             "timeout_ms": timeout.map(milliseconds),
             "start_period_ms": start_period.map(milliseconds),
+            "start_interval_ms": start_interval.map(milliseconds),
             "retries": retries,
         }),
     }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{PluginLine, Step, condition, kind, limits::limits, steps, variables};
+use super::{PluginLine, Step, kind, limits::limits, steps, variables};
 use crate::config::Timeouts;
 use crate::engine::ContainerSpec;
 use crate::plan::Plan;
@@ -41,7 +41,7 @@ fn order(plan: &Plan) -> String {
             .planned
             .iter()
             .flat_map(|planned| &planned.depends_on)
-            .map(|(name, on)| format!("{name} ({})", condition(*on).trim_start_matches("service_")))
+            .map(|(name, on)| format!("{name} ({})", on.condition.to_string().trim_start_matches("service_")))
             .collect();
         vec![at, step.title().to_owned(), clean(&step.container.image), waits.join(", ")]
     }));

@@ -60,7 +60,6 @@ pub fn lower(raw: &RawComponent, report: &mut Report) -> Option<Lowered> {
     let logging = fields.many("logging", logging).flatten();
     fields.end(rejected::component_key);
     let component = name.map(|name| Component {
-        name,
         image: image.unwrap_or_default(),
         entrypoint,
         command,
@@ -74,12 +73,11 @@ pub fn lower(raw: &RawComponent, report: &mut Report) -> Option<Lowered> {
         stop_signal,
         stop_grace_period,
         healthcheck,
-        depends_on: IndexMap::new(),
         volumes,
         tmpfs,
-        copy: Vec::new(),
         host,
         logging,
+        ..Component::new(name, String::new())
     });
     Some(Lowered { component, dependencies })
 }
@@ -195,6 +193,7 @@ fn healthcheck(node: &Node<'_>, report: &mut Report) -> Option<HealthCheck> {
         interval: fields.read("interval", probe),
         timeout: fields.read("timeout", probe),
         start_period: fields.read("start_period", probe),
+        start_interval: fields.read("start_interval", probe),
         retries: fields.read("retries", |node| node.int(0..=i64::from(i32::MAX))).and_then(|it| u32::try_from(it).ok()),
         test: test.clone(),
     };

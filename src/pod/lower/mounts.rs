@@ -67,6 +67,8 @@ fn short(item: &Node<'_>, owner: Owner, report: &mut Report) -> Read<Mount> {
         propagation: None,
         no_copy: false,
         tmpfs_size: None,
+        tmpfs_mode: None,
+        volume: None,
     };
     for word in mode.split(',').filter(|word| !word.is_empty()) {
         match word {
@@ -107,6 +109,8 @@ fn long(item: &Node<'_>, owner: Owner, report: &mut Report) -> Option<Mount> {
         propagation: None,
         no_copy: false,
         tmpfs_size: None,
+        tmpfs_mode: None,
+        volume: None,
     };
     fields.many("bind", |node, report| {
         let Some(mut bind) = Fields::of(node, "a map with `propagation`", report) else { return };

@@ -69,7 +69,8 @@ fn dependencies_carry_their_conditions() {
     let spec = pod(
         "components: {a: {image: a, depends_on: {b: {condition: service_healthy}, c: }}, b: {image: b}, c: {image: c}}",
     );
-    let depends: Vec<_> = spec.components["a"].depends_on.iter().map(|(name, it)| (name.as_str(), *it)).collect();
+    let depends: Vec<_> =
+        spec.components["a"].depends_on.iter().map(|(name, it)| (name.as_str(), it.condition)).collect();
     assert_eq!(depends, [("b", Condition::Healthy), ("c", Condition::Started)]);
 }
 

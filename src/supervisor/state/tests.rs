@@ -1,6 +1,7 @@
 use super::*;
 use crate::engine::ContainerSpec;
 use crate::hooks::HookFailure;
+use crate::pod::life::{Probes, RestartPolicy};
 
 fn name(raw: &str) -> ComponentName {
     ComponentName::new(raw).unwrap()
@@ -10,7 +11,13 @@ fn planned(raw: &str, depends_on: &[(&str, Condition)]) -> Planned {
     Planned {
         name: name(raw),
         wave: usize::from(!depends_on.is_empty()),
-        depends_on: depends_on.iter().map(|(other, condition)| (name(other), *condition)).collect(),
+        depends_on: depends_on.iter().map(|(other, condition)| (name(other), Dependency::on(*condition))).collect(),
+        essential: true,
+        job: false,
+        restart: RestartPolicy::default(),
+        probes: Probes::default(),
+        post_start: Vec::new(),
+        pre_stop: Vec::new(),
         container: ContainerSpec::new(raw, "image"),
         joins_donor: false,
         copy: Vec::new(),
@@ -25,6 +32,7 @@ fn pod(init: &[&str], components: &[(&str, &[(&str, Condition)])]) -> Pod {
         init: init.iter().map(|raw| planned(raw, &[])).collect(),
         components: components.iter().map(|(raw, depends_on)| planned(raw, depends_on)).collect(),
         stop_budget: Duration::from_secs(8),
+        drain: Duration::ZERO,
         warnings: Vec::new(),
     })
 }

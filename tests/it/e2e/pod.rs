@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt;
 use outrigger::engine::docker::Docker;
 use outrigger::engine::{ContainerId, ContainerSpec, Engine, LogsFrom};
+use outrigger::pod::life::ExecCommand;
 use outrigger::pod::{Mount, MountKind};
 use tokio::sync::OnceCell;
 
@@ -280,7 +281,7 @@ impl Drop for PodUnderTest {
 
 async fn exec(engine: &Docker, id: &ContainerId, argv: &[&str]) -> (i64, String) {
     let argv: Vec<String> = argv.iter().map(|word| (*word).to_owned()).collect();
-    match engine.exec(id, &argv, PATIENCE, 1 << 20).await {
+    match engine.exec(id, &ExecCommand::new(argv), PATIENCE, 1 << 20).await {
         Ok(done) => {
             let text = [done.stdout, done.stderr].concat();
             (done.exit_code, String::from_utf8(text).unwrap())
@@ -299,5 +300,7 @@ fn bind(source: &str, target: &str) -> Mount {
         propagation: None,
         no_copy: false,
         tmpfs_size: None,
+        tmpfs_mode: None,
+        volume: None,
     }
 }

@@ -8,6 +8,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use outrigger::config::Timeouts;
 use outrigger::engine::docker::Docker;
 use outrigger::engine::{ContainerId, ContainerSpec, Engine, EngineError, EngineEventKind, Fault, LogsFrom};
+use outrigger::pod::life::ExecCommand;
 use outrigger::shutdown::Tasks;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
@@ -149,7 +150,7 @@ async fn every_call_has_a_deadline() {
         engine.remove(&id()).await,
         engine.upload(&id(), "/", bytes::Bytes::new()).await,
         engine.download(&id(), "/a", 1).await.map(drop),
-        engine.exec(&id(), &argv, Duration::from_millis(100), 1).await.map(drop),
+        engine.exec(&id(), &ExecCommand::new(argv), Duration::from_millis(100), 1).await.map(drop),
         engine.events("a=b", None).try_collect::<Vec<_>>().await.map(drop),
         engine.logs(&id(), LogsFrom::default()).try_collect::<Vec<_>>().await.map(drop),
     ];

@@ -19,6 +19,7 @@ use outrigger::logs::format::LogFormat;
 use outrigger::logs::position::Position;
 use outrigger::logs::sink::Sink;
 use outrigger::logs::{Run, Source};
+use outrigger::pod::life::ExecCommand;
 use outrigger::pod::{ComponentName, PluginName};
 use tokio::io::{AsyncReadExt, DuplexStream, duplex};
 use tokio::sync::watch;
@@ -192,7 +193,11 @@ impl Engine for Journal {
     async fn download(&self, _: &ContainerId, _: &str, _: usize) -> Result<Bytes> {
         refused("download from", Fault::Permanent)
     }
-    async fn exec(&self, _: &ContainerId, _: &[String], _: Duration, _: usize) -> Result<ExecOutput> {
+    async fn rename(&self, _: &ContainerId, _: &str) -> Result<()> {
+        refused("run in", Fault::Permanent)
+    }
+
+    async fn exec(&self, _: &ContainerId, _: &ExecCommand, _: Duration, _: usize) -> Result<ExecOutput> {
         refused("run in", Fault::Permanent)
     }
     fn events(&self, _: &str, _: Option<i64>) -> BoxStream<'static, Result<EngineEvent>> {

@@ -18,6 +18,8 @@ fn mount(kind: MountKind, source: Option<&str>, target: &str) -> Mount {
         propagation: None,
         no_copy: false,
         tmpfs_size: None,
+        tmpfs_mode: None,
+        volume: None,
     }
 }
 
@@ -133,6 +135,7 @@ fn health_checks() {
         interval: Some(Duration::from_secs(2)),
         timeout: Some(Duration::from_millis(300)),
         start_period: Some(Duration::ZERO),
+        start_interval: None,
         retries: Some(4),
     });
     assert_eq!(
