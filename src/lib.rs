@@ -17,6 +17,7 @@
 //! | 2 | [`watch`] | changed files | inotify |
 //! | 2 | [`identity`] | which container the controller runs in | `/proc` |
 //! | 2 | [`janitor`] | what dead controllers left behind | |
+//! | 2 | [`probe`] | native probes: http, tcp, grpc, commands | hyper |
 //! | 2 | [`admin`] | the socket behind `healthcheck` and `status` | |
 //! | 3 | [`supervisor`] | the pod's life: a pure `step`, and the driver that does what it says | |
 //! | 4 | [`cli`] | the command line | clap |
@@ -35,6 +36,7 @@ pub mod memory;
 pub mod plan;
 pub mod plugin;
 pub mod pod;
+pub mod probe;
 pub mod shutdown;
 pub mod supervisor;
 pub mod telemetry;

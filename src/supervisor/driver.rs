@@ -22,11 +22,11 @@ use crate::plugin::{PodView, Request, WatchRequest};
 use crate::pod::{ComponentName, PluginName};
 use crate::shutdown::Tasks;
 use crate::supervisor::events::{Action, Deadline, Event, Outcome};
-use crate::supervisor::launch::{Donor, launch, launch_donor, relaunch};
+use crate::supervisor::launch::{Donor, launch, launch_donor, relaunch, revive_donor};
 use crate::supervisor::output::Outputs;
 use crate::supervisor::shared::{EVENTS_IN_FLIGHT, Shared, persist};
 use crate::supervisor::state::Pod;
-use crate::supervisor::{follow, requests, rollout, views};
+use crate::supervisor::{follow, lifecycle, requests, rollout, views};
 
 /// Events on their way to plugins with `component-event`; when full, a further one waits in a task of its own.
 const NEWS_IN_FLIGHT: usize = 64;
@@ -39,6 +39,9 @@ const LAST_TASKS: Duration = Duration::from_secs(1);
 
 /// After the last component has been started, the pod has settled: what was needed to start it is given back.
 const SETTLED: Duration = Duration::from_secs(2);
+
+/// So many warnings are shown by `status`; then the oldest goes.
+const WARNINGS: usize = 64;
 
 /// Least time for the rest of the output, however late it is.
 const LEAST_DRAIN: Duration = Duration::from_millis(100);
@@ -98,6 +101,8 @@ pub struct Driver<E, H> {
     donor: watch::Sender<Donor>,
     news: mpsc::Sender<ComponentEvent>,
     timers: HashMap<Deadline, CancellationToken>,
+    /// What goes on beside the processes that run: cancelled when one ends.
+    runs: HashMap<ComponentName, CancellationToken>,
     outputs: Outputs,
     /// When the pod began to stop.
     stopping_since: Option<Instant>,
@@ -136,6 +141,7 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
             donor: watch::Sender::new(donor),
             news,
             timers: HashMap::new(),
+            runs: HashMap::new(),
             outputs: parts.outputs,
             stopping_since: None,
             health_intervals: parts.health_intervals,
@@ -186,6 +192,24 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
                 let (shared, donor) = (Arc::clone(&self.shared), self.donor.subscribe());
                 self.launching.spawn("relaunch", move |_token| async move { relaunch(&shared, &name, donor).await });
             }
+            Action::Settle { name, run } => {
+                let (shared, over) = (Arc::clone(&self.shared), self.run_of(&name));
+                self.tasks.spawn("post_start", move |_token| lifecycle::settle(shared, name, run, over));
+            }
+            Action::Probe { name, run } => {
+                let over = self.run_of(&name);
+                lifecycle::watch(&self.shared, &self.tasks, &name, run, over);
+            }
+            Action::Part { name, run, within } => {
+                info!(component = %name, "`pre_stop` before its stop");
+                let (shared, over) = (Arc::clone(&self.shared), self.run_of(&name));
+                self.tasks.spawn("pre_stop", move |_token| lifecycle::part(shared, name, run, within, over));
+            }
+            Action::Warn(what) => self.warn(what),
+            Action::ReviveDonor => {
+                let (shared, donor) = (Arc::clone(&self.shared), self.donor.clone());
+                self.tasks.spawn("ipc donor", move |_token| async move { revive_donor(&shared, &donor).await });
+            }
             Action::Ask { name, exit_code, oom_killed } => {
                 if self.shared.hooks.with(Hook::ComponentEvent).is_empty() {
                     due.push_back(Event::Decided { name, reaction: Reaction::AsPlanned });
@@ -218,12 +242,30 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
         None
     }
 
+    /// Cancelled when the process that now runs as this component has ended.
+    fn run_of(&self, name: &ComponentName) -> CancellationToken {
+        self.runs.get(name).cloned().unwrap_or_default()
+    }
+
+    /// Tells the operator, in the log and in `status`.
+    fn warn(&self, what: String) {
+        warn!("{what}");
+        self.status.send_modify(|status| {
+            let warnings = &mut Arc::make_mut(status).warnings;
+            if warnings.len() >= WARNINGS {
+                warnings.remove(0);
+            }
+            warnings.push(what);
+        });
+    }
+
     /// The loop's own words about what happened.
     fn narrate(&mut self, event: &Event) {
         match event {
             Event::Launched { name, .. } => {
                 let restarts = self.restarts(name);
                 let kind = if restarts == 0 { ComponentEventKind::Started } else { ComponentEventKind::Restarted };
+                self.runs.insert(name.clone(), CancellationToken::new());
                 self.tell_now(name, kind);
                 self.outputs.follow(&self.shared, name);
             }
@@ -232,6 +274,9 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
             Event::Exited { name, .. } if !self.pod.alive(name) => {}
             Event::Exited { name, exit_code, oom_killed } => {
                 info!(component = %name, exit_code, oom_killed, "exited");
+                if let Some(run) = self.runs.remove(name) {
+                    run.cancel();
+                }
                 self.outputs.ended(name);
             }
             Event::PluginFailed(failure) => error!("{failure}"),
@@ -246,6 +291,10 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
             | Event::Restart(_)
             | Event::Guard(_)
             | Event::Unguard
+            | Event::Settled { .. }
+            | Event::Parted { .. }
+            | Event::Probed { .. }
+            | Event::DonorEnded
             | Event::Cleaned => debug!(?event, "event"),
         }
     }

@@ -261,3 +261,14 @@ pub async fn launch_donor<E: Engine, H: Hooks>(shared: &Arc<Shared<E, H>>, told:
     };
     told.send_replace(donor);
 }
+
+/// Starts a donor that has ended. Others that join it wait meanwhile.
+pub async fn revive_donor<E: Engine, H: Hooks>(shared: &Arc<Shared<E, H>>, told: &watch::Sender<Donor>) {
+    let Some(id) = shared.donor() else { return };
+    told.send_replace(Donor::Created);
+    let donor = match persist(&shared.launches, || shared.engine.start(&id)).await {
+        Err(error) if error.fault() != Fault::AlreadyDone => Donor::Failed(chain(&error)),
+        _ => Donor::Up,
+    };
+    told.send_replace(donor);
+}

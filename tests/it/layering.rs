@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 const PURE: [&str; 5] = ["labels", "pod", "plan", "hooks", "config"];
 
 /// Modules of layer 2: they share the types of layer 1, and do not know each other.
-const MIDDLE: [&str; 7] = ["engine", "plugin", "logs", "watch", "identity", "janitor", "admin"];
+const MIDDLE: [&str; 8] = ["engine", "plugin", "logs", "watch", "identity", "janitor", "probe", "admin"];
 
 fn sources(module: &str) -> Vec<(PathBuf, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
