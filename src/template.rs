@@ -4,6 +4,7 @@
 //! controller with its components in labels. Everything else stays as it was written. `docs/templates.md` is the reference for users. Pure: texts come
 //! through the seam [`Sources`].
 
+mod balance;
 mod build;
 mod env_file;
 mod expand;

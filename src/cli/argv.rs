@@ -249,9 +249,12 @@ pub struct RenderArgs {
 
 /// Of `template`.
 #[derive(Debug, Args)]
-#[command(arg_required_else_help = true, after_help = "\
+#[command(
+    arg_required_else_help = true,
+    after_help = "\
 Several files are merged as `docker stack deploy -c A -c B` merges them. Variables (`${TAG}`) and `$$` are left as they are: docker replaces them when
-the result is deployed. Relative paths of templates are taken from the folder of the first file, those of standard input from the working directory.")]
+the result is deployed. Relative paths of templates are taken from the folder of the first file, those of standard input from the working directory."
+)]
 pub struct TemplateArgs {
     /// The stack files; `-` is standard input
     #[arg(value_name = "FILE", required = true)]

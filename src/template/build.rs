@@ -126,18 +126,26 @@ impl Builder<'_> {
         match value {
             Value::String(text) if text.contains("<no value>") => {
                 self.problems.push(
-                    at.problem("a template uses something that is not given: it makes `<no value>` of it")
-                        .hint("give it in `args`, correct the name, or write a default: `{{ or .Args.X \"default\" }}`"),
+                    at.problem("a template uses something that is not given: it makes `<no value>` of it").hint(
+                        "give it in `args`, correct the name, or write a default: `{{ or .Args.X \"default\" }}`",
+                    ),
                 );
             }
-            Value::Array(list) => list.iter().enumerate().for_each(|(index, item)| self.no_values(&at.index(index), item)),
+            Value::Array(list) => {
+                list.iter().enumerate().for_each(|(index, item)| self.no_values(&at.index(index), item))
+            }
             Value::Object(map) => map.iter().for_each(|(key, item)| self.no_values(&at.key(key), item)),
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
         }
     }
 
     /// The name and the settings of the one thing that a template makes.
-    fn single(&mut self, template: &Template, data: &gotmpl::Value, what: &str) -> Option<(Option<String>, Map<String, Value>)> {
+    fn single(
+        &mut self,
+        template: &Template,
+        data: &gotmpl::Value,
+        what: &str,
+    ) -> Option<(Option<String>, Map<String, Value>)> {
         let map = self.rendered(template, data)?;
         if keys::is_body(&map) {
             return Some((None, map));
@@ -146,7 +154,8 @@ impl Builder<'_> {
         let (name, body) = match (entries.next(), entries.next()) {
             (Some((name, body)), None) => (name, body),
             (None, _) => {
-                self.problems.push(template.at.problem(format!("expected the template to make one {what}, found nothing")));
+                self.problems
+                    .push(template.at.problem(format!("expected the template to make one {what}, found nothing")));
                 return None;
             }
             (Some((first, _)), Some((second, _))) => {
@@ -275,7 +284,8 @@ impl Builder<'_> {
         let mut all = Map::new();
         for template in &self.registration.copy {
             let Some(made) = self.rendered(template, data) else { continue };
-            let listed = made.into_iter().map(|(component, files)| (component, Value::Array(list_of_copies(files)))).collect();
+            let listed =
+                made.into_iter().map(|(component, files)| (component, Value::Array(list_of_copies(files)))).collect();
             merge(&mut all, &listed, &template.at, self.problems);
         }
         all
@@ -301,7 +311,9 @@ fn list_of_copies(files: Value) -> Vec<Value> {
 /// Labels of a component: those of the pod stay with its controller.
 fn without_pod(labels: &Value) -> Value {
     match labels {
-        Value::Object(map) => map.iter().filter(|(key, _)| !key.starts_with("pod.")).map(|(k, v)| (k.clone(), v.clone())).collect(),
+        Value::Object(map) => {
+            map.iter().filter(|(key, _)| !key.starts_with("pod.")).map(|(k, v)| (k.clone(), v.clone())).collect()
+        }
         Value::Array(list) => {
             list.iter().filter(|item| !item.as_str().is_some_and(|text| text.starts_with("pod."))).cloned().collect()
         }
@@ -325,4 +337,3 @@ fn numbered(text: &str) -> String {
         text.lines().take(MOST).enumerate().map(|(index, line)| format!("{:>6} | {line}", index + 1)).collect();
     lines.join("\n")
 }
-

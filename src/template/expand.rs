@@ -8,7 +8,7 @@ use gotmpl::{TemplateError, Value as Data};
 use serde_json::{Map, Number, Value};
 
 use super::service::WRITTEN;
-use super::write;
+use super::{balance, write};
 
 /// Longest result of one template, in bytes.
 const LONGEST: usize = 4 * 1024 * 1024;
@@ -31,6 +31,7 @@ pub fn expand(name: &str, text: &str, data: &Data) -> Result<String, String> {
     };
     let mut out = Bounded(String::new());
     let template = template.parse(text).map_err(told)?;
+    balance::check(text).map_err(|(line, what)| format!("template: {name}:{line}: {what}"))?;
     match template.execute_fmt(&mut out, data) {
         Err(TemplateError::Write) => Err(format!("template: {name}: the result is longer than {LONGEST} bytes")),
         done => done.map(|()| out.0).map_err(told),
@@ -169,8 +170,88 @@ fn to_json(data: &Data) -> Value {
         Data::String(text) => Value::from(text.as_ref()),
         Data::List(list) => Value::Array(list.iter().map(to_json).collect()),
         Data::Map(map) => match map.get(WRITTEN) {
-            Some(written) => to_json(written),
-            None => Value::Object(map.iter().map(|(key, value)| (key.to_string(), to_json(value))).collect::<Map<_, _>>()),
+            Some(Data::Map(names)) => Value::Object(
+                names
+                    .iter()
+                    .filter_map(|(go, name)| Some((name.as_str()?, to_json(map.get(go)?))))
+                    .filter(|(_, value)| !is_empty(value))
+                    .map(|(name, value)| (name.to_owned(), value))
+                    .collect(),
+            ),
+            Some(_) => Value::Null,
+            None => {
+                Value::Object(map.iter().map(|(key, value)| (key.to_string(), to_json(value))).collect::<Map<_, _>>())
+            }
         },
+    }
+}
+
+/// What Go leaves out of a struct.
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Bool(is) => !is,
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        Value::String(text) => text.is_empty(),
+        Value::Array(list) => list.is_empty(),
+        Value::Object(map) => map.is_empty(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::read::read;
+    use super::*;
+    use crate::labels::Place;
+    use crate::pod::Problems;
+
+    /// Templates and what Go 1.26's `text/template` makes of them, with podlike's functions; without a result where it is an error.
+    const GO: &str = include_str!("../../tests/it/templates/go.json");
+
+    #[test]
+    fn templates_mean_what_they_mean_to_go() {
+        let args = json!({"Name": "name", "Number": 42, "Float": 1.5, "Flag": true, "List": ["x", "yy", "z", "w"], "Map": {"b": "2", "a": 1},
+            "Empty": [], "Nested": {"in": {"deep": "down"}}});
+        let data = to_data(&json!({ "Args": args }));
+        let cases: Vec<Value> = serde_json::from_str(GO).unwrap();
+        assert!(cases.len() > 35);
+        let mut wrong = Vec::new();
+        for case in cases {
+            let template = case["template"].as_str().unwrap();
+            let found = expand("t", template, &data);
+            // Both may quote the same text in different ways.
+            let meant = |text: &str| read(&Place::default(), text, &mut Problems::default());
+            let same_yaml = || Some(meant(found.as_deref().ok()?) == meant(case["result"].as_str()?));
+            if found.as_deref().ok() != case["result"].as_str()
+                && !(template.contains("yaml") && same_yaml() == Some(true))
+            {
+                wrong.push(format!("{template}\n   go: {}\n here: {found:?}", case["result"]));
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_name_and_line() {
+        let data = to_data(&json!({"Args": {}}));
+        let told = expand("side.yml", "a: b\nc: {{ if }}\n{{ end }}", &data).unwrap_err();
+        assert!(told.starts_with("template: side.yml:2:"), "{told}");
+        let told = expand("side.yml", "a\n\n{{ nope 1 }}", &data).unwrap_err();
+        assert!(told.contains("side.yml") && told.contains("nope"), "{told}");
+        let told = expand("side.yml", "{{ indent 2000 .Args }}", &data).unwrap_err();
+        assert!(told.contains("error calling indent"), "{told}");
+    }
+
+    #[test]
+    fn no_template_takes_all_memory() {
+        let data = to_data(&json!({}));
+        let loops = "{{ range 10000 }}{{ range 10000 }}x{{ end }}{{ end }}";
+        assert!(expand("t", loops, &data).is_err());
+        let long = format!("{{{{ range 900000 }}}}{}{{{{ end }}}}", "x".repeat(100));
+        assert!(expand("t", &long, &data).unwrap_err().contains("longer than"));
+        assert!(expand("t", "{{ define \"a\" }}{{ template \"a\" }}{{ end }}{{ template \"a\" }}", &data).is_err());
+        assert!(expand("t", "{{ replace \"\" (printf \"%01000d\" 1) -1 (printf \"%09999d\" 1) }}", &data).is_err());
     }
 }

@@ -16,11 +16,14 @@ pub fn value(value: &Value, at: &Place, variable: &dyn Fn(&str) -> Option<String
                 Value::String(text.clone())
             }
         },
-        Value::Array(list) => {
-            list.iter().enumerate().map(|(index, item)| self::value(item, &at.index(index), variable, problems)).collect()
-        }
+        Value::Array(list) => list
+            .iter()
+            .enumerate()
+            .map(|(index, item)| self::value(item, &at.index(index), variable, problems))
+            .collect(),
         Value::Object(map) => {
-            let one = |(key, item): (&String, &Value)| (key.clone(), self::value(item, &at.key(key), variable, problems));
+            let one =
+                |(key, item): (&String, &Value)| (key.clone(), self::value(item, &at.key(key), variable, problems));
             Value::Object(map.iter().map(one).collect())
         }
         other => other.clone(),
@@ -120,7 +123,11 @@ mod tests {
             ("cost $5", Err("a `$` begins no variable")),
             ("${1}", Err("`${1}` is no variable")),
         ] {
-            assert_eq!(replaced(text, &variable).as_deref(), result.map_err(|e: &str| e.to_owned()).as_deref(), "{text}");
+            assert_eq!(
+                replaced(text, &variable).as_deref(),
+                result.map_err(|e: &str| e.to_owned()).as_deref(),
+                "{text}"
+            );
         }
     }
 }

@@ -35,7 +35,8 @@ pub fn merge(target: &mut Map<String, Value>, source: &Map<String, Value>, at: &
             }
             (Value::Object(_) | Value::Array(_), Value::Null) => {}
             (Value::Object(_), other) | (Value::Array(_), other) => {
-                problems.push(at.problem(format!("{} can't be added to what an earlier template made of it", kind(other))));
+                problems
+                    .push(at.problem(format!("{} can't be added to what an earlier template made of it", kind(other))));
             }
             (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_), _) => {}
         }
@@ -90,7 +91,11 @@ mod tests {
             (json!({"a": ["x"]}), json!({"a": "y"}), json!({"a": ["x", "y"]})),
             (json!({"a": "x"}), json!({"a": ["y"]}), json!({"a": "x"})),
             (json!({"a": ["x"]}), json!({"a": null}), json!({"a": ["x"]})),
-            (json!({"environment": ["X"]}), json!({"environment": {"Y": 1}}), json!({"environment": {"X": null, "Y": 1}})),
+            (
+                json!({"environment": ["X"]}),
+                json!({"environment": {"Y": 1}}),
+                json!({"environment": {"X": null, "Y": 1}}),
+            ),
             (
                 json!({"depends_on": ["x"]}),
                 json!({"depends_on": {"y": {"condition": "service_healthy"}}}),

@@ -21,8 +21,12 @@ const DEEPEST: usize = 100;
 /// Reads one YAML document; nothing but comments is [`Value::Null`]. None where it is no YAML; duplicate keys and tags are told and passed over.
 pub fn read(at: &Place, text: &str, problems: &mut Problems) -> Option<Value> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut reader =
-        Reader { parser: Parser::new_from_str(text), anchors: BTreeMap::new(), values: 0, problems: Problems::default() };
+    let mut reader = Reader {
+        parser: Parser::new_from_str(text),
+        anchors: BTreeMap::new(),
+        values: 0,
+        problems: Problems::default(),
+    };
     let read = reader.document(at);
     problems.extend(reader.problems);
     match read {
@@ -219,8 +223,7 @@ impl<'t> Reader<'t> {
 
     fn no_tag(&mut self, at: &Place, tag: Option<&Tag>, known: &str) {
         if let Some(tag) = tag.filter(|tag| !tag.is_yaml_core_schema() || tag.suffix != known) {
-            self.problems
-                .push(at.problem(format!("the YAML tag `{}{}` has no meaning here", tag.handle, tag.suffix)));
+            self.problems.push(at.problem(format!("the YAML tag `{}{}` has no meaning here", tag.handle, tag.suffix)));
         }
     }
 }

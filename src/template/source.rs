@@ -300,11 +300,16 @@ mod tests {
         assert_eq!(problems, Problems::default());
         let s = &registrations.services["s"];
         let names = |list: &[Template]| {
-            list.iter().map(|it| if let Origin::File(path) = &it.origins[0] { path.clone() } else { String::new() }).collect::<Vec<_>>()
+            list.iter()
+                .map(|it| if let Origin::File(path) = &it.origins[0] { path.clone() } else { String::new() })
+                .collect::<Vec<_>>()
         };
         assert_eq!(names(&s.init), ["1", "2", "3"], "podlike lost the second list of `init`");
         assert_eq!(names(&s.pod), ["1", "2"]);
-        assert_eq!((names(&s.transformer), names(&s.templates), names(&s.copy)), (vec!["2".into()], vec!["2".into()], vec!["2".into()]));
+        assert_eq!(
+            (names(&s.transformer), names(&s.templates), names(&s.copy)),
+            (vec!["2".into()], vec!["2".into()], vec!["2".into()])
+        );
         assert_eq!(Value::Object(s.args.clone()), json!({"a": 1, "m": {"x": 1, "y": 2}, "b": 2}));
         assert_eq!(Value::Object(registrations.args), json!({"g": 1, "h": 2}));
     }

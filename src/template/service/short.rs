@@ -153,7 +153,10 @@ mod tests {
         for (text, long) in [
             ("/d", json!({"type": "volume", "target": "/d"})),
             ("a:/d", json!({"type": "volume", "source": "a", "target": "/d"})),
-            ("./a:/d:ro,rshared", json!({"type": "bind", "source": "./a", "target": "/d", "read_only": true, "bind": {"propagation": "rshared"}})),
+            (
+                "./a:/d:ro,rshared",
+                json!({"type": "bind", "source": "./a", "target": "/d", "read_only": true, "bind": {"propagation": "rshared"}}),
+            ),
             ("a:/d:nocopy", json!({"type": "volume", "source": "a", "target": "/d", "volume": {"nocopy": true}})),
         ] {
             assert_eq!(volume(&text.into()), [long], "{text}");
@@ -162,7 +165,9 @@ mod tests {
 
     #[test]
     fn durations_as_go_writes_them() {
-        for (text, go) in [("90s", "1m30s"), ("1h", "1h0m0s"), ("1500ms", "1.5s"), ("10ms", "10ms"), ("0s", "0s"), ("$X", "$X")] {
+        for (text, go) in
+            [("90s", "1m30s"), ("1h", "1h0m0s"), ("1500ms", "1.5s"), ("10ms", "10ms"), ("0s", "0s"), ("$X", "$X")]
+        {
             assert_eq!(duration(text), go);
         }
     }
