@@ -264,15 +264,9 @@ pub struct TemplateArgs {
     pub render: RenderArgs,
 }
 
-/// Of `deploy`.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-The rendered file goes to `docker stack deploy -c - STACK` on standard input. docker runs in the folder of the first FILE, so that relative paths in it
-mean what they mean to docker itself. docker's exit code becomes this one's; where the file has problems, docker is not called and it is 1.")]
-pub struct DeployArgs {
-    /// A stack file, with or without templates; repeatable; `-` is standard input
-    #[arg(short = 'c', long = "compose-file", value_name = "FILE", required = true, value_delimiter = ',')]
-    pub files: Vec<PathBuf>,
+/// Flags of `docker stack deploy`, which go there as they are.
+#[derive(Debug, Clone, Args)]
+pub struct DockerArgs {
     /// Remove services that the files no longer have
     #[arg(long)]
     pub prune: bool,
@@ -288,6 +282,20 @@ pub struct DeployArgs {
     /// Print less; needs docker 26 or newer
     #[arg(short, long)]
     pub quiet: bool,
+}
+
+/// Of `deploy`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The rendered file goes to `docker stack deploy -c - STACK` on standard input. docker runs in the folder of the first FILE, so that relative paths in it
+mean what they mean to docker itself. docker's exit code becomes this one's; where the file has problems, docker is not called and it is 1.")]
+pub struct DeployArgs {
+    /// A stack file, with or without templates; repeatable; `-` is standard input
+    #[arg(short = 'c', long = "compose-file", value_name = "FILE", required = true, value_delimiter = ',')]
+    pub files: Vec<PathBuf>,
+    /// What docker is told.
+    #[command(flatten)]
+    pub docker: DockerArgs,
     /// Print what would be deployed, and deploy nothing
     #[arg(long)]
     pub dry_run: bool,

@@ -11,7 +11,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use anyhow::Context;
 use serde_json::Value;
 
-use super::argv::DeployArgs;
+use super::argv::{DeployArgs, DockerArgs};
 use super::input::{self, Text};
 use super::report::{Exit, Report};
 use super::{Env, block_on, check, output, template};
@@ -96,7 +96,7 @@ fn find(env: &Env) -> Option<PathBuf> {
 
 fn deploy(docker: &Path, args: &DeployArgs, folder: &Path, text: &str, env: &Env) -> Result<ExitStatus, Report> {
     let mut command = Command::new(docker);
-    command.args(arguments(args)).stdin(Stdio::piped());
+    command.args(arguments(&args.docker, &args.stack)).stdin(Stdio::piped());
     // docker takes relative paths of what it reads from standard input from its working directory.
     command.current_dir(if folder.as_os_str().as_bytes().is_empty() { Path::new(".") } else { folder });
     for name in PATHS {
@@ -121,7 +121,7 @@ fn deploy(docker: &Path, args: &DeployArgs, folder: &Path, text: &str, env: &Env
 }
 
 /// What docker is called with; flags that not every version knows only where they were given.
-fn arguments(args: &DeployArgs) -> Vec<OsString> {
+fn arguments(args: &DockerArgs, stack: &str) -> Vec<OsString> {
     let mut argv: Vec<OsString> = ["stack", "deploy", "--compose-file", "-"].map(OsString::from).to_vec();
     for (given, flag) in
         [(args.prune, "--prune"), (args.with_registry_auth, "--with-registry-auth"), (args.quiet, "--quiet")]
@@ -130,6 +130,6 @@ fn arguments(args: &DeployArgs) -> Vec<OsString> {
     }
     argv.extend(args.detach.as_ref().map(|detach| OsString::from(format!("--detach={detach}"))));
     argv.extend(args.resolve_image.as_ref().map(|when| OsString::from(format!("--resolve-image={when}"))));
-    argv.extend([OsString::from("--"), OsString::from(&args.stack)]);
+    argv.extend([OsString::from("--"), OsString::from(stack)]);
     argv
 }

@@ -21,13 +21,25 @@ const MOST_ROUNDS: u64 = 1_000_000;
 /// # Errors
 /// What is wrong, with the template's name and, for its syntax, the line.
 pub fn expand(name: &str, text: &str, data: &Data) -> Result<String, String> {
+    let source = text;
     let mut template = gotmpl::Template::new(name).max_range_iters(MOST_ROUNDS);
     for (function, body) in FUNCTIONS {
         template = template.func(function, body);
     }
     let told = |error: TemplateError| {
         let text = error.to_string();
-        if text.starts_with("template: ") { text } else { format!("template: {name}: {text}") }
+        if text.starts_with("template: ") {
+            return text;
+        }
+        let word = match &error {
+            TemplateError::UndefinedFunction(word)
+            | TemplateError::UndefinedVariable(word)
+            | TemplateError::UndefinedTemplate(word)
+            | TemplateError::ArgCount { name: word, .. } => Some(word.as_str()),
+            _ => None,
+        };
+        let line = word.and_then(|word| line_of(source, word)).map_or_else(String::new, |line| format!(":{line}"));
+        format!("template: {name}{line}: {text}")
     };
     let mut out = Bounded(String::new());
     let template = template.parse(text).map_err(told)?;
@@ -35,6 +47,19 @@ pub fn expand(name: &str, text: &str, data: &Data) -> Result<String, String> {
     match template.execute_fmt(&mut out, data) {
         Err(TemplateError::Write) => Err(format!("template: {name}: the result is longer than {LONGEST} bytes")),
         done => done.map(|()| out.0).map_err(told),
+    }
+}
+
+/// The line on which the first action with this word begins or goes on; the library tells the line of mistakes of syntax only.
+fn line_of(text: &str, word: &str) -> Option<usize> {
+    let mut from = text.find("{{")?;
+    loop {
+        let at = from + text.get(from..)?.find(word)?;
+        let before = text.get(..at)?;
+        if before.rfind("{{") > before.rfind("}}") || !before.contains("}}") {
+            return Some(before.matches('\n').count() + 1);
+        }
+        from = at + word.len().max(1);
     }
 }
 
@@ -239,7 +264,7 @@ mod tests {
         let told = expand("side.yml", "a: b\nc: {{ if }}\n{{ end }}", &data).unwrap_err();
         assert!(told.starts_with("template: side.yml:2:"), "{told}");
         let told = expand("side.yml", "a\n\n{{ nope 1 }}", &data).unwrap_err();
-        assert!(told.contains("side.yml") && told.contains("nope"), "{told}");
+        assert!(told.starts_with("template: side.yml:3:") && told.contains("nope"), "{told}");
         let told = expand("side.yml", "{{ indent 2000 .Args }}", &data).unwrap_err();
         assert!(told.contains("error calling indent"), "{told}");
     }

@@ -69,8 +69,6 @@ fn merge_service(base: &mut Map<String, Value>, later: Map<String, Value>, at: &
                 }
             }
             "dns" | "dns_search" | "env_file" | "tmpfs" | "depends_on" => append(existing, listed(value), listed),
-            // Pointers in the client: an explicit `false` counts.
-            "init" => *existing = value,
             _ => over(existing, value, &at, problems),
         }
     }

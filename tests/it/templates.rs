@@ -172,7 +172,7 @@ services:
     environment: [A=1, B=, C]
     labels: {x: '1', y: '2'}
     ports: ['90:90', '80:80', '81:81/udp']
-    volumes: ['d:/d', './b:/b', {type: tmpfs, target: /t}]
+    volumes: ['data:/d', './b:/b', {type: tmpfs, target: /t}]
     configs: [c1, {source: c2, target: /x}]
     secrets: [s1]
     dns: 1.1.1.1
@@ -188,7 +188,7 @@ services:
     deploy: {replicas: 2, labels: [l=1], resources: {limits: {cpus: '0.5', memory: 64M}}, update_config: {parallelism: 2, delay: 3s},
       placement: {constraints: [a == b], preferences: [{spread: x}]}}
     sysctls: [net.core.somaxconn=1]
-volumes: {d: {driver: local, driver_opts: {a: b}}}
+volumes: {data: {driver: local, driver_opts: {a: b}}}
 networks: {n1: , n2: }
 configs: {c1: {file: ./c1}, c2: {external: true}, c3: {external: true}}
 secrets: {s1: {external: true}, s2: {external: true}}
@@ -203,7 +203,7 @@ services:
     environment: {B: '2', A: , D: x}
     labels: [y=3, z=4]
     ports: ['80:8080', {target: 70, published: 70, mode: host}]
-    volumes: ['e:/d:ro', '/abs:/e']
+    volumes: ['extra:/d:ro', '/abs:/e']
     configs: [{source: c2, target: /y}, c3]
     secrets: [s2]
     dns: [2.2.2.2]
@@ -220,7 +220,7 @@ services:
     deploy: {replicas: 3, labels: {m: '2'}, resources: {limits: {memory: 128M}, reservations: {cpus: '0.1'}}, update_config: {order: start-first},
       placement: {constraints: [c == d]}}
   b: {image: y}
-volumes: {d: {name: other}, e: }
+volumes: {data: {name: other}, extra: }
 ";
     let folder = folder(&[("a.yml", first), ("b.yml", second), ("c1", "x")]);
     let merged = run(&["template", "a.yml", "b.yml"], folder.path());

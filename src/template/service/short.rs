@@ -18,7 +18,7 @@ pub fn port(value: &Value) -> Vec<Value> {
     let text = match value {
         Value::Number(number) => number.to_string(),
         Value::String(text) => text.clone(),
-        other => return vec![with_defaults(other)],
+        other => return vec![other.clone()],
     };
     let (ports, protocol) = text.rsplit_once('/').unwrap_or((&text, "tcp"));
     let (published, target) = ports.rsplit_once(':').map_or((None, ports), |(rest, target)| {
@@ -41,15 +41,6 @@ pub fn port(value: &Value) -> Vec<Value> {
         // A variable stands there.
         _ => vec![made(target.into(), published.map(Value::from))],
     }
-}
-
-fn with_defaults(port: &Value) -> Value {
-    let mut port = port.clone();
-    if let Some(map) = port.as_object_mut() {
-        map.entry("mode").or_insert_with(|| "ingress".into());
-        map.entry("protocol").or_insert_with(|| "tcp".into());
-    }
-    port
 }
 
 fn range(text: &str) -> Option<std::ops::RangeInclusive<u16>> {
@@ -99,8 +90,8 @@ fn go(duration: Duration) -> String {
     if seconds == 0 {
         return match nanos {
             0 => "0s".to_owned(),
-            ..1_000 => format!("{nanos}ns"),
-            ..1_000_000 => format!("{}µs", f64::from(nanos) / 1e3),
+            1..1_000 => format!("{nanos}ns"),
+            1_000..1_000_000 => format!("{}µs", f64::from(nanos) / 1e3),
             _ => format!("{}ms", f64::from(nanos) / 1e6),
         };
     }
