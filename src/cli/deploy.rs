@@ -62,7 +62,7 @@ fn name(file: &Path) -> String {
 fn checked(rendered: &Rendered, origin: &str, folder: &Path, env: &Env) -> Result<(), Report> {
     let mut problems = Problems::default();
     let variable = |name: &str| env.get(name).cloned();
-    let stack = interpolate::value(&rendered.stack, &Place::new(origin), &variable, &mut problems);
+    let stack = interpolate::stack(&rendered.stack, &Place::new(origin), &variable, &mut problems);
     problems.or(()).map_err(Report::input)?;
     if !has_pods(&stack) {
         return Ok(());

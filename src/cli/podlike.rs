@@ -30,7 +30,7 @@ pub(super) fn run(args: &CheckArgs, env: &Env) -> Result<Exit, Report> {
         match template::rendered(raw_text, env) {
             Ok(rendered) => {
                 let stack = read::read(&at, &rendered.text, &mut problems).unwrap_or_default();
-                let stack = interpolate::value(&stack, &at, &|name| env.get(name).cloned(), &mut problems);
+                let stack = interpolate::stack(&stack, &at, &|name| env.get(name).cloned(), &mut problems);
                 differences = podlike::differences(&raw, &stack);
                 let text = Text { text: crate::template::write::write(&stack), ..rendered };
                 if let Err(more) = checked(text, args, env)? {

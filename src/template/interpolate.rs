@@ -5,6 +5,19 @@ use serde_json::Value;
 use crate::labels::Place;
 use crate::pod::{Problem, Problems};
 
+/// The parts of a stack file in which the client replaces variables; in others a `$` is nothing special.
+const PARTS: [&str; 5] = ["services", "volumes", "networks", "secrets", "configs"];
+
+/// A stack file with its variables replaced; see [`value`].
+pub fn stack(stack: &Value, at: &Place, variable: &dyn Fn(&str) -> Option<String>, problems: &mut Problems) -> Value {
+    let Value::Object(map) = stack else { return stack.clone() };
+    let mut replaced = map.clone();
+    for (key, part) in replaced.iter_mut().filter(|(key, _)| PARTS.contains(&key.as_str())) {
+        *part = value(part, &at.key(key), variable, problems);
+    }
+    Value::Object(replaced)
+}
+
 /// The value with `$NAME`, `${NAME}`, `${NAME:-default}`, `${NAME-default}`, `${NAME:?message}` and `${NAME?message}` replaced, and `$$` left as it is: what
 /// reads labels of a stack file undoes that. A variable that is not set is empty, as for the client.
 pub fn value(value: &Value, at: &Place, variable: &dyn Fn(&str) -> Option<String>, problems: &mut Problems) -> Value {
@@ -102,6 +115,20 @@ fn escaped(value: Option<String>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_where_the_client_does() {
+        let file =
+            serde_json::json!({"x-a": "cost $5", "services": {"$a": {"image": "i:$T", "n": 1}}, "version": "$T"});
+        let mut problems = Problems::default();
+        let done = stack(&file, &Place::new("f"), &|_| Some("t".to_owned()), &mut problems);
+        assert_eq!(problems, Problems::default());
+        let expected =
+            serde_json::json!({"x-a": "cost $5", "services": {"$a": {"image": "i:t", "n": 1}}, "version": "$T"});
+        assert_eq!(done, expected);
+        stack(&serde_json::json!({"services": {"a": "$"}}), &Place::new("f"), &|_| None, &mut problems);
+        assert_eq!(problems.0[0].field, "services.a");
+    }
 
     #[test]
     fn variables_as_the_client_replaces_them() {

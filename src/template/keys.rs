@@ -109,7 +109,7 @@ pub fn is_setting(key: &str) -> bool {
 pub fn is_body(map: &Map<String, Value>) -> bool {
     let all_settings = !map.is_empty() && map.keys().all(|key| is_setting(key));
     let is_named = |value: &Value| match value {
-        Value::Object(inner) => inner.keys().all(|key| is_setting(key)),
+        Value::Object(inner) => inner.contains_key("image") || inner.keys().all(|key| is_setting(key)),
         Value::Null => true,
         Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => false,
     };
@@ -129,6 +129,7 @@ mod tests {
             (json!({"image": "x", "labels": {"a": "b"}}), true),
             (json!({"labels": {"given": "so"}}), true),
             (json!({"logging": {"image": "x"}}), false),
+            (json!({"logging": {"image": "x", "newer": "y"}}), false),
             (json!({"logging": {"driver": "x"}}), true),
             (json!({"environment": ["A=b"]}), true),
             (json!({"app": null}), false),
