@@ -9,6 +9,8 @@
 image=${OUTRIGGER_IMAGE:-outrigger:latest}
 example=$(cd "$(dirname "$(readlink -f "$0")")" && pwd)
 work=$(mktemp -d)
+# Set by the user for something else.
+unset PORT
 stacks=() # as deployed
 step=0
 # Longest time that a pod may take to be healthy, and to be gone.

@@ -13,6 +13,7 @@ undo() { docker node update --label-rm hello.zone "$node" >/dev/null 2>&1; }
 # As `docker service ls` has it: tasks that run, which a pod does once it is healthy, and tasks that are wanted.
 replicas_are() { [ "$(docker service ls --filter "name=$1" --format '{{.Replicas}}')" = "$2" ]; }
 ask() { fetch "http://$(published "$stack" front 8080)$1"; }
+asked() { command_shown "curl http://$(published "$stack" front 8080)$1"; ask "$1" | shown; }
 says() { ask "$1" | grep -E -- "$2"; }
 
 heading 'Deploy' 'Three services of pods. `world` is only for nodes in the zone `north`, and there is none.'
@@ -27,7 +28,7 @@ docker service ls --filter "name=$stack" --format 'table {{.Name}}\t{{.Replicas}
 
 heading 'Each finds the others by name' 'http://front:8080/view asks all tasks of all others, at `tasks.<service>`.'
 expect '`front` finds both tasks of `hello`, and none of `world`' 20 says /view 'front: hello is hello.1 on .*, hello.2 on '
-run ask /view
+asked /view
 says /view 'front: world is nowhere' >/dev/null || fails '`world` is there already' "$(ask /view)"
 holds '`world` is nowhere'
 
@@ -36,17 +37,17 @@ command_shown 'docker node update --label-add hello.zone=north <node>'
 docker node update --label-add hello.zone=north "$node" >/dev/null
 expect '`world` runs' 60 replicas_are "${stack}_world" 1/1
 expect '`front` finds it' 20 says /view 'front: world is world.1 on '
-run ask /view
+asked /view
 expect '`hello` finds the other two' 20 says /of/hello 'hello: world is world.1 on '
-run ask /of/hello
+asked /of/hello
 says /of/hello 'hello: front is front.1 on ' >/dev/null || fails '`hello` does not find `front`' "$(ask /of/hello)"
 expect '`world` finds the other two' 20 says /of/world 'world: hello is hello.1 on .*, hello.2 on '
-run ask /of/world
+asked /of/world
 says /of/world 'world: front is front.1 on ' >/dev/null || fails '`world` does not find `front`' "$(ask /of/world)"
 holds 'each of the three has found the other two, all their tasks'
 
 heading 'Spread' 'The preference of `hello` is Swarm'\''s; with one node there is one zone to spread over.'
-command_shown 'docker service inspect --format {{.Spec.TaskTemplate.Placement.Preferences}} hello_hello'
+command_shown "docker service inspect --format '{{(index .Spec.TaskTemplate.Placement.Preferences 0).Spread.SpreadDescriptor}}' hello_hello"
 docker service inspect --format '{{(index .Spec.TaskTemplate.Placement.Preferences 0).Spread.SpreadDescriptor}}' "${stack}_hello" | shown
 [ "$(docker service inspect --format '{{(index .Spec.TaskTemplate.Placement.Preferences 0).Spread.SpreadDescriptor}}' "${stack}_hello")" = node.labels.hello.zone ] || fails 'Swarm does not know the preference'
 command_shown "docker service ps --format '{{.Name}} {{.Node}}' hello_hello"
@@ -57,7 +58,7 @@ heading 'Scale' 'One more pod, found by the others without anything being told.'
 command_shown 'docker service scale hello_hello=3'
 docker service scale --detach "${stack}_hello=3" >/dev/null
 expect '`front` finds the third' 60 says /view 'front: hello is hello.1 on .*, hello.2 on .*, hello.3 on '
-run ask /view
+asked /view
 
 heading 'Remove' 'All three.'
 remove "$stack"
