@@ -60,6 +60,8 @@ deploy() {
   local file=$1 name=$2
   deployed=$name-$$
   sed -E -e "s|^( +image: )outrigger\$|\\1$image|" -e 's|^( +- *\{.*published: )[0-9]+|\10|' "$example/$file" >"$work/$file"
+  command_shown "outrigger check $file"
+  docker run --rm --interactive --network none "$image" check - <"$work/$file" 2>&1 | shown || fails 'the stack file has mistakes'
   stacks+=("$deployed")
   command_shown "${PORT:+PORT=$PORT }docker stack deploy -c $file $name"
   # Nobody needs to be asked which image is meant: all are on this node.
