@@ -13,6 +13,10 @@ help: ## this list
 demo: setup ## run a pod with three plugins, step by step, on a Docker engine
 	@$(ENGINE) scripts/demo
 
+.PHONY: examples
+examples: setup ## run the examples for Swarm, on an engine and a Swarm of their own (scripts/examples tells other ways)
+	@scripts/examples
+
 .PHONY: test
 test: setup ## unit, integration and end-to-end tests
 	@$(ENGINE) scripts/test
