@@ -11,8 +11,8 @@ use outrigger::config::{Settings, Sharing};
 use outrigger::engine::{CgroupDriver, ContainerId, EngineInfo, MountPoint};
 use outrigger::plan::{Plan, SelfInfo, compile, offline, overlay::Overlays, render};
 use outrigger::pod::{
-    Component, ComponentName, Condition, CopySpec, Dependency, Device, Grant, HealthCheck, HostSettings, Logging,
-    Mount, MountKind, PluginName, PodSpec, Ulimit,
+    Component, ComponentName, Condition, CopySpec, Dependency, Device, EnvFile, Grant, HealthCheck, HostSettings,
+    Logging, Mount, MountKind, PluginName, PodSpec, Ulimit,
 };
 
 fn name(raw: &str) -> ComponentName {
@@ -51,7 +51,7 @@ fn pod() -> PodSpec {
     app.command = Some(strings(&["serve", "--banner", "two\nlines"]));
     app.working_dir = Some("/srv".to_owned());
     app.user = Some("1000:1000".to_owned());
-    app.env_file = strings(&["/etc/calc.env"]);
+    app.env_file = vec![EnvFile { path: "/etc/calc.env".to_owned(), required: true }];
     app.environment = IndexMap::from([
         ("PORT".to_owned(), Some("5000".to_owned())),
         ("REGION".to_owned(), None),
