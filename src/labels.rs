@@ -8,6 +8,7 @@ pub mod compose;
 mod detect;
 mod document;
 pub mod nearest;
+pub mod schema;
 mod shape;
 mod write;
 pub mod yaml;

@@ -39,7 +39,13 @@ pub fn lower(raw: &RawPod) -> Result<PodSpec, Problems> {
 #[must_use]
 pub fn lower_partly(raw: &RawPod) -> (PodSpec, Problems) {
     let mut report = Report { warnings: raw.warnings.clone(), ..Report::default() };
-    let known = Volumes::of(raw.volumes.as_ref(), &mut report);
+    let mut spec = lower_with(raw, &mut report);
+    spec.warnings = report.warnings;
+    (spec, report.problems)
+}
+
+fn lower_with(raw: &RawPod, report: &mut Report) -> PodSpec {
+    let known = Volumes::of(raw.volumes.as_ref(), report);
     if let Some(at) = &raw.components_at
         && raw.components.is_empty()
     {
@@ -48,11 +54,11 @@ pub fn lower_partly(raw: &RawPod) -> (PodSpec, Problems) {
                 .hint("write one, for instance `app`, with at least `image: <reference>`"),
         );
     }
-    let names = Names::of(raw, &mut report);
+    let names = Names::of(raw, report);
     let mut spec = PodSpec::default();
     for component in &raw.init {
-        let Some(lowered) = component::lower(component, &known, &mut report) else { continue };
-        init_only(component, lowered.component.as_ref(), &mut report);
+        let Some(lowered) = component::lower(component, &known, report) else { continue };
+        init_only(component, lowered.component.as_ref(), report);
         if let Some(first) = lowered.dependencies.first() {
             report.warn(&first.at.problem("has no effect: init components run one after the other"));
         }
@@ -60,7 +66,7 @@ pub fn lower_partly(raw: &RawPod) -> (PodSpec, Problems) {
     }
     let mut dependencies = Vec::new();
     for component in &raw.components {
-        let Some(lowered) = component::lower(component, &known, &mut report) else { continue };
+        let Some(lowered) = component::lower(component, &known, report) else { continue };
         dependencies.push((component, lowered.dependencies));
         if let Some(lowered) = lowered.component {
             spec.components.insert(lowered.name.clone(), lowered);
@@ -69,9 +75,9 @@ pub fn lower_partly(raw: &RawPod) -> (PodSpec, Problems) {
     if let Some((at, path)) = &raw.compose_file {
         report.warn(&at.problem(format!("the components are in the file `{path}`, which is read in the controller")));
     }
-    depend(&dependencies, &names, &mut spec.components, &mut report);
+    depend(&dependencies, &names, &mut spec.components, report);
     for copies in &raw.copy {
-        let files = copy(copies, &mut report);
+        let files = copy(copies, report);
         let component = spec
             .init
             .iter_mut()
@@ -91,15 +97,14 @@ pub fn lower_partly(raw: &RawPod) -> (PodSpec, Problems) {
             }
         }
     }
-    spec.plugins = plugins(raw, &mut report);
+    spec.plugins = plugins(raw, report);
     if let Some((at, value)) = &raw.options {
-        spec.options = options::lower(at, value, &mut report);
+        spec.options = options::lower(at, value, report);
     }
     if let Some((at, map)) = &raw.controller {
-        spec.controller = controller::lower(at, map, &known, &mut report);
+        spec.controller = controller::lower(at, map, &known, report);
     }
-    spec.warnings = report.warnings;
-    (spec, report.problems)
+    spec
 }
 
 /// The names of all components that are written, whether the rest of them is right or not.

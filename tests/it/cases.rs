@@ -12,6 +12,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use outrigger::labels::schema::{self, Part};
 use outrigger::labels::{self, RawPod};
 use outrigger::plan::document;
 use outrigger::pod::lower::lower;
@@ -152,4 +153,75 @@ fn every_setting_is_in_the_reference() {
 
 fn reference() -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/labels.md")).unwrap()
+}
+
+fn validator(part: Part) -> jsonschema::Validator {
+    jsonschema::draft7::new(&schema::of(part)).unwrap()
+}
+
+fn parsed(text: &str) -> Option<Value> {
+    labels::yaml::parse(&labels::Place::default(), text, &mut Problems::default())
+}
+
+#[track_caller]
+fn is_valid(validator: &jsonschema::Validator, value: &Value, what: &str) {
+    let wrong: Vec<_> =
+        validator.iter_errors(value).map(|error| format!("{}: {error}", error.instance_path())).collect();
+    assert!(wrong.is_empty(), "{what}: {wrong:#?}");
+}
+
+#[test]
+fn the_schema_takes_every_good_case() {
+    let pod = validator(Part::Pod);
+    let mut checked = 0;
+    for case in cases() {
+        let (name, text) = input(&case);
+        let Ok(pods) = pods_of(&case, &name, &text) else { continue };
+        for (_, spec) in pods.iter().filter(|(_, spec)| !spec.components.is_empty()) {
+            is_valid(&pod, &document::of(spec), &format!("canonical form of {}", case.display()));
+        }
+        let Some(value) = parsed(&text) else { continue };
+        match name.as_str() {
+            "pod.yaml" => is_valid(&pod, &value, &case.display().to_string()),
+            "labels.yaml" => {
+                for (label, value) in value.as_object().unwrap() {
+                    let Some(part) = part_of(label) else { continue };
+                    let value = parsed(value.as_str().unwrap()).unwrap();
+                    is_valid(&validator(part), &value, &format!("`{label}` of {}", case.display()));
+                }
+            }
+            _ => {}
+        }
+        checked += 1;
+    }
+    assert!(checked >= 10, "only {checked} good cases");
+}
+
+fn part_of(label: &str) -> Option<Part> {
+    Some(match label {
+        "pod.init.components" => Part::Init,
+        "pod.plugins" => Part::Plugins,
+        "pod.options" => Part::Options,
+        "pod.volumes" => Part::Volumes,
+        label if label.starts_with("pod.component.") => Part::Component,
+        label if label.starts_with("pod.copy.") => Part::Copy,
+        _ => return None,
+    })
+}
+
+#[test]
+fn the_schema_refuses_unknown_keys() {
+    let pod = validator(Part::Pod);
+    let mut checked = 0;
+    for case in cases() {
+        let (name, text) = input(&case);
+        let problems = fs::read_to_string(case.join("error.txt")).unwrap_or_default();
+        if name != "pod.yaml" || !problems.contains("unknown key") {
+            continue;
+        }
+        let Some(value) = parsed(&text) else { continue };
+        assert!(!pod.is_valid(&value), "{}", case.display());
+        checked += 1;
+    }
+    assert!(checked >= 8, "only {checked} cases with unknown keys");
 }

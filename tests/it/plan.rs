@@ -10,6 +10,7 @@ use indexmap::IndexMap;
 use outrigger::config::{Settings, Sharing};
 use outrigger::engine::{CgroupDriver, ContainerId, EngineInfo, MountPoint};
 use outrigger::plan::{Plan, SelfInfo, compile, offline, overlay::Overlays, render};
+use outrigger::pod::lower::lower;
 use outrigger::pod::{
     Component, ComponentName, Condition, CopySpec, Dependency, Device, EnvFile, Grant, HealthCheck, HostSettings,
     Logging, Mount, MountKind, PluginName, PodSpec, Ulimit,
@@ -179,6 +180,29 @@ fn text_for_people() {
 fn json_for_programs() {
     let json = render::json(&plan(), &plugins(), Some(&Settings::default().timeouts));
     check("full.json", &format!("{json:#}\n"));
+}
+
+/// A pod with all that can happen in a component's life.
+fn lively() -> Plan {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(root.join("tests/it/plan/life.yaml")).unwrap();
+    let spec = lower(&outrigger::labels::from_document("pod.yaml", &text).unwrap()).unwrap();
+    let me = SelfInfo::offline("calc", BTreeMap::new());
+    compile::compile(&spec, &me, &offline::engine(), &Settings::default()).unwrap()
+}
+
+#[test]
+fn a_life_for_people() {
+    let text = render::text(&lively(), &[], None);
+    assert!(!text.contains("hunter2"), "{text}");
+    check("life.txt", &text);
+}
+
+#[test]
+fn a_life_for_programs() {
+    let json = render::json(&lively(), &[], None);
+    assert!(!json.to_string().contains("hunter2"), "{json:#}");
+    check("life.json", &format!("{json:#}\n"));
 }
 
 #[test]
