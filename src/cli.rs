@@ -19,6 +19,7 @@ mod plugins;
 mod podlike;
 pub mod report;
 mod run;
+mod schema;
 mod status;
 mod template;
 mod version;
@@ -87,6 +88,7 @@ fn dispatch(argv: Vec<OsString>, env: &Env, colours: bool) -> Result<Exit, Repor
         Command::Status(args) => status::run(args, env),
         Command::Plugin { command: PluginCommand::Inspect(args) } => inspect::inspect(args, env),
         Command::Plugin { command: PluginCommand::Compile(args) } => inspect::compile(args),
+        Command::Schema(args) => schema::run(args.part),
         Command::Pause => pause::run(),
         Command::Version(args) => version::run(args.json),
     }

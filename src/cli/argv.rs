@@ -156,11 +156,43 @@ pub enum Command {
         #[command(subcommand)]
         command: PluginCommand,
     },
+    /// Print the JSON Schema of pod.yaml, or of a label's value, for editors
+    Schema(SchemaArgs),
     /// Hold an IPC namespace until told to end
     #[command(hide = true)]
     Pause,
     /// Print the version and what it was built with
     Version(VersionArgs),
+}
+
+/// Of `schema`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+For the YAML extension of VS Code and other editors with yaml-language-server: `outrigger schema > pod.schema.json`, and as the first line of pod.yaml
+`# yaml-language-server: $schema=pod.schema.json`.")]
+pub struct SchemaArgs {
+    /// What to print the schema of
+    #[arg(value_enum, value_name = "PART", default_value_t = SchemaPart::Pod)]
+    pub part: SchemaPart,
+}
+
+/// What there is a schema of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum SchemaPart {
+    /// A pod.yaml
+    Pod,
+    /// The value of `pod.component.<name>`
+    Component,
+    /// The value of `pod.init.components`
+    Init,
+    /// The value of `pod.copy.<component>`
+    Copy,
+    /// The value of `pod.plugins`
+    Plugins,
+    /// The value of `pod.options`
+    Options,
+    /// The value of `pod.volumes`
+    Volumes,
 }
 
 /// Where a pod comes from.

@@ -142,7 +142,7 @@ pub async fn self_info<E: Engine>(
     let env_files = components
         .iter()
         .flat_map(|component| &component.env_file)
-        .map(|path| (path.clone(), read_text(Path::new(path))))
+        .map(|file| (file.path.clone(), read_text(Path::new(&file.path))))
         .collect();
     let copy_sources = components
         .iter()
@@ -178,6 +178,14 @@ fn alias(volume: &str, labels: &BTreeMap<String, String>) -> Option<String> {
     in_stack.map(str::to_owned).or_else(|| labels.get(COMPOSE_VOLUME).cloned())
 }
 
+/// The text of a Compose file in the controller, or why it can't be read.
+///
+/// # Errors
+/// Why not, in words.
+pub fn compose_text(path: &str) -> Result<String, String> {
+    read_text(Path::new(path))
+}
+
 fn read_text(path: &Path) -> Result<String, String> {
     let mut text = String::new();
     let file = open_regular(path)?;
@@ -210,7 +218,7 @@ mod tests {
     use super::*;
     use crate::engine::fake::FakeEngine;
     use crate::engine::{ContainerSpec, MountPoint};
-    use crate::pod::{ComponentName, CopySpec};
+    use crate::pod::{ComponentName, CopySpec, EnvFile};
 
     fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
         pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
@@ -229,7 +237,7 @@ mod tests {
     fn component(name: &str, env_file: &[&Path], copy: &[&Path]) -> Component {
         let text = |path: &Path| path.to_string_lossy().into_owned();
         Component {
-            env_file: env_file.iter().map(|path| text(path)).collect(),
+            env_file: env_file.iter().map(|path| EnvFile { path: text(path), required: true }).collect(),
             copy: copy
                 .iter()
                 .map(|path| CopySpec { source: text(path), target: "/t".into(), mode: None, uid: None, gid: None })

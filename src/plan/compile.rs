@@ -19,6 +19,7 @@ use placement::{Cgroups, Ipc};
 use super::{Plan, Planned, SelfInfo, ownership, units};
 use crate::config::{Settings, Sharing};
 use crate::engine::{ContainerSpec, EngineInfo};
+use crate::pod::life::{LifecycleAction, LifecycleStep};
 use crate::pod::{Component, ComponentName, Condition, HealthCheck, HostSettings, Mount, PodSpec, Problem, Problems};
 
 /// Between the controller's container name and a component's: podlike's, so that what looks for such names goes on working.
@@ -67,6 +68,7 @@ pub fn compile(spec: &PodSpec, me: &SelfInfo, engine: &EngineInfo, settings: &Se
             pod.planned(component, Role::Component, wave, &mut found)
         })
         .collect();
+    warn_of_short_drain(spec, pod.budget, &mut found);
     for planned in &mut components {
         planned.job = spec
             .components
@@ -183,14 +185,29 @@ impl<'a> Pod<'a> {
             job: false,
             restart: component.restart.clone(),
             probes: component.probes.clone(),
-            post_start: component.post_start.clone(),
-            pre_stop: component.pre_stop.clone(),
+            post_start: self.steps(&component.post_start),
+            pre_stop: self.steps(&component.pre_stop),
             container: self.container(component, role, found),
             joins_donor: self.ipc == Ipc::Donor,
             copy: component.copy.clone(),
             grace: self.grace(component, found),
             stop_signal: component.stop_signal,
         }
+    }
+
+    /// A variable of a command that has no value passes the controller's own through, and is left out where that has none.
+    fn steps(&self, steps: &[LifecycleStep]) -> Vec<LifecycleStep> {
+        let mut steps = steps.to_vec();
+        for step in &mut steps {
+            if let LifecycleAction::Exec(exec) = &mut step.action {
+                let line = |line: String| match line.contains('=') {
+                    true => Some(line),
+                    false => self.me.environment.get(&line).map(|value| format!("{line}={value}")),
+                };
+                exec.environment = std::mem::take(&mut exec.environment).into_iter().filter_map(line).collect();
+            }
+        }
+        steps
     }
 
     fn container(&self, component: &Component, role: Role, found: &mut Found) -> ContainerSpec {
@@ -351,10 +368,21 @@ fn joined(me: &SelfInfo) -> String {
     format!("container:{}", me.container.id.0)
 }
 
+fn warn_of_short_drain(spec: &PodSpec, budget: Duration, found: &mut Found) {
+    if spec.options.drain > budget {
+        found.warnings.push(format!(
+            "`drain` {} of the pod's options is longer than the {} that the controller has for stopping, and is cut to it",
+            units::time(spec.options.drain),
+            units::time(budget),
+        ));
+    }
+}
+
 fn warn_of_disabled_checks(component: &Component, spec: &PodSpec, found: &mut Found) {
     for (name, on) in &component.depends_on {
-        let check = spec.components.get(name).and_then(|on| on.healthcheck.as_ref());
-        if on.condition == Condition::Healthy && check == Some(&HealthCheck::Disabled) {
+        let Some(dependency) = spec.components.get(name) else { continue };
+        let is_disabled = dependency.healthcheck == Some(HealthCheck::Disabled) && dependency.probes.is_empty();
+        if on.condition == Condition::Healthy && is_disabled {
             found.warn(
                 &component.name,
                 format!("waits until `{name}` is healthy, which is as soon as it runs: its health check is disabled"),

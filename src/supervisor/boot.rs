@@ -105,7 +105,11 @@ async fn prepare<E: Engine>(engine: E, settings: Settings, tasks: &Tasks) -> Res
     debug!(?info, "the engine answers");
     let own = identity::find(&engine, &settings, &identity::Surroundings::read()).await?;
     let (sweep, read) = tokio::join!(janitor::sweep(&engine, &own), async {
-        let (raw, mut problems) = labels::read_labels(&own.labels);
+        let (mut raw, mut problems) = labels::read_labels(&own.labels);
+        if let Some((_, path)) = &raw.compose_file {
+            let text = identity::compose_text(path);
+            problems.extend(labels::compose::read(&mut raw, text.as_deref(), &|name| std::env::var(name).ok()));
+        }
         let (spec, more) = lower::lower_partly(&raw);
         problems.extend(more);
         let me = match problems.or(()) {

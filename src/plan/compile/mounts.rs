@@ -30,6 +30,8 @@ fn resolved(mount: &Mount, aliases: &BTreeMap<String, String>) -> Mount {
         && let Some(name) = aliases.get(source.as_str())
     {
         source.clone_from(name);
+        // The controller has it already, so that it is made.
+        mount.volume = None;
     }
     mount
 }

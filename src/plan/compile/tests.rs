@@ -9,9 +9,15 @@ use super::compile;
 use crate::config::{Settings, Sharing};
 use crate::engine::{CgroupDriver, ContainerId, EngineInfo, MountPoint};
 use crate::plan::{Plan, Planned, SelfInfo, offline};
-use crate::pod::{Component, ComponentName, Condition, CopySpec, Dependency, HealthCheck, Mount, MountKind, PodSpec};
+use crate::pod::{
+    Component, ComponentName, Condition, CopySpec, Dependency, EnvFile, HealthCheck, Mount, MountKind, PodSpec,
+};
 
 const MIB: i64 = 1 << 20;
+
+fn files(paths: &[&str]) -> Vec<EnvFile> {
+    paths.iter().map(|path| EnvFile { path: (*path).to_owned(), required: true }).collect()
+}
 
 /// A pod, its controller and its engine; each test changes what it is about.
 struct Case {
@@ -428,7 +434,7 @@ fn shared_mounts_leave_out_what_only_the_controller_may_see() {
 #[test]
 fn environment_wins_over_files_and_passes_through() {
     let app = with("a", |it| {
-        it.env_file = vec!["/one".to_owned(), "/two".to_owned(), "/unknown-offline".to_owned()];
+        it.env_file = files(&["/one", "/two", "/unknown-offline"]);
         it.environment = [("B", Some("label")), ("HOME", None), ("ABSENT", None), ("KEPT", None)]
             .map(|(key, value)| (key.to_owned(), value.map(str::to_owned)))
             .into();
@@ -443,7 +449,7 @@ fn environment_wins_over_files_and_passes_through() {
 #[test]
 fn every_problem_is_reported_at_once() {
     let bad = with("a", |it| {
-        it.env_file = vec!["/gone".to_owned(), "/bad".to_owned()];
+        it.env_file = files(&["/gone", "/bad"]);
         it.labels.insert("outrigger.pod".to_owned(), "forged".to_owned());
         it.copy = vec![CopySpec {
             source: "/etc/gone".to_owned(),
@@ -455,7 +461,7 @@ fn every_problem_is_reported_at_once() {
         it.depends_on.insert(name("nobody"), Dependency::on(Condition::Started));
     });
     let mut case = case(vec![bad, after("b", &["c"]), after("c", &["b"])]);
-    case.spec.init.push(with("b", |it| it.env_file = vec!["/gone".to_owned()]));
+    case.spec.init.push(with("b", |it| it.env_file = files(&["/gone"])));
     case.me.env_files.insert("/gone".to_owned(), Err("no such file".to_owned()));
     case.me.env_files.insert("/bad".to_owned(), Ok("A=1\nexport B=secret".to_owned()));
     case.me.copy_sources.insert("/etc/gone".to_owned(), Err("no such file".to_owned()));

@@ -286,3 +286,102 @@ proptest! {
         prop_assert_eq!(comparable(again), comparable(spec));
     }
 }
+
+/// The schema of what is at a place, and all that it may be.
+fn at_path(whole: &Value, field: &str) -> Vec<Value> {
+    let mut found = flat(whole, whole);
+    for segment in field.split('.').flat_map(|part| part.split('[')).filter(|segment| !segment.is_empty()) {
+        let index = segment.strip_suffix(']').filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()));
+        let inside = |schema: &Value| match index {
+            Some(_) => schema.get("items").cloned(),
+            None => schema["properties"]
+                .get(segment)
+                .or_else(|| {
+                    schema["patternProperties"]
+                        .as_object()?
+                        .iter()
+                        .find(|(pattern, _)| *pattern != "^x-")
+                        .map(|it| it.1)
+                })
+                .or_else(|| schema.get("additionalProperties").filter(|it| it.is_object()))
+                .cloned(),
+        };
+        found = found.iter().filter_map(inside).flat_map(|schema| flat(whole, &schema)).collect();
+    }
+    found
+}
+
+/// The schema itself and those that it refers to.
+fn flat(whole: &Value, schema: &Value) -> Vec<Value> {
+    let mut found = vec![schema.clone()];
+    if let Some(name) = schema["$ref"].as_str().and_then(|reference| reference.strip_prefix("#/definitions/")) {
+        found.extend(flat(whole, &whole["definitions"][name]));
+    }
+    for inner in ["allOf", "anyOf"].iter().filter_map(|key| schema[*key].as_array()).flatten() {
+        found.extend(flat(whole, inner));
+    }
+    found
+}
+
+#[test]
+fn the_schema_has_every_key_that_is_read_and_no_other() {
+    use crate::labels::schema::{Part, of};
+    let schema = of(Part::Pod);
+    let cases = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
+    let mut seen: std::collections::BTreeMap<String, Vec<&str>> = std::collections::BTreeMap::new();
+    let mut texts = vec![
+        "components: {app: {image: a, plugins: [{mine: {source: /m.wasm, grants: {pod: true}, limits: {memory: 1m}, config: }}]}}"
+            .to_owned(),
+    ];
+    for case in ["every-key", "life", "compose-forms", "volumes", "copy-forms", "controller"] {
+        texts.push(std::fs::read_to_string(cases.join(format!("good-{case}/pod.yaml"))).unwrap());
+    }
+    for text in texts {
+        let mut report = super::Report::default();
+        super::lower_with(&from_document("pod.yaml", &text).unwrap(), &mut report);
+        seen.extend(report.seen.into_iter().map(|(at, known)| (at.field, known)));
+    }
+    // Read before lowering.
+    let early = ["plugins", "name", "source", "target"];
+    // Known only to say that an init component has none.
+    let not_of_init = ["essential", "probes", "post_start", "pre_stop", "depends_on"];
+    let mut keys = 0;
+    for (field, known) in &seen {
+        let properties: Vec<String> = at_path(&schema, field)
+            .iter()
+            .filter_map(|it| it["properties"].as_object())
+            .flat_map(|it| it.keys().cloned())
+            .collect();
+        assert!(!properties.is_empty(), "the schema has nothing at `{field}`");
+        for key in known {
+            let is_left_out = field.starts_with("init[") && not_of_init.contains(key);
+            assert!(is_left_out || properties.iter().any(|it| it == key), "the schema lacks `{key}` of `{field}`");
+            keys += 1;
+        }
+        for key in properties.iter().filter(|key| !early.contains(&key.as_str())) {
+            assert!(known.contains(&key.as_str()), "`{key}` of `{field}` is in the schema only");
+        }
+    }
+    assert!(keys > 200, "only {keys} keys were looked at");
+}
+
+#[test]
+fn every_key_of_the_schema_is_described() {
+    fn look(schema: &Value, path: &str, silent: &mut Vec<String>) {
+        for (key, inner) in schema["properties"].as_object().into_iter().flatten() {
+            // A reference to a definition may be all that is said; then that says it.
+            let refers = inner["$ref"].is_string() || inner["anyOf"][0]["$ref"].is_string();
+            if !inner["description"].is_string() && !refers {
+                silent.push(format!("{path}.{key}"));
+            }
+        }
+        match schema {
+            Value::Object(map) => map.iter().for_each(|(key, it)| look(it, &format!("{path}.{key}"), silent)),
+            Value::Array(list) => list.iter().for_each(|it| look(it, path, silent)),
+            _ => {}
+        }
+    }
+    let mut silent = Vec::new();
+    look(&crate::labels::schema::of(crate::labels::schema::Part::Pod), "", &mut silent);
+    assert!(silent.is_empty(), "{silent:#?}");
+}
