@@ -112,12 +112,16 @@ impl Pod {
         if self.stage == Stage::Killing || self.draining {
             return;
         }
-        let needed: BTreeSet<&ComponentName> = self
-            .nodes
-            .values()
-            .filter(|node| node.phase.alive())
-            .flat_map(|node| node.depends_on.iter().map(|(name, _)| name))
-            .collect();
+        // By way of others too, whether those live or not: the order is that of the waves.
+        let mut needed: BTreeSet<&ComponentName> = BTreeSet::new();
+        let mut open: Vec<_> = self.nodes.values().filter(|node| node.phase.alive()).collect();
+        while let Some(node) = open.pop() {
+            for (name, _) in &node.depends_on {
+                if needed.insert(name) {
+                    open.extend(self.nodes.get(name));
+                }
+            }
+        }
         let due: Vec<(ComponentName, Duration)> = self
             .nodes
             .iter()

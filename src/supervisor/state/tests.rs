@@ -1,7 +1,11 @@
+mod life;
+
 use super::*;
 use crate::engine::ContainerSpec;
-use crate::hooks::HookFailure;
+use crate::hooks::{HookFailure, Reaction, SignalDecision};
 use crate::pod::life::{Probes, RestartPolicy};
+use crate::pod::{Condition, Dependency};
+use crate::supervisor::events::Deadline;
 
 fn name(raw: &str) -> ComponentName {
     ComponentName::new(raw).unwrap()
@@ -53,7 +57,7 @@ fn failure() -> HookFailure {
     HookFailure { plugin: PluginName::new("p").unwrap(), hook: "signal", reason: "it trapped".to_owned() }
 }
 
-/// The actions in a short form, timers left out.
+/// The actions in a short form, timers and warnings left out.
 fn short(actions: &[Action]) -> Vec<String> {
     let text = |action: &Action| match action {
         Action::Launch(name) => Some(format!("launch {name}")),
@@ -64,7 +68,11 @@ fn short(actions: &[Action]) -> Vec<String> {
         Action::Send(name, signal) => Some(format!("send {name} {signal}")),
         Action::Stop(name) => Some(format!("stop {name}")),
         Action::Kill(name) => Some(format!("kill {name}")),
-        Action::Arm(..) => None,
+        Action::Settle { name, run } => Some(format!("settle {name} {run}")),
+        Action::Probe { name, run } => Some(format!("probe {name} {run}")),
+        Action::Part { name, run, .. } => Some(format!("part {name} {run}")),
+        Action::ReviveDonor => Some("revive-donor".to_owned()),
+        Action::Arm(..) | Action::Warn(_) => None,
         Action::DropLaunches => Some("drop-launches".to_owned()),
         Action::Started => Some("started".to_owned()),
         Action::Cleanup => Some("cleanup".to_owned()),
