@@ -100,9 +100,8 @@ impl<'a> Interpolation<'a> {
             None => (true, operator),
         };
         let value = (self.variable)(name).filter(|value| takes_empty || !value.is_empty());
-        let (word, other) = match operator.split_at_checked(1) {
-            Some((word @ ("-" | "?" | "+"), other)) => (word, other),
-            _ => return Err(bad(at, &format!("${{{name}{operator}}}"))),
+        let Some((word @ ("-" | "?" | "+"), other)) = operator.split_at_checked(1) else {
+            return Err(bad(at, &format!("${{{name}{operator}}}")));
         };
         match (word, value) {
             ("-" | "?", Some(value)) => Ok(value),

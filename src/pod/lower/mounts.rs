@@ -225,7 +225,12 @@ fn refused(item: &Node<'_>, mount: &Mount, owner: Owner) -> Option<crate::pod::P
     if owner == Owner::Controller || mount.kind != MountKind::Bind {
         return None;
     }
-    let source = normal(mount.source.as_deref()?);
+    socket(item, mount.source.as_deref()?)
+}
+
+/// The problem that this path of the node is the engine's socket, or holds it.
+pub fn socket(item: &Node<'_>, path: &str) -> Option<crate::pod::Problem> {
+    let source = normal(path);
     let below = if source == "/" { "/".to_owned() } else { format!("{source}/") };
     let is_socket = SOCKETS.iter().any(|socket| *socket == source)
         || ["docker.sock", "podman.sock", "containerd.sock"].iter().any(|name| source.rsplit('/').next() == Some(name));
