@@ -14,6 +14,7 @@ mod output;
 mod pause;
 mod plan;
 mod plugins;
+mod policy;
 pub mod report;
 mod run;
 mod status;

@@ -50,6 +50,8 @@ pub struct EngineInfo {
     pub cgroup_driver: CgroupDriver,
     /// Name of the node.
     pub node: String,
+    /// Where the engine keeps images, containers and volumes; empty where it does not tell.
+    pub data_root: String,
 }
 
 /// Who makes the cgroups of containers.

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::argv::CheckArgs;
 use super::report::{Exit, Report};
-use super::{Env, block_on, input, output, plan};
+use super::{Env, block_on, input, output, plan, policy};
 use crate::pod::Problem;
 
 /// Reads, lowers, compiles and loads the plugins of every pod, and tells what is wrong with all of them.
@@ -59,8 +59,9 @@ impl Checked {
 
 async fn check(args: CheckArgs, env: &Env) -> Result<Vec<Checked>, Report> {
     let flags = args.flags.into();
-    let input::Found { pods, mut problems } =
+    let input::Found { mut pods, mut problems } =
         input::pods(args.input.file.as_deref(), args.input.container.as_deref(), &flags, env).await?;
+    policy::bound_all(args.policy.as_deref(), pods.iter_mut().map(|pod| &mut pod.settings), &mut problems)?;
     let mut checked = Vec::new();
     for pod in &pods {
         match plan::planned(pod, env).await? {

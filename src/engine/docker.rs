@@ -228,6 +228,7 @@ impl Engine for Docker {
             cgroup_version: answer::cgroup_version(info.cgroup_version),
             cgroup_driver: answer::cgroup_driver(info.cgroup_driver),
             node: info.name.unwrap_or_default(),
+            data_root: info.docker_root_dir.unwrap_or_default(),
         })
     }
 

@@ -2,13 +2,14 @@
 //!
 //! [`compile`] is pure: everything it needs to know of the controller and the engine is passed in, and every problem is reported at once.
 //!
-//! Invariant: a component is never given more memory than the controller has, never sees the engine's socket through shared mounts, and always
+//! Invariant: a component is never given more than the controller has, gets nothing that the operator's policy refuses, never sees the engine's socket through shared mounts, and always
 //! carries the labels of [`ownership`].
 
 mod environment;
 mod memory;
 mod mounts;
 mod placement;
+mod policy;
 #[cfg(test)]
 mod tests;
 
@@ -48,6 +49,7 @@ pub fn compile(spec: &PodSpec, me: &SelfInfo, engine: &EngineInfo, settings: &Se
         found.problems.extend(cycle);
         indexmap::IndexMap::new()
     });
+    policy::check(spec, me, engine, settings, &mut found);
     let pod = Pod::new(spec, me, engine, settings, &mut found);
     for clash in spec.init.iter().filter(|init| spec.components.contains_key(&init.name)) {
         found.problems.push(Role::Component.problem(
@@ -152,7 +154,9 @@ impl<'a> Pod<'a> {
             cgroups: Cgroups::of(me, engine),
             budget: grace.saturating_sub(settings.timeouts.stop_reserve).max(LEAST_BUDGET),
             shared_mounts: match settings.volumes {
-                Sharing::Shared => mounts::shared(me, settings, &mut found.warnings),
+                Sharing::Shared => {
+                    mounts::shared(me, &policy::paths::Paths::new(me, engine, settings), &mut found.warnings)
+                }
                 Sharing::Private => Vec::new(),
             },
         }

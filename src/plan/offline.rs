@@ -54,5 +54,6 @@ pub fn engine() -> EngineInfo {
         cgroup_version: 2,
         cgroup_driver: CgroupDriver::Systemd,
         node: String::new(),
+        data_root: String::new(),
     }
 }

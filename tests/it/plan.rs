@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use indexmap::IndexMap;
-use outrigger::config::{Settings, Sharing};
+use outrigger::config::{Flags, Settings, Sharing, lower};
 use outrigger::engine::{CgroupDriver, ContainerId, EngineInfo, MountPoint};
 use outrigger::plan::{Plan, SelfInfo, compile, offline, overlay::Overlays, render};
 use outrigger::pod::{
@@ -135,7 +135,8 @@ fn controller() -> SelfInfo {
 }
 
 fn plan() -> Plan {
-    let settings = Settings { volumes: Sharing::Shared, ..Settings::default() };
+    let flags = Flags { allow: strings(&["privileged"]), ..Flags::default() };
+    let settings = Settings { volumes: Sharing::Shared, ..lower(&flags, &BTreeMap::new()).unwrap() };
     compile::compile(&pod(), &controller(), &offline::engine(), &settings).unwrap()
 }
 
