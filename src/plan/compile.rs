@@ -10,6 +10,7 @@ mod memory;
 mod mounts;
 mod placement;
 mod policy;
+mod resources;
 #[cfg(test)]
 mod tests;
 
@@ -77,10 +78,16 @@ pub fn compile(spec: &PodSpec, me: &SelfInfo, engine: &EngineInfo, settings: &Se
     }
     components.sort_by_key(|planned| planned.wave); // Stable: within a wave they stay as written.
     pod.limit_memory(&mut init, &mut components, &mut found);
+    resources::limit(&me.container, &pod.cgroups, &mut init, &mut components, &mut found);
+    if matches!(pod.cgroups, Cgroups::Absent) {
+        init.iter().chain(&components).for_each(|planned| resources::warn_without_cgroups(planned, &mut found));
+    }
+    let budget = resources::budget(spec, &me.container, &pod.cgroups, &components);
     let plan = Plan {
         ipc_donor: (pod.ipc == Ipc::Donor).then(|| pod.donor(spec)),
         init,
         components,
+        budget,
         stop_budget: pod.budget,
         drain: spec.options.drain.min(pod.budget),
         warnings: found.warnings,
@@ -224,6 +231,9 @@ impl<'a> Pod<'a> {
             container.ipc_mode = Some(joined.clone());
         }
         container.mounts = mounts::of(component, &self.shared_mounts, &self.me.volume_aliases);
+        for (at, what, hint) in mounts::differing(&container.mounts, &self.me.volumes) {
+            found.problems.push(role.problem(&component.name, &format!("volumes[{at}]"), what).hint(hint));
+        }
         container.tmpfs = component.tmpfs.iter().map(|(path, options)| (path.clone(), options.clone())).collect();
         container.host = self.host(component, found);
         container.logging.clone_from(&component.logging);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::policy::paths::{Paths, Sharable};
+use crate::engine::VolumeInfo;
 use crate::plan::SelfInfo;
 use crate::pod::{Component, Mount, MountKind};
 
@@ -25,6 +26,38 @@ fn resolved(mount: &Mount, aliases: &BTreeMap<String, String>) -> Mount {
         source.clone_from(name);
     }
     mount
+}
+
+/// Volumes that exist already, but not as they are written: the engine would take them as they are, without a word. Each with its index.
+pub(super) fn differing(mounts: &[Mount], existing: &BTreeMap<String, VolumeInfo>) -> Vec<(usize, String, String)> {
+    let differing = mounts.iter().enumerate().filter_map(|(at, mount)| {
+        let (name, spec) = (mount.source.as_ref()?, mount.volume.as_ref()?);
+        let there = existing.get(name)?;
+        let driver = if spec.driver.is_empty() { "local" } else { spec.driver.as_str() };
+        // A driver may be named with its version.
+        let same_driver = there.driver.strip_suffix(":latest").unwrap_or(&there.driver)
+            == driver.strip_suffix(":latest").unwrap_or(driver);
+        if same_driver && there.options == spec.driver_opts {
+            return None;
+        }
+        let what = format!(
+            "the volume `{name}` exists already with the driver `{}` and {}, not with `{driver}` and {}",
+            there.driver,
+            options(&there.options),
+            options(&spec.driver_opts)
+        );
+        let hint = format!("the engine does not change volumes: name another one, or remove it, with its data (`docker volume rm {name}`)");
+        Some((at, what, hint))
+    });
+    differing.collect()
+}
+
+fn options(options: &BTreeMap<String, String>) -> String {
+    if options.is_empty() {
+        return "no options".to_owned();
+    }
+    let list: Vec<_> = options.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    format!("the options `{}`", list.join("`, `"))
 }
 
 /// What the controller shares of its own mounts: all that lead neither to the engine nor to what only the controller may see.
