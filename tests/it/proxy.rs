@@ -173,6 +173,8 @@ async fn a_pod_lives_with_the_documented_endpoints_alone() {
     let proxy = Proxy::start();
     let image = controller_image(&engine).await;
     let directory = proxy.path().to_str().unwrap().to_owned();
+    // Before the pod: a volume can be removed when its containers have gone.
+    let _volume = crate::support::VolumeGuard(pod_volume(&directory));
     let mut pod = PodUnderTest::beside(&engine, "policy-proxy", &image, &directory);
     pod.spec().mounts.push(outrigger::pod::Mount {
         kind: outrigger::pod::MountKind::Volume,
@@ -185,7 +187,6 @@ async fn a_pod_lives_with_the_documented_endpoints_alone() {
         tmpfs_mode: None,
         volume: None,
     });
-    let _volume = crate::support::VolumeGuard(pod_volume(&directory));
     let config = pod.volume_file("app.conf", "first");
     let server = "read_it() { echo \"serving $(cat /etc/app.conf)\"; }; trap read_it HUP; trap 'echo bye; exit 0' TERM; read_it; while :; do sleep 0.1; done";
     pod.label("pod.init.components", &format!("[{{image: {IMAGE}, command: [sh, -c, 'echo made']}}]"));

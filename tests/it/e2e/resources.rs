@@ -129,7 +129,7 @@ async fn the_pods_limits_on_cpus_and_processes_are_its_components_too() {
     pod.spec().host.pids_limit = Some(40);
     pod.spec().host.nano_cpus = Some(500_000_000);
     // Together they would be 60; the limit of the second one alone is more than the pod's.
-    let script = "for i in $(seq 30); do sleep 1000 & done; wait";
+    let script = "(for i in $(seq 30); do sleep 1000 & done); exec sleep 1000";
     pod.label("pod.component.one", &component(script, ""));
     pod.label("pod.component.two", &component(script, "pids_limit: 100\ncpus: 1"));
     pod.start().await;
