@@ -73,8 +73,9 @@ impl Proxy {
     fn start() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let listener = UnixListener::bind(directory.path().join("docker.sock")).unwrap();
-        let (tasks, used, refused): (_, Arc<Mutex<BTreeSet<Endpoint>>>, Arc<Mutex<Vec<String>>>) =
-            (Tasks::new(), Arc::default(), Arc::default());
+        let tasks = Tasks::new();
+        let used: Arc<Mutex<BTreeSet<Endpoint>>> = Arc::default();
+        let refused: Arc<Mutex<Vec<String>>> = Arc::default();
         let (connections, seen, turned_away) = (tasks.clone(), Arc::clone(&used), Arc::clone(&refused));
         let endpoints = Arc::new(documented());
         tasks.spawn("proxy", move |token| async move {
