@@ -17,6 +17,7 @@ mod pause;
 mod plan;
 mod plugins;
 mod podlike;
+mod policy;
 pub mod report;
 mod run;
 mod schema;

@@ -3,12 +3,14 @@
 //! [`Flags`] hold what was typed, [`lower::lower`] turns them and the environment into [`Settings`] and reports every problem at once.
 
 pub mod lower;
+pub mod policy;
 pub mod values;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 pub use lower::{Flags, lower};
+pub use policy::Policy;
 
 /// How the in-container controller behaves.
 #[derive(Debug, Clone)]
@@ -37,6 +39,8 @@ pub struct Settings {
     pub plugin_dir: PathBuf,
     /// Where plugins compiled by this controller are kept.
     pub cache_dir: PathBuf,
+    /// What the operator lets components have (`--allow`, `--deny`, `--images`, and the policy file).
+    pub policy: Policy,
     /// Every deadline there is.
     pub timeouts: Timeouts,
 }
@@ -211,6 +215,7 @@ impl Default for Settings {
             state_dir: PathBuf::from("/var/lib/outrigger"),
             plugin_dir: PathBuf::from("/plugins"),
             cache_dir: PathBuf::from("/var/cache/outrigger"),
+            policy: Policy::default(),
             timeouts: Timeouts::default(),
         }
     }

@@ -50,6 +50,8 @@ pub struct EngineInfo {
     pub cgroup_driver: CgroupDriver,
     /// Name of the node.
     pub node: String,
+    /// Where the engine keeps images, containers and volumes; empty where it does not tell.
+    pub data_root: String,
 }
 
 /// Who makes the cgroups of containers.
@@ -180,6 +182,14 @@ pub struct Inspection {
     pub memory: i64,
     /// Memory and swap; 0: none, -1: no limit.
     pub memory_swap: i64,
+    /// CPU limit in billionths of a CPU; 0: none, or a quota.
+    pub nano_cpus: i64,
+    /// CPU time in each period, microseconds; 0 or less: none.
+    pub cpu_quota: i64,
+    /// Length of that period, microseconds; 0: the engine's default.
+    pub cpu_period: i64,
+    /// Largest number of processes; 0 or less: no limit.
+    pub pids_limit: i64,
     /// Of its process.
     pub oom_score_adj: i64,
     /// What the engine's stop waits for before it kills, where it was set at creation.
@@ -205,6 +215,17 @@ pub struct MountPoint {
     pub target: String,
     /// Whether it can be written.
     pub writable: bool,
+}
+
+/// What [`Engine::volume`] tells.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct VolumeInfo {
+    /// Name of the driver that made it.
+    pub driver: String,
+    /// With which options.
+    pub options: BTreeMap<String, String>,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
 }
 
 /// Health as the engine's own check sees it.
@@ -408,8 +429,8 @@ pub trait Engine: Clone + Send + Sync + 'static {
     fn inspect(&self, container: &str) -> impl Future<Output = Result<Inspection>> + Send;
     /// All containers, stopped ones too, that have every one of these labels (`key` or `key=value`).
     fn list(&self, labels: &[String]) -> impl Future<Output = Result<Vec<Listed>>> + Send;
-    /// The labels of a volume.
-    fn volume_labels(&self, volume: &str) -> impl Future<Output = Result<BTreeMap<String, String>>> + Send;
+    /// Looks at a volume.
+    fn volume(&self, volume: &str) -> impl Future<Output = Result<VolumeInfo>> + Send;
     /// Whether the image is there already.
     fn has_image(&self, image: &str) -> impl Future<Output = Result<bool>> + Send;
     /// Pulls an image; an error in the progress stream is an error.

@@ -43,6 +43,8 @@ Environment:
   OUTRIGGER_LOG        as --log-level
   OUTRIGGER_IMAGE      as --image of `template` and `deploy`
   OUTRIGGER_TIMEOUTS   as --timeout, with commas between: `pull=30m,hook=1s`
+  OUTRIGGER_ALLOW, _DENY, _IMAGES
+                       as the flags of these names, with commas between
   DOCKER_HOST          address of the engine: unix:///var/run/docker.sock
   NO_COLOR             no colours, whatever the terminal can
 
@@ -109,6 +111,15 @@ pub struct ControllerFlags {
     /// What the controller itself logs: off, error, warn, info, debug, trace, or a list with target=level [default: info]
     #[arg(long, value_name = "LEVEL")]
     pub log_level: Option<String>,
+    /// What components may have beyond the default, as subject[=pattern]; repeatable; docs/security.md lists the subjects
+    #[arg(long, value_name = "RULE")]
+    pub allow: Vec<String>,
+    /// What components may not have, as subject[=pattern]; repeatable; it wins over --allow
+    #[arg(long, value_name = "RULE")]
+    pub deny: Vec<String>,
+    /// Which images components may have, as a pattern; repeatable; any where none is given
+    #[arg(long, value_name = "PATTERN")]
+    pub images: Vec<String>,
     /// A deadline, as name=duration; repeatable; `outrigger plan --timeouts` lists them
     #[arg(long = "timeout", value_name = "NAME=DURATION")]
     pub timeouts: Vec<String>,
@@ -128,6 +139,9 @@ impl From<ControllerFlags> for Flags {
             cache_dir: typed.cache_dir,
             log_format: typed.log_format,
             log_level: typed.log_level,
+            allow: typed.allow,
+            deny: typed.deny,
+            images: typed.images,
             timeouts: typed.timeouts,
         }
     }
@@ -232,6 +246,9 @@ pub struct PlanArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+    /// The operator's policy, as the controller would have it in /etc/outrigger/policy.yaml
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
     /// The controller's flags, as it would get them.
     #[command(flatten, next_help_heading = "Flags of the controller to plan with")]
     pub flags: ControllerFlags,
@@ -263,6 +280,9 @@ pub struct CheckArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+    /// The operator's policy, as the controller would have it in /etc/outrigger/policy.yaml
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
     /// The controller's flags, as it would get them.
     #[command(flatten, next_help_heading = "Flags of the controller to check with")]
     pub flags: ControllerFlags,

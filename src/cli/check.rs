@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::argv::CheckArgs;
 use super::report::{Exit, Report};
-use super::{Env, block_on, input, output, plan};
+use super::{Env, block_on, input, output, plan, policy};
 use crate::pod::Problem;
 
 /// Reads, lowers, compiles and loads the plugins of every pod, and tells what is wrong with all of them.
@@ -68,7 +68,9 @@ impl Checked {
 
 async fn check(args: CheckArgs, env: &Env) -> Result<Vec<Checked>, Report> {
     let flags = args.flags.into();
-    all(input::pods(args.input.file.as_deref(), args.input.container.as_deref(), &flags, env).await?, env).await
+    let mut found = input::pods(args.input.file.as_deref(), args.input.container.as_deref(), &flags, env).await?;
+    policy::bound_all(args.policy.as_deref(), found.pods.iter_mut().map(|pod| &mut pod.settings), &mut found.problems)?;
+    all(found, env).await
 }
 
 /// Compiles and loads the plugins of every pod that was found.

@@ -202,6 +202,9 @@ fn over(first: Flags, second: Flags) -> Flags {
         cache_dir: first.cache_dir.or(second.cache_dir),
         log_format: first.log_format.or(second.log_format),
         log_level: first.log_level.or(second.log_level),
+        allow: if first.allow.is_empty() { second.allow } else { first.allow },
+        deny: if first.deny.is_empty() { second.deny } else { first.deny },
+        images: if first.images.is_empty() { second.images } else { first.images },
         timeouts: second.timeouts.into_iter().chain(first.timeouts).collect(),
     }
 }

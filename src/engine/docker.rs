@@ -15,7 +15,7 @@ mod frames;
 mod logs;
 mod request;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::future::Future;
 use std::path::Path;
 use std::pin::pin;
@@ -32,7 +32,7 @@ use self::fault::Call;
 use crate::config::Timeouts;
 use crate::engine::{
     ContainerId, ContainerSpec, Engine, EngineError, EngineEvent, EngineInfo, ExecOutput, Fault, Inspection, Listed,
-    LogFrame, LogsFrom, Result,
+    LogFrame, LogsFrom, Result, VolumeInfo,
 };
 use crate::pod::life::ExecCommand;
 
@@ -228,6 +228,7 @@ impl Engine for Docker {
             cgroup_version: answer::cgroup_version(info.cgroup_version),
             cgroup_driver: answer::cgroup_driver(info.cgroup_driver),
             node: info.name.unwrap_or_default(),
+            data_root: info.docker_root_dir.unwrap_or_default(),
         })
     }
 
@@ -245,10 +246,14 @@ impl Engine for Docker {
         Ok(found.into_iter().filter_map(answer::listed).collect())
     }
 
-    async fn volume_labels(&self, volume: &str) -> Result<BTreeMap<String, String>> {
+    async fn volume(&self, volume: &str) -> Result<VolumeInfo> {
         let name = checked(Call::InspectVolume, volume)?;
         let volume = self.within(Call::InspectVolume, name, self.look(), self.client.inspect_volume(name)).await?;
-        Ok(answer::sorted(Some(volume.labels)))
+        Ok(VolumeInfo {
+            driver: volume.driver,
+            options: answer::sorted(Some(volume.options)),
+            labels: answer::sorted(Some(volume.labels)),
+        })
     }
 
     async fn has_image(&self, image: &str) -> Result<bool> {

@@ -2,13 +2,15 @@
 //!
 //! [`compile`] is pure: everything it needs to know of the controller and the engine is passed in, and every problem is reported at once.
 //!
-//! Invariant: a component is never given more memory than the controller has, never sees the engine's socket through shared mounts, and always
+//! Invariant: a component is never given more than the controller has, gets nothing that the operator's policy refuses, never sees the engine's socket through shared mounts, and always
 //! carries the labels of [`ownership`].
 
 mod environment;
 mod memory;
 mod mounts;
 mod placement;
+mod policy;
+mod resources;
 #[cfg(test)]
 mod tests;
 
@@ -49,6 +51,7 @@ pub fn compile(spec: &PodSpec, me: &SelfInfo, engine: &EngineInfo, settings: &Se
         found.problems.extend(cycle);
         indexmap::IndexMap::new()
     });
+    policy::check(spec, me, engine, settings, &mut found);
     let pod = Pod::new(spec, me, engine, settings, &mut found);
     for clash in spec.init.iter().filter(|init| spec.components.contains_key(&init.name)) {
         found.problems.push(Role::Component.problem(
@@ -77,10 +80,16 @@ pub fn compile(spec: &PodSpec, me: &SelfInfo, engine: &EngineInfo, settings: &Se
     }
     components.sort_by_key(|planned| planned.wave); // Stable: within a wave they stay as written.
     pod.limit_memory(&mut init, &mut components, &mut found);
+    resources::limit(&me.container, &pod.cgroups, &mut init, &mut components, &mut found);
+    if matches!(pod.cgroups, Cgroups::Absent) {
+        init.iter().chain(&components).for_each(|planned| resources::warn_without_cgroups(planned, &mut found));
+    }
+    let budget = resources::budget(spec, &me.container, &pod.cgroups, &components);
     let plan = Plan {
         ipc_donor: (pod.ipc == Ipc::Donor).then(|| pod.donor(spec)),
         init,
         components,
+        budget,
         stop_budget: pod.budget,
         drain: spec.options.drain.min(pod.budget),
         warnings: found.warnings,
@@ -154,7 +163,9 @@ impl<'a> Pod<'a> {
             cgroups: Cgroups::of(me, engine),
             budget: grace.saturating_sub(settings.timeouts.stop_reserve).max(LEAST_BUDGET),
             shared_mounts: match settings.volumes {
-                Sharing::Shared => mounts::shared(me, settings, &mut found.warnings),
+                Sharing::Shared => {
+                    mounts::shared(me, &policy::paths::Paths::new(me, engine, settings), &mut found.warnings)
+                }
                 Sharing::Private => Vec::new(),
             },
         }
@@ -237,6 +248,9 @@ impl<'a> Pod<'a> {
             container.ipc_mode = Some(joined.clone());
         }
         container.mounts = mounts::of(component, &self.shared_mounts, &self.me.volume_aliases);
+        for (at, what, hint) in mounts::differing(&container.mounts, &self.me.volumes) {
+            found.problems.push(role.problem(&component.name, &format!("volumes[{at}]"), what).hint(hint));
+        }
         container.tmpfs = component.tmpfs.iter().map(|(path, options)| (path.clone(), options.clone())).collect();
         container.host = self.host(component, found);
         container.logging.clone_from(&component.logging);

@@ -1,7 +1,10 @@
 //! Whole pods on a real engine: the controller in its container, components beside it, and nothing left at the end.
 
-mod pod;
+pub mod pod;
+mod policy;
+mod resources;
 mod restart;
+mod volumes;
 
 use std::time::Duration;
 

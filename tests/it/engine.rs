@@ -116,12 +116,12 @@ async fn remove_kills_and_frees_the_name() {
     spec.mounts = vec![mount(MountKind::Volume, None, "/data")];
     let id = started(&engine, &spec).await;
     let anonymous = engine.inspect(&id.0).await.unwrap().mounts[0].name.clone();
-    assert!(engine.volume_labels(&anonymous).await.is_ok());
+    assert!(engine.volume(&anonymous).await.is_ok());
     // Both at once: the second meets a removal in progress, or nothing.
     let (one, other) = tokio::join!(engine.remove(&id), engine.remove(&id));
     one.unwrap();
     other.unwrap();
-    assert_eq!(engine.volume_labels(&anonymous).await.unwrap_err().fault(), Fault::NotFound);
+    assert_eq!(engine.volume(&anonymous).await.unwrap_err().fault(), Fault::NotFound);
     engine.create(&spec).await.unwrap();
 }
 
@@ -356,7 +356,7 @@ async fn mounts_and_limits_arrive() {
     assert_eq!((mounts["/volume"].name.as_str(), mounts["/volume"].kind.as_str()), (volume.0.as_str(), "volume"));
     assert!(!mounts["/ro"].writable);
     assert!(made.join("x").exists(), "the engine makes the source of a bind");
-    assert!(engine.volume_labels(&volume.0).await.unwrap().is_empty());
+    assert!(engine.volume(&volume.0).await.unwrap().labels.is_empty());
     engine.remove(&id).await.unwrap();
 }
 
@@ -372,8 +372,8 @@ async fn volumes_have_labels() {
         ..Default::default()
     };
     client.create_volume(request).await.unwrap();
-    assert_eq!(engine.volume_labels(&volume.0).await.unwrap(), BTreeMap::from(labels));
-    assert_eq!(engine.volume_labels("outrigger-test-none").await.unwrap_err().fault(), Fault::NotFound);
+    assert_eq!(engine.volume(&volume.0).await.unwrap().labels, BTreeMap::from(labels));
+    assert_eq!(engine.volume("outrigger-test-none").await.unwrap_err().fault(), Fault::NotFound);
 }
 
 #[tokio::test]

@@ -19,6 +19,8 @@ mod plan;
 #[cfg(test)]
 mod plugins;
 #[cfg(test)]
+mod proxy;
+#[cfg(test)]
 mod stock;
 #[cfg(test)]
 mod support;

@@ -7,10 +7,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use indexmap::IndexMap;
-use outrigger::config::{Settings, Sharing};
+use outrigger::config::{self, Flags, Settings, Sharing};
 use outrigger::engine::{CgroupDriver, ContainerId, EngineInfo, MountPoint};
 use outrigger::plan::{Plan, SelfInfo, compile, offline, overlay::Overlays, render};
-use outrigger::pod::lower::lower;
+use outrigger::pod::lower;
 use outrigger::pod::{
     Component, ComponentName, Condition, CopySpec, Dependency, Device, EnvFile, Grant, HealthCheck, HostSettings,
     Logging, Mount, MountKind, PluginName, PodSpec, Ulimit,
@@ -136,7 +136,8 @@ fn controller() -> SelfInfo {
 }
 
 fn plan() -> Plan {
-    let settings = Settings { volumes: Sharing::Shared, ..Settings::default() };
+    let flags = Flags { allow: strings(&["privileged"]), ..Flags::default() };
+    let settings = Settings { volumes: Sharing::Shared, ..config::lower(&flags, &BTreeMap::new()).unwrap() };
     compile::compile(&pod(), &controller(), &offline::engine(), &settings).unwrap()
 }
 
@@ -186,7 +187,7 @@ fn json_for_programs() {
 fn lively() -> Plan {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(root.join("tests/it/plan/life.yaml")).unwrap();
-    let spec = lower(&outrigger::labels::from_document("pod.yaml", &text).unwrap()).unwrap();
+    let spec = lower::lower(&outrigger::labels::from_document("pod.yaml", &text).unwrap()).unwrap();
     let me = SelfInfo::offline("calc", BTreeMap::new());
     compile::compile(&spec, &me, &offline::engine(), &Settings::default()).unwrap()
 }

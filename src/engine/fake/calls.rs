@@ -12,7 +12,7 @@ use super::streams::{Step, follow};
 use super::world::{Container, File, World, has_labels, rfc3339};
 use crate::engine::{
     ContainerId, ContainerSpec, Engine, EngineError, EngineEvent, EngineInfo, ExecOutput, Fault, Inspection, Listed,
-    LogFrame, LogsFrom, Output, Result,
+    LogFrame, LogsFrom, Output, Result, VolumeInfo,
 };
 use crate::pod::life::ExecCommand;
 
@@ -117,10 +117,11 @@ impl Engine for FakeEngine {
         Ok(world.containers.iter().filter(fits).map(listed).collect())
     }
 
-    async fn volume_labels(&self, volume: &str) -> Result<BTreeMap<String, String>> {
-        self.pass("volume_labels", volume).await?;
+    async fn volume(&self, volume: &str) -> Result<VolumeInfo> {
+        self.pass("volume", volume).await?;
         let labels = self.world().volumes.get(volume).cloned();
-        labels.ok_or_else(|| refused("volume_labels", volume, Fault::NotFound, "no such volume"))
+        let made = |labels| VolumeInfo { driver: "local".to_owned(), labels, ..VolumeInfo::default() };
+        labels.map(made).ok_or_else(|| refused("volume", volume, Fault::NotFound, "no such volume"))
     }
 
     async fn has_image(&self, image: &str) -> Result<bool> {

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::{PluginLine, Step, kind, life, limits::limits, steps, variables};
 use crate::config::Timeouts;
 use crate::plan::Plan;
+use crate::plan::budget::{Budget, BudgetRow};
 use crate::plan::units::milliseconds;
 use crate::pod::{HealthCheck, Mount};
 
@@ -14,6 +15,7 @@ pub(super) fn json(plan: &Plan, plugins: &[PluginLine], timeouts: Option<&Timeou
     document.insert("stop_budget_ms".to_owned(), json!(milliseconds(plan.stop_budget)));
     document.insert("drain_ms".to_owned(), json!(milliseconds(plan.drain)));
     document.insert("containers".to_owned(), steps(plan).map(|step| container(&step)).collect());
+    document.insert("limits".to_owned(), limits_of_all(&plan.budget));
     document.insert("plugins".to_owned(), plugins.iter().map(plugin).collect());
     if let Some(timeouts) = timeouts {
         let named: Map<_, _> = timeouts
@@ -25,6 +27,18 @@ pub(super) fn json(plan: &Plan, plugins: &[PluginLine], timeouts: Option<&Timeou
     }
     document.insert("warnings".to_owned(), json!(plan.warnings));
     Value::Object(document)
+}
+
+fn limits_of_all(budget: &Budget) -> Value {
+    let row = |row: &BudgetRow| {
+        let components: Vec<_> = row
+            .components
+            .iter()
+            .map(|share| json!({"component": share.component.as_str(), "written": share.written, "given": share.given}))
+            .collect();
+        json!({"resource": row.resource.key(), "pod": row.pod, "components": components, "sum": row.sum(), "left": row.left()})
+    };
+    json!({"held_by": budget.held_by.name(), "resources": budget.rows.iter().map(row).collect::<Vec<_>>()})
 }
 
 fn container(step: &Step<'_>) -> Value {

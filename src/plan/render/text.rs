@@ -6,6 +6,7 @@ use super::{PluginLine, Step, kind, life, limits::limits, steps, variables};
 use crate::config::Timeouts;
 use crate::engine::ContainerSpec;
 use crate::plan::Plan;
+use crate::plan::budget::{Budget, BudgetRow};
 use crate::plan::units::{bytes, time};
 use crate::pod::{CopySpec, HealthCheck, Mount};
 
@@ -17,6 +18,9 @@ const SIZES: [&str; 4] = ["mem_limit", "mem_reservation", "memswap_limit", "shm_
 
 pub(super) fn text(plan: &Plan, plugins: &[PluginLine], timeouts: Option<&Timeouts>) -> String {
     let mut sections = vec![order(plan)];
+    if !plan.budget.rows.is_empty() {
+        sections.push(limits_of_all(&plan.budget));
+    }
     sections.extend(steps(plan).map(|step| details(&step)));
     if !plugins.is_empty() {
         sections.push(plugin_section(plugins));
@@ -53,6 +57,32 @@ fn order(plan: &Plan) -> String {
         false => format!(", after {} to drain", time(plan.drain)),
     };
     format!("start\n{}stop within {}{drain}, in the reverse order\n", table(&rows), time(plan.stop_budget))
+}
+
+/// The pod's limits, each component's, their sum, and what is left.
+fn limits_of_all(budget: &Budget) -> String {
+    let line = |title: &str, cell: &dyn Fn(&BudgetRow) -> String| -> Vec<String> {
+        std::iter::once(title.to_owned()).chain(budget.rows.iter().map(cell)).collect()
+    };
+    let shown =
+        |row: &BudgetRow, amount: Option<i64>| amount.map_or_else(|| "-".to_owned(), |it| row.resource.amount(it));
+    let mut rows = vec![line("", &|row| row.resource.key().to_owned()), line("pod", &|row| shown(row, row.pod))];
+    for (at, share) in budget.rows.first().map(|row| row.components.as_slice()).unwrap_or_default().iter().enumerate() {
+        rows.push(line(share.component.as_str(), &|row| {
+            let Some(share) = row.components.get(at) else { return String::new() };
+            let given = shown(row, share.given);
+            match (share.written, share.given) {
+                (None, Some(_)) => format!("{given} (its part)"),
+                (Some(written), Some(given_)) if written != given_ => {
+                    format!("{given} (of {})", row.resource.amount(written))
+                }
+                _ => given,
+            }
+        }));
+    }
+    rows.push(line("sum", &|row| row.resource.amount(row.sum())));
+    rows.push(line("left", &|row| shown(row, row.left())));
+    format!("limits\n{}{GAP}{}\n", table(&rows), budget.held_by.sentence())
 }
 
 /// Everything about one container.

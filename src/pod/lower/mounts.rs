@@ -8,21 +8,11 @@ use crate::pod::{Device, Mount, MountKind, VolumeSpec};
 /// Whose mounts are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Owner {
-    /// A component: it never gets the engine's socket, and has no folder that a path could be relative to.
+    /// A component: it has no folder that a path could be relative to.
     Component,
     /// The controller's container, as `pod.yaml` describes it.
     Controller,
 }
-
-/// Sockets that give whoever has them all power over the engine.
-const SOCKETS: [&str; 6] = [
-    "/run/docker.sock",
-    "/var/run/docker.sock",
-    "/run/containerd/containerd.sock",
-    "/var/run/containerd/containerd.sock",
-    "/run/podman/podman.sock",
-    "/var/run/podman/podman.sock",
-];
 
 const PROPAGATIONS: [&str; 6] = ["private", "rprivate", "shared", "rshared", "slave", "rslave"];
 
@@ -36,11 +26,7 @@ pub fn volumes(node: &Node<'_>, owner: Owner, report: &mut Report) -> Vec<Mount>
             let read = short(&item, owner, report);
             report.problems.take(read)
         };
-        let Some(mount) = mount else { continue };
-        if let Some(problem) = refused(&item, &mount, owner) {
-            report.push(problem);
-        }
-        found.push(mount);
+        found.extend(mount);
     }
     found
 }
@@ -218,29 +204,6 @@ fn checked(item: &Node<'_>, mount: Mount, owner: Owner) -> Read<Mount> {
 pub fn is_volume_name(name: &str) -> bool {
     name.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric())
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
-}
-
-/// Why a component does not get this mount.
-fn refused(item: &Node<'_>, mount: &Mount, owner: Owner) -> Option<crate::pod::Problem> {
-    if owner == Owner::Controller || mount.kind != MountKind::Bind {
-        return None;
-    }
-    socket(item, mount.source.as_deref()?)
-}
-
-/// The problem that this path of the node is the engine's socket, or holds it.
-pub fn socket(item: &Node<'_>, path: &str) -> Option<crate::pod::Problem> {
-    let source = normal(path);
-    let below = if source == "/" { "/".to_owned() } else { format!("{source}/") };
-    let is_socket = SOCKETS.iter().any(|socket| *socket == source)
-        || ["docker.sock", "podman.sock", "containerd.sock"].iter().any(|name| source.rsplit('/').next() == Some(name));
-    let what = if is_socket {
-        format!("`{source}` is the engine's socket, which no component gets")
-    } else {
-        let socket = SOCKETS.iter().find(|socket| socket.starts_with(&below))?;
-        format!("`{source}` holds the engine's socket `{socket}`, which no component gets")
-    };
-    Some(item.problem(what).hint("whoever has that socket is root on the node; a plugin can be granted what is needed"))
 }
 
 /// The path without `.`, `..` and needless slashes.

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::component::options;
 use super::fields::{Fields, Node, Report};
-use super::mounts::{is_volume_name, socket};
+use super::mounts::is_volume_name;
 use crate::labels::Place;
 use crate::pod::{Mount, MountKind, VolumeSpec};
 
@@ -112,17 +112,7 @@ fn declared(key: &str, node: &Node<'_>, report: &mut Report) -> Declared {
 pub fn spec(fields: &mut Fields<'_, '_>) -> VolumeSpec {
     VolumeSpec {
         driver: fields.read("driver", Node::word).unwrap_or_default(),
-        driver_opts: fields.many("driver_opts", driver_opts).unwrap_or_default(),
+        driver_opts: fields.many("driver_opts", options).unwrap_or_default(),
         labels: fields.many("labels", options).unwrap_or_default(),
     }
-}
-
-/// The engine's own driver mounts any path of the node by its option `device`, so that a volume can be a bind mount in disguise.
-fn driver_opts(node: &Node<'_>, report: &mut Report) -> BTreeMap<String, String> {
-    let found = options(node, report);
-    if let Some(problem) = found.get("device").filter(|device| device.starts_with('/')).and_then(|it| socket(node, it))
-    {
-        report.push(problem);
-    }
-    found
 }

@@ -35,6 +35,7 @@ fn pod(init: &[&str], components: &[(&str, &[(&str, Condition)])]) -> Pod {
         ipc_donor: None,
         init: init.iter().map(|raw| planned(raw, &[])).collect(),
         components: components.iter().map(|(raw, depends_on)| planned(raw, depends_on)).collect(),
+        budget: crate::plan::budget::Budget::default(),
         stop_budget: Duration::from_secs(8),
         drain: Duration::ZERO,
         warnings: Vec::new(),

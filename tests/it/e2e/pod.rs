@@ -116,6 +116,11 @@ impl PodUnderTest {
         &self.spec.name
     }
 
+    /// What the controller's container will be made of.
+    pub fn spec(&mut self) -> &mut ContainerSpec {
+        &mut self.spec
+    }
+
     /// Adds a label to the controller's container.
     pub fn label(&mut self, key: &str, value: &str) {
         self.spec.labels.insert(key.to_owned(), value.to_owned());

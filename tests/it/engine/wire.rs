@@ -141,7 +141,7 @@ async fn every_call_has_a_deadline() {
         engine.info().await.map(drop),
         engine.inspect("x").await.map(drop),
         engine.list(&[]).await.map(drop),
-        engine.volume_labels("v").await.map(drop),
+        engine.volume("v").await.map(drop),
         engine.has_image("b").await.map(drop),
         engine.pull("b").await,
         engine.create(&spec).await.map(drop),

@@ -166,7 +166,7 @@ impl Engine for Journal {
     async fn list(&self, _: &[String]) -> Result<Vec<Listed>> {
         refused("list", Fault::Permanent)
     }
-    async fn volume_labels(&self, _: &str) -> Result<std::collections::BTreeMap<String, String>> {
+    async fn volume(&self, _: &str) -> Result<outrigger::engine::VolumeInfo> {
         refused("look at", Fault::Permanent)
     }
     async fn has_image(&self, _: &str) -> Result<bool> {

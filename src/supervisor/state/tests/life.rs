@@ -14,6 +14,7 @@ fn plan(init: Vec<Planned>, components: Vec<Planned>, drain: Duration) -> Pod {
         ipc_donor: None,
         init,
         components,
+        budget: crate::plan::budget::Budget::default(),
         stop_budget: Duration::from_secs(8),
         drain,
         warnings: Vec::new(),
