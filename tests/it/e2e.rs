@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use outrigger::engine::{Engine, EngineHealth};
 
-use self::pod::{PodUnderTest, component, controller_image, wait_for};
+pub use self::pod::controller_image;
+use self::pod::{PodUnderTest, component, wait_for};
 use crate::support::{IMAGE, engine_or_fail};
 
 /// A component that runs until it is told to stop, and says so.
