@@ -121,7 +121,7 @@ async fn strange_output_arrives_whole() {
     pod.label("pod.component.term", &component("echo from a terminal; sleep 1000", "tty: true"));
     pod.start().await;
     pod.ends().await;
-    let log = pod.raw_log().await;
+    let log = pod.output().await;
     let longest = log.split(|byte| *byte == b'\n').map(<[u8]>::len).max().unwrap();
     assert_eq!(longest, 1_048_576 + "[out] long: ".len());
     let has = |line: &[u8]| log.split(|byte| *byte == b'\n').any(|found| found == line);
