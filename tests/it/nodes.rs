@@ -268,5 +268,5 @@ async fn pods_are_updated_under_load_and_move_when_a_node_is_lost() {
     // The service goes, and its pods leave nothing.
     docker("node1", &["service", "rm", SERVICE]);
     let empty = || NODES.iter().all(|node| docker(node, &["ps", "--all", "--quiet"]).is_empty());
-    wait_for("every container is gone", empty, || String::new()).await;
+    wait_for("every container is gone", empty, String::new).await;
 }

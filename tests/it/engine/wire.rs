@@ -139,7 +139,9 @@ async fn cgroups_by_what_engines_tell() {
     const NESTED: &str = "/docker/own";
     const SLICE: &str = "mine.slice";
     // Recorded from the engines, shortened to what matters; those with systemd and without root as the API's documentation has them.
-    const ANSWERS: [(&str, &str, &str, Option<&str>, Option<&str>); 5] = [
+    /// The kind, `/version`, `/info`, and where components are put without and with a parent of the controller's.
+    type Told = (&'static str, &'static str, &'static str, Option<&'static str>, Option<&'static str>);
+    const ANSWERS: [Told; 5] = [
         (
             "cgroupfs, version 1",
             r#"200 {"Version": "20.10.24+dfsg1", "ApiVersion": "1.41", "MinAPIVersion": "1.12"}"#,

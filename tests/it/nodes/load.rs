@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 /// Requests at the same time.
@@ -39,14 +39,16 @@ impl Counted {
 /// Requests under way, until it is stopped.
 pub struct Load {
     counted: Arc<Mutex<Counted>>,
-    clients: Vec<JoinHandle<()>>,
+    clients: JoinSet<()>,
 }
 
 impl Load {
     pub fn start(addresses: Vec<String>) -> Self {
         let counted = Arc::new(Mutex::new(Counted::default()));
-        let clients = (0..CLIENTS).map(|first| tokio::spawn(client(addresses.clone(), first, Arc::clone(&counted))));
-        let clients = clients.collect();
+        let mut clients = JoinSet::new();
+        for first in 0..CLIENTS {
+            clients.spawn(client(addresses.clone(), first, Arc::clone(&counted)));
+        }
         Self { counted, clients }
     }
 
@@ -55,19 +57,10 @@ impl Load {
     }
 
     pub async fn stop(mut self) -> Counted {
-        for client in self.clients.drain(..) {
-            client.abort();
-            assert!(client.await.is_err_and(|error| error.is_cancelled()), "a client ends only when it is told to");
-        }
+        assert_eq!(self.clients.len(), CLIENTS, "a client ends only when it is told to");
+        assert!(self.clients.try_join_next().is_none(), "no client has failed");
+        self.clients.shutdown().await;
         self.counted()
-    }
-}
-
-impl Drop for Load {
-    fn drop(&mut self) {
-        for client in &self.clients {
-            client.abort();
-        }
     }
 }
 
