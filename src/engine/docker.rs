@@ -27,6 +27,7 @@ use bollard::query_parameters as query;
 use bollard::{API_DEFAULT_VERSION, BollardRequest};
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
+use tracing::warn;
 
 use self::fault::Call;
 use crate::config::Timeouts;
@@ -44,6 +45,9 @@ const OLDEST_API: (u32, u32) = (1, 41);
 
 /// Newest API that is asked for: the one that bollard's types were made from.
 const NEWEST_API: (u32, u32) = (1, 53);
+
+/// How Podman calls itself among the parts of the engine.
+const PODMAN: &str = "Podman";
 
 /// First pause between two looks at something that the engine is still busy with; doubled up to [`LAST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
@@ -73,8 +77,9 @@ struct Shared {
 struct Api(AtomicU64);
 
 impl Api {
-    fn set(&self, (major, minor): (u32, u32)) {
-        self.0.store(u64::from(major) << 32 | u64::from(minor), Ordering::Relaxed);
+    /// Answers whether it is the first.
+    fn set(&self, (major, minor): (u32, u32)) -> bool {
+        self.0.swap(u64::from(major) << 32 | u64::from(minor), Ordering::Relaxed) == 0
     }
 
     /// What goes in front of a path: `/v1.41`, or nothing.
@@ -220,7 +225,14 @@ impl Engine for Docker {
         // An engine that has dropped even our newest version is spoken to in its oldest.
         let floor = version.min_api_version.as_deref().and_then(answer::api_version).unwrap_or(OLDEST_API);
         let api = api.min(NEWEST_API.max(floor));
-        self.shared.api.set(api);
+        let first = self.shared.api.set(api);
+        let parts = version.components.unwrap_or_default();
+        if first && parts.iter().any(|part| part.name.starts_with(PODMAN)) {
+            warn!(
+                version = newest,
+                "this is Podman, which differs from Docker in places; docs/engines.md lists what was seen to work"
+            );
+        }
         let info = self.within(Call::Info, object, limit, self.client.info()).await.map_err(no_engine)?;
         Ok(EngineInfo {
             version: newest,
@@ -234,8 +246,14 @@ impl Engine for Docker {
 
     async fn inspect(&self, container: &str) -> Result<Inspection> {
         let name = checked(Call::Inspect, container)?;
-        let work = self.client.inspect_container(name, None);
-        Ok(answer::inspection(self.within(Call::Inspect, name, self.look(), work).await?))
+        // Read raw: bollard refuses the whole answer where a word in it is none of Docker's, as Podman's `stopped`.
+        let path = format!("{}/containers/{name}/json", self.shared.api.prefix());
+        let body = self.raw(&ContainerId(name.to_owned()), path).try_collect::<BytesMut>();
+        let body = self.within(Call::Inspect, name, self.look(), body).await?;
+        let seen = answer::parse_inspection(&body);
+        Ok(answer::inspection(seen.map_err(|bad| {
+            refused(Call::Inspect, name, Fault::Permanent, format!("its answer can't be read: {bad}"))
+        })?))
     }
 
     async fn list(&self, labels: &[String]) -> Result<Vec<Listed>> {

@@ -160,7 +160,7 @@ impl<'a> Pod<'a> {
             engine,
             settings,
             ipc: Ipc::of(spec, me, settings),
-            cgroups: Cgroups::of(me, engine),
+            cgroups: Cgroups::of(me, engine, settings),
             budget: grace.saturating_sub(settings.timeouts.stop_reserve).max(LEAST_BUDGET),
             shared_mounts: match settings.volumes {
                 Sharing::Shared => {

@@ -15,6 +15,8 @@ mod lifecycle;
 #[cfg(test)]
 mod logs;
 #[cfg(test)]
+mod nodes;
+#[cfg(test)]
 mod plan;
 #[cfg(test)]
 mod plugins;

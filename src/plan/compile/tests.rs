@@ -196,9 +196,9 @@ fn the_donors_name_gives_way_to_a_component() {
 #[test]
 fn cgroups_are_where_the_engine_can_have_them() {
     for (driver, version, inherited, expected) in [
-        (CgroupDriver::Systemd, 2, "", Some("outrigger-0123456789ab.slice")),
-        (CgroupDriver::Systemd, 1, "", Some("outrigger-0123456789ab.slice")),
-        (CgroupDriver::Cgroupfs, 2, "", Some("/outrigger/0123456789ab")),
+        (CgroupDriver::Systemd, 2, "", None),
+        (CgroupDriver::Systemd, 1, "", None),
+        (CgroupDriver::Cgroupfs, 2, "", None),
         (CgroupDriver::Cgroupfs, 1, "", Some("/docker/self")),
         (CgroupDriver::Cgroupfs, 1, "/mine", Some("/mine")),
         (CgroupDriver::Systemd, 2, "mine.slice", Some("mine.slice")),
@@ -208,6 +208,27 @@ fn cgroups_are_where_the_engine_can_have_them() {
         case.me.container.cgroup_parent = inherited.to_owned();
         let plan = case.plan();
         assert_eq!(plan.components[0].container.cgroup_parent.as_deref(), expected, "{driver:?} {version} {inherited}");
+    }
+}
+
+#[test]
+fn components_that_may_outlive_the_controller_do_not_hold_on_to_its_cgroup() {
+    for (pids, api, nested) in [
+        (Sharing::Shared, (1, 51), true),
+        (Sharing::Private, (1, 45), true),
+        (Sharing::Private, (1, 46), false),
+        (Sharing::Private, (1, 51), false),
+    ] {
+        let mut case =
+            case(vec![memory("a", 60 * MIB), component("b")]).cgroups(CgroupDriver::Cgroupfs, 1).limited(100 * MIB, 0);
+        case.settings.pids = pids;
+        case.engine.api = api;
+        let plan = case.plan();
+        let parent = plan.components[0].container.cgroup_parent.as_deref();
+        assert_eq!(parent, nested.then_some("/docker/self"), "{pids:?} {api:?}");
+        // Beside the controller its limit is divided.
+        let rest = plan.components[1].container.host.memory;
+        assert_eq!(rest, (!nested).then_some(40 * MIB), "{pids:?} {api:?}");
     }
 }
 
