@@ -33,6 +33,10 @@ use crate::pod::{ComponentName, Dependency, PluginName};
 use crate::supervisor::events::{Action, Event, Outcome, Phase, Stage};
 
 /// One container of the pod.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "what was written, and what has happened, each by itself: no two of them exclude each other"
+)]
 #[derive(Debug, Clone)]
 pub struct Node {
     /// Where it is in its life.
@@ -181,6 +185,7 @@ impl Node {
 }
 
 /// The state of a pod.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own beside the stage")]
 #[derive(Debug)]
 pub struct Pod {
     stage: Stage,
@@ -252,6 +257,12 @@ impl Pod {
     /// The last judgement of each plugin about each component.
     pub fn judgements(&self) -> impl Iterator<Item = (&PluginName, &Judgement)> {
         self.judgements.iter().map(|((plugin, _), judgement)| (plugin, judgement))
+    }
+
+    /// What ended the pod, once something has.
+    #[must_use]
+    pub fn outcome(&self) -> Option<&Outcome> {
+        self.outcome.as_ref()
     }
 
     /// Components whose last run failed by itself, the one that ended the pod first: what is worth keeping for a look.
