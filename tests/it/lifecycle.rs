@@ -1,5 +1,7 @@
 //! The whole life of a pod, on the scripted engine and on paused time.
 
+mod faults;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
