@@ -41,8 +41,25 @@ pub struct Settings {
     pub cache_dir: PathBuf,
     /// What the operator lets components have (`--allow`, `--deny`, `--images`, and the policy file).
     pub policy: Policy,
+    /// Which failed components remain for a look.
+    pub keep: Keep,
     /// Every deadline there is.
     pub timeouts: Timeouts,
+}
+
+/// Which failed components remain after the pod's end, for a look at what they left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keep {
+    /// So many, of each service on this engine (`--keep-failed`); 0: none.
+    pub count: usize,
+    /// For so long (`--keep-failed-for`).
+    pub age: Duration,
+}
+
+impl Default for Keep {
+    fn default() -> Self {
+        Self { count: 1, age: Duration::from_secs(60 * 60) }
+    }
 }
 
 /// A namespace or a set of mounts: shared, or each component's own.
@@ -216,6 +233,7 @@ impl Default for Settings {
             plugin_dir: PathBuf::from("/plugins"),
             cache_dir: PathBuf::from("/var/cache/outrigger"),
             policy: Policy::default(),
+            keep: Keep::default(),
             timeouts: Timeouts::default(),
         }
     }

@@ -437,7 +437,7 @@ pub trait Engine: Clone + Send + Sync + 'static {
     fn pull(&self, image: &str) -> impl Future<Output = Result<()>> + Send;
     /// Creates a container and answers its id and the engine's warnings.
     fn create(&self, spec: &ContainerSpec) -> impl Future<Output = Result<(ContainerId, Vec<String>)>> + Send;
-    /// Starts it; [`Fault::AlreadyDone`] where it runs.
+    /// Starts it; that it runs already is success.
     fn start(&self, id: &ContainerId) -> impl Future<Output = Result<()>> + Send;
     /// Sends a signal to its main process; [`Fault::AlreadyDone`] where it does not run.
     fn signal(&self, id: &ContainerId, signal: i32) -> impl Future<Output = Result<()>> + Send;
@@ -460,6 +460,8 @@ pub trait Engine: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<ExecOutput>> + Send;
     /// Follows its output to the end of its run.
     fn logs(&self, id: &ContainerId, from: LogsFrom) -> BoxStream<'static, Result<LogFrame>>;
+    /// The last lines of its output, at most `limit` bytes of them, as far as there are any yet.
+    fn tail(&self, id: &ContainerId, lines: u32, limit: usize) -> impl Future<Output = Result<Bytes>> + Send;
     /// Follows the events of all containers that have this label (`key=value`), from `since` (seconds since the Unix epoch) on where it is given.
     /// The stream ends, or yields an error, when the connection is lost.
     fn events(&self, label: &str, since: Option<i64>) -> BoxStream<'static, Result<EngineEvent>>;

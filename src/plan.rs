@@ -27,6 +27,8 @@ pub mod ownership {
     pub const GENERATION: &str = "outrigger.generation";
     /// The component's name.
     pub const COMPONENT: &str = "outrigger.component";
+    /// What the pod is one of: the Swarm or Compose service, or else the controller's container name.
+    pub const SERVICE: &str = "outrigger.service";
     /// `component`, `init` or `ipc`.
     pub const ROLE: &str = "outrigger.role";
 }

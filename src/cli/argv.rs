@@ -120,6 +120,12 @@ pub struct ControllerFlags {
     /// Which images components may have, as a pattern; repeatable; any where none is given
     #[arg(long, value_name = "PATTERN")]
     pub images: Vec<String>,
+    /// How many failed components of a service remain for a look, stopped and renamed [default: 1]
+    #[arg(long, value_name = "NUMBER")]
+    pub keep_failed: Option<String>,
+    /// For how long they remain [default: 1h]
+    #[arg(long, value_name = "DURATION")]
+    pub keep_failed_for: Option<String>,
     /// A deadline, as name=duration; repeatable; `outrigger plan --timeouts` lists them
     #[arg(long = "timeout", value_name = "NAME=DURATION")]
     pub timeouts: Vec<String>,
@@ -133,6 +139,8 @@ impl From<ControllerFlags> for Flags {
             volumes: typed.volumes,
             logs: typed.logs,
             pull: typed.pull,
+            keep_failed: typed.keep_failed,
+            keep_failed_for: typed.keep_failed_for,
             own_id: typed.own_id,
             state_dir: typed.state_dir,
             plugin_dir: typed.plugin_dir,

@@ -27,6 +27,6 @@ pub(super) fn run(flags: &Flags, env: &Env, colours: bool) -> Result<Exit, Repor
     block_on(async {
         let engine = Docker::connect(settings.engine.as_deref(), &settings.timeouts)?;
         // Where the pod failed, the reason was told when it happened.
-        Ok(Exit::Pod(boot::run(engine, settings).await?.exit_code()))
+        Ok(Exit::Pod(Box::pin(boot::run(engine, settings)).await?.exit_code()))
     })
 }

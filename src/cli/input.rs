@@ -196,6 +196,8 @@ fn over(first: Flags, second: Flags) -> Flags {
         volumes: first.volumes.or(second.volumes),
         logs: first.logs.or(second.logs),
         pull: first.pull.or(second.pull),
+        keep_failed: first.keep_failed.or(second.keep_failed),
+        keep_failed_for: first.keep_failed_for.or(second.keep_failed_for),
         own_id: first.own_id.or(second.own_id),
         state_dir: first.state_dir.or(second.state_dir),
         plugin_dir: first.plugin_dir.or(second.plugin_dir),

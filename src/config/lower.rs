@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::policy::{Given, Policy};
 use super::values;
-use super::{LineFormat, LogFilter, Output, Pull, Settings, Sharing};
+use super::{Keep, LineFormat, LogFilter, Output, Pull, Settings, Sharing};
 use crate::pod::{Problem, Problems};
 
 /// What was typed. Every value is text still, so that all that is wrong is found at once.
@@ -40,12 +40,16 @@ pub struct Flags {
     pub deny: Vec<String>,
     /// `--images`, as often as it was given.
     pub images: Vec<String>,
+    /// `--keep-failed`.
+    pub keep_failed: Option<String>,
+    /// `--keep-failed-for`.
+    pub keep_failed_for: Option<String>,
     /// `--timeout`, as often as it was given; later ones win.
     pub timeouts: Vec<String>,
 }
 
 /// The environment twins of the flags, and what they are for where there is no flag.
-pub const VARIABLES: [&str; 15] = [
+pub const VARIABLES: [&str; 17] = [
     "OUTRIGGER_PIDS",
     "OUTRIGGER_IPC",
     "OUTRIGGER_VOLUMES",
@@ -61,6 +65,8 @@ pub const VARIABLES: [&str; 15] = [
     "OUTRIGGER_ALLOW",
     "OUTRIGGER_DENY",
     "OUTRIGGER_IMAGES",
+    "OUTRIGGER_KEEP_FAILED",
+    "OUTRIGGER_KEEP_FAILED_FOR",
 ];
 
 /// Lowers flags and environment; a flag wins over its variable, and an empty variable counts as unset.
@@ -84,6 +90,9 @@ pub fn lower(flags: &Flags, env: &BTreeMap<String, String>) -> Result<Settings, 
     let log_format = from.value(("--log-format", flags.log_format.as_deref()), "OUTRIGGER_LOG_FORMAT", line_format);
     let log_level = from.value(("--log-level", flags.log_level.as_deref()), "OUTRIGGER_LOG", values::log_filter);
 
+    let count = from.value(("--keep-failed", flags.keep_failed.as_deref()), "OUTRIGGER_KEEP_FAILED", count);
+    let age = ("--keep-failed-for", flags.keep_failed_for.as_deref());
+    let age = from.value(age, "OUTRIGGER_KEEP_FAILED_FOR", values::duration);
     let allow = from.rules(("--allow", &flags.allow), "OUTRIGGER_ALLOW");
     let deny = from.rules(("--deny", &flags.deny), "OUTRIGGER_DENY");
     let images = from.rules(("--images", &flags.images), "OUTRIGGER_IMAGES");
@@ -112,6 +121,7 @@ pub fn lower(flags: &Flags, env: &BTreeMap<String, String>) -> Result<Settings, 
         plugin_dir: plugin_dir.unwrap_or(default.plugin_dir),
         cache_dir: cache_dir.unwrap_or(default.cache_dir),
         policy,
+        keep: Keep { count: count.unwrap_or(default.keep.count), age: age.unwrap_or(default.keep.age) },
         timeouts,
     };
     from.problems.or(settings)
@@ -131,6 +141,10 @@ pub fn unknown_variables(env: &BTreeMap<String, String>) -> Vec<(String, Option<
 pub fn log_filter(flags: &Flags, env: &BTreeMap<String, String>) -> Option<LogFilter> {
     let raw = flags.log_level.as_deref().or_else(|| env.get("OUTRIGGER_LOG").map(String::as_str))?;
     values::log_filter(raw).ok()
+}
+
+fn count(raw: &str) -> Result<usize, String> {
+    raw.trim().parse().map_err(|_| format!("`{raw}` is not a number of containers, such as `1`"))
 }
 
 struct Sources<'a> {

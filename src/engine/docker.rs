@@ -305,10 +305,6 @@ impl Engine for Docker {
     }
 
     async fn start(&self, id: &ContainerId) -> Result<()> {
-        // bollard takes the engine's "not modified" for success, so we look first.
-        if self.inspect(&id.0).await?.running {
-            return Err(refused(Call::Start, id.short(), Call::Start.fault(304), "it is running already"));
-        }
         self.within(Call::Start, id.short(), self.change(), self.client.start_container(&id.0, None)).await
     }
 
@@ -387,6 +383,19 @@ impl Engine for Docker {
             stream::unfold(following, |mut following| async move { Some((following.next().await?, following)) })
         };
         stream::once(opening).map_ok(frames).try_flatten().boxed()
+    }
+
+    async fn tail(&self, id: &ContainerId, lines: u32, limit: usize) -> Result<Bytes> {
+        let options = query::LogsOptionsBuilder::new().stdout(true).stderr(true).tail(&lines.to_string()).build();
+        let work = self.client.logs(&id.0, Some(options)).try_fold(BytesMut::new(), |mut all, piece| {
+            all.extend_from_slice(&piece.into_bytes());
+            // The end is what counts, and a line may be as long as it likes.
+            let over = all.len().saturating_sub(limit);
+            bytes::Buf::advance(&mut all, over);
+            std::future::ready(Ok(all))
+        });
+        let all = self.within(Call::Logs, id.short(), self.shared.timeouts.engine_call, work).await?;
+        Ok(all.freeze())
     }
 
     fn events(&self, label: &str, since: Option<i64>) -> BoxStream<'static, Result<EngineEvent>> {

@@ -257,6 +257,12 @@ impl<'a> Pod<'a> {
         container
     }
 
+    fn service(&self) -> &'a str {
+        let own = &self.me.container;
+        let label = |name: &str| own.labels.get(name).map(String::as_str);
+        label("com.docker.swarm.service.name").or_else(|| label("com.docker.compose.service")).unwrap_or(&own.name)
+    }
+
     /// A container in the controller's network and, where they are shared, its PID namespace.
     fn member(&self, name: &str, image: &str, role: &str) -> ContainerSpec {
         let mut container = ContainerSpec::new(format!("{}{NAME_INFIX}{name}", self.me.container.name), image);
@@ -266,6 +272,7 @@ impl<'a> Pod<'a> {
         for (key, value) in [
             (ownership::POD, self.me.container.id.0.as_str()),
             (ownership::GENERATION, self.me.container.started_at.as_str()),
+            (ownership::SERVICE, self.service()),
             (ownership::ROLE, role),
         ] {
             container.labels.insert(key.to_owned(), value.to_owned());

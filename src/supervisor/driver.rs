@@ -13,9 +13,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use crate::admin;
+use crate::config::Output::Streamed;
 use crate::config::Settings;
 use crate::engine::{Engine, Fault, Inspection, chain};
 use crate::hooks::{ComponentEvent, ComponentEventKind, HealthTrigger, Hook, Hooks, Reaction, SignalDecision};
+use crate::janitor;
 use crate::memory;
 use crate::plan::Plan;
 use crate::plugin::{PodView, Request, WatchRequest};
@@ -24,7 +26,7 @@ use crate::shutdown::Tasks;
 use crate::supervisor::events::{Action, Deadline, Event, Outcome};
 use crate::supervisor::launch::{Donor, launch, launch_donor, relaunch, revive_donor};
 use crate::supervisor::output::Outputs;
-use crate::supervisor::shared::{EVENTS_IN_FLIGHT, Shared, persist};
+use crate::supervisor::shared::{Container, EVENTS_IN_FLIGHT, Shared, persist};
 use crate::supervisor::state::Pod;
 use crate::supervisor::{follow, lifecycle, requests, rollout, views};
 
@@ -39,6 +41,13 @@ const LAST_TASKS: Duration = Duration::from_secs(1);
 
 /// After the last component has been started, the pod has settled: what was needed to start it is given back.
 const SETTLED: Duration = Duration::from_secs(2);
+
+/// Lines of a failed component that are told with the pod's end, and their bytes at most.
+const LAST_LINES: u32 = 10;
+const LAST_BYTES: usize = 4096;
+
+/// Time between two looks for what was left over, or kept too long.
+const SWEEP_EVERY: Duration = Duration::from_secs(60 * 60);
 
 /// So many warnings are shown by `status`; then the oldest goes.
 const WARNINGS: usize = 64;
@@ -123,8 +132,9 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
         let (news, news_out) = mpsc::channel(NEWS_IN_FLIGHT);
         let telling = Arc::clone(&shared);
         tasks.spawn("component events", move |token| tell_plugins(telling, news_out, token));
-        let (following, id) = (Arc::clone(&shared), parts.own.id.0.clone());
-        tasks.spawn("engine events", move |token| follow::follow(following, id, token));
+        let donor = watch::Sender::new(donor);
+        let (following, id, lender) = (Arc::clone(&shared), parts.own.id.0.clone(), donor.subscribe());
+        tasks.spawn("engine events", move |token| follow::follow(following, id, lender, token));
         let (serving, owner, asked) = (Arc::clone(&shared), tasks.clone(), parts.end.requests);
         tasks.spawn("plugin requests", move |token| requests::serve(serving, owner, asked, token));
         Self {
@@ -138,7 +148,7 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
             live,
             view: parts.end.pod,
             status: parts.status,
-            donor: watch::Sender::new(donor),
+            donor,
             news,
             timers: HashMap::new(),
             runs: HashMap::new(),
@@ -160,7 +170,6 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
             while let Some(event) = due.pop_front() {
                 self.narrate(&event);
                 let actions = self.pod.step(event);
-                self.publish();
                 for action in actions {
                     if let Some(outcome) = self.perform(action, &mut due) {
                         self.tasks.cancel();
@@ -168,6 +177,10 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
                         return outcome;
                     }
                 }
+            }
+            // Others look only while this loop waits: what has come together by then is shown at once, not event by event.
+            if self.events.is_empty() {
+                self.publish();
             }
             let event = tokio::select! {
                 biased;
@@ -206,9 +219,9 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
                 self.tasks.spawn("pre_stop", move |_token| lifecycle::part(shared, name, run, within, over));
             }
             Action::Warn(what) => self.warn(what),
-            Action::ReviveDonor => {
+            Action::ReviveDonor { after } => {
                 let (shared, donor) = (Arc::clone(&self.shared), self.donor.clone());
-                self.tasks.spawn("ipc donor", move |_token| async move { revive_donor(&shared, &donor).await });
+                self.tasks.spawn("ipc donor", move |_token| async move { revive_donor(&shared, &donor, after).await });
             }
             Action::Ask { name, exit_code, oom_killed } => {
                 if self.shared.hooks.with(Hook::ComponentEvent).is_empty() {
@@ -432,6 +445,8 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
         let (shared, status) = (Arc::clone(&self.shared), self.status.clone());
         let stopping = self.shared.launches.clone();
         self.tasks.spawn("rollouts", move |_token| rollout::run(shared, changes, status, stopping));
+        let (sweeping, own) = (Arc::clone(&self.shared), self.own.clone());
+        self.tasks.spawn("sweep", move |token| sweep_from_time_to_time(sweeping, own, token));
         self.tasks.spawn("trim", |token| async move {
             tokio::select! {
                 () = token.cancelled() => {}
@@ -459,13 +474,24 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
             .nodes()
             .map(|(name, node)| (name.clone(), self.tell(name, ComponentEventKind::Removed, node.restarts)))
             .collect();
+        let mut failed = self.pod.failed();
+        let decider = failed.first().cloned().zip(self.pod.outcome().map(ToString::to_string));
+        failed.truncate(self.shared.settings.keep.count);
         self.tasks.spawn("clean up", move |token| async move {
             outputs.drain(drain).await;
+            if let Some((name, outcome)) = decider {
+                let last = last_output(&shared, &outputs, &name).await;
+                let told = if last.is_empty() { " none".to_owned() } else { format!("\n  | {}", last.join("\n  | ")) };
+                error!(component = %name, "{outcome}; its last output:{told}");
+            }
             // What is being created now is there only when the engine has answered.
             launching.wait(shared.settings.timeouts.engine_change).await;
             let mut told = told;
             for (name, container) in shared.all_containers() {
                 let news = told.remove(&name);
+                if failed.contains(&name) && keep(&shared, &name, &container).await {
+                    continue;
+                }
                 let (shared, given_up) = (Arc::clone(&shared), token.clone());
                 removals.spawn("remove", move |_token| async move {
                     match persist(&given_up, || shared.engine.remove(&container.id)).await {
@@ -506,6 +532,61 @@ impl<E, H> Driver<E, H> {
         let gone = self.stopping_since.map_or(Duration::ZERO, |since| since.elapsed());
         let left = (self.shared.plan.stop_budget + timeouts.stop_reserve / 2).saturating_sub(gone);
         left.clamp(LEAST_DRAIN, timeouts.log_drain.max(LEAST_DRAIN))
+    }
+}
+
+/// The last lines of a component: as plugins left them, or where nobody followed its output, as the engine has them.
+async fn last_output<E: Engine, H: Hooks>(
+    shared: &Shared<E, H>,
+    outputs: &Outputs,
+    name: &ComponentName,
+) -> Vec<String> {
+    let followed = outputs.last(name, LAST_LINES as usize);
+    if !followed.is_empty() || shared.settings.logs == Streamed || !shared.hooks.with(Hook::LogLine).is_empty() {
+        return followed;
+    }
+    let Some(container) = shared.container(name) else { return Vec::new() };
+    match shared.engine.tail(&container.id, LAST_LINES, LAST_BYTES).await {
+        Ok(bytes) => String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect(),
+        Err(error) => {
+            debug!(component = %name, error = chain(&error), "its last output can't be read");
+            Vec::new()
+        }
+    }
+}
+
+/// Keeps a failed component for a look. Where the engine will not, it is removed as the others are.
+async fn keep<E: Engine, H: Hooks>(shared: &Shared<E, H>, name: &ComponentName, container: &Container) -> bool {
+    let Some(planned) = shared.planned(name) else { return false };
+    let kept = janitor::kept_name(&planned.container.name, now_ns() / 1_000_000_000);
+    match shared.engine.rename(&container.id, &kept).await {
+        Ok(()) => {
+            info!(component = %name, container = kept, "failed, and remains for a look: `docker logs`, `docker cp`; removed when its time is over");
+            true
+        }
+        Err(error) => {
+            warn!(component = %name, error = chain(&error), "failed, and can't be kept for a look");
+            false
+        }
+    }
+}
+
+/// Removes what was kept for a look, once its time is over.
+async fn sweep_from_time_to_time<E: Engine, H: Hooks>(
+    shared: Arc<Shared<E, H>>,
+    own: Inspection,
+    token: CancellationToken,
+) {
+    loop {
+        tokio::select! {
+            biased;
+            () = token.cancelled() => return,
+            () = tokio::time::sleep(SWEEP_EVERY) => {}
+        }
+        let now_s = now_ns() / 1_000_000_000;
+        if let Err(error) = janitor::sweep(&shared.engine, &own, shared.settings.keep, now_s).await {
+            debug!(error = chain(&error), "the engine does not list what is left over");
+        }
     }
 }
 

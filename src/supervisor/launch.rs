@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
@@ -224,10 +225,7 @@ async fn start<E: Engine, H: Hooks>(
         reached(shared, &mut donor, &[Donor::Up]).await?;
     }
     go_on(shared)?;
-    match persist(&shared.launches, || shared.engine.start(id)).await {
-        Err(error) if error.fault() != Fault::AlreadyDone => return Err(error.into()),
-        _ => {}
-    }
+    persist(&shared.launches, || shared.engine.start(id)).await?;
     // What the image says about health and stopping is known only now.
     match persist(&shared.launches, || shared.engine.inspect(&id.0)).await {
         Ok(inspection) => {
@@ -250,10 +248,7 @@ pub async fn launch_donor<E: Engine, H: Hooks>(shared: &Arc<Shared<E, H>>, told:
         shared.set_donor(id.clone());
         told.send_replace(Donor::Created);
         go_on(shared)?;
-        match persist(&shared.launches, || shared.engine.start(&id)).await {
-            Err(error) if error.fault() != Fault::AlreadyDone => Err(LaunchError::Engine(error)),
-            _ => Ok(()),
-        }
+        persist(&shared.launches, || shared.engine.start(&id)).await.map_err(LaunchError::Engine)
     };
     let donor = match brought_up.await {
         Ok(()) => Donor::Up,
@@ -262,13 +257,25 @@ pub async fn launch_donor<E: Engine, H: Hooks>(shared: &Arc<Shared<E, H>>, told:
     told.send_replace(donor);
 }
 
-/// Starts a donor that has ended. Others that join it wait meanwhile.
-pub async fn revive_donor<E: Engine, H: Hooks>(shared: &Arc<Shared<E, H>>, told: &watch::Sender<Donor>) {
+/// Starts a donor that has ended, after a pause. Others that join it wait meanwhile.
+pub async fn revive_donor<E: Engine, H: Hooks>(
+    shared: &Arc<Shared<E, H>>,
+    told: &watch::Sender<Donor>,
+    after: Duration,
+) {
     let Some(id) = shared.donor() else { return };
     told.send_replace(Donor::Created);
+    tokio::select! {
+        biased;
+        () = shared.launches.cancelled() => {
+            told.send_replace(Donor::Failed("the pod is stopping".to_owned()));
+            return;
+        }
+        () = tokio::time::sleep(after) => {}
+    }
     let donor = match persist(&shared.launches, || shared.engine.start(&id)).await {
-        Err(error) if error.fault() != Fault::AlreadyDone => Donor::Failed(chain(&error)),
-        _ => Donor::Up,
+        Err(error) => Donor::Failed(chain(&error)),
+        Ok(()) => Donor::Up,
     };
     told.send_replace(donor);
 }

@@ -33,6 +33,10 @@ use crate::pod::{ComponentName, Dependency, PluginName};
 use crate::supervisor::events::{Action, Event, Outcome, Phase, Stage};
 
 /// One container of the pod.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "what was written, and what has happened, each by itself: no two of them exclude each other"
+)]
 #[derive(Debug, Clone)]
 pub struct Node {
     /// Where it is in its life.
@@ -181,6 +185,7 @@ impl Node {
 }
 
 /// The state of a pod.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own beside the stage")]
 #[derive(Debug)]
 pub struct Pod {
     stage: Stage,
@@ -201,6 +206,8 @@ pub struct Pod {
     /// Stop signals that plugins are being asked about.
     asked_to_stop: bool,
     judgements: BTreeMap<(PluginName, Option<ComponentName>), Judgement>,
+    /// How often the container that lends its IPC namespace has ended, since it last ran long enough to count as new.
+    donor_ends: u32,
 }
 
 impl Pod {
@@ -223,6 +230,7 @@ impl Pod {
             exits_put_off: BTreeMap::new(),
             asked_to_stop: false,
             judgements: BTreeMap::new(),
+            donor_ends: 0,
         }
     }
 
@@ -252,6 +260,12 @@ impl Pod {
     /// The last judgement of each plugin about each component.
     pub fn judgements(&self) -> impl Iterator<Item = (&PluginName, &Judgement)> {
         self.judgements.iter().map(|((plugin, _), judgement)| (plugin, judgement))
+    }
+
+    /// What ended the pod, once something has.
+    #[must_use]
+    pub fn outcome(&self) -> Option<&Outcome> {
+        self.outcome.as_ref()
     }
 
     /// Components whose last run failed by itself, the one that ended the pod first: what is worth keeping for a look.
@@ -302,14 +316,7 @@ impl Pod {
             Event::Restart(name) => self.restart(&name, &mut actions),
             Event::Guard(names) => self.guarded = names,
             Event::Unguard => self.unguard(&mut actions),
-            Event::DonorEnded => {
-                if self.stage < Stage::Stopping {
-                    let what = "the container that lends the pod its IPC namespace has ended and is started again: \
-                                components that run share memory among themselves, and those started from now on anew";
-                    actions.push(Action::Warn(what.to_owned()));
-                    actions.push(Action::ReviveDonor);
-                }
-            }
+            Event::DonorEnded => self.donor_ended(&mut actions),
             Event::Cleaned => {
                 if self.stage == Stage::Cleaning {
                     self.stage = Stage::Done;

@@ -1,11 +1,14 @@
 //! The whole life of a pod, on the scripted engine and on paused time.
 
+mod faults;
+mod life;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use outrigger::admin::Status as PodStatus;
-use outrigger::config::Settings;
+use outrigger::config::{Keep, Settings};
 use outrigger::engine::fake::FakeEngine;
 use outrigger::engine::{Engine, ExecOutput, Fault, Output};
 use outrigger::hooks::{
@@ -161,9 +164,13 @@ fn labels(all: &[(&str, &str)]) -> BTreeMap<String, String> {
     all.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
 }
 
-/// Starts a pod of these labels.
+/// Starts a pod of these labels, of which nothing remains after its end.
 async fn start(engine: FakeEngine, script: Script, all: &[(&str, &str)]) -> Running {
-    let settings = Settings::default();
+    let keep = Keep { count: 0, ..Keep::default() };
+    start_with(Settings { keep, ..Settings::default() }, engine, script, all).await
+}
+
+async fn start_with(settings: Settings, engine: FakeEngine, script: Script, all: &[(&str, &str)]) -> Running {
     let raw = outrigger::labels::from_labels(&labels(all)).unwrap();
     let spec = lower::lower(&raw).unwrap();
     let mut me = SelfInfo::offline("pod", labels(all));

@@ -118,7 +118,7 @@ async fn processes_end_at_the_limit() {
     pod.ends().await;
     let log = pod.log().await;
     assert!(log.contains("can't fork"), "{log}");
-    let made = log.matches("[out] app: made ").count();
+    let made = log.matches("\n[out] app: made ").count();
     assert!((1..8).contains(&made), "the shell and {made} others:\n{log}");
 }
 

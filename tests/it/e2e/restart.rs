@@ -163,5 +163,5 @@ async fn a_pod_outlives_its_engine_and_misses_no_exit() {
     own.start().await;
     assert_eq!(pod.ends().await, 21);
     let log = pod.log().await;
-    assert_eq!(log.matches("[out] app: ready").count(), 1, "no line is told twice:\n{log}");
+    assert_eq!(log.matches("\n[out] app: ready").count(), 1, "no line is told twice:\n{log}");
 }
