@@ -1,7 +1,7 @@
 //! The whole life of a pod, on the scripted engine and on paused time.
 
-mod life;
 mod faults;
+mod life;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
