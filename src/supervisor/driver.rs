@@ -170,7 +170,6 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
             while let Some(event) = due.pop_front() {
                 self.narrate(&event);
                 let actions = self.pod.step(event);
-                self.publish();
                 for action in actions {
                     if let Some(outcome) = self.perform(action, &mut due) {
                         self.tasks.cancel();
@@ -178,6 +177,10 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
                         return outcome;
                     }
                 }
+            }
+            // Others look only while this loop waits: what has come together by then is shown at once, not event by event.
+            if self.events.is_empty() {
+                self.publish();
             }
             let event = tokio::select! {
                 biased;
