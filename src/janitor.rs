@@ -254,9 +254,10 @@ mod tests {
         let engine = FakeEngine::new();
         let own = controller(&engine, "own").await;
         let failed = async |service: &str, age: u64, running: bool| {
-            let mut spec =
-                ContainerSpec::new(kept_name(&format!("{service}{age}.podlike.app"), NOW - age), "acme/calc");
-            spec.labels.insert(ownership::COMPONENT.into(), "app".into());
+            let component = format!("{service}{age}");
+            let name = kept_name(&format!("pod.podlike.{component}"), NOW - age);
+            let mut spec = ContainerSpec::new(name, "acme/calc");
+            spec.labels.insert(ownership::COMPONENT.into(), component);
             spec.labels.insert(ownership::POD.into(), "0".repeat(64));
             spec.labels.insert(ownership::SERVICE.into(), service.into());
             spec.network_mode = Some(format!("container:{}", "0".repeat(64)));
@@ -274,9 +275,7 @@ mod tests {
         failed("run", 1, true).await;
         let keep = Keep { count: 2, age: Duration::from_secs(3600) };
         sweep(&engine, &own, keep, NOW).await.unwrap();
-        let left = |age| kept_name(".podlike.app", NOW - age);
-        let expected = [format!("shop10{}", left(10)), format!("shop20{}", left(20)), format!("web3600{}", left(3600))];
-        assert_eq!(engine.leftovers(), ["own".to_owned()].into_iter().chain(expected).collect::<Vec<_>>());
+        assert_eq!(engine.leftovers(), ["own", "shop10", "shop20", "web3600"]);
         sweep(&engine, &own, Keep { count: 0, ..keep }, NOW).await.unwrap();
         assert_eq!(engine.leftovers(), ["own"]);
     }
