@@ -25,6 +25,7 @@ Examples:
   outrigger plan pod.yaml              see what a pod would do: waves, containers, limits, plugins
   outrigger run pod.yaml               run it on the local engine, in the foreground; Ctrl-C stops it
   docker inspect web | outrigger plan -
+  outrigger deploy -c stack.yml shop   render templates, check, and `docker stack deploy`
   docker exec web /outrigger status
 
 Exit codes:
@@ -40,6 +41,7 @@ Environment:
   OUTRIGGER_PIDS, _IPC, _VOLUMES, _LOGS, _PULL, _SELF, _STATE_DIR, _PLUGIN_DIR, _CACHE_DIR, _LOG_FORMAT
                        as the flags of these names, which win
   OUTRIGGER_LOG        as --log-level
+  OUTRIGGER_IMAGE      as --image of `template` and `deploy`
   OUTRIGGER_TIMEOUTS   as --timeout, with commas between: `pull=30m,hook=1s`
   DOCKER_HOST          address of the engine: unix:///var/run/docker.sock
   NO_COLOR             no colours, whatever the terminal can
@@ -140,6 +142,10 @@ pub enum Command {
     Plan(PlanArgs),
     /// Find every mistake of a pod, without an engine
     Check(CheckArgs),
+    /// Print a stack file whose templates (`x-podlike`, `x-outrigger`) have become pods
+    Template(TemplateArgs),
+    /// Render a stack file's templates, check it, and hand it to `docker stack deploy`
+    Deploy(DeployArgs),
     /// Exit with 0 where the pod is healthy, with 1 and the reasons where it is not
     Healthcheck(HealthcheckArgs),
     /// Show the pod's components, plugins and health
@@ -219,12 +225,89 @@ pub struct CheckArgs {
     /// Where it comes from.
     #[command(flatten)]
     pub input: InputArgs,
+    /// Tell every place where this will behave otherwise than with podlike
+    #[arg(long, conflicts_with = "container")]
+    pub podlike: bool,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
     /// The controller's flags, as it would get them.
     #[command(flatten, next_help_heading = "Flags of the controller to check with")]
     pub flags: ControllerFlags,
+}
+
+/// How templates are rendered.
+#[derive(Debug, Clone, Args)]
+pub struct RenderArgs {
+    /// The controller's image where no template names one [default: outrigger:<version>, or OUTRIGGER_IMAGE]
+    #[arg(long, value_name = "IMAGE")]
+    pub image: Option<String>,
+    /// How long fetching one template over HTTP may take
+    #[arg(long, value_name = "DURATION", default_value = "30s")]
+    pub http_timeout: String,
+}
+
+/// Of `template`.
+#[derive(Debug, Args)]
+#[command(
+    arg_required_else_help = true,
+    after_help = "\
+Several files are merged as `docker stack deploy -c A -c B` merges them. Variables (`${TAG}`) and `$$` are left as they are: docker replaces them when
+the result is deployed. Relative paths of templates are taken from the folder of the first file, those of standard input from the working directory."
+)]
+pub struct TemplateArgs {
+    /// The stack files; `-` is standard input
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// How.
+    #[command(flatten)]
+    pub render: RenderArgs,
+}
+
+/// Flags of `docker stack deploy`, which go there as they are.
+#[derive(Debug, Clone, Args)]
+pub struct DockerArgs {
+    /// Remove services that the files no longer have
+    #[arg(long)]
+    pub prune: bool,
+    /// Give the registry's credentials to the nodes
+    #[arg(long)]
+    pub with_registry_auth: bool,
+    /// Ask the registry for the images' digests: always, changed or never
+    #[arg(long, value_name = "WHEN")]
+    pub resolve_image: Option<String>,
+    /// Return at once, or wait until the services have converged; needs docker 26 or newer
+    #[arg(short, long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub detach: Option<String>,
+    /// Print less; needs docker 26 or newer
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+/// Of `deploy`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The rendered file goes to `docker stack deploy -c - STACK` on standard input. docker runs in the folder of the first FILE, so that relative paths in it
+mean what they mean to docker itself. docker's exit code becomes this one's; where the file has problems, docker is not called and it is 1.")]
+pub struct DeployArgs {
+    /// A stack file, with or without templates; repeatable; `-` is standard input
+    #[arg(short = 'c', long = "compose-file", value_name = "FILE", required = true, value_delimiter = ',')]
+    pub files: Vec<PathBuf>,
+    /// What docker is told.
+    #[command(flatten)]
+    pub docker: DockerArgs,
+    /// Print what would be deployed, and deploy nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Deploy without checking the pods first
+    #[arg(long)]
+    pub no_check: bool,
+    /// How.
+    #[command(flatten)]
+    pub render: RenderArgs,
+    /// Name of the stack
+    #[arg(value_name = "STACK")]
+    pub stack: String,
 }
 
 /// Of `healthcheck`.

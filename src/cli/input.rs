@@ -95,7 +95,7 @@ pub(super) async fn pods(
 }
 
 fn of_file(file: &Path, flags: &Flags, env: &Env) -> Result<Found, Report> {
-    Ok(of_text(text(file)?, flags, env))
+    Ok(of_text(super::template::rendered(text(file)?, env)?, flags, env))
 }
 
 /// Every pod of a text.

@@ -23,4 +23,6 @@ mod stock;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod templates;
+#[cfg(test)]
 mod watch;
