@@ -35,7 +35,9 @@ use nix::errno::Errno;
 
 use self::argv::{Cli, Command, PluginCommand};
 use self::report::{Exit, Report};
-use crate::config::{self, Flags, Level, LineFormat, LogFilter};
+use crate::config::{self, Flags, Level, LineFormat, LogFilter, Settings};
+use crate::engine::Engine;
+use crate::engine::docker::{Access, Docker};
 use crate::telemetry;
 
 /// The environment, without what is not Unicode.
@@ -112,6 +114,19 @@ fn quiet_log(env: &Env, colours: bool) {
         .unwrap_or(LogFilter { level: Level::Warn, targets: Vec::new() });
     // It can only fail where a log was started before, and this is the one place on this path.
     telemetry::init(&filter, LineFormat::Text, colours).unwrap_or_default();
+}
+
+/// The engine that the environment names, with TLS and the registries' credentials as it says.
+fn engine_of(settings: &Settings, env: &Env) -> Result<Docker, Report> {
+    Ok(Docker::open(Access::of(settings.engine.as_deref(), env), &settings.timeouts)?)
+}
+
+/// The engine of a command at a prompt, which has answered.
+async fn engine(env: &Env) -> Result<Docker, Report> {
+    let host = config::lower(&Flags::default(), env).map_err(Report::usage)?;
+    let engine = engine_of(&host, env)?;
+    engine.info().await?;
+    Ok(engine)
 }
 
 /// Runs a future on a runtime of this thread.

@@ -3,9 +3,8 @@
 use tracing::{info, warn};
 
 use super::report::{Exit, Report};
-use super::{Env, block_on};
+use super::{Env, block_on, engine_of};
 use crate::config::{self, Flags};
-use crate::engine::docker::Docker;
 use crate::supervisor::boot;
 use crate::telemetry;
 
@@ -22,7 +21,7 @@ pub(super) fn run(flags: &Flags, env: &Env, colours: bool) -> Result<Exit, Repor
         }
     }
     block_on(async {
-        let engine = Docker::connect(settings.engine.as_deref(), &settings.timeouts)?;
+        let engine = engine_of(&settings, env)?;
         // Where the pod failed, the reason was told when it happened.
         Ok(Exit::Pod(boot::run(engine, settings).await?.exit_code()))
     })

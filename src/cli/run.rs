@@ -9,9 +9,8 @@ use tracing::warn;
 use super::argv::RunArgs;
 use super::attach::{self, Screen, Signals};
 use super::report::{Exit, Report};
-use super::{Env, block_on, input, output, plan};
+use super::{Env, block_on, engine_of, input, output, plan};
 use crate::config::{self, Flags};
-use crate::engine::docker::Docker;
 use crate::engine::{ContainerId, ContainerSpec, Engine, EngineError, LogFrame};
 use crate::pod::Problem;
 
@@ -28,7 +27,7 @@ pub(super) fn run(args: RunArgs, env: &Env) -> Result<Exit, Report> {
 
     block_on(async {
         let wanted = wanted(&args, &token, env).await?;
-        let engine = Docker::connect(host.engine.as_deref(), &host.timeouts)?;
+        let engine = engine_of(&host, env)?;
         engine.info().await?;
         // Before anything is made: a Ctrl-C from here on is the pod's, and nothing is left behind.
         let mut signals = Signals::new()?;

@@ -10,10 +10,8 @@ use super::argv::StatusArgs;
 use super::health::state_dir_of;
 use super::report::{Exit, Report};
 use super::run::CONTROLLER_LABEL;
-use super::{Env, block_on, output};
+use super::{Env, block_on, engine, output};
 use crate::admin::{self, Status};
-use crate::config::{self, Flags};
-use crate::engine::docker::Docker;
 use crate::engine::{ContainerId, Engine};
 use crate::plan::ownership;
 use crate::pod::life::ExecCommand;
@@ -51,9 +49,7 @@ fn inside() -> bool {
 }
 
 async fn through_engine(container: Option<&str>, env: &Env) -> Result<String, Report> {
-    let host = config::lower(&Flags::default(), env).map_err(Report::usage)?;
-    let engine = Docker::connect(host.engine.as_deref(), &host.timeouts)?;
-    engine.info().await?;
+    let engine = engine(env).await?;
     let id = match container {
         Some(name) => {
             let found = engine.inspect(name).await?;

@@ -2,6 +2,7 @@
 
 mod pod;
 mod restart;
+mod tools;
 
 use std::time::Duration;
 
