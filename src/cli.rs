@@ -6,21 +6,29 @@
 pub mod argv;
 mod attach;
 mod check;
+mod completions;
 mod controller;
+mod debug;
 mod deploy;
+mod events;
 mod fetch;
 mod health;
 mod input;
 mod inspect;
+mod logs;
+mod merge;
 mod output;
 mod pause;
 mod plan;
 mod plugins;
 mod podlike;
+mod pods;
+mod ps;
 pub mod report;
 mod run;
 mod status;
 mod template;
+mod time;
 mod version;
 
 use std::collections::BTreeMap;
@@ -87,6 +95,11 @@ fn dispatch(argv: Vec<OsString>, env: &Env, colours: bool) -> Result<Exit, Repor
         Command::Deploy(args) => deploy::run(&args, env),
         Command::Healthcheck(args) => health::run(args.state_dir.as_deref(), env),
         Command::Status(args) => status::run(args, env),
+        Command::Ps(args) => ps::run(&args, env),
+        Command::Logs(args) => logs::run(&args, env),
+        Command::Events(args) => events::run(&args, env),
+        Command::Debug(args) => debug::run(&args, env),
+        Command::Completions(args) => completions::run(&args),
         Command::Plugin { command: PluginCommand::Inspect(args) } => inspect::inspect(args, env),
         Command::Plugin { command: PluginCommand::Compile(args) } => inspect::compile(args),
         Command::Pause => pause::run(),

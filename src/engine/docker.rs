@@ -15,6 +15,7 @@ mod exec;
 mod fault;
 mod frames;
 mod logs;
+mod read;
 mod request;
 
 use std::collections::{BTreeMap, HashMap};
@@ -33,6 +34,7 @@ use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 pub use self::access::Access;
 use self::credentials::Found;
 use self::fault::Call;
+pub use self::read::LogQuery;
 use crate::config::Timeouts;
 use crate::engine::{
     ContainerId, ContainerSpec, Engine, EngineError, EngineEvent, EngineInfo, ExecOutput, Fault, Inspection, Listed,
