@@ -103,7 +103,7 @@ fn dispatch(argv: Vec<OsString>, env: &Env, colours: bool) -> Result<Exit, Repor
         Command::Plugin { command: PluginCommand::Inspect(args) } => inspect::inspect(args, env),
         Command::Plugin { command: PluginCommand::Compile(args) } => inspect::compile(args),
         Command::Pause => pause::run(),
-        Command::Version(args) => version::run(args.json),
+        Command::Version(args) => version::run(args.json, env),
     }
 }
 

@@ -41,7 +41,7 @@ pub(super) fn run(args: StatusArgs, env: &Env) -> Result<Exit, Report> {
 }
 
 /// Whether this is a controller's container: there, other controllers of the engine are nobody's business, also before the socket is open.
-fn inside() -> bool {
+pub(super) fn inside() -> bool {
     Path::new("/.dockerenv").exists() && std::env::current_exe().is_ok_and(|program| program == Path::new("/outrigger"))
 }
 
