@@ -119,7 +119,7 @@ pub(super) fn run(args: &LogsArgs, env: &Env) -> Result<Exit, Report> {
             let error = anyhow!("pod `{}` has no component `{odd}`", pod.controller.name);
             return Err(Report::new(error).hint(format!("there are `{}`", names.join("`, `"))));
         }
-        let screen = Screen::new(args, env, &names);
+        let screen = Screen::new(args, env, &names, &wanted);
         let mut merge = Merge::new(!args.follow);
         if wanted(CONTROLLER) {
             let seen = &pod.controller;
@@ -203,14 +203,14 @@ struct Told<'a> {
 }
 
 impl Screen {
-    fn new(args: &LogsArgs, env: &Env, names: &[&str]) -> Self {
+    fn new(args: &LogsArgs, env: &Env, names: &[&str], wanted: &dyn Fn(&str) -> bool) -> Self {
         let set = |name: &str| env.get(name).is_some_and(|value| !value.is_empty());
         let is_plain = set("NO_COLOR") || env.get("TERM").is_none_or(|term| term == "dumb");
         Self {
             json: args.json,
             times: args.timestamps,
             colours: io::stdout().is_terminal() && !is_plain,
-            width: names.iter().map(|name| name.chars().count()).max().unwrap_or_default(),
+            width: names.iter().filter(|name| wanted(name)).map(|name| name.chars().count()).max().unwrap_or_default(),
             order: names.iter().enumerate().map(|(place, name)| ((*name).to_owned(), place)).collect(),
         }
     }

@@ -30,7 +30,9 @@ pub(super) struct Pod {
 impl Pod {
     /// The component's name on a container of a pod; the container's own where it has none.
     pub(super) fn component(container: &Listed) -> &str {
-        container.labels.get(ownership::COMPONENT).unwrap_or(&container.name)
+        let label = |name: &str| container.labels.get(name).map(String::as_str);
+        // The one that lends the IPC namespace is no component, and is called after its role.
+        label(ownership::COMPONENT).or_else(|| label(ownership::ROLE)).unwrap_or(&container.name)
     }
 
     /// The service of Swarm or Compose that it belongs to.

@@ -23,9 +23,8 @@ pub(super) fn run(as_json: bool, env: &Env) -> Result<Exit, Report> {
             "os": std::env::consts::OS,
         });
         if let Value::Object(fields) = &mut document {
-            fields.extend(
-                BUILD.iter().filter_map(|(key, name)| Some(((*key).to_owned(), told(name)?.as_str().into()))),
-            );
+            fields
+                .extend(BUILD.iter().filter_map(|(key, name)| Some(((*key).to_owned(), told(name)?.as_str().into()))));
         }
         output::json(&document)?;
     } else {

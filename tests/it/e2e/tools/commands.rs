@@ -81,7 +81,7 @@ async fn a_pod_as_an_operator_sees_it() {
     let text = out(&run(&["logs", "-c", "app", "-c", "web", "--tail", "1", &name]).await);
     let mut text: Vec<_> = text.lines().collect();
     text.sort_unstable();
-    assert_eq!(text[text.len() - 1], "web        | from web");
+    assert_eq!(text[text.len() - 1], "web | from web");
     assert_eq!(text.len(), 2, "the last line of each: {text:?}");
     let odd = run(&["logs", "-c", "nobody", &name]).await;
     assert!(String::from_utf8_lossy(&odd.stderr).contains("no component `nobody`"));
