@@ -26,6 +26,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use bollard::models::NetworkConnectRequest;
 use bollard::query_parameters as query;
 use bollard::{API_DEFAULT_VERSION, BollardRequest};
 use bytes::{Bytes, BytesMut};
@@ -358,6 +359,12 @@ impl Engine for Docker {
             }
         };
         self.within(Call::Remove, id.short(), self.change(), work).await
+    }
+
+    async fn connect(&self, id: &ContainerId, network: &str) -> Result<()> {
+        let name = checked(Call::Connect, network)?;
+        let request = NetworkConnectRequest { container: id.0.clone(), ..NetworkConnectRequest::default() };
+        self.within(Call::Connect, name, self.change(), self.client.connect_network(name, request)).await
     }
 
     async fn rename(&self, id: &ContainerId, name: &str) -> Result<()> {

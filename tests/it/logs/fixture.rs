@@ -193,6 +193,10 @@ impl Engine for Journal {
     async fn download(&self, _: &ContainerId, _: &str, _: usize) -> Result<Bytes> {
         refused("download from", Fault::Permanent)
     }
+    async fn connect(&self, _: &ContainerId, _: &str) -> Result<()> {
+        refused("run in", Fault::Permanent)
+    }
+
     async fn rename(&self, _: &ContainerId, _: &str) -> Result<()> {
         refused("run in", Fault::Permanent)
     }

@@ -6,8 +6,8 @@ use std::process::{Command, Output, Stdio};
 use outrigger::engine::Engine;
 use serde_json::Value;
 
-use super::super::pod::{PodUnderTest, component, wait_for};
-use crate::support::{IMAGE, engine_or_fail};
+use super::super::pod::{PodUnderTest, component, controller_image, wait_for};
+use crate::support::{Guard, IMAGE, engine_or_fail, unique};
 
 fn command(words: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_outrigger"));
@@ -142,4 +142,53 @@ async fn a_pod_as_an_operator_sees_it() {
     // Stopped pods are listed only on request.
     assert!(!out(&run(&["ps"]).await).contains(&name));
     assert!(out(&run(&["ps", "-a"]).await).lines().any(|line| line.starts_with(&name) && line.contains("exited (")));
+}
+
+/// A network, removed when dropped.
+struct Network(String);
+
+impl Network {
+    fn new(name: &str) -> Self {
+        let name = unique("tools2", name);
+        let made = Command::new("docker").args(["network", "create", &name]).output().unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        Self(name)
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        let _removed = Command::new("docker").args(["network", "rm", &self.0]).output();
+    }
+}
+
+#[tokio::test]
+async fn run_joins_every_network_and_leaves_nothing_where_one_is_missing() {
+    let Some(engine) = engine_or_fail().await else { return };
+    let (front, back) = (Network::new("front"), Network::new("back"));
+    let image = controller_image(&engine).await;
+    let name = unique("tools2", "networks");
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("pod.yaml");
+    let write = |second: &str| {
+        let controller = format!("controller: {{image: '{image}', networks: ['{}', '{second}']}}", front.0);
+        let text = format!("{controller}\ncomponents: {{app: {{image: '{IMAGE}', command: [sleep, '1000']}}}}\n");
+        std::fs::write(&file, text).unwrap();
+    };
+    let path = file.to_str().unwrap().to_owned();
+    // Declared after the networks, so that it is removed before them.
+    let _guard = Guard(name.clone());
+    write("tools2-no-such-network");
+    let failed = run(&["run", "--detach", "--name", &name, &path]).await;
+    let told = String::from_utf8_lossy(&failed.stderr).into_owned();
+    assert_eq!(failed.status.code(), Some(125), "{told}");
+    // Some engines tell it only at the start.
+    assert!(told.contains("tools2-no-such-network") && told.contains("not found"), "{told}");
+    assert!(engine.inspect(&name).await.is_err(), "nothing is left");
+
+    write(&back.0);
+    out(&run(&["run", "--detach", "--name", &name, &path]).await);
+    assert_eq!(engine.inspect(&name).await.unwrap().addresses.len(), 2);
+    let stopped = Command::new("docker").args(["stop", &name]).output().unwrap();
+    assert!(stopped.status.success());
 }
