@@ -239,9 +239,9 @@ fn run_refuses_what_is_wrong_before_it_asks_the_engine() {
     };
     let text = refused(
         "components:\n  app: {image: nginx}\nplugins:\n  - one: {source: ./folder.wasm}\n  - two: {source: ./gone.wasm}\n  - redact: {nonsense: 1}\n\
-         controller:\n  volumes: [./gone:/x, .:/y]\n  networks: [a, b]\n",
+         controller:\n  volumes: [./gone:/x, .:/y]\n  networks: [a, a]\n",
     );
-    for told in ["one network", "not a regular file", "there is no file", "redact", "there is no `./gone`"] {
+    for told in ["named twice", "not a regular file", "there is no file", "redact", "there is no `./gone`"] {
         assert!(text.contains(told), "`{told}` is missing in:\n{text}");
     }
     assert_eq!(text.matches("error: ").count(), 5, "{text}");
