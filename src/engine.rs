@@ -443,6 +443,8 @@ pub trait Engine: Clone + Send + Sync + 'static {
     fn signal(&self, id: &ContainerId, signal: i32) -> impl Future<Output = Result<()>> + Send;
     /// Kills and removes it with its anonymous volumes. That it is gone already, or being removed, is success.
     fn remove(&self, id: &ContainerId) -> impl Future<Output = Result<()>> + Send;
+    /// Joins one more network, by name or id.
+    fn connect(&self, id: &ContainerId, network: &str) -> impl Future<Output = Result<()>> + Send;
     /// Gives it another name.
     fn rename(&self, id: &ContainerId, name: &str) -> impl Future<Output = Result<()>> + Send;
     /// Unpacks a tar archive, which comes in pieces, into a directory of it.

@@ -6,8 +6,8 @@
 //! A component that failed may remain for a look ([`Keep`]): stopped, and under a name that tells since when. Of each service so many remain, and for so
 //! long; whichever controller comes by removes the others.
 //!
-//! Invariant: a container is removed only if it has our label and its owner, looked at right before, is gone, does not run, or runs since another time.
-//! Doubt (an owner that can't be looked at) keeps it.
+//! Invariant: a container is removed only if it has our label, and either has been kept long enough, or its owner, looked at right before, is gone, does not
+//! run, or runs since another time. Doubt (an owner that can't be looked at) keeps it.
 
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
@@ -79,7 +79,12 @@ pub fn kept_name(name: &str, now_s: u64) -> String {
 
 /// Since when a container has been kept; none where it is not.
 fn kept_since(container: &Listed) -> Option<u64> {
-    let (_, since) = container.name.rsplit_once(KEPT)?;
+    let (before, since) = container.name.rsplit_once(KEPT)?;
+    // A component's own name may end so: only what comes behind it tells that it was kept.
+    let component = container.labels.get(ownership::COMPONENT)?;
+    if !before.strip_suffix(component.as_str())?.ends_with('.') {
+        return None;
+    }
     // Whoever started it again wants it to live: then it is not ours to keep, nor a failed one.
     if container.running { None } else { since.parse().ok() }
 }
@@ -249,7 +254,10 @@ mod tests {
         let engine = FakeEngine::new();
         let own = controller(&engine, "own").await;
         let failed = async |service: &str, age: u64, running: bool| {
-            let mut spec = ContainerSpec::new(kept_name(&format!("{service}{age}"), NOW - age), "acme/calc");
+            let component = format!("{service}{age}");
+            let name = kept_name(&format!("pod.podlike.{component}"), NOW - age);
+            let mut spec = ContainerSpec::new(name, "acme/calc");
+            spec.labels.insert(ownership::COMPONENT.into(), component);
             spec.labels.insert(ownership::POD.into(), "0".repeat(64));
             spec.labels.insert(ownership::SERVICE.into(), service.into());
             spec.network_mode = Some(format!("container:{}", "0".repeat(64)));
@@ -267,10 +275,28 @@ mod tests {
         failed("run", 1, true).await;
         let keep = Keep { count: 2, age: Duration::from_secs(3600) };
         sweep(&engine, &own, keep, NOW).await.unwrap();
-        let left = |age| kept_name("", NOW - age);
-        let expected = [format!("shop10{}", left(10)), format!("shop20{}", left(20)), format!("web3600{}", left(3600))];
-        assert_eq!(engine.leftovers(), ["own".to_owned()].into_iter().chain(expected).collect::<Vec<_>>());
+        assert_eq!(engine.leftovers(), ["own", "shop10", "shop20", "web3600"]);
         sweep(&engine, &own, Keep { count: 0, ..keep }, NOW).await.unwrap();
         assert_eq!(engine.leftovers(), ["own"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_name_that_only_looks_kept_belongs_to_its_living_owner() {
+        let engine = FakeEngine::new();
+        let (own, other) = (controller(&engine, "own").await, controller(&engine, "other").await);
+        let waiting = async |name: &str| {
+            let mut spec = ContainerSpec::new(name, "acme/calc");
+            spec.labels.insert(ownership::POD.into(), other.id.0.clone());
+            spec.labels.insert(ownership::GENERATION.into(), other.started_at.clone());
+            spec.labels.insert(ownership::COMPONENT.into(), "db.failed-1".into());
+            spec.network_mode = Some(format!("container:{}", other.id.0));
+            // Created and not started yet, as between two runs.
+            engine.create(&spec).await.unwrap()
+        };
+        let _living = waiting("other.podlike.db.failed-1").await;
+        assert!(sweep(&engine, &own, Keep::default(), NOW).await.unwrap().removed.is_empty());
+        let _kept = waiting("other.podlike.db.failed-1.failed-1").await;
+        let swept = sweep(&engine, &own, Keep::default(), NOW).await.unwrap();
+        assert_eq!(swept.removed, ["other.podlike.db.failed-1.failed-1"]);
     }
 }

@@ -5,6 +5,7 @@ pub mod pod;
 mod policy;
 mod resources;
 mod restart;
+mod tools;
 mod volumes;
 
 use std::time::Duration;

@@ -202,6 +202,11 @@ impl Engine for FakeEngine {
         Ok(())
     }
 
+    async fn connect(&self, id: &ContainerId, network: &str) -> Result<()> {
+        self.on("connect", id, &format!(" {network}")).await?;
+        self.with("connect", id, |_container| Ok(()))
+    }
+
     async fn rename(&self, id: &ContainerId, name: &str) -> Result<()> {
         self.on("rename", id, &format!(" {name}")).await?;
         self.with("rename", id, |container| {

@@ -197,6 +197,10 @@ impl Engine for Journal {
         refused("read", Fault::Permanent)
     }
 
+    async fn connect(&self, _: &ContainerId, _: &str) -> Result<()> {
+        refused("run in", Fault::Permanent)
+    }
+
     async fn rename(&self, _: &ContainerId, _: &str) -> Result<()> {
         refused("run in", Fault::Permanent)
     }
