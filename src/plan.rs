@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use self::budget::Budget;
 use crate::engine::{ContainerSpec, Inspection, VolumeInfo};
-use crate::pod::life::{LifecycleStep, Probes, RestartPolicy};
+use crate::pod::life::{LifecycleStep, Probe, Probes, RestartPolicy};
 use crate::pod::{ComponentName, CopySpec, Dependency};
 
 /// Labels on everything that a controller creates, so that its successor can clean up.
@@ -88,6 +88,8 @@ pub struct Planned {
     pub restart: RestartPolicy,
     /// What the controller probes by itself.
     pub probes: Probes,
+    /// Looks that the controller makes where the engine can't look so often while the component starts.
+    pub early_check: Option<EarlyCheck>,
     /// Done after each start of its process.
     pub post_start: Vec<LifecycleStep>,
     /// Done before it is asked to stop, within `grace`.
@@ -102,6 +104,16 @@ pub struct Planned {
     pub grace: Duration,
     /// What asks it to stop; none: the image's, or SIGTERM.
     pub stop_signal: Option<i32>,
+}
+
+/// The engine's health check, run by the controller from a start on. Only its first success means anything: from then on the component is healthy, until the
+/// engine says otherwise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EarlyCheck {
+    /// The check's command and times; it never fails.
+    pub look: Probe,
+    /// From the start of the process on; then it is the engine's alone.
+    pub within: Duration,
 }
 
 impl Plan {

@@ -7,11 +7,12 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use crate::engine::{Engine, ExecOutput, chain};
+use crate::engine::{Engine, EngineHealth, ExecOutput, chain};
 use crate::hooks::Hooks;
+use crate::plan::EarlyCheck;
 use crate::pod::ComponentName;
-use crate::pod::life::{ExecCommand, LifecycleAction, LifecycleStep};
-use crate::probe;
+use crate::pod::life::{ExecCommand, LifecycleAction, LifecycleStep, Probes};
+use crate::probe::{self, Verdict};
 use crate::shutdown::Tasks;
 use crate::supervisor::events::Event;
 use crate::supervisor::shared::Shared;
@@ -132,6 +133,36 @@ impl<E: Engine, H: Hooks> probe::Exec for InComponent<E, H> {
     async fn exec(&self, argv: &[String], timeout: Duration) -> Result<(), String> {
         exec(&self.shared, &self.name, &ExecCommand::new(argv), timeout).await
     }
+}
+
+/// Runs the health check of a component that was just started where the engine does not look so often; tells its first success as if it were the engine's.
+pub fn look_early<E: Engine, H: Hooks>(
+    shared: &Arc<Shared<E, H>>,
+    tasks: &Tasks,
+    name: &ComponentName,
+    over: CancellationToken,
+) {
+    let Some(EarlyCheck { look, within }) = shared.planned(name).and_then(|planned| planned.early_check.clone()) else {
+        return;
+    };
+    let (shared, name) = (Arc::clone(shared), name.clone());
+    tasks.spawn("early check", move |token| async move {
+        let inside = InComponent { shared: Arc::clone(&shared), name: name.clone() };
+        let (verdicts, mut found) = mpsc::channel(VERDICTS_IN_FLIGHT);
+        let looking = async {
+            let probes = Probes { startup: Some(look), ..Probes::default() };
+            let _too_late = tokio::time::timeout(within, probe::watch(probes, inside, verdicts)).await;
+            if let Some(Verdict::Started) = found.recv().await {
+                shared.tell(Event::Health { name, health: EngineHealth::Healthy }).await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = token.cancelled() => {}
+            () = over.cancelled() => {}
+            () = looking => {}
+        }
+    });
 }
 
 /// Probes one run of a component until it is over.
