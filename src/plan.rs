@@ -29,6 +29,8 @@ pub mod ownership {
     pub const COMPONENT: &str = "outrigger.component";
     /// What the pod is one of: the Swarm or Compose service, or else the controller's container name.
     pub const SERVICE: &str = "outrigger.service";
+    /// How many of a service may remain where they failed, and for how many seconds: `1/3600`.
+    pub const KEEP: &str = "outrigger.keep";
     /// `component`, `init` or `ipc`.
     pub const ROLE: &str = "outrigger.role";
 }

@@ -273,6 +273,7 @@ impl<'a> Pod<'a> {
             (ownership::POD, self.me.container.id.0.as_str()),
             (ownership::GENERATION, self.me.container.started_at.as_str()),
             (ownership::SERVICE, self.service()),
+            (ownership::KEEP, &self.settings.keep.to_string()),
             (ownership::ROLE, role),
         ] {
             container.labels.insert(key.to_owned(), value.to_owned());

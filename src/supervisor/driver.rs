@@ -584,7 +584,7 @@ async fn sweep_from_time_to_time<E: Engine, H: Hooks>(
             () = tokio::time::sleep(SWEEP_EVERY) => {}
         }
         let now_s = now_ns() / 1_000_000_000;
-        if let Err(error) = janitor::sweep(&shared.engine, &own, shared.settings.keep, now_s).await {
+        if let Err(error) = janitor::sweep(&shared.engine, &own, now_s).await {
             debug!(error = chain(&error), "the engine does not list what is left over");
         }
     }
