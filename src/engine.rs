@@ -447,8 +447,9 @@ pub trait Engine: Clone + Send + Sync + 'static {
     fn connect(&self, id: &ContainerId, network: &str) -> impl Future<Output = Result<()>> + Send;
     /// Gives it another name.
     fn rename(&self, id: &ContainerId, name: &str) -> impl Future<Output = Result<()>> + Send;
-    /// Unpacks a tar archive into a directory of it.
-    fn upload(&self, id: &ContainerId, directory: &str, archive: Bytes) -> impl Future<Output = Result<()>> + Send;
+    /// Unpacks a tar archive, which comes in pieces, into a directory of it.
+    fn upload(&self, id: &ContainerId, directory: &str, archive: Vec<Bytes>)
+    -> impl Future<Output = Result<()>> + Send;
     /// A tar archive of one path of it; an archive longer than `limit` bytes is [`Fault::Permanent`].
     fn download(&self, id: &ContainerId, path: &str, limit: usize) -> impl Future<Output = Result<Bytes>> + Send;
     /// Runs a command in it, and waits at most `timeout` for its end. At most `limit` bytes of each stream are kept.

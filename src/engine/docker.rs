@@ -391,9 +391,10 @@ impl Engine for Docker {
         self.within(Call::Rename, id.short(), self.change(), self.client.rename_container(&id.0, options)).await
     }
 
-    async fn upload(&self, id: &ContainerId, directory: &str, archive: Bytes) -> Result<()> {
+    async fn upload(&self, id: &ContainerId, directory: &str, archive: Vec<Bytes>) -> Result<()> {
         let options = query::UploadToContainerOptionsBuilder::new().path(directory).build();
-        let work = self.client.upload_to_container(&id.0, Some(options), bollard::body_full(archive));
+        let body = bollard::body_stream(futures_util::stream::iter(archive));
+        let work = self.client.upload_to_container(&id.0, Some(options), body);
         self.within(Call::Upload, id.short(), self.change(), work).await
     }
 

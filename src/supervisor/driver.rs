@@ -278,7 +278,9 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
             Event::Launched { name, .. } => {
                 let restarts = self.restarts(name);
                 let kind = if restarts == 0 { ComponentEventKind::Started } else { ComponentEventKind::Restarted };
-                self.runs.insert(name.clone(), CancellationToken::new());
+                let run = CancellationToken::new();
+                self.runs.insert(name.clone(), run.clone());
+                lifecycle::look_early(&self.shared, &self.tasks, name, run);
                 self.tell_now(name, kind);
                 self.outputs.follow(&self.shared, name);
             }

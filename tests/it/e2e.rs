@@ -1,5 +1,6 @@
 //! Whole pods on a real engine: the controller in its container, components beside it, and nothing left at the end.
 
+mod copies;
 pub mod pod;
 mod policy;
 mod resources;

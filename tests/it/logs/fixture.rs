@@ -187,7 +187,7 @@ impl Engine for Journal {
     async fn remove(&self, _: &ContainerId) -> Result<()> {
         refused("remove", Fault::Permanent)
     }
-    async fn upload(&self, _: &ContainerId, _: &str, _: Bytes) -> Result<()> {
+    async fn upload(&self, _: &ContainerId, _: &str, _: Vec<Bytes>) -> Result<()> {
         refused("upload to", Fault::Permanent)
     }
     async fn download(&self, _: &ContainerId, _: &str, _: usize) -> Result<Bytes> {
