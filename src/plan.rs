@@ -29,6 +29,8 @@ pub mod ownership {
     pub const COMPONENT: &str = "outrigger.component";
     /// What the pod is one of: the Swarm or Compose service, or else the controller's container name.
     pub const SERVICE: &str = "outrigger.service";
+    /// How many of a service may remain where they failed, and for how many seconds: `1/3600`.
+    pub const KEEP: &str = "outrigger.keep";
     /// `component`, `init` or `ipc`.
     pub const ROLE: &str = "outrigger.role";
 }
@@ -88,7 +90,7 @@ pub struct Planned {
     pub restart: RestartPolicy,
     /// What the controller probes by itself.
     pub probes: Probes,
-    /// Looks that the controller makes where the engine can't look so often while the component starts.
+    /// A look at its health check by the controller itself, where the engine can't look so early.
     pub early_check: Option<EarlyCheck>,
     /// Done after each start of its process.
     pub post_start: Vec<LifecycleStep>,
@@ -106,13 +108,12 @@ pub struct Planned {
     pub stop_signal: Option<i32>,
 }
 
-/// The engine's health check, run by the controller from a start on. Only its first success means anything: from then on the component is healthy, until the
-/// engine says otherwise.
+/// `start_interval` of a health check, for an engine that does not know it: the check's command, run by the controller until it succeeds once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EarlyCheck {
-    /// The check's command and times; it never fails.
-    pub look: Probe,
-    /// From the start of the process on; then it is the engine's alone.
+    /// The command, and how often; it never fails.
+    pub probe: Probe,
+    /// The check's `start_period`: from then on the engine looks alone.
     pub within: Duration,
 }
 

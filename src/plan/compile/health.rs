@@ -1,4 +1,4 @@
-//! `start_interval` of health checks, for engines that do not have it.
+//! Health checks on engines that don't know all of Compose's words for them.
 
 use std::time::Duration;
 
@@ -8,51 +8,54 @@ use crate::plan::EarlyCheck;
 use crate::pod::life::{Probe, ProbeCheck, Unready};
 use crate::pod::{Component, HealthCheck};
 
-/// What the engine gives one look where nothing is said.
-const ENGINES_TIMEOUT: Duration = Duration::from_secs(30);
+/// The engine's own time for one look where the check says none.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How the engine runs the text behind `CMD-SHELL`, unless the image has a `SHELL` of its own.
-const SHELL: [&str; 2] = ["/bin/sh", "-c"];
-
-/// What the controller looks at while a component starts, as the engine would, where it can't.
-pub(super) fn early(component: &Component, role: Role, engine: &EngineInfo, found: &mut Found) -> Option<EarlyCheck> {
+/// What the controller does for an engine that does not know `start_interval`.
+pub(super) fn early_check(
+    component: &Component,
+    role: Role,
+    engine: &EngineInfo,
+    found: &mut Found,
+) -> Option<EarlyCheck> {
     let Some(HealthCheck::Command { test, timeout, start_period, start_interval: Some(interval), .. }) =
         &component.healthcheck
     else {
         return None;
     };
-    let within = start_period.filter(|period| !period.is_zero())?;
     // Nobody waits until an init component is healthy.
-    if role == Role::Init || engine.has_start_interval() {
+    if role == Role::Init || engine.has_start_interval() || interval.is_zero() {
         return None;
     }
-    let argv = match test.split_first() {
-        Some((kind, argv)) if kind == "CMD" => argv.to_vec(),
-        Some((kind, [text])) if kind == "CMD-SHELL" => {
-            SHELL.into_iter().map(str::to_owned).chain([text.clone()]).collect()
+    let Some(within) = start_period.filter(|period| !period.is_zero()) else {
+        found.warn(&component.name, "`healthcheck.start_interval` has no effect without `start_period`");
+        return None;
+    };
+    let command = match test.split_first() {
+        Some((first, words)) if first == "CMD" => words.to_vec(),
+        Some((first, words)) if first == "CMD-SHELL" => {
+            ["/bin/sh", "-c"].map(str::to_owned).into_iter().chain(words.iter().cloned()).collect()
         }
+        // The image's own command, which is not known before the container is there.
         _ => {
-            let (major, minor) = engine.api;
             found.warn(
                 &component.name,
-                format!("`healthcheck.start_interval` has no effect without a `test`: this engine, of API {major}.{minor}, does not have it, and the image's command is not known"),
+                "`healthcheck.start_interval` has no effect on this engine, which is older than API 1.44, unless `test` is written too",
             );
             return None;
         }
     };
-    let look = Probe {
-        check: ProbeCheck::Exec(argv),
-        // The engine, too, waits before its first look.
+    let probe = Probe {
+        check: ProbeCheck::Exec(command),
         initial_delay: *interval,
         period: *interval,
         start_interval: None,
-        timeout: timeout.filter(|timeout| !timeout.is_zero()).unwrap_or(ENGINES_TIMEOUT),
+        timeout: timeout.filter(|timeout| !timeout.is_zero()).unwrap_or(TIMEOUT),
         success_threshold: 1,
-        // Failures do not count while it starts.
         failure_threshold: u32::MAX,
         unready: Unready::default(),
     };
-    Some(EarlyCheck { look, within })
+    Some(EarlyCheck { probe, within })
 }
 
 #[cfg(test)]
@@ -78,25 +81,22 @@ mod tests {
         let component =
             Component { healthcheck: Some(healthcheck), ..Component::new(ComponentName::new("app").unwrap(), "image") };
         let engine = EngineInfo { api, ..offline::engine() };
-        (early(&component, role, &engine, &mut found), found.warnings)
+        (early_check(&component, role, &engine, &mut found), found.warnings)
     }
 
     #[test]
     fn only_where_the_engine_does_not_look() {
         let asked = || check(&["CMD", "pg_isready", "-q"], 30, 2);
         let (early, warnings) = planned(asked(), Role::Component, (1, 43));
-        let early = early.unwrap();
-        assert_eq!(warnings, Vec::<String>::new());
-        assert_eq!(early.within, Duration::from_secs(30));
-        assert_eq!(early.look.check, ProbeCheck::Exec(vec!["pg_isready".to_owned(), "-q".to_owned()]));
-        let seconds = |duration: Duration| duration.as_secs();
-        let look = &early.look;
-        assert_eq!((seconds(look.initial_delay), seconds(look.period), seconds(look.timeout)), (2, 2, 3));
+        let EarlyCheck { probe, within } = early.unwrap();
+        assert_eq!((warnings, within), (Vec::new(), Duration::from_secs(30)));
+        assert_eq!(probe.check, ProbeCheck::Exec(vec!["pg_isready".to_owned(), "-q".to_owned()]));
+        let times = [probe.initial_delay, probe.period, probe.timeout].map(|time| time.as_secs());
+        assert_eq!(times, [2, 2, 3]);
         for (healthcheck, role, api) in [
             (asked(), Role::Component, (1, 44)),
             (asked(), Role::Component, (2, 0)),
             (asked(), Role::Init, (1, 41)),
-            (check(&["CMD", "x"], 0, 2), Role::Component, (1, 41)),
             (check(&["CMD", "x"], 30, 0), Role::Component, (1, 41)),
             (HealthCheck::Disabled, Role::Component, (1, 41)),
         ] {
@@ -108,14 +108,15 @@ mod tests {
     fn a_shells_text_is_run_as_the_engine_runs_it() {
         let (early, _) = planned(check(&["CMD-SHELL", "curl x || exit 1"], 30, 2), Role::Component, (1, 41));
         let argv = ["/bin/sh", "-c", "curl x || exit 1"].map(str::to_owned).to_vec();
-        assert_eq!(early.unwrap().look.check, ProbeCheck::Exec(argv));
+        assert_eq!(early.unwrap().probe.check, ProbeCheck::Exec(argv));
     }
 
     #[test]
-    fn the_images_own_check_can_not_be_run() {
-        let (early, warnings) = planned(check(&[], 30, 2), Role::Component, (1, 41));
-        assert_eq!(early, None);
-        assert_eq!(warnings.len(), 1);
-        assert!(warnings[0].contains("`app`") && warnings[0].contains("API 1.41"), "{warnings:?}");
+    fn what_has_no_effect_is_told() {
+        for (healthcheck, needed) in [(check(&[], 30, 2), "`test`"), (check(&["CMD", "x"], 0, 2), "`start_period`")] {
+            let (early, warnings) = planned(healthcheck, Role::Component, (1, 41));
+            assert_eq!((early, warnings.len()), (None, 1));
+            assert!(warnings[0].starts_with("`app`") && warnings[0].contains(needed), "{warnings:?}");
+        }
     }
 }

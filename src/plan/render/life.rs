@@ -25,7 +25,7 @@ pub(super) fn rows(planned: &Planned) -> Vec<(&'static str, String)> {
     let named = kinds(&planned.probes).into_iter().filter_map(|(kind, it)| Some((kind, it?)));
     rows.extend(named.map(|(kind, it)| (kind, probe(it))));
     if let Some(early) = &planned.early_check {
-        let (every, within) = (time(early.look.period), time(early.within));
+        let (every, within) = (time(early.probe.period), time(early.within));
         rows.push(("early check", format!("every {every} in the first {within} until healthy, by the controller")));
     }
     rows.extend(planned.post_start.iter().map(|it| ("after start", step(it))));

@@ -14,14 +14,14 @@ impl Pod {
         if !matches!(node.phase, Phase::Launching | Phase::Settling | Phase::Running) {
             return;
         }
-        // The engine may not have looked yet where the controller has, see `Planned::early_check`. It never goes back by itself.
-        if health == EngineHealth::Starting && node.health.is_some() {
+        // A look at the containers finds the engine's own view, which lags behind where the controller looked first.
+        if (health, node.health) == (EngineHealth::Starting, Some(EngineHealth::Healthy)) {
             return;
         }
         node.health = Some(health);
         let (status, reason) = match health {
             EngineHealth::Starting => (Status::Starting, "the engine's health check has not succeeded yet"),
-            EngineHealth::Healthy => (Status::Healthy, "its health check succeeds"),
+            EngineHealth::Healthy => (Status::Healthy, "the engine's health check succeeds"),
             EngineHealth::Unhealthy => (Status::Unhealthy, "the engine's health check fails"),
         };
         tell(name, status, reason, actions);
