@@ -60,6 +60,9 @@ const PODMAN: &str = "Podman";
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LAST_PAUSE: Duration = Duration::from_millis(200);
 
+/// An archive is sent in slices of so many bytes: the client copies each.
+const UPLOAD_SLICE: usize = 64 << 10;
+
 /// The kinds of event that are asked for. Without this list every probe of a health check would send three.
 const EVENTS: [&str; 5] = ["start", "die", "oom", "destroy", "health_status"];
 
@@ -401,7 +404,11 @@ impl Engine for Docker {
 
     async fn upload(&self, id: &ContainerId, directory: &str, archive: Vec<Bytes>) -> Result<()> {
         let options = query::UploadToContainerOptionsBuilder::new().path(directory).build();
-        let body = bollard::body_stream(futures_util::stream::iter(archive));
+        let slices = archive.into_iter().flat_map(|piece| {
+            let starts = (0..piece.len()).step_by(UPLOAD_SLICE);
+            starts.map(move |from| piece.slice(from..piece.len().min(from + UPLOAD_SLICE)))
+        });
+        let body = bollard::body_stream(futures_util::stream::iter(slices));
         let work = self.client.upload_to_container(&id.0, Some(options), body);
         self.within(Call::Upload, id.short(), self.change(), work).await
     }
