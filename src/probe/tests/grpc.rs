@@ -72,11 +72,9 @@ async fn serving(script: Script) -> (Tasks, u16, Seen) {
                 let answered = respond(request, response, &script, &noted);
                 tokio::pin!(answered);
                 // The connection works only while it is polled.
-                loop {
-                    tokio::select! {
-                        done = &mut answered => { done.unwrap(); break }
-                        _next = std::future::poll_fn(|cx| connection.poll_closed(cx)) => return,
-                    }
+                tokio::select! {
+                    done = &mut answered => done.unwrap(),
+                    _next = std::future::poll_fn(|cx| connection.poll_closed(cx)) => return,
                 }
                 if script.closes {
                     connection.graceful_shutdown();
