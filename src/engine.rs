@@ -54,6 +54,19 @@ pub struct EngineInfo {
     pub data_root: String,
 }
 
+impl EngineInfo {
+    /// Whether its health checks know `start_interval`.
+    #[must_use]
+    pub fn has_start_interval(&self) -> bool {
+        has_start_interval(self.api)
+    }
+}
+
+/// Whether health checks of this API version know `start_interval`.
+pub(crate) fn has_start_interval(api: (u32, u32)) -> bool {
+    api >= (1, 44)
+}
+
 /// Who makes the cgroups of containers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CgroupDriver {

@@ -90,11 +90,19 @@ impl Api {
         self.0.swap(u64::from(major) << 32 | u64::from(minor), Ordering::Relaxed) == 0
     }
 
+    /// The highest there is where none has been negotiated: a path without a version means the engine's newest.
+    fn version(&self) -> (u32, u32) {
+        match self.0.load(Ordering::Relaxed) {
+            0 => (u32::MAX, 0),
+            version => ((version >> 32) as u32, version as u32),
+        }
+    }
+
     /// What goes in front of a path: `/v1.41`, or nothing.
     fn prefix(&self) -> String {
-        match self.0.load(Ordering::Relaxed) {
-            0 => String::new(),
-            version => format!("/v{}.{}", version >> 32, version & u64::from(u32::MAX)),
+        match self.version() {
+            (u32::MAX, _) => String::new(),
+            (major, minor) => format!("/v{major}.{minor}"),
         }
     }
 }
@@ -341,7 +349,7 @@ impl Engine for Docker {
     }
 
     async fn create(&self, spec: &ContainerSpec) -> Result<(ContainerId, Vec<String>)> {
-        let body = request::create_body(spec)
+        let body = request::create_body(spec, self.shared.api.version())
             .map_err(|bad| refused(Call::Create, &spec.name, Fault::Permanent, bad.to_string()))?;
         let options = query::CreateContainerOptionsBuilder::new().name(&spec.name).build();
         let work = self.client.create_container(Some(options), body);

@@ -197,7 +197,7 @@ impl<'a> Pod<'a> {
             job: false,
             restart: component.restart.clone(),
             probes: component.probes.clone(),
-            early_check: health::early_check(component, self.engine, found),
+            early_check: health::early_check(component, role, self.engine, found),
             post_start: self.steps(&component.post_start),
             pre_stop: self.steps(&component.pre_stop),
             container: self.container(component, role, found),

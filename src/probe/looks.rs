@@ -65,18 +65,21 @@ impl<'a, X: Exec> Looks<'a, X> {
 
     async fn look(&mut self) -> Result<(), String> {
         let limit = self.probe.timeout;
+        // Between two looks, which is nearly always, a probe holds no room for what a look needs.
         match &self.probe.check {
             ProbeCheck::Http(request) => {
-                let answer = within(limit, async |until| http::send(request, until).await).await?;
+                let answer = Box::pin(within(limit, async |until| http::send(request, until).await)).await?;
                 if answer.is_good() {
                     return Ok(());
                 }
                 let said = if answer.body.is_empty() { String::new() } else { format!(": {}", answer.body) };
                 Err(format!("{} {} answered {}{said}", request.method, http::shown(request), answer.status))
             }
-            ProbeCheck::Tcp { host, port } => within(limit, async |_until| connect(host, *port).await).await.map(drop),
+            ProbeCheck::Tcp { host, port } => {
+                Box::pin(within(limit, async |_until| connect(host, *port).await)).await.map(drop)
+            }
             ProbeCheck::Grpc { host, port, service } => {
-                within(limit, async |_until| grpc::check(host, *port, service, limit).await).await
+                Box::pin(within(limit, async |_until| grpc::check(host, *port, service, limit).await)).await
             }
             ProbeCheck::Exec(argv) => self.run(argv).await,
         }

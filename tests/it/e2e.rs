@@ -3,6 +3,7 @@
 mod copies;
 pub mod pod;
 mod policy;
+mod probes;
 mod resources;
 mod restart;
 mod tools;

@@ -213,3 +213,10 @@ async fn a_slow_listener_is_waited_for() {
     let told = tokio::select! { () = watching => panic!("it ended"), told = hearing => told };
     assert_eq!(told, [Verdict::Started, Verdict::Ready, unready("it ended with 1"), Verdict::Ready]);
 }
+
+#[tokio::test]
+async fn between_looks_there_is_little_to_hold() {
+    let (verdicts, _heard) = mpsc::channel(1);
+    let size = size_of_val(&watch(Probes::default(), Script::new(&[(0, true)]), verdicts));
+    assert!(size <= 6 * 1024, "{size} bytes");
+}
