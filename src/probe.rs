@@ -79,6 +79,11 @@ pub trait Exec: Send + Sync {
 /// Looks at one run of a component, from its start until dropped, or until nothing is left to look at: the startup or liveness probe has failed, or there is no
 /// probe but the startup probe.
 pub async fn watch<X: Exec>(probes: Probes, exec: X, verdicts: mpsc::Sender<Verdict>) {
+    // What all kinds of looks need together is some 17 KiB, which only pods with probes should have, and on the heap.
+    Box::pin(look_on(probes, exec, verdicts)).await;
+}
+
+async fn look_on<X: Exec>(probes: Probes, exec: X, verdicts: mpsc::Sender<Verdict>) {
     let say = async |verdict| {
         // Nobody listens once the pod is over; then this is dropped, too.
         let _told = verdicts.send(verdict).await;

@@ -182,6 +182,6 @@ fn what_may_not_be_read_is_named() {
     }
     let root = tempfile::tempdir().unwrap();
     fs::write(root.path().join("secret"), "x").unwrap();
-    fs::set_permissions(root.path().join("secret"), fs::Permissions::from_mode(0o000)).unwrap();
+    fs::set_permissions(root.path().join("secret"), fs::Permissions::from_mode(0o0)).unwrap();
     assert_eq!(refusal(root.path()), (ErrorKind::PermissionDenied, "`secret`: Permission denied".into()));
 }
