@@ -1,6 +1,6 @@
 //! Native probes: what a component's health is, seen from the network that it shares with the controller, without any tool in its image.
 //!
-//! [`watch`] looks at one run of a component and tells what changes. The thresholds are [`tracker`]'s, pure; [`looks`] keeps the time; [`http`] and [`grpc`] make one look each.
+//! [`watch`] looks at one run of a component and tells what changes. The thresholds are [`tracker`]'s, pure; `looks` keeps the time; `http` and `grpc` make one look each.
 //! Fields, defaults and meaning are those of Kubernetes: <https://kubernetes.io/docs/concepts/workloads/pods/probes/>.
 
 pub mod tracker;

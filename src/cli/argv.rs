@@ -32,14 +32,16 @@ Examples:
 Exit codes:
   0        success; the pod was stopped, or its deciding component ended with 0
   1        the input has problems (`check`, `plan`, bad labels); `healthcheck`: not healthy
-  2        the command line or an OUTRIGGER_ variable is wrong
-  125      the controller, or the command, failed itself: engine, image or plugin
+  2        the command line, an OUTRIGGER_ variable or the policy file is wrong
+  125      the controller, or the command, failed itself: engine, image or plugin; or the deciding component failed
+           without a code of its own: it could not be started, or a probe failed
   128+n    signal n ended the pod while it was still starting
   137      the pod was stopped, and something in it had to be killed
   other    the deciding component's own exit code, unchanged
 
 Environment:
-  OUTRIGGER_PIDS, _IPC, _VOLUMES, _LOGS, _PULL, _SELF, _STATE_DIR, _PLUGIN_DIR, _CACHE_DIR, _LOG_FORMAT
+  OUTRIGGER_PIDS, _IPC, _VOLUMES, _LOGS, _PULL, _SELF, _STATE_DIR, _PLUGIN_DIR, _CACHE_DIR, _LOG_FORMAT,
+  _KEEP_FAILED, _KEEP_FAILED_FOR
                        as the flags of these names, which win
   OUTRIGGER_LOG        as --log-level
   OUTRIGGER_IMAGE      as --image of `template` and `deploy`
@@ -53,7 +55,7 @@ Environment:
   NO_COLOR             no colours, whatever the terminal can
 
 For the pod of a FILE, `check` and `plan` do not take the OUTRIGGER_ variables from here: the controller's are those of
-`controller.environment` in the file; anything else is said with flags.
+`controller.environment`, or of the service, in the file; anything else is said with flags.
 
 Flags may be written as Go programs take them: `-pids=false`, `--pids=0`, `-logs`.";
 
@@ -313,7 +315,7 @@ pub struct CheckArgs {
 /// How templates are rendered.
 #[derive(Debug, Clone, Args)]
 pub struct RenderArgs {
-    /// The controller's image where no template names one [default: outrigger:<version>, or OUTRIGGER_IMAGE]
+    /// The controller's image where no template names one [default: `outrigger:VERSION`, or OUTRIGGER_IMAGE]
     #[arg(long, value_name = "IMAGE")]
     pub image: Option<String>,
     /// How long fetching one template over HTTP may take

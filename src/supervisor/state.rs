@@ -5,10 +5,10 @@
 //!
 //! | file | decides |
 //! | --- | --- |
-//! | [`start`] | what may start, and when it counts as started |
-//! | [`exit`] | what an exit means: a restart, the pod's end, or nothing |
-//! | [`stop`] | signals, the order of stopping, deadlines |
-//! | [`health`] | what the engine's checks and the controller's probes mean |
+//! | `start` | what may start, and when it counts as started |
+//! | `exit` | what an exit means: a restart, the pod's end, or nothing |
+//! | `stop` | signals, the order of stopping, deadlines |
+//! | `health` | what the engine's checks and the controller's probes mean |
 //!
 //! Invariants: once the pod is stopping no [`Action::Launch`] or [`Action::Relaunch`] is ever emitted, and never two for one component without an exit between them;
 //! every container that was launched is stopped, or has exited, before [`Action::Cleanup`]; [`Action::Finish`] is the last action and is emitted once.
