@@ -303,7 +303,30 @@ fn variables_of_the_prompt_are_not_the_controllers() {
     let own = planned("components: {app: {image: nginx}}\ncontroller: {environment: {OUTRIGGER_PIDS: perhaps}}");
     assert_eq!(code(&own), 1);
     assert!(err(&own).contains("`perhaps`"), "{}", err(&own));
-    assert!(out(&run(&["--help"])).contains("`controller.environment` in the file"));
+    assert!(out(&run(&["--help"])).contains("`controller.environment`"));
+}
+
+#[test]
+fn a_services_own_flags_and_variables_hold() {
+    let stack = |more: &str| {
+        let app = "pod.component.app: '{image: nginx, privileged: true}'";
+        format!("services:\n  web:\n    image: outrigger\n    labels: {{{app}}}\n{more}")
+    };
+    let refused = fed(&["check", "-"], &stack(""));
+    assert_eq!(code(&refused), 1);
+    assert!(err(&refused).contains("--allow 'privileged'"), "{}", err(&refused));
+    for allowed in [
+        "    command: [-logs, --allow=privileged]\n",
+        "    command: -logs --allow=privileged\n",
+        "    environment: {OUTRIGGER_ALLOW: privileged, REGION: '${REGION}'}\n",
+        "    environment: [OUTRIGGER_ALLOW=privileged]\n",
+    ] {
+        let output = fed(&["check", "-"], &stack(allowed));
+        assert_eq!(code(&output), 0, "{allowed}: {}", err(&output));
+    }
+    let wrong = fed(&["check", "-"], &stack("    command: [--alow=privileged]\n"));
+    assert_eq!(code(&wrong), 1);
+    assert!(err(&wrong).contains("--alow"), "{}", err(&wrong));
 }
 
 #[test]
