@@ -433,21 +433,24 @@ class OwnEngine:
         command = ["unshare", "--net", "--", "dockerd", "--bridge=none", "--iptables=false", "--ip6tables=false"]
         command += [f"--host=unix://{self.sockets}/docker.sock", f"--data-root={self.path('data')}", f"--exec-root={self.path('exec')}", f"--pidfile={self.path('pid')}"]
         command += ["--live-restore"] if self.live else []
-        # What a killed one left behind would make the next refuse to start.
-        with contextlib.suppress(OSError):
-            os.remove(self.path("pid"))
-        self.log = open(self.path("log"), "ab")
-        self.daemon = subprocess.Popen(command, stdout=self.log, stderr=self.log)
+        # After a SIGKILL the first start may fail on what the killed one left; whatever supervises an engine starts it again.
+        for attempt in range(1, 6):
+            with contextlib.suppress(OSError):
+                os.remove(self.path("pid"))
+            with open(self.path("log"), "ab") as log:
+                self.daemon = subprocess.Popen(command, stdout=log, stderr=log)
+            until("the engine to answer, or to end", lambda: self.daemon.poll() is not None or self.answers())
+            if self.daemon.poll() is None:
+                return
+            say(f"dockerd ended with {self.daemon.returncode} at start {attempt}")
+        with open(self.path("log"), encoding="utf-8", errors="replace") as log:
+            sys.exit("error: dockerd does not start:\n" + "".join(log.readlines()[-15:]))
 
-        def answers():
-            if self.daemon.poll() is not None:
-                raise TimeoutError(f"dockerd ended with {self.daemon.returncode}: see {self.path('log')}")
-            with contextlib.suppress(OSError, EngineError, ValueError, KeyError):
-                self.connect().call("GET", "/info")
-                return True
-            return False
-
-        until("the engine to answer", answers)
+    def answers(self):
+        with contextlib.suppress(OSError, EngineError, ValueError, KeyError):
+            self.connect().call("GET", "/info")
+            return True
+        return False
 
     def stop(self, how=signal.SIGTERM):
         self.daemon.send_signal(how)
