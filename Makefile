@@ -7,15 +7,23 @@ ENGINE := scripts/engine with
 
 .PHONY: help
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '  make %-8s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
 
 .PHONY: demo
 demo: setup ## run a pod with three plugins, step by step, on a Docker engine
 	@$(ENGINE) scripts/demo
 
+.PHONY: examples
+examples: setup ## run the examples for Swarm, on an engine and a Swarm of their own (scripts/examples tells other ways)
+	@scripts/examples
+
 .PHONY: test
 test: setup ## unit, integration and end-to-end tests
 	@$(ENGINE) scripts/test
+
+.PHONY: test-engines
+test-engines: setup ## the end-to-end tests on every Docker that this machine can start
+	@$(ENGINE) scripts/test-engines all
 
 .PHONY: image
 image: setup ## build outrigger:latest and outrigger:<version>
@@ -53,5 +61,6 @@ setup:
 
 .PHONY: clean
 clean: ## remove what was built; an engine started by hand is stopped first
+	@if [ "$$(id -u)" = 0 ]; then scripts/engines stop all; fi
 	@scripts/engine stop
 	rm -rf target plugins/target

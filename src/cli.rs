@@ -7,6 +7,8 @@ pub mod argv;
 mod attach;
 mod check;
 mod controller;
+mod deploy;
+mod fetch;
 mod health;
 mod input;
 mod inspect;
@@ -14,9 +16,13 @@ mod output;
 mod pause;
 mod plan;
 mod plugins;
+mod podlike;
+mod policy;
 pub mod report;
 mod run;
+mod schema;
 mod status;
+mod template;
 mod version;
 
 use std::collections::BTreeMap;
@@ -77,10 +83,13 @@ fn dispatch(argv: Vec<OsString>, env: &Env, colours: bool) -> Result<Exit, Repor
         Command::Run(args) => run::run(args, env),
         Command::Plan(args) => plan::run(args, env),
         Command::Check(args) => check::run(args, env),
+        Command::Template(args) => template::run(&args, env),
+        Command::Deploy(args) => deploy::run(&args, env),
         Command::Healthcheck(args) => health::run(args.state_dir.as_deref(), env),
         Command::Status(args) => status::run(args, env),
         Command::Plugin { command: PluginCommand::Inspect(args) } => inspect::inspect(args, env),
         Command::Plugin { command: PluginCommand::Compile(args) } => inspect::compile(args),
+        Command::Schema(args) => schema::run(args.part),
         Command::Pause => pause::run(),
         Command::Version(args) => version::run(args.json),
     }

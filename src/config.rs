@@ -3,12 +3,14 @@
 //! [`Flags`] hold what was typed, [`lower::lower`] turns them and the environment into [`Settings`] and reports every problem at once.
 
 pub mod lower;
+pub mod policy;
 pub mod values;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 pub use lower::{Flags, lower};
+pub use policy::Policy;
 
 /// How the in-container controller behaves.
 #[derive(Debug, Clone)]
@@ -37,8 +39,27 @@ pub struct Settings {
     pub plugin_dir: PathBuf,
     /// Where plugins compiled by this controller are kept.
     pub cache_dir: PathBuf,
+    /// What the operator lets components have (`--allow`, `--deny`, `--images`, and the policy file).
+    pub policy: Policy,
+    /// Which failed components remain for a look.
+    pub keep: Keep,
     /// Every deadline there is.
     pub timeouts: Timeouts,
+}
+
+/// Which failed components remain after the pod's end, for a look at what they left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keep {
+    /// So many, of each service on this engine (`--keep-failed`); 0: none.
+    pub count: usize,
+    /// For so long (`--keep-failed-for`).
+    pub age: Duration,
+}
+
+impl Default for Keep {
+    fn default() -> Self {
+        Self { count: 1, age: Duration::from_secs(60 * 60) }
+    }
 }
 
 /// A namespace or a set of mounts: shared, or each component's own.
@@ -211,6 +232,8 @@ impl Default for Settings {
             state_dir: PathBuf::from("/var/lib/outrigger"),
             plugin_dir: PathBuf::from("/plugins"),
             cache_dir: PathBuf::from("/var/cache/outrigger"),
+            policy: Policy::default(),
+            keep: Keep::default(),
             timeouts: Timeouts::default(),
         }
     }

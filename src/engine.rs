@@ -50,6 +50,8 @@ pub struct EngineInfo {
     pub cgroup_driver: CgroupDriver,
     /// Name of the node.
     pub node: String,
+    /// Where the engine keeps images, containers and volumes; empty where it does not tell.
+    pub data_root: String,
 }
 
 /// Who makes the cgroups of containers.
@@ -180,6 +182,14 @@ pub struct Inspection {
     pub memory: i64,
     /// Memory and swap; 0: none, -1: no limit.
     pub memory_swap: i64,
+    /// CPU limit in billionths of a CPU; 0: none, or a quota.
+    pub nano_cpus: i64,
+    /// CPU time in each period, microseconds; 0 or less: none.
+    pub cpu_quota: i64,
+    /// Length of that period, microseconds; 0: the engine's default.
+    pub cpu_period: i64,
+    /// Largest number of processes; 0 or less: no limit.
+    pub pids_limit: i64,
     /// Of its process.
     pub oom_score_adj: i64,
     /// What the engine's stop waits for before it kills, where it was set at creation.
@@ -205,6 +215,17 @@ pub struct MountPoint {
     pub target: String,
     /// Whether it can be written.
     pub writable: bool,
+}
+
+/// What [`Engine::volume`] tells.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct VolumeInfo {
+    /// Name of the driver that made it.
+    pub driver: String,
+    /// With which options.
+    pub options: BTreeMap<String, String>,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
 }
 
 /// Health as the engine's own check sees it.
@@ -408,15 +429,15 @@ pub trait Engine: Clone + Send + Sync + 'static {
     fn inspect(&self, container: &str) -> impl Future<Output = Result<Inspection>> + Send;
     /// All containers, stopped ones too, that have every one of these labels (`key` or `key=value`).
     fn list(&self, labels: &[String]) -> impl Future<Output = Result<Vec<Listed>>> + Send;
-    /// The labels of a volume.
-    fn volume_labels(&self, volume: &str) -> impl Future<Output = Result<BTreeMap<String, String>>> + Send;
+    /// Looks at a volume.
+    fn volume(&self, volume: &str) -> impl Future<Output = Result<VolumeInfo>> + Send;
     /// Whether the image is there already.
     fn has_image(&self, image: &str) -> impl Future<Output = Result<bool>> + Send;
     /// Pulls an image; an error in the progress stream is an error.
     fn pull(&self, image: &str) -> impl Future<Output = Result<()>> + Send;
     /// Creates a container and answers its id and the engine's warnings.
     fn create(&self, spec: &ContainerSpec) -> impl Future<Output = Result<(ContainerId, Vec<String>)>> + Send;
-    /// Starts it; [`Fault::AlreadyDone`] where it runs.
+    /// Starts it; that it runs already is success.
     fn start(&self, id: &ContainerId) -> impl Future<Output = Result<()>> + Send;
     /// Sends a signal to its main process; [`Fault::AlreadyDone`] where it does not run.
     fn signal(&self, id: &ContainerId, signal: i32) -> impl Future<Output = Result<()>> + Send;
@@ -438,6 +459,8 @@ pub trait Engine: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<ExecOutput>> + Send;
     /// Follows its output to the end of its run.
     fn logs(&self, id: &ContainerId, from: LogsFrom) -> BoxStream<'static, Result<LogFrame>>;
+    /// The last lines of its output, at most `limit` bytes of them, as far as there are any yet.
+    fn tail(&self, id: &ContainerId, lines: u32, limit: usize) -> impl Future<Output = Result<Bytes>> + Send;
     /// Follows the events of all containers that have this label (`key=value`), from `since` (seconds since the Unix epoch) on where it is given.
     /// The stream ends, or yields an error, when the connection is lost.
     fn events(&self, label: &str, since: Option<i64>) -> BoxStream<'static, Result<EngineEvent>>;

@@ -3,12 +3,19 @@
 //! A controller that was killed can't clean up after itself. Whatever it made carries its container's id and the time of that run
 //! ([`ownership`]), so the next controller on the engine can tell whether the one that owned it still lives.
 //!
+//! A component that failed may remain for a look ([`Keep`]): stopped, and under a name that tells since when. Of each service so many remain, and for so
+//! long; whichever controller comes by removes the others.
+//!
 //! Invariant: a container is removed only if it has our label and its owner, looked at right before, is gone, does not run, or runs since another time.
 //! Doubt (an owner that can't be looked at) keeps it.
+
+use std::cmp::Reverse;
+use std::collections::{HashMap, HashSet};
 
 use futures_util::stream::{self, StreamExt};
 use tracing::{info, warn};
 
+use crate::config::Keep;
 use crate::engine::{Engine, EngineError, Fault, Inspection, Listed};
 use crate::plan::ownership;
 
@@ -30,9 +37,11 @@ pub struct Swept {
 /// Only where the engine can't list containers; trouble with single ones is told in [`Swept::failed`].
 ///
 /// Cancel safety: a sweep that is dropped half-way has removed some; the next one goes on.
-pub async fn sweep<E: Engine>(engine: &E, own: &Inspection) -> Result<Swept, EngineError> {
+pub async fn sweep<E: Engine>(engine: &E, own: &Inspection, keep: Keep, now_s: u64) -> Result<Swept, EngineError> {
     let found = engine.list(&[ownership::POD.to_owned()]).await?;
-    let outcomes: Vec<_> = stream::iter(found)
+    let remaining = remaining(&found, keep, now_s);
+    let due = found.into_iter().filter(|container| !remaining.contains(&container.name)).collect::<Vec<_>>();
+    let outcomes: Vec<_> = stream::iter(due)
         .map(|container| async move {
             let outcome = sweep_one(engine, own, &container).await;
             (container.name, outcome)
@@ -59,6 +68,38 @@ pub async fn sweep<E: Engine>(engine: &E, own: &Inspection) -> Result<Swept, Eng
     Ok(swept)
 }
 
+/// Between the name of a failed component and the moment since when it has been kept, in seconds since the Unix epoch.
+const KEPT: &str = ".failed-";
+
+/// The name under which a failed component remains.
+#[must_use]
+pub fn kept_name(name: &str, now_s: u64) -> String {
+    format!("{name}{KEPT}{now_s}")
+}
+
+/// Since when a container has been kept; none where it is not.
+fn kept_since(container: &Listed) -> Option<u64> {
+    let (_, since) = container.name.rsplit_once(KEPT)?;
+    // Whoever started it again wants it to live: then it is not ours to keep, nor a failed one.
+    if container.running { None } else { since.parse().ok() }
+}
+
+/// Names of those that remain: of each service the newest, as long as they are not too old.
+fn remaining(found: &[Listed], keep: Keep, now_s: u64) -> HashSet<String> {
+    let mut kept: Vec<(u64, &Listed)> = found.iter().filter_map(|one| kept_since(one).zip(Some(one))).collect();
+    kept.sort_by_key(|(since, container)| (Reverse(*since), container.name.clone()));
+    let mut of_service: HashMap<&str, usize> = HashMap::new();
+    kept.into_iter()
+        .filter(|(since, container)| {
+            let service = container.labels.get(ownership::SERVICE).map(String::as_str).unwrap_or_default();
+            let count = of_service.entry(service).or_default();
+            *count += 1;
+            *count <= keep.count && now_s.saturating_sub(*since) <= keep.age.as_secs()
+        })
+        .map(|(_, container)| container.name.clone())
+        .collect()
+}
+
 /// Answers why it was removed; none: it belongs to somebody who lives.
 async fn sweep_one<E: Engine>(
     engine: &E,
@@ -71,7 +112,14 @@ async fn sweep_one<E: Engine>(
         return Ok(None);
     }
     let generation = container.labels.get(ownership::GENERATION).map(String::as_str).unwrap_or_default();
-    let Some(why) = verdict(engine.inspect(owner).await, generation)? else { return Ok(None) };
+    let why = if kept_since(container).is_some() {
+        "it failed, and was kept long enough"
+    } else {
+        match verdict(engine.inspect(owner).await, generation)? {
+            Some(why) => why,
+            None => return Ok(None),
+        }
+    };
     // Labels can be inherited, from an image that was made of a component. Whatever a controller makes has its network.
     match engine.inspect(&container.id.0).await {
         Ok(found) if found.network_mode == format!("container:{owner}") => {}
@@ -102,6 +150,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    const NOW: u64 = 1_700_000_000;
     use crate::engine::ContainerSpec;
     use crate::engine::fake::FakeEngine;
 
@@ -126,7 +176,7 @@ mod tests {
     fn a_sweep_can_be_spawned() {
         fn send<T: Send>(_: T) {}
         fn spawnable<E: Engine>(engine: E, own: Inspection) {
-            send(async move { sweep(&engine, &own).await });
+            send(async move { sweep(&engine, &own, Keep::default(), NOW).await });
         }
         let _compiles = spawnable::<FakeEngine>;
     }
@@ -147,11 +197,11 @@ mod tests {
         // Made of an image that was committed from a component.
         component(&engine, "impostor", &dead.id.0, &dead.started_at).await;
 
-        let swept = sweep(&engine, &own).await.unwrap();
+        let swept = sweep(&engine, &own, Keep::default(), NOW).await.unwrap();
         assert_eq!(swept.removed, ["mine-before", "neighbour-before", "of-dead", "of-nobody"]);
         assert!(swept.failed.is_empty());
         assert_eq!(engine.leftovers(), ["dead", "impostor", "mine", "neighbour", "odd", "other", "own"]);
-        assert!(sweep(&engine, &own).await.unwrap().removed.is_empty());
+        assert!(sweep(&engine, &own, Keep::default(), NOW).await.unwrap().removed.is_empty());
     }
 
     #[tokio::test(start_paused = true)]
@@ -161,7 +211,7 @@ mod tests {
         spec.labels.insert(ownership::POD.into(), "0".repeat(64));
         let (id, _) = engine.create(&spec).await.unwrap();
         let own = engine.inspect(&id.0).await.unwrap();
-        assert!(sweep(&engine, &own).await.unwrap().removed.is_empty());
+        assert!(sweep(&engine, &own, Keep::default(), NOW).await.unwrap().removed.is_empty());
         assert_eq!(engine.leftovers(), ["nested"]);
     }
 
@@ -177,7 +227,7 @@ mod tests {
             component(&engine, name, &owner, "x").await;
         }
         let began = tokio::time::Instant::now();
-        let swept = sweep(&engine, &own).await.unwrap();
+        let swept = sweep(&engine, &own, Keep::default(), NOW).await.unwrap();
         assert_eq!(swept.removed, ["a", "d"]);
         assert_eq!(swept.failed.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["b"]);
         assert_eq!(began.elapsed(), Duration::from_secs(30));
@@ -189,8 +239,38 @@ mod tests {
         let (own, other) = (controller(&engine, "own").await, controller(&engine, "other").await);
         component(&engine, "neighbour", &other.id.0, "an earlier run").await;
         let engine = engine.fails("inspect", "other", Fault::Transient, 1);
-        let swept = sweep(&engine, &own).await.unwrap();
+        let swept = sweep(&engine, &own, Keep::default(), NOW).await.unwrap();
         assert_eq!((swept.removed.len(), swept.failed.len()), (0, 1));
         assert!(engine.leftovers().contains(&"neighbour".to_owned()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn failed_ones_remain_in_their_number_and_for_their_time() {
+        let engine = FakeEngine::new();
+        let own = controller(&engine, "own").await;
+        let failed = async |service: &str, age: u64, running: bool| {
+            let mut spec = ContainerSpec::new(kept_name(&format!("{service}{age}"), NOW - age), "acme/calc");
+            spec.labels.insert(ownership::POD.into(), "0".repeat(64));
+            spec.labels.insert(ownership::SERVICE.into(), service.into());
+            spec.network_mode = Some(format!("container:{}", "0".repeat(64)));
+            let (id, _) = engine.create(&spec).await.unwrap();
+            if running {
+                engine.start(&id).await.unwrap();
+            }
+        };
+        failed("shop", 10, false).await;
+        failed("shop", 20, false).await;
+        failed("shop", 30, false).await;
+        failed("calc", 3601, false).await;
+        failed("web", 3600, false).await;
+        // Somebody started it again, without the controller whose network it had: a left-over like any other.
+        failed("run", 1, true).await;
+        let keep = Keep { count: 2, age: Duration::from_secs(3600) };
+        sweep(&engine, &own, keep, NOW).await.unwrap();
+        let left = |age| kept_name("", NOW - age);
+        let expected = [format!("shop10{}", left(10)), format!("shop20{}", left(20)), format!("web3600{}", left(3600))];
+        assert_eq!(engine.leftovers(), ["own".to_owned()].into_iter().chain(expected).collect::<Vec<_>>());
+        sweep(&engine, &own, Keep { count: 0, ..keep }, NOW).await.unwrap();
+        assert_eq!(engine.leftovers(), ["own"]);
     }
 }

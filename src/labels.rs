@@ -4,9 +4,11 @@
 //! into its parts but not yet understood. [`lower`](crate::pod::lower::lower) does the understanding. Both report every problem at once: where a reader finds a problem, it
 //! lowers what it could read all the same, and answers the problems of both. `docs/labels.md` is the reference for users. Pure: no I/O.
 
+pub mod compose;
 mod detect;
 mod document;
 pub mod nearest;
+pub mod schema;
 mod shape;
 mod write;
 pub mod yaml;
@@ -68,6 +70,14 @@ pub struct RawPod {
     pub copy: Vec<RawCopies>,
     /// The pod's own plugins, in order; a component's are with the component.
     pub plugins: Vec<RawPlugin>,
+    /// What holds for the pod as a whole.
+    pub options: Option<(Place, Value)>,
+    /// How volumes are made that components name.
+    pub volumes: Option<(Place, Value)>,
+    /// Where the label `pod.compose.file` is, and the path that it names; [`compose::read`] puts the file's services in its place.
+    pub compose_file: Option<(Place, String)>,
+    /// What the readers passed over.
+    pub warnings: Vec<String>,
     /// The `controller:` part of a `pod.yaml`, with its place; of a service or a container the grace period and the memory limit that it has itself.
     pub controller: Option<(Place, Map<String, Value>)>,
 }
@@ -96,6 +106,8 @@ pub struct RawComponent {
     pub body: Option<Map<String, Value>>,
     /// Its own plugins.
     pub plugins: Vec<RawPlugin>,
+    /// Whether keys that it can't have are passed over with a warning, as those of a Compose file.
+    pub is_lenient: bool,
 }
 
 /// The files of one component as they were written.
@@ -118,6 +130,8 @@ pub struct RawCopy {
     pub source: String,
     /// Path in the component.
     pub target: String,
+    /// What else was written about it: `mode`, `uid`, `gid`.
+    pub settings: Map<String, Value>,
 }
 
 /// One entry of a `plugins:` list.
@@ -247,20 +261,42 @@ fn prefixed_labels(prefix: &str, labels: &BTreeMap<String, String>) -> (RawPod, 
             if let Some(value) = yaml::parse(&at, text, &mut problems) {
                 raw.plugins = shape::plugins(&at, &value, &mut problems);
             }
+        } else if label == "pod.options" {
+            raw.options = yaml::parse(&at, text, &mut problems).map(|value| (at, value));
+        } else if label == "pod.volumes" {
+            raw.volumes = yaml::parse(&at, text, &mut problems).map(|value| (at, value));
         } else if label == "pod.compose.file" {
-            problems.push(at.problem("this version does not read a Compose file inside the controller").hint(
-                "write each service of it as a label `pod.component.<name>`, with the service's settings as the value",
-            ));
+            if text.trim().is_empty() {
+                problems.push(at.problem("is empty").hint("name a Compose file by its path in the controller"));
+            }
+            raw.compose_file = Some((at, text.trim().to_owned()));
         } else {
             problems.push(unknown_label(&at, label));
+        }
+    }
+    if let Some((at, _)) = &raw.compose_file {
+        // Whether there are components is in the file.
+        raw.components_at = None;
+        if let Some(component) = raw.components.first() {
+            problems.push(
+                at.problem(format!(
+                    "components are written in a Compose file or as labels, not both, and here is `{}` too",
+                    component.at.label
+                ))
+                .hint("leave one of them out"),
+            );
         }
     }
     (raw, problems)
 }
 
+/// The labels that are no component's.
+const WHOLE_LABELS: [&str; 5] =
+    ["pod.init.components", "pod.plugins", "pod.compose.file", "pod.options", "pod.volumes"];
+
 fn unknown_label(at: &Place, label: &str) -> Problem {
     let problem = at.problem("unknown label");
-    if let Some(right) = nearest(label, ["pod.init.components", "pod.plugins", "pod.compose.file"]) {
+    if let Some(right) = nearest(label, WHOLE_LABELS) {
         return problem.hint(format!("did you mean `{right}`?"));
     }
     // The name of a component may hold dots: all behind the second one belongs to it.
@@ -271,7 +307,7 @@ fn unknown_label(at: &Place, label: &str) -> Problem {
     match nearest(kind, ["pod.component", "pod.copy"]) {
         Some(right) => problem.hint(format!("did you mean `{right}.{name}`?")),
         None => problem
-            .hint("known are `pod.component.<name>`, `pod.init.components`, `pod.copy.<component>` and `pod.plugins`"),
+            .hint("known are `pod.component.<name>`, `pod.init.components`, `pod.copy.<component>`, `pod.plugins`, `pod.options`, `pod.volumes` and `pod.compose.file`"),
     }
 }
 

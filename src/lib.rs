@@ -10,6 +10,8 @@
 //! | 1 | [`pod`] | what they mean: domain types, and every problem at once | |
 //! | 1 | [`plan`] | what the pod will do: waves, container specs, overlays of plugins | |
 //! | 1 | [`hooks`] | what crosses between a pod and its plugins; the seam | |
+//! | 1 | [`template`] | stack files with templates, rendered | |
+//! | 1 | [`podlike`] | where a stack file will behave otherwise than with podlike | |
 //! | 1 | [`config`] | flags and environment, lowered to settings | |
 //! | 2 | [`engine`] | containers in our own words; the other seam | bollard |
 //! | 2 | [`plugin`] | the plugin host: sandbox, grants, limits, strikes | wasmtime |
@@ -17,6 +19,7 @@
 //! | 2 | [`watch`] | changed files | inotify |
 //! | 2 | [`identity`] | which container the controller runs in | `/proc` |
 //! | 2 | [`janitor`] | what dead controllers left behind | |
+//! | 2 | [`probe`] | native probes: http, tcp, grpc, commands | hyper |
 //! | 2 | [`admin`] | the socket behind `healthcheck` and `status` | |
 //! | 3 | [`supervisor`] | the pod's life: a pure `step`, and the driver that does what it says | |
 //! | 4 | [`cli`] | the command line | clap |
@@ -35,7 +38,10 @@ pub mod memory;
 pub mod plan;
 pub mod plugin;
 pub mod pod;
+pub mod podlike;
+pub mod probe;
 pub mod shutdown;
 pub mod supervisor;
 pub mod telemetry;
+pub mod template;
 pub mod watch;

@@ -3,6 +3,7 @@
 //! [`compile::compile`] turns a [`PodSpec`](crate::pod::PodSpec) and what is known of the controller and the engine into a [`Plan`];
 //! [`overlay::Overlays`] merges what plugins answered from `pre-start`; [`render`] prints it.
 
+pub mod budget;
 pub mod compile;
 pub mod document;
 pub mod offline;
@@ -13,7 +14,8 @@ mod units;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::engine::{ContainerSpec, Inspection};
+use self::budget::Budget;
+use crate::engine::{ContainerSpec, Inspection, VolumeInfo};
 use crate::pod::life::{LifecycleStep, Probes, RestartPolicy};
 use crate::pod::{ComponentName, CopySpec, Dependency};
 
@@ -25,6 +27,8 @@ pub mod ownership {
     pub const GENERATION: &str = "outrigger.generation";
     /// The component's name.
     pub const COMPONENT: &str = "outrigger.component";
+    /// What the pod is one of: the Swarm or Compose service, or else the controller's container name.
+    pub const SERVICE: &str = "outrigger.service";
     /// `component`, `init` or `ipc`.
     pub const ROLE: &str = "outrigger.role";
 }
@@ -44,6 +48,8 @@ pub struct SelfInfo {
     pub copy_sources: BTreeMap<String, Result<(), String>>,
     /// Volume names as components may write them, and the engine's name of each.
     pub volume_aliases: BTreeMap<String, String>,
+    /// Those volumes that components say how to make, as they exist already; by the engine's name.
+    pub volumes: BTreeMap<String, VolumeInfo>,
 }
 
 /// What a pod will do.
@@ -55,6 +61,8 @@ pub struct Plan {
     pub init: Vec<Planned>,
     /// By wave, then as written.
     pub components: Vec<Planned>,
+    /// What of the pod's limits each component gets.
+    pub budget: Budget,
     /// From the first signal to the moment when what still runs is killed.
     pub stop_budget: Duration,
     /// Between the first signal and the first component's stop; within `stop_budget`.

@@ -60,7 +60,7 @@ pub struct Component {
     /// Name and value; `None` passes the controller's own value through, and nothing where it has none.
     pub environment: IndexMap<String, Option<String>>,
     /// Files of the controller with `NAME=value` lines; `environment` wins over them.
-    pub env_file: Vec<String>,
+    pub env_file: Vec<EnvFile>,
     /// Labels of the container.
     pub labels: IndexMap<String, String>,
     /// `user[:group]`.
@@ -131,6 +131,15 @@ impl Component {
             logging: None,
         }
     }
+}
+
+/// A file with variables.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EnvFile {
+    /// Path in the controller.
+    pub path: String,
+    /// Whether it must be there.
+    pub required: bool,
 }
 
 /// A health check that the engine runs inside the container.

@@ -10,6 +10,7 @@ pub mod driver;
 pub mod events;
 pub mod follow;
 pub mod launch;
+pub mod lifecycle;
 pub mod output;
 pub mod requests;
 pub mod rollout;

@@ -14,7 +14,7 @@ pub fn aggregate(stage: Stage, components: &[ComponentStatus], pod: &[Health]) -
             Some(Health { state: HealthState::Starting, reasons: vec![format!("the pod is {}", told(stage))] })
         }
         Stage::Running => None,
-        Stage::Stopping | Stage::Killing => {
+        Stage::Restarting | Stage::Stopping | Stage::Killing => {
             Some(Health { state: HealthState::Unhealthy, reasons: vec![format!("the pod is {}", told(stage))] })
         }
     };
@@ -44,6 +44,7 @@ fn told(stage: Stage) -> &'static str {
         Stage::Init => "running its init components",
         Stage::Starting => "starting its components",
         Stage::Running => "running",
+        Stage::Restarting => "starting again in place",
         Stage::Stopping => "stopping",
         Stage::Killing => "being killed",
     }

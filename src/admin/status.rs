@@ -47,6 +47,8 @@ pub enum Stage {
     Starting,
     /// All have been started.
     Running,
+    /// All are stopped, to be started again in place.
+    Restarting,
     /// Components are stopped, in reverse waves.
     Stopping,
     /// What still runs is killed.
@@ -62,6 +64,7 @@ impl Stage {
             Self::Init => "init",
             Self::Starting => "starting",
             Self::Running => "running",
+            Self::Restarting => "restarting",
             Self::Stopping => "stopping",
             Self::Killing => "killing",
         }
@@ -161,6 +164,8 @@ pub struct ComponentStatus {
     pub restarts: u32,
     /// Of its last exit.
     pub exit_code: Option<i32>,
+    /// Why its current or last run counts as failed whatever its exit code is.
+    pub failure: Option<String>,
     /// The engine's id, once there is one.
     pub container_id: Option<String>,
 }

@@ -25,6 +25,7 @@ Examples:
   outrigger plan pod.yaml              see what a pod would do: waves, containers, limits, plugins
   outrigger run pod.yaml               run it on the local engine, in the foreground; Ctrl-C stops it
   docker inspect web | outrigger plan -
+  outrigger deploy -c stack.yml shop   render templates, check, and `docker stack deploy`
   docker exec web /outrigger status
 
 Exit codes:
@@ -40,7 +41,10 @@ Environment:
   OUTRIGGER_PIDS, _IPC, _VOLUMES, _LOGS, _PULL, _SELF, _STATE_DIR, _PLUGIN_DIR, _CACHE_DIR, _LOG_FORMAT
                        as the flags of these names, which win
   OUTRIGGER_LOG        as --log-level
+  OUTRIGGER_IMAGE      as --image of `template` and `deploy`
   OUTRIGGER_TIMEOUTS   as --timeout, with commas between: `pull=30m,hook=1s`
+  OUTRIGGER_ALLOW, _DENY, _IMAGES
+                       as the flags of these names, with commas between
   DOCKER_HOST          address of the engine: unix:///var/run/docker.sock
   NO_COLOR             no colours, whatever the terminal can
 
@@ -107,6 +111,21 @@ pub struct ControllerFlags {
     /// What the controller itself logs: off, error, warn, info, debug, trace, or a list with target=level [default: info]
     #[arg(long, value_name = "LEVEL")]
     pub log_level: Option<String>,
+    /// What components may have beyond the default, as subject[=pattern]; repeatable; docs/security.md lists the subjects
+    #[arg(long, value_name = "RULE")]
+    pub allow: Vec<String>,
+    /// What components may not have, as subject[=pattern]; repeatable; it wins over --allow
+    #[arg(long, value_name = "RULE")]
+    pub deny: Vec<String>,
+    /// Which images components may have, as a pattern; repeatable; any where none is given
+    #[arg(long, value_name = "PATTERN")]
+    pub images: Vec<String>,
+    /// How many failed components of a service remain for a look, stopped and renamed [default: 1]
+    #[arg(long, value_name = "NUMBER")]
+    pub keep_failed: Option<String>,
+    /// For how long they remain [default: 1h]
+    #[arg(long, value_name = "DURATION")]
+    pub keep_failed_for: Option<String>,
     /// A deadline, as name=duration; repeatable; `outrigger plan --timeouts` lists them
     #[arg(long = "timeout", value_name = "NAME=DURATION")]
     pub timeouts: Vec<String>,
@@ -120,12 +139,17 @@ impl From<ControllerFlags> for Flags {
             volumes: typed.volumes,
             logs: typed.logs,
             pull: typed.pull,
+            keep_failed: typed.keep_failed,
+            keep_failed_for: typed.keep_failed_for,
             own_id: typed.own_id,
             state_dir: typed.state_dir,
             plugin_dir: typed.plugin_dir,
             cache_dir: typed.cache_dir,
             log_format: typed.log_format,
             log_level: typed.log_level,
+            allow: typed.allow,
+            deny: typed.deny,
+            images: typed.images,
             timeouts: typed.timeouts,
         }
     }
@@ -140,6 +164,10 @@ pub enum Command {
     Plan(PlanArgs),
     /// Find every mistake of a pod, without an engine
     Check(CheckArgs),
+    /// Print a stack file whose templates (`x-podlike`, `x-outrigger`) have become pods
+    Template(TemplateArgs),
+    /// Render a stack file's templates, check it, and hand it to `docker stack deploy`
+    Deploy(DeployArgs),
     /// Exit with 0 where the pod is healthy, with 1 and the reasons where it is not
     Healthcheck(HealthcheckArgs),
     /// Show the pod's components, plugins and health
@@ -150,11 +178,43 @@ pub enum Command {
         #[command(subcommand)]
         command: PluginCommand,
     },
+    /// Print the JSON Schema of pod.yaml, or of a label's value, for editors
+    Schema(SchemaArgs),
     /// Hold an IPC namespace until told to end
     #[command(hide = true)]
     Pause,
     /// Print the version and what it was built with
     Version(VersionArgs),
+}
+
+/// Of `schema`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+For the YAML extension of VS Code and other editors with yaml-language-server: `outrigger schema > pod.schema.json`, and as the first line of pod.yaml
+`# yaml-language-server: $schema=pod.schema.json`.")]
+pub struct SchemaArgs {
+    /// What to print the schema of
+    #[arg(value_enum, value_name = "PART", default_value_t = SchemaPart::Pod)]
+    pub part: SchemaPart,
+}
+
+/// What there is a schema of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum SchemaPart {
+    /// A pod.yaml
+    Pod,
+    /// The value of `pod.component.<name>`
+    Component,
+    /// The value of `pod.init.components`
+    Init,
+    /// The value of `pod.copy.<component>`
+    Copy,
+    /// The value of `pod.plugins`
+    Plugins,
+    /// The value of `pod.options`
+    Options,
+    /// The value of `pod.volumes`
+    Volumes,
 }
 
 /// Where a pod comes from.
@@ -194,6 +254,9 @@ pub struct PlanArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+    /// The operator's policy, as the controller would have it in /etc/outrigger/policy.yaml
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
     /// The controller's flags, as it would get them.
     #[command(flatten, next_help_heading = "Flags of the controller to plan with")]
     pub flags: ControllerFlags,
@@ -219,12 +282,92 @@ pub struct CheckArgs {
     /// Where it comes from.
     #[command(flatten)]
     pub input: InputArgs,
+    /// Tell every place where this will behave otherwise than with podlike
+    #[arg(long, conflicts_with = "container")]
+    pub podlike: bool,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+    /// The operator's policy, as the controller would have it in /etc/outrigger/policy.yaml
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
     /// The controller's flags, as it would get them.
     #[command(flatten, next_help_heading = "Flags of the controller to check with")]
     pub flags: ControllerFlags,
+}
+
+/// How templates are rendered.
+#[derive(Debug, Clone, Args)]
+pub struct RenderArgs {
+    /// The controller's image where no template names one [default: outrigger:<version>, or OUTRIGGER_IMAGE]
+    #[arg(long, value_name = "IMAGE")]
+    pub image: Option<String>,
+    /// How long fetching one template over HTTP may take
+    #[arg(long, value_name = "DURATION", default_value = "30s")]
+    pub http_timeout: String,
+}
+
+/// Of `template`.
+#[derive(Debug, Args)]
+#[command(
+    arg_required_else_help = true,
+    after_help = "\
+Several files are merged as `docker stack deploy -c A -c B` merges them. Variables (`${TAG}`) and `$$` are left as they are: docker replaces them when
+the result is deployed. Relative paths of templates are taken from the folder of the first file, those of standard input from the working directory."
+)]
+pub struct TemplateArgs {
+    /// The stack files; `-` is standard input
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// How.
+    #[command(flatten)]
+    pub render: RenderArgs,
+}
+
+/// Flags of `docker stack deploy`, which go there as they are.
+#[derive(Debug, Clone, Args)]
+pub struct DockerArgs {
+    /// Remove services that the files no longer have
+    #[arg(long)]
+    pub prune: bool,
+    /// Give the registry's credentials to the nodes
+    #[arg(long)]
+    pub with_registry_auth: bool,
+    /// Ask the registry for the images' digests: always, changed or never
+    #[arg(long, value_name = "WHEN")]
+    pub resolve_image: Option<String>,
+    /// Return at once, or wait until the services have converged; needs docker 26 or newer
+    #[arg(short, long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub detach: Option<String>,
+    /// Print less; needs docker 26 or newer
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+/// Of `deploy`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The rendered file goes to `docker stack deploy -c - STACK` on standard input. docker runs in the folder of the first FILE, so that relative paths in it
+mean what they mean to docker itself. docker's exit code becomes this one's; where the file has problems, docker is not called and it is 1.")]
+pub struct DeployArgs {
+    /// A stack file, with or without templates; repeatable; `-` is standard input
+    #[arg(short = 'c', long = "compose-file", value_name = "FILE", required = true, value_delimiter = ',')]
+    pub files: Vec<PathBuf>,
+    /// What docker is told.
+    #[command(flatten)]
+    pub docker: DockerArgs,
+    /// Print what would be deployed, and deploy nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Deploy without checking the pods first
+    #[arg(long)]
+    pub no_check: bool,
+    /// How.
+    #[command(flatten)]
+    pub render: RenderArgs,
+    /// Name of the stack
+    #[arg(value_name = "STACK")]
+    pub stack: String,
 }
 
 /// Of `healthcheck`.

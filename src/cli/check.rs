@@ -4,12 +4,15 @@ use serde_json::{Value, json};
 
 use super::argv::CheckArgs;
 use super::report::{Exit, Report};
-use super::{Env, block_on, input, output, plan};
+use super::{Env, block_on, input, output, plan, policy};
 use crate::pod::Problem;
 
 /// Reads, lowers, compiles and loads the plugins of every pod, and tells what is wrong with all of them.
 pub(super) fn run(args: CheckArgs, env: &Env) -> Result<Exit, Report> {
     let as_json = args.json;
+    if args.podlike {
+        return super::podlike::run(&args, env);
+    }
     match block_on(check(args, env)) {
         Ok(checked) => {
             if as_json {
@@ -31,7 +34,8 @@ pub(super) fn run(args: CheckArgs, env: &Env) -> Result<Exit, Report> {
     }
 }
 
-struct Checked {
+/// A pod that is right.
+pub(super) struct Checked {
     name: String,
     components: usize,
     plugins: usize,
@@ -52,6 +56,11 @@ impl Checked {
         text
     }
 
+    /// Its notes, each with its name.
+    pub(super) fn told(&self) -> Vec<String> {
+        self.notes.iter().map(|note| format!("`{}`: {note}", self.name)).collect()
+    }
+
     fn json(&self) -> Value {
         json!({ "name": self.name, "components": self.components, "plugins": self.plugins, "notes": self.notes })
     }
@@ -59,8 +68,14 @@ impl Checked {
 
 async fn check(args: CheckArgs, env: &Env) -> Result<Vec<Checked>, Report> {
     let flags = args.flags.into();
-    let input::Found { pods, mut problems } =
-        input::pods(args.input.file.as_deref(), args.input.container.as_deref(), &flags, env).await?;
+    let mut found = input::pods(args.input.file.as_deref(), args.input.container.as_deref(), &flags, env).await?;
+    policy::bound_all(args.policy.as_deref(), found.pods.iter_mut().map(|pod| &mut pod.settings), &mut found.problems)?;
+    all(found, env).await
+}
+
+/// Compiles and loads the plugins of every pod that was found.
+pub(super) async fn all(found: input::Found, env: &Env) -> Result<Vec<Checked>, Report> {
+    let input::Found { pods, mut problems } = found;
     let mut checked = Vec::new();
     for pod in &pods {
         match plan::planned(pod, env).await? {
@@ -80,6 +95,7 @@ fn counted(number: usize, what: &str) -> String {
     if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
 }
 
-fn problem(problem: &Problem) -> Value {
+/// A problem as JSON.
+pub(super) fn problem(problem: &Problem) -> Value {
     json!({ "label": problem.label, "field": problem.field, "what": problem.what, "hint": problem.hint })
 }

@@ -1,9 +1,11 @@
 //! `outrigger` without a sub-command: the controller inside its container.
 
+use std::path::Path;
+
 use tracing::{info, warn};
 
 use super::report::{Exit, Report};
-use super::{Env, block_on};
+use super::{Env, block_on, policy};
 use crate::config::{self, Flags};
 use crate::engine::docker::Docker;
 use crate::supervisor::boot;
@@ -11,8 +13,9 @@ use crate::telemetry;
 
 /// Lowers the settings, starts the log and hands over to the supervisor.
 pub(super) fn run(flags: &Flags, env: &Env, colours: bool) -> Result<Exit, Report> {
-    let settings =
+    let mut settings =
         config::lower(flags, env).map_err(|problems| Report::usage(problems).hint("see `outrigger --help`"))?;
+    policy::bound(&mut settings, Path::new(config::policy::FILE))?;
     telemetry::init(&settings.log_level, settings.log_format, colours)?;
     info!(version = env!("CARGO_PKG_VERSION"), "outrigger starts");
     for (name, nearest) in config::lower::unknown_variables(env) {
@@ -24,6 +27,6 @@ pub(super) fn run(flags: &Flags, env: &Env, colours: bool) -> Result<Exit, Repor
     block_on(async {
         let engine = Docker::connect(settings.engine.as_deref(), &settings.timeouts)?;
         // Where the pod failed, the reason was told when it happened.
-        Ok(Exit::Pod(boot::run(engine, settings).await?.exit_code()))
+        Ok(Exit::Pod(Box::pin(boot::run(engine, settings)).await?.exit_code()))
     })
 }

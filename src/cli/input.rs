@@ -95,7 +95,7 @@ pub(super) async fn pods(
 }
 
 fn of_file(file: &Path, flags: &Flags, env: &Env) -> Result<Found, Report> {
-    Ok(of_text(text(file)?, flags, env))
+    Ok(of_text(super::template::rendered(text(file)?, env)?, flags, env))
 }
 
 /// Every pod of a text.
@@ -196,12 +196,17 @@ fn over(first: Flags, second: Flags) -> Flags {
         volumes: first.volumes.or(second.volumes),
         logs: first.logs.or(second.logs),
         pull: first.pull.or(second.pull),
+        keep_failed: first.keep_failed.or(second.keep_failed),
+        keep_failed_for: first.keep_failed_for.or(second.keep_failed_for),
         own_id: first.own_id.or(second.own_id),
         state_dir: first.state_dir.or(second.state_dir),
         plugin_dir: first.plugin_dir.or(second.plugin_dir),
         cache_dir: first.cache_dir.or(second.cache_dir),
         log_format: first.log_format.or(second.log_format),
         log_level: first.log_level.or(second.log_level),
+        allow: if first.allow.is_empty() { second.allow } else { first.allow },
+        deny: if first.deny.is_empty() { second.deny } else { first.deny },
+        images: if first.images.is_empty() { second.images } else { first.images },
         timeouts: second.timeouts.into_iter().chain(first.timeouts).collect(),
     }
 }

@@ -16,6 +16,13 @@ pub(super) fn text(text: &str) -> Result<(), Report> {
     }
 }
 
+/// Tells notes on standard error, a line each.
+pub(super) fn notes<T: std::fmt::Display>(notes: &[T]) {
+    let text: String = notes.iter().map(|note| format!("note: {note}\n")).collect();
+    // Where standard error is closed there is nobody left to tell.
+    io::stderr().write_all(text.as_bytes()).unwrap_or_default();
+}
+
 /// Writes one JSON document to standard output, indented.
 pub(super) fn json<T: Serialize>(value: &T) -> Result<(), Report> {
     let mut document = serde_json::to_string_pretty(value).context("cannot write JSON")?;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::argv::PlanArgs;
 use super::plugins::Loaded;
 use super::report::{Exit, Report};
-use super::{Env, block_on, input, output, plugins};
+use super::{Env, block_on, input, output, plugins, policy};
 use crate::config::{self, Flags, Timeouts};
 use crate::plan::compile::compile;
 use crate::plan::{Plan, render};
@@ -27,7 +27,8 @@ pub(super) fn run(args: PlanArgs, env: &Env) -> Result<Exit, Report> {
     }
     let show_timeouts = args.input.timeouts;
     block_on(async {
-        let input::Found { pods, mut problems } = input::pods(file, container, &flags, env).await?;
+        let input::Found { mut pods, mut problems } = input::pods(file, container, &flags, env).await?;
+        policy::bound_all(args.policy.as_deref(), pods.iter_mut().map(|pod| &mut pod.settings), &mut problems)?;
         let mut text = String::new();
         let mut documents: Vec<Value> = Vec::new();
         for pod in &pods {

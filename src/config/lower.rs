@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::policy::{Given, Policy};
 use super::values;
-use super::{LineFormat, LogFilter, Output, Pull, Settings, Sharing};
+use super::{Keep, LineFormat, LogFilter, Output, Pull, Settings, Sharing};
 use crate::pod::{Problem, Problems};
 
 /// What was typed. Every value is text still, so that all that is wrong is found at once.
@@ -33,12 +34,22 @@ pub struct Flags {
     pub log_format: Option<String>,
     /// `--log-level`.
     pub log_level: Option<String>,
+    /// `--allow`, as often as it was given.
+    pub allow: Vec<String>,
+    /// `--deny`, as often as it was given.
+    pub deny: Vec<String>,
+    /// `--images`, as often as it was given.
+    pub images: Vec<String>,
+    /// `--keep-failed`.
+    pub keep_failed: Option<String>,
+    /// `--keep-failed-for`.
+    pub keep_failed_for: Option<String>,
     /// `--timeout`, as often as it was given; later ones win.
     pub timeouts: Vec<String>,
 }
 
 /// The environment twins of the flags, and what they are for where there is no flag.
-pub const VARIABLES: [&str; 12] = [
+pub const VARIABLES: [&str; 17] = [
     "OUTRIGGER_PIDS",
     "OUTRIGGER_IPC",
     "OUTRIGGER_VOLUMES",
@@ -51,6 +62,11 @@ pub const VARIABLES: [&str; 12] = [
     "OUTRIGGER_LOG_FORMAT",
     "OUTRIGGER_LOG",
     "OUTRIGGER_TIMEOUTS",
+    "OUTRIGGER_ALLOW",
+    "OUTRIGGER_DENY",
+    "OUTRIGGER_IMAGES",
+    "OUTRIGGER_KEEP_FAILED",
+    "OUTRIGGER_KEEP_FAILED_FOR",
 ];
 
 /// Lowers flags and environment; a flag wins over its variable, and an empty variable counts as unset.
@@ -74,6 +90,13 @@ pub fn lower(flags: &Flags, env: &BTreeMap<String, String>) -> Result<Settings, 
     let log_format = from.value(("--log-format", flags.log_format.as_deref()), "OUTRIGGER_LOG_FORMAT", line_format);
     let log_level = from.value(("--log-level", flags.log_level.as_deref()), "OUTRIGGER_LOG", values::log_filter);
 
+    let count = from.value(("--keep-failed", flags.keep_failed.as_deref()), "OUTRIGGER_KEEP_FAILED", count);
+    let age = ("--keep-failed-for", flags.keep_failed_for.as_deref());
+    let age = from.value(age, "OUTRIGGER_KEEP_FAILED_FOR", values::duration);
+    let allow = from.rules(("--allow", &flags.allow), "OUTRIGGER_ALLOW");
+    let deny = from.rules(("--deny", &flags.deny), "OUTRIGGER_DENY");
+    let images = from.rules(("--images", &flags.images), "OUTRIGGER_IMAGES");
+    let policy = Policy::parse(&allow, &deny, &images, &mut from.problems);
     let mut timeouts = default.timeouts;
     if let Some(list) = from.variable("OUTRIGGER_TIMEOUTS") {
         for one in list.split(',') {
@@ -97,6 +120,8 @@ pub fn lower(flags: &Flags, env: &BTreeMap<String, String>) -> Result<Settings, 
         state_dir: state_dir.unwrap_or(default.state_dir),
         plugin_dir: plugin_dir.unwrap_or(default.plugin_dir),
         cache_dir: cache_dir.unwrap_or(default.cache_dir),
+        policy,
+        keep: Keep { count: count.unwrap_or(default.keep.count), age: age.unwrap_or(default.keep.age) },
         timeouts,
     };
     from.problems.or(settings)
@@ -116,6 +141,10 @@ pub fn unknown_variables(env: &BTreeMap<String, String>) -> Vec<(String, Option<
 pub fn log_filter(flags: &Flags, env: &BTreeMap<String, String>) -> Option<LogFilter> {
     let raw = flags.log_level.as_deref().or_else(|| env.get("OUTRIGGER_LOG").map(String::as_str))?;
     values::log_filter(raw).ok()
+}
+
+fn count(raw: &str) -> Result<usize, String> {
+    raw.trim().parse().map_err(|_| format!("`{raw}` is not a number of containers, such as `1`"))
 }
 
 struct Sources<'a> {
@@ -139,6 +168,19 @@ impl<'a> Sources<'a> {
             None => (variable, self.variable(variable)?),
         };
         self.problems.take(parse(raw).map_err(|what| Problem::new(label, "", what)))
+    }
+
+    /// All of the flag, or else of the variable, where commas stand between them.
+    fn rules<'b>(&self, (flag, typed): (&'b str, &'b [String]), variable: &'b str) -> Vec<Given<'b>>
+    where
+        'a: 'b,
+    {
+        if typed.is_empty() {
+            let listed = self.variable(variable).unwrap_or_default().split(',').map(str::trim);
+            listed.filter(|text| !text.is_empty()).map(|text| Given { label: variable, text }).collect()
+        } else {
+            typed.iter().map(|text| Given { label: flag, text }).collect()
+        }
     }
 
     fn timeout(&mut self, timeouts: &mut super::Timeouts, label: &str, raw: &str) {
@@ -186,7 +228,7 @@ fn line_format(raw: &str) -> Result<LineFormat, String> {
 }
 
 /// The one of `known` that `raw` was perhaps meant to be.
-fn nearest(raw: &str, known: impl Iterator<Item = &'static str>) -> Option<&'static str> {
+pub(super) fn nearest(raw: &str, known: impl Iterator<Item = &'static str>) -> Option<&'static str> {
     known
         .map(|name| (strsim::damerau_levenshtein(raw, name), name))
         .filter(|(distance, _)| *distance <= 3)

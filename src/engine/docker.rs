@@ -15,7 +15,7 @@ mod frames;
 mod logs;
 mod request;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::future::Future;
 use std::path::Path;
 use std::pin::pin;
@@ -27,12 +27,13 @@ use bollard::query_parameters as query;
 use bollard::{API_DEFAULT_VERSION, BollardRequest};
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
+use tracing::warn;
 
 use self::fault::Call;
 use crate::config::Timeouts;
 use crate::engine::{
     ContainerId, ContainerSpec, Engine, EngineError, EngineEvent, EngineInfo, ExecOutput, Fault, Inspection, Listed,
-    LogFrame, LogsFrom, Result,
+    LogFrame, LogsFrom, Result, VolumeInfo,
 };
 use crate::pod::life::ExecCommand;
 
@@ -44,6 +45,9 @@ const OLDEST_API: (u32, u32) = (1, 41);
 
 /// Newest API that is asked for: the one that bollard's types were made from.
 const NEWEST_API: (u32, u32) = (1, 53);
+
+/// How Podman calls itself among the parts of the engine.
+const PODMAN: &str = "Podman";
 
 /// First pause between two looks at something that the engine is still busy with; doubled up to [`LAST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
@@ -73,8 +77,9 @@ struct Shared {
 struct Api(AtomicU64);
 
 impl Api {
-    fn set(&self, (major, minor): (u32, u32)) {
-        self.0.store(u64::from(major) << 32 | u64::from(minor), Ordering::Relaxed);
+    /// Answers whether it is the first.
+    fn set(&self, (major, minor): (u32, u32)) -> bool {
+        self.0.swap(u64::from(major) << 32 | u64::from(minor), Ordering::Relaxed) == 0
     }
 
     /// What goes in front of a path: `/v1.41`, or nothing.
@@ -220,7 +225,14 @@ impl Engine for Docker {
         // An engine that has dropped even our newest version is spoken to in its oldest.
         let floor = version.min_api_version.as_deref().and_then(answer::api_version).unwrap_or(OLDEST_API);
         let api = api.min(NEWEST_API.max(floor));
-        self.shared.api.set(api);
+        let first = self.shared.api.set(api);
+        let parts = version.components.unwrap_or_default();
+        if first && parts.iter().any(|part| part.name.starts_with(PODMAN)) {
+            warn!(
+                version = newest,
+                "this is Podman, which differs from Docker in places; docs/engines.md lists what was seen to work"
+            );
+        }
         let info = self.within(Call::Info, object, limit, self.client.info()).await.map_err(no_engine)?;
         Ok(EngineInfo {
             version: newest,
@@ -228,13 +240,20 @@ impl Engine for Docker {
             cgroup_version: answer::cgroup_version(info.cgroup_version),
             cgroup_driver: answer::cgroup_driver(info.cgroup_driver),
             node: info.name.unwrap_or_default(),
+            data_root: info.docker_root_dir.unwrap_or_default(),
         })
     }
 
     async fn inspect(&self, container: &str) -> Result<Inspection> {
         let name = checked(Call::Inspect, container)?;
-        let work = self.client.inspect_container(name, None);
-        Ok(answer::inspection(self.within(Call::Inspect, name, self.look(), work).await?))
+        // Read raw: bollard refuses the whole answer where a word in it is none of Docker's, as Podman's `stopped`.
+        let path = format!("{}/containers/{name}/json", self.shared.api.prefix());
+        let body = self.raw(&ContainerId(name.to_owned()), path).try_collect::<BytesMut>();
+        let body = self.within(Call::Inspect, name, self.look(), body).await?;
+        let seen = answer::parse_inspection(&body);
+        Ok(answer::inspection(seen.map_err(|bad| {
+            refused(Call::Inspect, name, Fault::Permanent, format!("its answer can't be read: {bad}"))
+        })?))
     }
 
     async fn list(&self, labels: &[String]) -> Result<Vec<Listed>> {
@@ -245,10 +264,14 @@ impl Engine for Docker {
         Ok(found.into_iter().filter_map(answer::listed).collect())
     }
 
-    async fn volume_labels(&self, volume: &str) -> Result<BTreeMap<String, String>> {
+    async fn volume(&self, volume: &str) -> Result<VolumeInfo> {
         let name = checked(Call::InspectVolume, volume)?;
         let volume = self.within(Call::InspectVolume, name, self.look(), self.client.inspect_volume(name)).await?;
-        Ok(answer::sorted(Some(volume.labels)))
+        Ok(VolumeInfo {
+            driver: volume.driver,
+            options: answer::sorted(Some(volume.options)),
+            labels: answer::sorted(Some(volume.labels)),
+        })
     }
 
     async fn has_image(&self, image: &str) -> Result<bool> {
@@ -282,10 +305,6 @@ impl Engine for Docker {
     }
 
     async fn start(&self, id: &ContainerId) -> Result<()> {
-        // bollard takes the engine's "not modified" for success, so we look first.
-        if self.inspect(&id.0).await?.running {
-            return Err(refused(Call::Start, id.short(), Call::Start.fault(304), "it is running already"));
-        }
         self.within(Call::Start, id.short(), self.change(), self.client.start_container(&id.0, None)).await
     }
 
@@ -363,6 +382,19 @@ impl Engine for Docker {
             stream::unfold(following, |mut following| async move { Some((following.next().await?, following)) })
         };
         stream::once(opening).map_ok(frames).try_flatten().boxed()
+    }
+
+    async fn tail(&self, id: &ContainerId, lines: u32, limit: usize) -> Result<Bytes> {
+        let options = query::LogsOptionsBuilder::new().stdout(true).stderr(true).tail(&lines.to_string()).build();
+        let work = self.client.logs(&id.0, Some(options)).try_fold(BytesMut::new(), |mut all, piece| {
+            all.extend_from_slice(&piece.into_bytes());
+            // The end is what counts, and a line may be as long as it likes.
+            let over = all.len().saturating_sub(limit);
+            bytes::Buf::advance(&mut all, over);
+            std::future::ready(Ok(all))
+        });
+        let all = self.within(Call::Logs, id.short(), self.shared.timeouts.engine_call, work).await?;
+        Ok(all.freeze())
     }
 
     fn events(&self, label: &str, since: Option<i64>) -> BoxStream<'static, Result<EngineEvent>> {

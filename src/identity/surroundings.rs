@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use super::proc;
-use crate::engine::{CgroupDriver, Engine, EngineError, EngineInfo, Fault, Inspection};
+use crate::engine::{CgroupDriver, Engine, EngineError, EngineInfo, Fault, Inspection, VolumeInfo};
 use crate::files;
 use crate::plan::SelfInfo;
 use crate::pod::{Component, PodSpec};
@@ -139,25 +139,26 @@ pub async fn self_info<E: Engine>(
         .collect();
     let volume_aliases = volume_aliases(engine, &own).await?;
     let components: Vec<&Component> = spec.init.iter().chain(spec.components.values()).collect();
+    let volumes = existing_volumes(engine, &components, &volume_aliases).await?;
     let env_files = components
         .iter()
         .flat_map(|component| &component.env_file)
-        .map(|path| (path.clone(), read_text(Path::new(path))))
+        .map(|file| (file.path.clone(), read_text(Path::new(&file.path))))
         .collect();
     let copy_sources = components
         .iter()
         .flat_map(|component| &component.copy)
         .map(|copy| (copy.source.clone(), open_regular(Path::new(&copy.source)).map(drop)))
         .collect();
-    Ok(SelfInfo { container: own, cgroup, environment, env_files, copy_sources, volume_aliases })
+    Ok(SelfInfo { container: own, cgroup, environment, env_files, copy_sources, volume_aliases, volumes })
 }
 
 /// The names by which components may know the controller's volumes.
 async fn volume_aliases<E: Engine>(engine: &E, own: &Inspection) -> Result<BTreeMap<String, String>, EngineError> {
     let mut aliases = BTreeMap::new();
     for mount in own.mounts.iter().filter(|mount| mount.kind == "volume" && !mount.name.is_empty()) {
-        let labels = match engine.volume_labels(&mount.name).await {
-            Ok(labels) => labels,
+        let labels = match engine.volume(&mount.name).await {
+            Ok(found) => found.labels,
             // Of a driver that knows it no more; it is mounted all the same.
             Err(error) if error.fault() == Fault::NotFound => continue,
             Err(error) => return Err(error),
@@ -169,6 +170,28 @@ async fn volume_aliases<E: Engine>(engine: &E, own: &Inspection) -> Result<BTree
     Ok(aliases)
 }
 
+/// Those of the volumes that components say how to make which exist already.
+async fn existing_volumes<E: Engine>(
+    engine: &E,
+    components: &[&Component],
+    aliases: &BTreeMap<String, String>,
+) -> Result<BTreeMap<String, VolumeInfo>, EngineError> {
+    let mut found = BTreeMap::new();
+    let made = components.iter().flat_map(|component| &component.volumes).filter(|mount| mount.volume.is_some());
+    for name in made.filter_map(|mount| mount.source.as_ref()) {
+        let name = aliases.get(name).unwrap_or(name);
+        if found.contains_key(name) {
+            continue;
+        }
+        match engine.volume(name).await {
+            Ok(volume) => _ = found.insert(name.clone(), volume),
+            Err(error) if error.fault() == Fault::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(found)
+}
+
 /// In podlike's order: its own label, the name without the stack's, Compose's label.
 fn alias(volume: &str, labels: &BTreeMap<String, String>) -> Option<String> {
     if let Some(name) = labels.get(VOLUME_REF) {
@@ -176,6 +199,14 @@ fn alias(volume: &str, labels: &BTreeMap<String, String>) -> Option<String> {
     }
     let in_stack = labels.get(STACK).and_then(|stack| volume.strip_prefix(stack.as_str())?.strip_prefix('_'));
     in_stack.map(str::to_owned).or_else(|| labels.get(COMPOSE_VOLUME).cloned())
+}
+
+/// The text of a Compose file in the controller, or why it can't be read.
+///
+/// # Errors
+/// Why not, in words.
+pub fn compose_text(path: &str) -> Result<String, String> {
+    read_text(Path::new(path))
 }
 
 fn read_text(path: &Path) -> Result<String, String> {
@@ -210,7 +241,7 @@ mod tests {
     use super::*;
     use crate::engine::fake::FakeEngine;
     use crate::engine::{ContainerSpec, MountPoint};
-    use crate::pod::{ComponentName, CopySpec};
+    use crate::pod::{ComponentName, CopySpec, EnvFile};
 
     fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
         pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
@@ -229,7 +260,7 @@ mod tests {
     fn component(name: &str, env_file: &[&Path], copy: &[&Path]) -> Component {
         let text = |path: &Path| path.to_string_lossy().into_owned();
         Component {
-            env_file: env_file.iter().map(|path| text(path)).collect(),
+            env_file: env_file.iter().map(|path| EnvFile { path: text(path), required: true }).collect(),
             copy: copy
                 .iter()
                 .map(|path| CopySpec { source: text(path), target: "/t".into(), mode: None, uid: None, gid: None })

@@ -7,7 +7,7 @@ use super::{Place, RawPod, kind, shape};
 use crate::pod::{Problem, Problems};
 
 /// The keys of a `pod.yaml`.
-pub const KEYS: [&str; 5] = ["components", "init", "copy", "plugins", "controller"];
+pub const KEYS: [&str; 7] = ["components", "init", "copy", "plugins", "options", "volumes", "controller"];
 
 /// Reads what can be read of a document; `problems` are those that were found on the way to it.
 pub fn read(at: &Place, value: &Value, mut problems: Problems) -> (RawPod, Problems) {
@@ -41,6 +41,8 @@ pub fn read(at: &Place, value: &Value, mut problems: Problems) -> (RawPod, Probl
             }
             "init" => raw.init = shape::init(&at, value, &mut problems),
             "plugins" => raw.plugins = shape::plugins(&at, value, &mut problems),
+            "options" => raw.options = Some((at, value.clone())),
+            "volumes" => raw.volumes = Some((at, value.clone())),
             "controller" => match value {
                 Value::Object(map) => raw.controller = Some((at, map.clone())),
                 Value::Null => {}
@@ -59,7 +61,9 @@ fn unknown_key(at: &Place, key: &str) -> Problem {
     match nearest(key, KEYS) {
         Some(right) => problem.hint(format!("did you mean `{right}`?")),
         None if key == "services" => problem.hint("in `pod.yaml` they are called `components`"),
-        None => problem.hint("known are `components`, `init`, `copy`, `plugins` and `controller`"),
+        None => {
+            problem.hint("known are `components`, `init`, `copy`, `plugins`, `options`, `volumes` and `controller`")
+        }
     }
 }
 

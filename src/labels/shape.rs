@@ -7,7 +7,8 @@ use crate::pod::Problems;
 
 /// One component; `body` is none where it could not be read.
 pub fn component(name: &str, at: &Place, body: Option<&Value>, problems: &mut Problems) -> RawComponent {
-    let mut raw = RawComponent { name: name.to_owned(), at: at.clone(), body: None, plugins: Vec::new() };
+    let mut raw =
+        RawComponent { name: name.to_owned(), at: at.clone(), body: None, plugins: Vec::new(), is_lenient: false };
     match body {
         Some(Value::Object(map)) => {
             let mut map = map.clone();
@@ -48,7 +49,7 @@ pub fn init(at: &Place, value: &Value, problems: &mut Problems) -> Vec<RawCompon
     found
 }
 
-/// The files of one component: `source:target`, a list of such, or a map of source and target.
+/// The files of one component: `source:target`, a map of source and target, a map with `source` and `target`, or a list of such.
 pub fn copies(component: &str, at: &Place, value: &Value, problems: &mut Problems) -> RawCopies {
     let mut files = Vec::new();
     match value {
@@ -69,7 +70,12 @@ fn one_or_more_copies(at: &Place, value: &Value, files: &mut Vec<RawCopy>, probl
             let mut parts = text.split(':').map(str::trim);
             match (parts.next(), parts.next(), parts.next()) {
                 (Some(source), Some(target), None) if !source.is_empty() && !target.is_empty() => {
-                    files.push(RawCopy { at: at.clone(), source: source.to_owned(), target: target.to_owned() });
+                    files.push(RawCopy {
+                        at: at.clone(),
+                        source: source.to_owned(),
+                        target: target.to_owned(),
+                        settings: Map::new(),
+                    });
                 }
                 (_, _, Some(_)) => problems.push(
                     at.problem(format!("{FORM}, found more than one `:` in `{text}`"))
@@ -78,21 +84,51 @@ fn one_or_more_copies(at: &Place, value: &Value, files: &mut Vec<RawCopy>, probl
                 _ => problems.push(at.problem(format!("{FORM}, found `{text}`"))),
             }
         }
+        // No source of the other form is called so: it begins with a `/`.
+        Value::Object(map) if map.contains_key("source") || map.contains_key("target") => {
+            let mut settings = map.clone();
+            let source = path(&at.key("source"), settings.shift_remove("source").as_ref(), problems);
+            let target = path(&at.key("target"), settings.shift_remove("target").as_ref(), problems);
+            if let (Some(source), Some(target)) = (source, target) {
+                files.push(RawCopy { at: at.clone(), source, target, settings });
+            }
+        }
         Value::Object(map) => {
-            for (source, target) in map {
+            for (source, value) in map {
                 let at = at.key(source);
-                match target {
-                    Value::String(target) if !target.trim().is_empty() && !source.trim().is_empty() => {
-                        files.push(RawCopy { at, source: source.trim().to_owned(), target: target.trim().to_owned() })
-                    }
-                    other => problems.push(at.problem(format!(
-                        "expected a path in the component, found {}",
-                        if other.is_string() { "an empty one" } else { kind(other) }
-                    ))),
+                let mut settings = Map::new();
+                let target = if let Value::Object(map) = value {
+                    settings.clone_from(map);
+                    path(&at.key("target"), settings.shift_remove("target").as_ref(), problems)
+                } else {
+                    path(&at, Some(value), problems)
+                };
+                if source.trim().is_empty() {
+                    problems.push(at.problem("expected a path in the controller, found an empty one"));
+                } else if let Some(target) = target {
+                    files.push(RawCopy { at, source: source.trim().to_owned(), target, settings });
                 }
             }
         }
         other => problems.push(at.problem(format!("{FORM}, a list of such or a map, found {}", kind(other)))),
+    }
+}
+
+/// The path without white space around it.
+fn path(at: &Place, value: Option<&Value>, problems: &mut Problems) -> Option<String> {
+    match value {
+        Some(Value::String(path)) if !path.trim().is_empty() => Some(path.trim().to_owned()),
+        None => {
+            problems.push(at.problem("is missing"));
+            None
+        }
+        Some(other) => {
+            problems.push(at.problem(format!(
+                "expected a path, found {}",
+                if other.is_string() { "an empty one" } else { kind(other) }
+            )));
+            None
+        }
     }
 }
 

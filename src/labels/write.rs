@@ -17,6 +17,11 @@ pub fn labels(document: &Value) -> BTreeMap<String, String> {
             labels.insert(label.to_owned(), text(value));
         }
     }
+    for part in ["options", "volumes"] {
+        if let Some(value) = document.get(part).filter(|value| value.as_object().is_some_and(|map| !map.is_empty())) {
+            labels.insert(format!("pod.{part}"), text(value));
+        }
+    }
     labels
 }
 

@@ -1,6 +1,7 @@
 //! What happened to a component's lines, for `status`.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// Counters of one component. Shared between its runs and with who shows them, as an `Arc`.
 #[derive(Debug, Default)]
@@ -14,7 +15,12 @@ pub struct Counters {
     released: AtomicU64,
     reconnects: AtomicU64,
     unreadable: AtomicBool,
+    /// The last lines that were ready to be written. Short sections without any await: a plain mutex is right.
+    last: Mutex<Vec<u8>>,
 }
+
+/// What is kept of the last lines, in bytes.
+const LAST: usize = 4096;
 
 /// The values of [`Counters`] at one moment. All but `unreadable` and `written` only grow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -55,6 +61,25 @@ impl Counters {
             reconnects: of(&self.reconnects),
             unreadable: self.unreadable.load(Ordering::Relaxed),
         }
+    }
+
+    /// The last `lines` lines as they were, or would have been, written: what plugins took out is not among them.
+    #[must_use]
+    pub fn last(&self, lines: usize) -> Vec<String> {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = String::from_utf8_lossy(&last);
+        let mut found: Vec<String> = text.lines().rev().take(lines).map(str::to_owned).collect();
+        found.reverse();
+        found
+    }
+
+    /// Keeps the end of these lines.
+    pub(super) fn remember(&self, lines: &[u8]) {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = lines.get(lines.len().saturating_sub(LAST)..).unwrap_or_default();
+        let over = (last.len() + new.len()).saturating_sub(LAST).min(last.len());
+        last.drain(..over);
+        last.extend_from_slice(new);
     }
 
     pub(super) fn read(&self, lines: u64, bytes: u64, truncated: u64) {

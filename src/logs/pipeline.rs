@@ -274,11 +274,17 @@ impl<H: Hooks> Pipeline<H> {
     }
 
     fn keep(&mut self, output: Output, batch: &Batch) {
-        let Self { chunk, formatter, sink, .. } = self;
+        let Self { chunk, formatter, sink, counters, .. } = self;
         if sink.is_some() {
             batch::each(batch, |at_ns, line, fields| {
                 chunk.lines += formatter.line(&mut chunk.bytes, output, at_ns, line, fields);
             });
+        } else {
+            let mut lines = Vec::new();
+            batch::each(batch, |at_ns, line, fields| {
+                formatter.line(&mut lines, output, at_ns, line, fields);
+            });
+            counters.remember(&lines);
         }
     }
 
@@ -286,6 +292,7 @@ impl<H: Hooks> Pipeline<H> {
         if let Some(sink) = &self.sink
             && !self.chunk.bytes.is_empty()
         {
+            self.counters.remember(&self.chunk.bytes);
             sink.write(&mut self.chunk.bytes, &mut self.chunk.lines, &self.counters).await;
             self.chunk.bytes.shrink_to(KEEP);
         }

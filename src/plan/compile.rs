@@ -2,13 +2,15 @@
 //!
 //! [`compile`] is pure: everything it needs to know of the controller and the engine is passed in, and every problem is reported at once.
 //!
-//! Invariant: a component is never given more memory than the controller has, never sees the engine's socket through shared mounts, and always
+//! Invariant: a component is never given more than the controller has, gets nothing that the operator's policy refuses, never sees the engine's socket through shared mounts, and always
 //! carries the labels of [`ownership`].
 
 mod environment;
 mod memory;
 mod mounts;
 mod placement;
+mod policy;
+mod resources;
 #[cfg(test)]
 mod tests;
 
@@ -19,6 +21,7 @@ use placement::{Cgroups, Ipc};
 use super::{Plan, Planned, SelfInfo, ownership, units};
 use crate::config::{Settings, Sharing};
 use crate::engine::{ContainerSpec, EngineInfo};
+use crate::pod::life::{LifecycleAction, LifecycleStep};
 use crate::pod::{Component, ComponentName, Condition, HealthCheck, HostSettings, Mount, PodSpec, Problem, Problems};
 
 /// Between the controller's container name and a component's: podlike's, so that what looks for such names goes on working.
@@ -48,6 +51,7 @@ pub fn compile(spec: &PodSpec, me: &SelfInfo, engine: &EngineInfo, settings: &Se
         found.problems.extend(cycle);
         indexmap::IndexMap::new()
     });
+    policy::check(spec, me, engine, settings, &mut found);
     let pod = Pod::new(spec, me, engine, settings, &mut found);
     for clash in spec.init.iter().filter(|init| spec.components.contains_key(&init.name)) {
         found.problems.push(Role::Component.problem(
@@ -67,6 +71,7 @@ pub fn compile(spec: &PodSpec, me: &SelfInfo, engine: &EngineInfo, settings: &Se
             pod.planned(component, Role::Component, wave, &mut found)
         })
         .collect();
+    warn_of_short_drain(spec, pod.budget, &mut found);
     for planned in &mut components {
         planned.job = spec
             .components
@@ -75,10 +80,16 @@ pub fn compile(spec: &PodSpec, me: &SelfInfo, engine: &EngineInfo, settings: &Se
     }
     components.sort_by_key(|planned| planned.wave); // Stable: within a wave they stay as written.
     pod.limit_memory(&mut init, &mut components, &mut found);
+    resources::limit(&me.container, &pod.cgroups, &mut init, &mut components, &mut found);
+    if matches!(pod.cgroups, Cgroups::Absent) {
+        init.iter().chain(&components).for_each(|planned| resources::warn_without_cgroups(planned, &mut found));
+    }
+    let budget = resources::budget(spec, &me.container, &pod.cgroups, &components);
     let plan = Plan {
         ipc_donor: (pod.ipc == Ipc::Donor).then(|| pod.donor(spec)),
         init,
         components,
+        budget,
         stop_budget: pod.budget,
         drain: spec.options.drain.min(pod.budget),
         warnings: found.warnings,
@@ -149,10 +160,12 @@ impl<'a> Pod<'a> {
             engine,
             settings,
             ipc: Ipc::of(spec, me, settings),
-            cgroups: Cgroups::of(me, engine),
+            cgroups: Cgroups::of(me, engine, settings),
             budget: grace.saturating_sub(settings.timeouts.stop_reserve).max(LEAST_BUDGET),
             shared_mounts: match settings.volumes {
-                Sharing::Shared => mounts::shared(me, settings, &mut found.warnings),
+                Sharing::Shared => {
+                    mounts::shared(me, &policy::paths::Paths::new(me, engine, settings), &mut found.warnings)
+                }
                 Sharing::Private => Vec::new(),
             },
         }
@@ -183,14 +196,29 @@ impl<'a> Pod<'a> {
             job: false,
             restart: component.restart.clone(),
             probes: component.probes.clone(),
-            post_start: component.post_start.clone(),
-            pre_stop: component.pre_stop.clone(),
+            post_start: self.steps(&component.post_start),
+            pre_stop: self.steps(&component.pre_stop),
             container: self.container(component, role, found),
             joins_donor: self.ipc == Ipc::Donor,
             copy: component.copy.clone(),
             grace: self.grace(component, found),
             stop_signal: component.stop_signal,
         }
+    }
+
+    /// A variable of a command that has no value passes the controller's own through, and is left out where that has none.
+    fn steps(&self, steps: &[LifecycleStep]) -> Vec<LifecycleStep> {
+        let mut steps = steps.to_vec();
+        for step in &mut steps {
+            if let LifecycleAction::Exec(exec) = &mut step.action {
+                let line = |line: String| match line.contains('=') {
+                    true => Some(line),
+                    false => self.me.environment.get(&line).map(|value| format!("{line}={value}")),
+                };
+                exec.environment = std::mem::take(&mut exec.environment).into_iter().filter_map(line).collect();
+            }
+        }
+        steps
     }
 
     fn container(&self, component: &Component, role: Role, found: &mut Found) -> ContainerSpec {
@@ -220,10 +248,19 @@ impl<'a> Pod<'a> {
             container.ipc_mode = Some(joined.clone());
         }
         container.mounts = mounts::of(component, &self.shared_mounts, &self.me.volume_aliases);
+        for (at, what, hint) in mounts::differing(&container.mounts, &self.me.volumes) {
+            found.problems.push(role.problem(&component.name, &format!("volumes[{at}]"), what).hint(hint));
+        }
         container.tmpfs = component.tmpfs.iter().map(|(path, options)| (path.clone(), options.clone())).collect();
         container.host = self.host(component, found);
         container.logging.clone_from(&component.logging);
         container
+    }
+
+    fn service(&self) -> &'a str {
+        let own = &self.me.container;
+        let label = |name: &str| own.labels.get(name).map(String::as_str);
+        label("com.docker.swarm.service.name").or_else(|| label("com.docker.compose.service")).unwrap_or(&own.name)
     }
 
     /// A container in the controller's network and, where they are shared, its PID namespace.
@@ -235,6 +272,7 @@ impl<'a> Pod<'a> {
         for (key, value) in [
             (ownership::POD, self.me.container.id.0.as_str()),
             (ownership::GENERATION, self.me.container.started_at.as_str()),
+            (ownership::SERVICE, self.service()),
             (ownership::ROLE, role),
         ] {
             container.labels.insert(key.to_owned(), value.to_owned());
@@ -351,10 +389,21 @@ fn joined(me: &SelfInfo) -> String {
     format!("container:{}", me.container.id.0)
 }
 
+fn warn_of_short_drain(spec: &PodSpec, budget: Duration, found: &mut Found) {
+    if spec.options.drain > budget {
+        found.warnings.push(format!(
+            "`drain` {} of the pod's options is longer than the {} that the controller has for stopping, and is cut to it",
+            units::time(spec.options.drain),
+            units::time(budget),
+        ));
+    }
+}
+
 fn warn_of_disabled_checks(component: &Component, spec: &PodSpec, found: &mut Found) {
     for (name, on) in &component.depends_on {
-        let check = spec.components.get(name).and_then(|on| on.healthcheck.as_ref());
-        if on.condition == Condition::Healthy && check == Some(&HealthCheck::Disabled) {
+        let Some(dependency) = spec.components.get(name) else { continue };
+        let is_disabled = dependency.healthcheck == Some(HealthCheck::Disabled) && dependency.probes.is_empty();
+        if on.condition == Condition::Healthy && is_disabled {
             found.warn(
                 &component.name,
                 format!("waits until `{name}` is healthy, which is as soon as it runs: its health check is disabled"),

@@ -9,11 +9,14 @@ use std::collections::{BTreeMap, HashSet};
 use indexmap::IndexMap;
 use serde_json::{Map, Value, json};
 
+use crate::pod::life::{
+    HttpRequest, LifecycleAction, LifecycleStep, Probe, ProbeCheck, RestartPolicy, RestartScope, RestartWhen, Unready,
+};
 use crate::pod::lower::plugin::on_error_name;
 use crate::pod::values::{format_cpus, format_duration, signal_name};
 use crate::pod::{
-    Blkio, Component, ComponentName, ControllerSpec, CopySpec, Dependency, HealthCheck, HostSettings, Mount, MountKind,
-    PluginSource, PluginSpec, PodSpec,
+    Blkio, Component, ComponentName, ControllerSpec, CopySpec, Dependency, EnvFile, HealthCheck, HostSettings, Mount,
+    MountKind, PluginSource, PluginSpec, PodSpec, VolumeSpec,
 };
 
 /// Writes `spec` as a `pod.yaml` document.
@@ -36,6 +39,8 @@ pub fn of(spec: &PodSpec) -> Value {
     let copies = spec.init.iter().chain(spec.components.values()).filter(|component| !component.copy.is_empty());
     document.map("copy", copies.map(|component| (component.name.to_string(), copy(&component.copy))));
     document.list("plugins", plugins(&spec.plugins, None));
+    let drain = Some(spec.options.drain).filter(|drain| !drain.is_zero());
+    document.map("options", drain.map(|drain| ("drain", format_duration(drain))));
     document.map("controller", controller(&spec.controller).0);
     document.value()
 }
@@ -87,7 +92,7 @@ fn component(component: &Component, plugins: &[PluginSpec]) -> Doc {
     doc.some("command", component.command.clone());
     doc.some("working_dir", component.working_dir.clone());
     doc.map("environment", component.environment.clone());
-    doc.list("env_file", component.env_file.clone());
+    doc.list("env_file", component.env_file.iter().map(env_file));
     doc.map("labels", component.labels.clone());
     doc.some("user", component.user.clone());
     doc.flag("tty", component.tty);
@@ -96,6 +101,15 @@ fn component(component: &Component, plugins: &[PluginSpec]) -> Doc {
     doc.some("stop_grace_period", component.stop_grace_period.map(format_duration));
     doc.some("healthcheck", component.healthcheck.as_ref().map(healthcheck));
     doc.map("depends_on", component.depends_on.iter().map(|(name, on)| (name.as_str(), dependency(*on))));
+    if !component.essential {
+        doc.set("essential", false);
+    }
+    doc.map("restart", restart(&component.restart).0);
+    let probes = &component.probes;
+    let probes = [("startup", &probes.startup), ("liveness", &probes.liveness), ("readiness", &probes.readiness)];
+    doc.map("probes", probes.into_iter().filter_map(|(kind, it)| Some((kind, probe(it.as_ref()?)))));
+    doc.list("post_start", component.post_start.iter().map(step));
+    doc.list("pre_stop", component.pre_stop.iter().map(step));
     doc.list("volumes", component.volumes.iter().map(mount));
     doc.list("tmpfs", tmpfs(&component.tmpfs));
     host(&component.host, &mut doc);
@@ -117,6 +131,123 @@ fn dependency(on: Dependency) -> Value {
         doc.set("required", false);
     }
     doc.value()
+}
+
+fn env_file(file: &EnvFile) -> Value {
+    if file.required {
+        return file.path.as_str().into();
+    }
+    json!({ "path": file.path, "required": false })
+}
+
+/// Nothing where it is the default.
+fn restart(policy: &RestartPolicy) -> Doc {
+    let mut doc = Doc::default();
+    let RestartPolicy { when, exit_codes, max_attempts, delay, max_delay, reset_after, scope } = policy;
+    if *policy == RestartPolicy::default() {
+        return doc;
+    }
+    doc.set(
+        "policy",
+        match when {
+            RestartWhen::Never => "no",
+            RestartWhen::OnFailure => "on-failure",
+            RestartWhen::Always => "always",
+        },
+    );
+    let codes = exit_codes
+        .iter()
+        .map(|(from, to)| if from == to { Value::from(*from) } else { Value::from(format!("{from}-{to}")) });
+    doc.list("exit_codes", codes);
+    doc.some("max_attempts", *max_attempts);
+    doc.set("delay", format_duration(*delay));
+    doc.set("max_delay", format_duration(*max_delay));
+    doc.set("reset_after", format_duration(*reset_after));
+    doc.set(
+        "scope",
+        match scope {
+            RestartScope::Component => "component",
+            RestartScope::Pod => "pod",
+        },
+    );
+    doc
+}
+
+fn probe(probe: &Probe) -> Value {
+    let mut doc = Doc::default();
+    match &probe.check {
+        ProbeCheck::Http(it) => doc.set("http", request(it)),
+        ProbeCheck::Tcp { host, port } => doc.set("tcp", json!({ "host": host, "port": port })),
+        ProbeCheck::Grpc { host, port, service } => {
+            let mut grpc = Doc::default();
+            grpc.set("host", host.as_str());
+            grpc.set("port", *port);
+            grpc.some("service", Some(service.as_str()).filter(|service| !service.is_empty()));
+            doc.set("grpc", grpc.value());
+        }
+        ProbeCheck::Exec(command) => doc.set("exec", command.clone()),
+    }
+    doc.some("initial_delay", Some(probe.initial_delay).filter(|it| !it.is_zero()).map(format_duration));
+    doc.set("period", format_duration(probe.period));
+    doc.some("start_interval", probe.start_interval.map(format_duration));
+    doc.set("timeout", format_duration(probe.timeout));
+    doc.some("success_threshold", Some(probe.success_threshold).filter(|it| *it != 1));
+    doc.set("failure_threshold", probe.failure_threshold);
+    doc.some(
+        "unready",
+        match probe.unready {
+            Unready::Unhealthy => None,
+            Unready::Degraded => Some("degraded"),
+        },
+    );
+    doc.value()
+}
+
+fn request(request: &HttpRequest) -> Value {
+    let mut doc = Doc::default();
+    doc.flag("tls", request.tls);
+    doc.set("host", request.host.as_str());
+    doc.set("port", request.port);
+    doc.set("path", request.path.as_str());
+    doc.some("method", Some(request.method.as_str()).filter(|method| *method != "GET"));
+    doc.map("headers", request.headers.clone());
+    doc.value()
+}
+
+fn step(step: &LifecycleStep) -> Value {
+    let mut doc = Doc::default();
+    match &step.action {
+        LifecycleAction::Exec(it) => {
+            doc.set("command", it.command.clone());
+            doc.some("user", it.user.clone());
+            doc.flag("privileged", it.privileged);
+            doc.some("working_dir", it.working_dir.clone());
+            doc.map(
+                "environment",
+                it.environment.iter().map(|line| match line.split_once('=') {
+                    Some((name, value)) => (name, Value::from(value)),
+                    None => (line.as_str(), Value::Null),
+                }),
+            );
+        }
+        LifecycleAction::Http(it) => doc.set("http", request(it)),
+        LifecycleAction::Sleep(time) => doc.set("sleep", format_duration(*time)),
+    }
+    doc.some("timeout", step.timeout.map(format_duration));
+    doc.value()
+}
+
+fn volume(spec: &VolumeSpec) -> Doc {
+    let mut doc = Doc::default();
+    doc.some("driver", Some(spec.driver.as_str()).filter(|driver| !driver.is_empty()));
+    doc.map("driver_opts", spec.driver_opts.clone());
+    doc.map("labels", spec.labels.clone());
+    doc
+}
+
+/// Permission bits as users write them.
+fn octal(mode: u32) -> String {
+    format!("{mode:04o}")
 }
 
 fn healthcheck(check: &HealthCheck) -> Value {
@@ -149,8 +280,13 @@ fn mount(mount: &Mount) -> Value {
     doc.set("target", mount.target.as_str());
     doc.flag("read_only", mount.read_only);
     doc.map("bind", mount.propagation.iter().map(|word| ("propagation", word.as_str())));
-    doc.map("volume", mount.no_copy.then_some(("nocopy", true)));
-    doc.map("tmpfs", mount.tmpfs_size.map(|size| ("size", size)));
+    let mut volume = mount.volume.as_ref().map(volume).unwrap_or_default();
+    volume.flag("nocopy", mount.no_copy);
+    doc.map("volume", volume.0);
+    let mut tmpfs = Doc::default();
+    tmpfs.some("size", mount.tmpfs_size);
+    tmpfs.some("mode", mount.tmpfs_mode.map(octal));
+    doc.map("tmpfs", tmpfs.0);
     doc.value()
 }
 
@@ -213,13 +349,24 @@ fn blkio(blkio: &Blkio) -> Doc {
     doc
 }
 
-/// A map of source and target; where one source has two targets, a list of such maps.
+/// A map of source and target; where one source has two targets, a list of such maps. The target is a map where more than its path is set.
 fn copy(files: &[CopySpec]) -> Value {
+    let target = |file: &CopySpec| {
+        let mut doc = Doc::default();
+        doc.some("mode", file.mode.map(octal));
+        doc.some("uid", file.uid);
+        doc.some("gid", file.gid);
+        if doc.0.is_empty() {
+            return Value::from(file.target.as_str());
+        }
+        doc.set("target", file.target.as_str());
+        doc.value()
+    };
     let mut sources = HashSet::new();
     if files.iter().all(|file| sources.insert(&file.source)) {
-        files.iter().map(|file| (file.source.clone(), Value::from(file.target.as_str()))).collect()
+        files.iter().map(|file| (file.source.clone(), target(file))).collect()
     } else {
-        files.iter().map(|file| Value::from_iter([(file.source.clone(), file.target.clone())])).collect()
+        files.iter().map(|file| Value::from_iter([(file.source.clone(), target(file))])).collect()
     }
 }
 

@@ -30,6 +30,10 @@ impl SelfInfo {
                 tty: false,
                 memory: 0,
                 memory_swap: 0,
+                nano_cpus: 0,
+                cpu_quota: 0,
+                cpu_period: 0,
+                pids_limit: 0,
                 oom_score_adj: 0,
                 stop_timeout: None,
                 stop_signal: None,
@@ -41,6 +45,7 @@ impl SelfInfo {
             env_files: BTreeMap::new(),
             copy_sources: BTreeMap::new(),
             volume_aliases: BTreeMap::new(),
+            volumes: BTreeMap::new(),
         }
     }
 }
@@ -54,5 +59,6 @@ pub fn engine() -> EngineInfo {
         cgroup_version: 2,
         cgroup_driver: CgroupDriver::Systemd,
         node: String::new(),
+        data_root: String::new(),
     }
 }

@@ -1,6 +1,6 @@
 //! A plan for people ([`text`]) and for programs ([`json()`]).
 //!
-//! Both are deterministic. Neither shows the values of environment variables, which often are secrets: only their names.
+//! Both are deterministic. Neither shows the values of environment variables, headers and driver options, which often are secrets: only their names.
 //!
 //! The shape of the JSON is stable; keys may be added. Times are milliseconds, sizes bytes. What was not set is `null`, or missing within `limits`.
 //!
@@ -8,7 +8,9 @@
 //! | --- | --- |
 //! | `version` | of this shape: 1 |
 //! | `stop_budget_ms` | from the first signal to the killing of what still runs |
+//! | `drain_ms` | of it, from the first signal to the first component's stop |
 //! | `containers` | in the order of their start, see below |
+//! | `limits` | `held_by` (`pod`, `components` or `nobody`) and `resources`, each with `resource`, `pod`, `sum`, `left`, and `component`, `written`, `given` of each of `components`; CPUs in billionths |
 //! | `plugins` | `name`, `version`, `source`, `hooks`, `granted`, `missing` of each |
 //! | `timeouts` | every deadline by name, where they were asked for |
 //! | `warnings` | text |
@@ -19,14 +21,18 @@
 //! | `container`, `image` | name and image reference |
 //! | `entrypoint`, `command`, `working_dir`, `user` | as the engine gets them |
 //! | `environment`, `labels` | names of the variables; a map |
-//! | `mounts`, `tmpfs`, `copy` | `kind`, `source`, `target`, `read_only` of each; a map from path to options; `source`, `target` of each |
+//! | `mounts`, `tmpfs`, `copy` | `kind`, `source`, `target`, `read_only`, `volume` (`driver`, names of `driver_opts`, `labels`) of each; a map from path to options; `source`, `target`, `mode` (octal), `uid`, `gid` of each |
 //! | `network`, `pid`, `ipc`, `cgroup_parent` | `ipc` is `donor` where it joins the container of that role |
 //! | `limits` | a map of those that are set, by their name in `pod.yaml` |
-//! | `depends_on` | `component`, and `condition`: `service_started` or `service_healthy` |
-//! | `healthcheck` | `null` for the image's, `"disabled"`, or `test`, `interval_ms`, `timeout_ms`, `start_period_ms`, `retries` |
+//! | `depends_on` | `component`, `condition` (as in a Compose file), `restart`, `required` |
+//! | `essential`, `job`, `restart` | true or false; likewise; `policy`, `exit_codes` (pairs), `max_attempts`, `delay_ms`, `max_delay_ms`, `reset_after_ms`, `scope` |
+//! | `probes` | `startup`, `liveness`, `readiness`, each with `http`, `tcp`, `grpc` or `exec`, its times and thresholds |
+//! | `post_start`, `pre_stop` | `exec`, `http` or `sleep_ms`, and `timeout_ms` of each |
+//! | `healthcheck` | `null` for the image's, `"disabled"`, or `test`, `interval_ms`, `timeout_ms`, `start_period_ms`, `start_interval_ms`, `retries` |
 //! | `privileged`, `grace_ms`, `stop_signal` | true or false; a number; a number |
 
 mod json;
+mod life;
 mod limits;
 mod text;
 

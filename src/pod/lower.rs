@@ -4,20 +4,26 @@ mod component;
 mod controller;
 mod fields;
 mod host;
+mod life;
 mod mounts;
+mod options;
 pub mod plugin;
+mod probes;
 mod rejected;
+mod volumes;
 
 use std::collections::{HashMap, HashSet};
 
 use indexmap::IndexMap;
 
 use super::graph::{self, Edges};
+use super::life::{Condition, Dependency, RestartWhen};
 use super::{Component, ComponentName, CopySpec, PluginSpec, PodSpec, Problems};
 use crate::labels::nearest::nearest;
 use crate::labels::{Place, RawComponent, RawCopies, RawPlugin, RawPod};
-use component::Dependency;
-use fields::Report;
+use fields::{Fields, Node, Report};
+use life::Written;
+use volumes::Volumes;
 
 /// Lowers a raw pod to the domain types, and reports every problem at once.
 ///
@@ -32,7 +38,14 @@ pub fn lower(raw: &RawPod) -> Result<PodSpec, Problems> {
 /// those are left out that have a problem; components may lack what was wrong.
 #[must_use]
 pub fn lower_partly(raw: &RawPod) -> (PodSpec, Problems) {
-    let mut report = Report::default();
+    let mut report = Report { warnings: raw.warnings.clone(), ..Report::default() };
+    let mut spec = lower_with(raw, &mut report);
+    spec.warnings = report.warnings;
+    (spec, report.problems)
+}
+
+fn lower_with(raw: &RawPod, report: &mut Report) -> PodSpec {
+    let known = Volumes::of(raw.volumes.as_ref(), report);
     if let Some(at) = &raw.components_at
         && raw.components.is_empty()
     {
@@ -41,10 +54,11 @@ pub fn lower_partly(raw: &RawPod) -> (PodSpec, Problems) {
                 .hint("write one, for instance `app`, with at least `image: <reference>`"),
         );
     }
-    let names = Names::of(raw, &mut report);
+    let names = Names::of(raw, report);
     let mut spec = PodSpec::default();
     for component in &raw.init {
-        let Some(lowered) = component::lower(component, &mut report) else { continue };
+        let Some(lowered) = component::lower(component, &known, report) else { continue };
+        init_only(component, lowered.component.as_ref(), report);
         if let Some(first) = lowered.dependencies.first() {
             report.warn(&first.at.problem("has no effect: init components run one after the other"));
         }
@@ -52,15 +66,18 @@ pub fn lower_partly(raw: &RawPod) -> (PodSpec, Problems) {
     }
     let mut dependencies = Vec::new();
     for component in &raw.components {
-        let Some(lowered) = component::lower(component, &mut report) else { continue };
+        let Some(lowered) = component::lower(component, &known, report) else { continue };
         dependencies.push((component, lowered.dependencies));
         if let Some(lowered) = lowered.component {
             spec.components.insert(lowered.name.clone(), lowered);
         }
     }
-    depend(&dependencies, &names, &mut spec.components, &mut report);
+    if let Some((at, path)) = &raw.compose_file {
+        report.warn(&at.problem(format!("the components are in the file `{path}`, which is read in the controller")));
+    }
+    depend(&dependencies, &names, &mut spec.components, report);
     for copies in &raw.copy {
-        let files = copy(copies, &mut report);
+        let files = copy(copies, report);
         let component = spec
             .init
             .iter_mut()
@@ -69,7 +86,7 @@ pub fn lower_partly(raw: &RawPod) -> (PodSpec, Problems) {
         match component {
             Some(component) => component.copy = files,
             // One that is written, but could not be read, has been reported.
-            None if names.has(&copies.component) => {}
+            None if names.has(&copies.component) || raw.compose_file.is_some() => {}
             None => {
                 let what = format!("there is no component `{}`", copies.component);
                 let problem = copies.at.problem(what);
@@ -80,12 +97,14 @@ pub fn lower_partly(raw: &RawPod) -> (PodSpec, Problems) {
             }
         }
     }
-    spec.plugins = plugins(raw, &mut report);
-    if let Some((at, map)) = &raw.controller {
-        spec.controller = controller::lower(at, map, &mut report);
+    spec.plugins = plugins(raw, report);
+    if let Some((at, value)) = &raw.options {
+        spec.options = options::lower(at, value, report);
     }
-    spec.warnings = report.warnings;
-    (spec, report.problems)
+    if let Some((at, map)) = &raw.controller {
+        spec.controller = controller::lower(at, map, &known, report);
+    }
+    spec
 }
 
 /// The names of all components that are written, whether the rest of them is right or not.
@@ -131,7 +150,7 @@ impl<'a> Names<'a> {
 
 /// Looks all dependencies up, and looks for cycles.
 fn depend(
-    written: &[(&RawComponent, Vec<Dependency>)],
+    written: &[(&RawComponent, Vec<Written>)],
     names: &Names<'_>,
     components: &mut IndexMap<ComponentName, Component>,
     report: &mut Report,
@@ -141,20 +160,24 @@ fn depend(
     for (component, dependencies) in written {
         places.insert(&component.name, component.at.key("depends_on"));
         let mut known = Vec::new();
-        for Dependency { at, name, condition } in dependencies {
+        for Written { at, name, on } in dependencies {
             if names.components.contains(name.as_str()) {
                 known.push(name.as_str());
                 let dependency = components.get_key_value(name.as_str()).map(|(name, _)| name.clone());
                 if let Some(component) = components.get_mut(component.name.as_str())
                     && let Some(dependency) = dependency
                 {
-                    component.depends_on.insert(dependency, super::Dependency::on(*condition));
+                    component.depends_on.insert(dependency, *on);
                 }
             } else if names.init.contains(name.as_str()) {
                 report.push(
                     at.problem(format!("`{name}` is an init component, and has finished before any other starts"))
                         .hint("leave the dependency out"),
                 );
+            } else if !on.required {
+                report.warn(&at.problem(format!(
+                    "there is no component `{name}`, and the dependency is not required: it is left out"
+                )));
             } else {
                 let problem = at.problem(format!("there is no component `{name}`"));
                 let others = names.sorted(&names.components).filter(|other| *other != component.name);
@@ -166,6 +189,7 @@ fn depend(
         }
         edges.insert(&component.name, known);
     }
+    jobs(written, components, report);
     edges.sort_unstable_keys();
     for cycle in graph::find_cycles(&edges) {
         let place = cycle.first().and_then(|name| places.get(name)).cloned().unwrap_or_default();
@@ -173,10 +197,50 @@ fn depend(
     }
 }
 
+/// A component whose success others await must come to an end.
+fn jobs(
+    written: &[(&RawComponent, Vec<Written>)],
+    components: &IndexMap<ComponentName, Component>,
+    report: &mut Report,
+) {
+    let awaited = written.iter().flat_map(|(_, dependencies)| dependencies);
+    for Written { at, name, on: Dependency { condition, .. } } in awaited {
+        let always = |job: &Component| job.restart.when == RestartWhen::Always;
+        if *condition == Condition::Completed && components.get(name.as_str()).is_some_and(always) {
+            report.push(
+                at.key("condition")
+                    .problem(format!("`{name}` is always started again, so that it never completes"))
+                    .hint(format!("set `restart: on-failure` of `{name}`, or wait for another condition")),
+            );
+        }
+    }
+}
+
+/// What makes no sense for a component that must end before the others start.
+fn init_only(raw: &RawComponent, component: Option<&Component>, report: &mut Report) {
+    let written = |key: &str| raw.body.as_ref().is_some_and(|body| body.get(key).is_some_and(|value| !value.is_null()));
+    for key in ["essential", "probes", "post_start", "pre_stop"].into_iter().filter(|key| written(key)) {
+        report.push(
+            raw.at
+                .key(key)
+                .problem("an init component has none: it must end with 0 before the others start")
+                .hint("leave it out, or write the component beside the others"),
+        );
+    }
+    if component.is_some_and(|component| component.restart.when == RestartWhen::Always) {
+        report.push(
+            raw.at
+                .key("restart")
+                .problem("an init component must come to an end")
+                .hint("write `on-failure`, or write the component beside the others"),
+        );
+    }
+}
+
 fn copy(copies: &RawCopies, report: &mut Report) -> Vec<CopySpec> {
     let mut found: Vec<CopySpec> = Vec::new();
     for file in &copies.files {
-        let target = &file.target;
+        let target = target(file);
         if !file.source.starts_with('/') {
             report.push(
                 file.at
@@ -186,18 +250,26 @@ fn copy(copies: &RawCopies, report: &mut Report) -> Vec<CopySpec> {
         }
         if !target.starts_with('/') {
             report.push(file.at.problem(format!("the target `{target}` is not an absolute path")));
-        } else if target.ends_with('/') {
-            report.push(
-                file.at
-                    .problem(format!("the target `{target}` is a directory"))
-                    .hint("name the file that the component shall see"),
-            );
-        } else if found.iter().any(|other| other.target == *target) {
+        } else if found.iter().any(|other| other.target == target) {
             report.push(file.at.problem(format!("two files have the target `{target}`")));
         }
-        found.push(CopySpec { source: file.source.clone(), target: target.clone(), mode: None, uid: None, gid: None });
+        let mut fields = Fields::new(&file.at, &file.settings, report);
+        let id = |node: &Node<'_>| {
+            let id = node.int(0..=i64::from(u32::MAX) - 1)?;
+            u32::try_from(id).map_err(|_| node.problem("is too large"))
+        };
+        let mode = fields.read("mode", mounts::octal);
+        let (uid, gid) = (fields.read("uid", id), fields.read("gid", id));
+        fields.done();
+        found.push(CopySpec { source: file.source.clone(), target, mode, uid, gid });
     }
     found
+}
+
+/// A target that ends in `/` is the directory in which the file gets the name that it has.
+fn target(file: &crate::labels::RawCopy) -> String {
+    let name = file.source.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+    if file.target.ends_with('/') { format!("{}{name}", file.target) } else { file.target.clone() }
 }
 
 /// The pod's plugins, and then those of components, by the components' names: the order of components in a file means nothing.

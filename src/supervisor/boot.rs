@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::unistd::{getegid, getgid};
 use tokio::sync::{mpsc, watch};
@@ -104,8 +104,12 @@ async fn prepare<E: Engine>(engine: E, settings: Settings, tasks: &Tasks) -> Res
     let info = engine.info().await?;
     debug!(?info, "the engine answers");
     let own = identity::find(&engine, &settings, &identity::Surroundings::read()).await?;
-    let (sweep, read) = tokio::join!(janitor::sweep(&engine, &own), async {
-        let (raw, mut problems) = labels::read_labels(&own.labels);
+    let (sweep, read) = tokio::join!(janitor::sweep(&engine, &own, settings.keep, now_s()), async {
+        let (mut raw, mut problems) = labels::read_labels(&own.labels);
+        if let Some((_, path)) = &raw.compose_file {
+            let text = identity::compose_text(path);
+            problems.extend(labels::compose::read(&mut raw, text.as_deref(), &|name| std::env::var(name).ok()));
+        }
         let (spec, more) = lower::lower_partly(&raw);
         problems.extend(more);
         let me = match problems.or(()) {
@@ -159,6 +163,10 @@ async fn prepare<E: Engine>(engine: E, settings: Settings, tasks: &Tasks) -> Res
     let (_nobody, signals) = mpsc::channel(1);
     let watches = set.watches();
     Ok(Parts { engine, hooks: set, settings, plan, own, health_intervals, watches, signals, end, status, outputs })
+}
+
+fn now_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 fn both<A, B>(one: Result<A, Problems>, other: Result<B, Problems>) -> Result<(A, B), Problems> {

@@ -13,20 +13,22 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use crate::admin;
+use crate::config::Output::Streamed;
 use crate::config::Settings;
 use crate::engine::{Engine, Fault, Inspection, chain};
 use crate::hooks::{ComponentEvent, ComponentEventKind, HealthTrigger, Hook, Hooks, Reaction, SignalDecision};
+use crate::janitor;
 use crate::memory;
 use crate::plan::Plan;
 use crate::plugin::{PodView, Request, WatchRequest};
 use crate::pod::{ComponentName, PluginName};
 use crate::shutdown::Tasks;
 use crate::supervisor::events::{Action, Deadline, Event, Outcome};
-use crate::supervisor::launch::{Donor, launch, launch_donor, relaunch};
+use crate::supervisor::launch::{Donor, launch, launch_donor, relaunch, revive_donor};
 use crate::supervisor::output::Outputs;
-use crate::supervisor::shared::{EVENTS_IN_FLIGHT, Shared, persist};
+use crate::supervisor::shared::{Container, EVENTS_IN_FLIGHT, Shared, persist};
 use crate::supervisor::state::Pod;
-use crate::supervisor::{follow, requests, rollout, views};
+use crate::supervisor::{follow, lifecycle, requests, rollout, views};
 
 /// Events on their way to plugins with `component-event`; when full, a further one waits in a task of its own.
 const NEWS_IN_FLIGHT: usize = 64;
@@ -39,6 +41,16 @@ const LAST_TASKS: Duration = Duration::from_secs(1);
 
 /// After the last component has been started, the pod has settled: what was needed to start it is given back.
 const SETTLED: Duration = Duration::from_secs(2);
+
+/// Lines of a failed component that are told with the pod's end, and their bytes at most.
+const LAST_LINES: u32 = 10;
+const LAST_BYTES: usize = 4096;
+
+/// Time between two looks for what was left over, or kept too long.
+const SWEEP_EVERY: Duration = Duration::from_secs(60 * 60);
+
+/// So many warnings are shown by `status`; then the oldest goes.
+const WARNINGS: usize = 64;
 
 /// Least time for the rest of the output, however late it is.
 const LEAST_DRAIN: Duration = Duration::from_millis(100);
@@ -98,6 +110,8 @@ pub struct Driver<E, H> {
     donor: watch::Sender<Donor>,
     news: mpsc::Sender<ComponentEvent>,
     timers: HashMap<Deadline, CancellationToken>,
+    /// What goes on beside the processes that run: cancelled when one ends.
+    runs: HashMap<ComponentName, CancellationToken>,
     outputs: Outputs,
     /// When the pod began to stop.
     stopping_since: Option<Instant>,
@@ -136,6 +150,7 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
             donor: watch::Sender::new(donor),
             news,
             timers: HashMap::new(),
+            runs: HashMap::new(),
             outputs: parts.outputs,
             stopping_since: None,
             health_intervals: parts.health_intervals,
@@ -186,6 +201,24 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
                 let (shared, donor) = (Arc::clone(&self.shared), self.donor.subscribe());
                 self.launching.spawn("relaunch", move |_token| async move { relaunch(&shared, &name, donor).await });
             }
+            Action::Settle { name, run } => {
+                let (shared, over) = (Arc::clone(&self.shared), self.run_of(&name));
+                self.tasks.spawn("post_start", move |_token| lifecycle::settle(shared, name, run, over));
+            }
+            Action::Probe { name, run } => {
+                let over = self.run_of(&name);
+                lifecycle::watch(&self.shared, &self.tasks, &name, run, over);
+            }
+            Action::Part { name, run, within } => {
+                info!(component = %name, "`pre_stop` before its stop");
+                let (shared, over) = (Arc::clone(&self.shared), self.run_of(&name));
+                self.tasks.spawn("pre_stop", move |_token| lifecycle::part(shared, name, run, within, over));
+            }
+            Action::Warn(what) => self.warn(what),
+            Action::ReviveDonor => {
+                let (shared, donor) = (Arc::clone(&self.shared), self.donor.clone());
+                self.tasks.spawn("ipc donor", move |_token| async move { revive_donor(&shared, &donor).await });
+            }
             Action::Ask { name, exit_code, oom_killed } => {
                 if self.shared.hooks.with(Hook::ComponentEvent).is_empty() {
                     due.push_back(Event::Decided { name, reaction: Reaction::AsPlanned });
@@ -218,12 +251,30 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
         None
     }
 
+    /// Cancelled when the process that now runs as this component has ended.
+    fn run_of(&self, name: &ComponentName) -> CancellationToken {
+        self.runs.get(name).cloned().unwrap_or_default()
+    }
+
+    /// Tells the operator, in the log and in `status`.
+    fn warn(&self, what: String) {
+        warn!("{what}");
+        self.status.send_modify(|status| {
+            let warnings = &mut Arc::make_mut(status).warnings;
+            if warnings.len() >= WARNINGS {
+                warnings.remove(0);
+            }
+            warnings.push(what);
+        });
+    }
+
     /// The loop's own words about what happened.
     fn narrate(&mut self, event: &Event) {
         match event {
             Event::Launched { name, .. } => {
                 let restarts = self.restarts(name);
                 let kind = if restarts == 0 { ComponentEventKind::Started } else { ComponentEventKind::Restarted };
+                self.runs.insert(name.clone(), CancellationToken::new());
                 self.tell_now(name, kind);
                 self.outputs.follow(&self.shared, name);
             }
@@ -232,6 +283,9 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
             Event::Exited { name, .. } if !self.pod.alive(name) => {}
             Event::Exited { name, exit_code, oom_killed } => {
                 info!(component = %name, exit_code, oom_killed, "exited");
+                if let Some(run) = self.runs.remove(name) {
+                    run.cancel();
+                }
                 self.outputs.ended(name);
             }
             Event::PluginFailed(failure) => error!("{failure}"),
@@ -246,6 +300,10 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
             | Event::Restart(_)
             | Event::Guard(_)
             | Event::Unguard
+            | Event::Settled { .. }
+            | Event::Parted { .. }
+            | Event::Probed { .. }
+            | Event::DonorEnded
             | Event::Cleaned => debug!(?event, "event"),
         }
     }
@@ -383,6 +441,8 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
         let (shared, status) = (Arc::clone(&self.shared), self.status.clone());
         let stopping = self.shared.launches.clone();
         self.tasks.spawn("rollouts", move |_token| rollout::run(shared, changes, status, stopping));
+        let (sweeping, own) = (Arc::clone(&self.shared), self.own.clone());
+        self.tasks.spawn("sweep", move |token| sweep_from_time_to_time(sweeping, own, token));
         self.tasks.spawn("trim", |token| async move {
             tokio::select! {
                 () = token.cancelled() => {}
@@ -410,13 +470,24 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
             .nodes()
             .map(|(name, node)| (name.clone(), self.tell(name, ComponentEventKind::Removed, node.restarts)))
             .collect();
+        let mut failed = self.pod.failed();
+        let decider = failed.first().cloned().zip(self.pod.outcome().map(ToString::to_string));
+        failed.truncate(self.shared.settings.keep.count);
         self.tasks.spawn("clean up", move |token| async move {
             outputs.drain(drain).await;
+            if let Some((name, outcome)) = decider {
+                let last = last_output(&shared, &outputs, &name).await;
+                let told = if last.is_empty() { " none".to_owned() } else { format!("\n  | {}", last.join("\n  | ")) };
+                error!(component = %name, "{outcome}; its last output:{told}");
+            }
             // What is being created now is there only when the engine has answered.
             launching.wait(shared.settings.timeouts.engine_change).await;
             let mut told = told;
             for (name, container) in shared.all_containers() {
                 let news = told.remove(&name);
+                if failed.contains(&name) && keep(&shared, &name, &container).await {
+                    continue;
+                }
                 let (shared, given_up) = (Arc::clone(&shared), token.clone());
                 removals.spawn("remove", move |_token| async move {
                     match persist(&given_up, || shared.engine.remove(&container.id)).await {
@@ -457,6 +528,61 @@ impl<E, H> Driver<E, H> {
         let gone = self.stopping_since.map_or(Duration::ZERO, |since| since.elapsed());
         let left = (self.shared.plan.stop_budget + timeouts.stop_reserve / 2).saturating_sub(gone);
         left.clamp(LEAST_DRAIN, timeouts.log_drain.max(LEAST_DRAIN))
+    }
+}
+
+/// The last lines of a component: as plugins left them, or where nobody followed its output, as the engine has them.
+async fn last_output<E: Engine, H: Hooks>(
+    shared: &Shared<E, H>,
+    outputs: &Outputs,
+    name: &ComponentName,
+) -> Vec<String> {
+    let followed = outputs.last(name, LAST_LINES as usize);
+    if !followed.is_empty() || shared.settings.logs == Streamed || !shared.hooks.with(Hook::LogLine).is_empty() {
+        return followed;
+    }
+    let Some(container) = shared.container(name) else { return Vec::new() };
+    match shared.engine.tail(&container.id, LAST_LINES, LAST_BYTES).await {
+        Ok(bytes) => String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect(),
+        Err(error) => {
+            debug!(component = %name, error = chain(&error), "its last output can't be read");
+            Vec::new()
+        }
+    }
+}
+
+/// Keeps a failed component for a look. Where the engine will not, it is removed as the others are.
+async fn keep<E: Engine, H: Hooks>(shared: &Shared<E, H>, name: &ComponentName, container: &Container) -> bool {
+    let Some(planned) = shared.planned(name) else { return false };
+    let kept = janitor::kept_name(&planned.container.name, now_ns() / 1_000_000_000);
+    match shared.engine.rename(&container.id, &kept).await {
+        Ok(()) => {
+            info!(component = %name, container = kept, "failed, and remains for a look: `docker logs`, `docker cp`; removed when its time is over");
+            true
+        }
+        Err(error) => {
+            warn!(component = %name, error = chain(&error), "failed, and can't be kept for a look");
+            false
+        }
+    }
+}
+
+/// Removes what was kept for a look, once its time is over.
+async fn sweep_from_time_to_time<E: Engine, H: Hooks>(
+    shared: Arc<Shared<E, H>>,
+    own: Inspection,
+    token: CancellationToken,
+) {
+    loop {
+        tokio::select! {
+            biased;
+            () = token.cancelled() => return,
+            () = tokio::time::sleep(SWEEP_EVERY) => {}
+        }
+        let now_s = now_ns() / 1_000_000_000;
+        if let Err(error) = janitor::sweep(&shared.engine, &own, shared.settings.keep, now_s).await {
+            debug!(error = chain(&error), "the engine does not list what is left over");
+        }
     }
 }
 

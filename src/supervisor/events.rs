@@ -7,8 +7,9 @@ use std::time::Duration;
 use crate::engine::EngineHealth;
 use crate::hooks::{HookFailure, Judgement, Reaction, SignalDecision};
 use crate::pod::{ComponentName, PluginName};
+use crate::probe::Verdict;
 
-/// Where the pod is in its life. Ordered: it only ever moves on.
+/// Where the pod is in its life. Ordered: it only ever moves on, but for a restart in place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
     /// Init components run, one after the other.
@@ -17,6 +18,8 @@ pub enum Stage {
     Starting,
     /// All have been started.
     Running,
+    /// All are being stopped, in order to be started again in place. The one stage from which the pod goes back.
+    Restarting,
     /// Components are asked to stop, dependents first.
     Stopping,
     /// The time is up: what still runs is killed.
@@ -34,8 +37,12 @@ pub enum Phase {
     Waiting,
     /// Being pulled, created, filled or started.
     Launching,
+    /// Its process runs, and what is to be done after its start is being done.
+    Settling,
     /// Its process runs.
     Running,
+    /// What is to be done before its stop is being done.
+    Parting,
     /// Asked to stop.
     Stopping,
     /// Its process ended; plugins are asked what that means.
@@ -58,6 +65,15 @@ pub enum Outcome {
         /// Its code, unchanged.
         code: i32,
     },
+    /// This component failed in another way than by its exit: it could not be started, or a probe or a step of its start failed.
+    Unfit {
+        /// Which one.
+        name: ComponentName,
+        /// Why, as a predicate: `failed its liveness probe: …`.
+        reason: String,
+        /// Its exit code, where it has one other than 0.
+        code: Option<i32>,
+    },
     /// A signal, and everything stopped when asked.
     Stopped,
     /// A signal, while the pod was still starting.
@@ -74,6 +90,23 @@ pub enum Outcome {
     },
 }
 
+impl Phase {
+    /// Whether a process of it may be alive.
+    #[must_use]
+    pub fn alive(self) -> bool {
+        match self {
+            Self::Launching | Self::Settling | Self::Running | Self::Parting | Self::Stopping => true,
+            Self::Waiting | Self::Asking | Self::BackingOff | Self::Exited | Self::Skipped => false,
+        }
+    }
+
+    /// Whether its process was alive when it was last heard of.
+    #[must_use]
+    pub fn has_process(self) -> bool {
+        self.alive() && self != Self::Launching
+    }
+}
+
 impl Outcome {
     /// The controller's exit code: the component's own; 0 after a clean stop; 128 + n for a signal during start-up; 137 where a stop had to kill;
     /// 125, as `docker run` reports itself, for a failure of the controller, an image, or a plugin.
@@ -81,11 +114,13 @@ impl Outcome {
     pub fn exit_code(&self) -> u8 {
         match self {
             // What no process can answer counts as a failure, never as success.
-            Self::Component { code, .. } => u8::try_from(*code).unwrap_or(u8::MAX),
+            Self::Component { code, .. } | Self::Unfit { code: Some(code), .. } => {
+                u8::try_from(*code).unwrap_or(u8::MAX)
+            }
             Self::Stopped => 0,
             Self::Interrupted { signal } => u8::try_from(128 + signal).unwrap_or(u8::MAX),
             Self::Killed => 137,
-            Self::Failed { .. } => 125,
+            Self::Failed { .. } | Self::Unfit { code: None, .. } => 125,
         }
     }
 }
@@ -94,6 +129,7 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Component { name, code } => write!(f, "component `{name}` ended with {code}"),
+            Self::Unfit { name, reason, .. } => write!(f, "component `{name}` {reason}"),
             Self::Stopped => f.write_str("stopped when asked to"),
             Self::Interrupted { signal } => write!(f, "signal {signal} during the start"),
             Self::Killed => f.write_str("asked to stop, and had to be killed"),
@@ -125,6 +161,31 @@ pub enum Event {
     LaunchDropped {
         /// Which.
         name: ComponentName,
+    },
+    /// What is to be done after a start has been done.
+    Settled {
+        /// Whose start.
+        name: ComponentName,
+        /// Which run of it, see [`Action::Settle`].
+        run: u64,
+        /// Why it failed, for the operator.
+        outcome: Result<(), String>,
+    },
+    /// What is to be done before a stop has been done, or has had its time.
+    Parted {
+        /// Whose stop.
+        name: ComponentName,
+        /// Which run of it.
+        run: u64,
+    },
+    /// The controller's own probes changed their mind.
+    Probed {
+        /// About which container.
+        name: ComponentName,
+        /// Which run of it.
+        run: u64,
+        /// The new verdict.
+        verdict: Verdict,
     },
     /// A container's process ended.
     Exited {
@@ -175,6 +236,8 @@ pub enum Event {
     Guard(BTreeSet<ComponentName>),
     /// No rollout is under way any more.
     Unguard,
+    /// The container that lends its IPC namespace has ended.
+    DonorEnded,
     /// Everything has been removed, or could not be.
     Cleaned,
 }
@@ -192,6 +255,12 @@ pub enum Deadline {
     Kill,
     /// This component is due to be started again.
     BackOff(ComponentName),
+    /// This component has run so long that its earlier restarts are forgotten.
+    Proven(ComponentName),
+    /// The pod has had its time to be left alone before it stops.
+    Drain,
+    /// The pod is due to be started again in place.
+    PodBackOff,
 }
 
 /// What the driver is to do.
@@ -201,6 +270,33 @@ pub enum Action {
     Launch(ComponentName),
     /// Start the container that is there already; answers as `Launch` does.
     Relaunch(ComponentName),
+    /// Do what is to be done after the start of this run; answers `Settled`.
+    Settle {
+        /// Of which component.
+        name: ComponentName,
+        /// Which run of it, counted from 1.
+        run: u64,
+    },
+    /// Begin to probe this run, until its process ends; answers `Probed`.
+    Probe {
+        /// Which component.
+        name: ComponentName,
+        /// Which run of it.
+        run: u64,
+    },
+    /// Do what is to be done before a stop, in at most `within`; answers `Parted`.
+    Part {
+        /// Which component.
+        name: ComponentName,
+        /// Which run of it.
+        run: u64,
+        /// Its time; then it is asked to stop all the same.
+        within: Duration,
+    },
+    /// Tell the operator.
+    Warn(String),
+    /// Start the container again that lends its IPC namespace.
+    ReviveDonor,
     /// Ask plugins about an exit; answers `Decided`.
     Ask {
         /// Whose.
@@ -224,7 +320,7 @@ pub enum Action {
     Arm(Deadline, Duration),
     /// Give up launches between two steps, and pulls at once.
     DropLaunches,
-    /// All components have been started: begin watches, ticks and probes.
+    /// All components have been started for the first time: begin watches and ticks.
     Started,
     /// Read the rest of the output, remove containers; answers `Cleaned`.
     Cleanup,

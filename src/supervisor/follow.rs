@@ -16,7 +16,7 @@ use crate::engine::{ContainerId, Engine, EngineError, EngineEvent, EngineEventKi
 use crate::hooks::Hooks;
 use crate::plan::ownership;
 use crate::pod::ComponentName;
-use crate::supervisor::events::{Event, Phase};
+use crate::supervisor::events::Event;
 use crate::supervisor::shared::Shared;
 
 /// First pause before the engine is called again; doubled each time.
@@ -91,7 +91,12 @@ async fn tell<E: Engine, H: Hooks>(shared: &Shared<E, H>, seen: &mut Seen, event
         return;
     }
     seen.last_ns = seen.last_ns.max(event.at_ns);
-    let Some(name) = shared.name_of(&event.id) else { return };
+    let Some(name) = shared.name_of(&event.id) else {
+        if shared.donor().as_ref() == Some(&event.id) && matches!(event.kind, EngineEventKind::Die { .. }) {
+            shared.tell(Event::DonorEnded).await;
+        }
+        return;
+    };
     match event.kind {
         EngineEventKind::Die { exit_code } => {
             if seen.dead.remove(&event.id) {
@@ -149,7 +154,7 @@ async fn look<E: Engine, H: Hooks>(shared: &Shared<E, H>, label: &str, seen: &mu
 
 fn should_run<E: Engine, H: Hooks>(shared: &Shared<E, H>, name: &ComponentName) -> bool {
     let live = shared.live.borrow();
-    live.get(name).is_some_and(|live| matches!(live.phase, Phase::Running | Phase::Stopping))
+    live.get(name).is_some_and(|live| live.phase.has_process())
 }
 
 fn awaits_health<E: Engine, H: Hooks>(shared: &Shared<E, H>, name: &ComponentName) -> bool {

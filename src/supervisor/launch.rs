@@ -224,10 +224,7 @@ async fn start<E: Engine, H: Hooks>(
         reached(shared, &mut donor, &[Donor::Up]).await?;
     }
     go_on(shared)?;
-    match persist(&shared.launches, || shared.engine.start(id)).await {
-        Err(error) if error.fault() != Fault::AlreadyDone => return Err(error.into()),
-        _ => {}
-    }
+    persist(&shared.launches, || shared.engine.start(id)).await?;
     // What the image says about health and stopping is known only now.
     match persist(&shared.launches, || shared.engine.inspect(&id.0)).await {
         Ok(inspection) => {
@@ -250,14 +247,22 @@ pub async fn launch_donor<E: Engine, H: Hooks>(shared: &Arc<Shared<E, H>>, told:
         shared.set_donor(id.clone());
         told.send_replace(Donor::Created);
         go_on(shared)?;
-        match persist(&shared.launches, || shared.engine.start(&id)).await {
-            Err(error) if error.fault() != Fault::AlreadyDone => Err(LaunchError::Engine(error)),
-            _ => Ok(()),
-        }
+        persist(&shared.launches, || shared.engine.start(&id)).await.map_err(LaunchError::Engine)
     };
     let donor = match brought_up.await {
         Ok(()) => Donor::Up,
         Err(error) => Donor::Failed(chain(&error)),
+    };
+    told.send_replace(donor);
+}
+
+/// Starts a donor that has ended. Others that join it wait meanwhile.
+pub async fn revive_donor<E: Engine, H: Hooks>(shared: &Arc<Shared<E, H>>, told: &watch::Sender<Donor>) {
+    let Some(id) = shared.donor() else { return };
+    told.send_replace(Donor::Created);
+    let donor = match persist(&shared.launches, || shared.engine.start(&id)).await {
+        Err(error) => Donor::Failed(chain(&error)),
+        Ok(()) => Donor::Up,
     };
     told.send_replace(donor);
 }

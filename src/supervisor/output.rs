@@ -101,6 +101,12 @@ impl Outputs {
         }
     }
 
+    /// The last lines of a component, as plugins left them; empty where its output was not followed.
+    #[must_use]
+    pub fn last(&self, name: &ComponentName, lines: usize) -> Vec<String> {
+        self.all().get(name).map(|output| output.counters.last(lines)).unwrap_or_default()
+    }
+
     /// Lines of all components so far.
     #[must_use]
     pub fn counts(&self) -> Vec<(ComponentName, Counts)> {

@@ -3,8 +3,22 @@
 //! [`Pod::step`] is pure: it takes one [`Event`] and answers [`Action`]s, which the driver carries out and whose outcomes come back as events.
 //! Nothing here knows the engine, plugins or the clock, so that the whole life of a pod is tested without any of them.
 //!
-//! Invariants: once the pod is stopping no [`Action::Launch`] is ever emitted; every container that was launched is stopped, or has exited, before
-//! [`Action::Cleanup`]; [`Action::Finish`] is the last action and is emitted once.
+//! | file | decides |
+//! | --- | --- |
+//! | [`start`] | what may start, and when it counts as started |
+//! | [`exit`] | what an exit means: a restart, the pod's end, or nothing |
+//! | [`stop`] | signals, the order of stopping, deadlines |
+//! | [`health`] | what the engine's checks and the controller's probes mean |
+//!
+//! Invariants: once the pod is stopping no [`Action::Launch`] or [`Action::Relaunch`] is ever emitted, and never two for one component without an exit between them;
+//! every container that was launched is stopped, or has exited, before [`Action::Cleanup`]; [`Action::Finish`] is the last action and is emitted once.
+
+mod exit;
+mod health;
+mod start;
+mod stop;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -12,12 +26,17 @@ use std::time::Duration;
 use indexmap::IndexMap;
 
 use crate::engine::EngineHealth;
-use crate::hooks::{Judgement, Reaction, SignalDecision, Status};
+use crate::hooks::Judgement;
 use crate::plan::{Plan, Planned};
-use crate::pod::{ComponentName, Condition, Dependency, PluginName};
-use crate::supervisor::events::{Action, Deadline, Event, Outcome, Phase, Stage, stops};
+use crate::pod::life::{RestartPolicy, RestartWhen, Unready};
+use crate::pod::{ComponentName, Dependency, PluginName};
+use crate::supervisor::events::{Action, Event, Outcome, Phase, Stage};
 
 /// One container of the pod.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "what was written, and what has happened, each by itself: no two of them exclude each other"
+)]
 #[derive(Debug, Clone)]
 pub struct Node {
     /// Where it is in its life.
@@ -27,18 +46,78 @@ pub struct Node {
     grace: Duration,
     /// Whether it must finish before the others start.
     pub init: bool,
+    essential: bool,
+    /// Whether others await its success.
+    job: bool,
+    policy: RestartPolicy,
+    /// Whether something is to be done after its start.
+    settles: bool,
+    /// Whether something is to be done before its stop.
+    parts: bool,
+    /// What the controller's own probes say; none without probes.
+    pub probed: Option<Probed>,
     /// How often it has been started again.
     pub restarts: u32,
+    /// The same, since it last ran long enough to count as new.
+    attempts: u32,
+    /// Which run of its process this is, counted from 1: what belongs to an earlier run is passed over.
+    run: u64,
     /// Code of its last exit.
     pub exit_code: Option<i32>,
+    /// Why its current, or last, run counts as failed whatever its exit code is.
+    pub failure: Option<String>,
     /// The engine's verdict, where it checks; `starting` again once its process has ended.
     pub health: Option<EngineHealth>,
-    /// Whether its process has run at least once.
+    /// Whether it has counted as started since the pod, or its last restart in place, began.
     started_once: bool,
+    /// Whether it was launched before: its container is there.
+    launched_once: bool,
+    /// Whether it has ended with success, and that was its purpose.
+    completed: bool,
+    /// Whether it has ended for good, and the pod went on.
+    gone_without: bool,
     /// An exit that came before the news of its launch.
     early_exit: Option<(i32, bool)>,
     /// Whether it is to be started again as soon as it has stopped.
     again: bool,
+    /// Dependencies that were started again, after which it is to be started again too.
+    outdated_by: BTreeSet<ComponentName>,
+}
+
+/// What the controller's own probes say about a component.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probed {
+    /// Whether the startup probe has succeeded, where there is one.
+    pub started: bool,
+    /// What the readiness probe says, where there is one: none before its first verdict.
+    pub ready: Option<Result<(), String>>,
+    /// Whether there is a readiness probe.
+    waits_for_ready: bool,
+    /// What an unready one means for the pod.
+    pub unready: Unready,
+}
+
+impl Probed {
+    fn of(planned: &Planned) -> Option<Self> {
+        let readiness = planned.probes.readiness.as_ref();
+        (!planned.probes.is_empty()).then(|| Self {
+            started: false,
+            ready: None,
+            waits_for_ready: readiness.is_some(),
+            unready: readiness.map(|probe| probe.unready).unwrap_or_default(),
+        })
+    }
+
+    /// Whether nothing speaks against it.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.started && (!self.waits_for_ready || self.ready == Some(Ok(())))
+    }
+
+    fn reset(&mut self) {
+        self.started = false;
+        self.ready = None;
+    }
 }
 
 impl Node {
@@ -48,27 +127,77 @@ impl Node {
             depends_on: planned.depends_on.clone(),
             grace: planned.grace,
             init,
+            essential: planned.essential,
+            job: planned.job,
+            policy: planned.restart.clone(),
+            settles: !planned.post_start.is_empty(),
+            parts: !planned.pre_stop.is_empty(),
+            probed: Probed::of(planned),
             restarts: 0,
+            attempts: 0,
+            run: 0,
             exit_code: None,
+            failure: None,
             health: None,
             started_once: false,
+            launched_once: false,
+            completed: false,
+            gone_without: false,
             early_exit: None,
             again: false,
+            outdated_by: BTreeSet::new(),
         }
     }
 
-    /// Whether a process of it may be alive.
-    fn alive(&self) -> bool {
-        matches!(self.phase, Phase::Launching | Phase::Running | Phase::Stopping)
+    /// Whether it works, as far as anybody looks: its process runs, its check succeeds, its probes hold.
+    fn healthy(&self) -> bool {
+        self.phase == Phase::Running
+            && self.health.is_none_or(|health| health == EngineHealth::Healthy)
+            && self.probed.as_ref().is_none_or(Probed::holds)
+    }
+
+    /// Whether it has ended for good, and the pod went on.
+    #[must_use]
+    pub fn gone_without(&self) -> bool {
+        self.gone_without
+    }
+
+    /// Whether its end, where no restart policy says otherwise, ends the pod.
+    #[must_use]
+    pub fn essential(&self) -> bool {
+        self.essential
+    }
+
+    /// Whether it has ended for good.
+    fn over(&self) -> bool {
+        matches!(self.phase, Phase::Exited | Phase::Skipped)
+    }
+
+    /// Whether its last run failed.
+    #[must_use]
+    pub fn failed(&self) -> bool {
+        self.failure.is_some() || self.exit_code.is_some_and(|code| code != 0)
+    }
+
+    fn watched(&self) -> bool {
+        self.policy.when != RestartWhen::Never
     }
 }
 
 /// The state of a pod.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own beside the stage")]
 #[derive(Debug)]
 pub struct Pod {
     stage: Stage,
     nodes: IndexMap<ComponentName, Node>,
     stop_budget: Duration,
+    drain: Duration,
+    /// Whether it is left alone for a while before its components stop.
+    draining: bool,
+    /// Whether all have been started at least once.
+    ran: bool,
+    /// The pause before the pod is started again in place.
+    restart_after: Duration,
     outcome: Option<Outcome>,
     killed: bool,
     guarded: BTreeSet<ComponentName>,
@@ -78,12 +207,6 @@ pub struct Pod {
     asked_to_stop: bool,
     judgements: BTreeMap<(PluginName, Option<ComponentName>), Judgement>,
 }
-
-/// How long plugins may think about a signal that stops the pod.
-const ASK_TIME: Duration = Duration::from_secs(1);
-
-/// What is left for the engine to answer a kill before containers are removed by force.
-const KILL_TIME: Duration = Duration::from_millis(500);
 
 impl Pod {
     /// A pod of which nothing has been started.
@@ -95,6 +218,10 @@ impl Pod {
             stage: if plan.init.is_empty() { Stage::Starting } else { Stage::Init },
             nodes: init.chain(components).collect(),
             stop_budget: plan.stop_budget,
+            drain: plan.drain,
+            draining: false,
+            ran: false,
+            restart_after: Duration::ZERO,
             outcome: None,
             killed: false,
             guarded: BTreeSet::new(),
@@ -113,7 +240,7 @@ impl Pod {
     /// Whether a process of this container may be alive.
     #[must_use]
     pub fn alive(&self, name: &ComponentName) -> bool {
-        self.nodes.get(name).is_some_and(Node::alive)
+        self.nodes.get(name).is_some_and(|node| node.phase.alive())
     }
 
     /// Its containers, init components first.
@@ -121,9 +248,36 @@ impl Pod {
         self.nodes.iter()
     }
 
+    /// One of its containers.
+    #[must_use]
+    pub fn node(&self, name: &ComponentName) -> Option<&Node> {
+        self.nodes.get(name)
+    }
+
     /// The last judgement of each plugin about each component.
     pub fn judgements(&self) -> impl Iterator<Item = (&PluginName, &Judgement)> {
         self.judgements.iter().map(|((plugin, _), judgement)| (plugin, judgement))
+    }
+
+    /// What ended the pod, once something has.
+    #[must_use]
+    pub fn outcome(&self) -> Option<&Outcome> {
+        self.outcome.as_ref()
+    }
+
+    /// Components whose last run failed by itself, the one that ended the pod first: what is worth keeping for a look.
+    #[must_use]
+    pub fn failed(&self) -> Vec<ComponentName> {
+        let decider = match &self.outcome {
+            Some(Outcome::Component { name, .. } | Outcome::Unfit { name, .. }) => Some(name),
+            _ => None,
+        };
+        let by_itself = |(name, node): &(&ComponentName, &Node)| {
+            node.launched_once && node.failed() && (decider == Some(*name) || self.gave_up(name))
+        };
+        let mut failed: Vec<_> = self.nodes.iter().filter(by_itself).map(|(name, _)| name.clone()).collect();
+        failed.sort_by_key(|name| decider != Some(name));
+        failed
     }
 
     /// Takes one event and answers what is to be done, in order.
@@ -133,15 +287,14 @@ impl Pod {
         match event {
             Event::Begin => self.advance(&mut actions),
             Event::Launched { name, checked } => self.launched(&name, checked, &mut actions),
-            Event::LaunchFailed { name, reason } => {
-                self.set(&name, Phase::Exited);
-                self.fail(format!("component `{name}` could not be started: {reason}"), &mut actions);
-                self.stop_more(&mut actions);
-            }
+            Event::LaunchFailed { name, reason } => self.launch_failed(&name, reason, &mut actions),
             Event::LaunchDropped { name } => {
                 self.set(&name, Phase::Skipped);
                 self.stop_more(&mut actions);
             }
+            Event::Settled { name, run, outcome } => self.settled(&name, run, outcome, &mut actions),
+            Event::Parted { name, run } => self.parted(&name, run, &mut actions),
+            Event::Probed { name, run, verdict } => self.probed(&name, run, verdict, &mut actions),
             Event::Exited { name, exit_code, oom_killed } => self.exited(&name, exit_code, oom_killed, &mut actions),
             Event::Decided { name, reaction } => self.decided(&name, reaction, &mut actions),
             Event::Health { name, health } => self.health_changed(&name, health, &mut actions),
@@ -160,6 +313,14 @@ impl Pod {
             Event::Restart(name) => self.restart(&name, &mut actions),
             Event::Guard(names) => self.guarded = names,
             Event::Unguard => self.unguard(&mut actions),
+            Event::DonorEnded => {
+                if self.stage < Stage::Stopping {
+                    let what = "the container that lends the pod its IPC namespace has ended and is started again: \
+                                components that run share memory among themselves, and those started from now on anew";
+                    actions.push(Action::Warn(what.to_owned()));
+                    actions.push(Action::ReviveDonor);
+                }
+            }
             Event::Cleaned => {
                 if self.stage == Stage::Cleaning {
                     self.stage = Stage::Done;
@@ -176,367 +337,11 @@ impl Pod {
         }
     }
 
-    /// Starts what may be started now.
-    fn advance(&mut self, actions: &mut Vec<Action>) {
-        if self.stage == Stage::Init {
-            let next = self.nodes.iter().find(|(_, node)| node.init && node.phase != Phase::Exited);
-            match next {
-                Some((name, node)) => {
-                    if node.phase == Phase::Waiting {
-                        let name = name.clone();
-                        self.set(&name, Phase::Launching);
-                        actions.push(Action::Launch(name));
-                    }
-                    return;
-                }
-                None => self.stage = Stage::Starting,
-            }
-        }
-        if self.stage != Stage::Starting {
-            return;
-        }
-        let due: Vec<ComponentName> = self
-            .nodes
-            .iter()
-            .filter(|(_, node)| !node.init && node.phase == Phase::Waiting && self.may_start(node))
-            .map(|(name, _)| name.clone())
-            .collect();
-        for name in due {
-            self.set(&name, Phase::Launching);
-            actions.push(Action::Launch(name));
-        }
-        if self.nodes.values().all(|node| node.started_once) {
-            self.stage = Stage::Running;
-            actions.push(Action::Started);
-        }
-    }
-
-    fn may_start(&self, node: &Node) -> bool {
-        node.depends_on.iter().all(|(name, on)| {
-            self.nodes.get(name).is_some_and(|other| match on.condition {
-                Condition::Started => other.started_once,
-                Condition::Completed => other.phase == Phase::Exited && other.exit_code == Some(0),
-                Condition::Healthy => {
-                    other.started_once && other.health.is_none_or(|health| health == EngineHealth::Healthy)
-                }
-            })
-        })
-    }
-
-    fn launched(&mut self, name: &ComponentName, checked: bool, actions: &mut Vec<Action>) {
-        let Some(node) = self.nodes.get_mut(name) else { return };
-        node.phase = Phase::Running;
-        node.started_once = true;
-        if checked && node.health.is_none() {
-            node.health = Some(EngineHealth::Starting);
-        }
-        if let Some((exit_code, oom_killed)) = node.early_exit.take() {
-            self.exited(name, exit_code, oom_killed, actions);
-        } else if self.stage >= Stage::Killing {
-            self.set(name, Phase::Stopping);
-            actions.push(Action::Kill(name.clone()));
-        } else if self.stage == Stage::Stopping {
-            self.stop_more(actions);
-        } else {
-            self.advance(actions);
-        }
-    }
-
-    fn exited(&mut self, name: &ComponentName, exit_code: i32, oom_killed: bool, actions: &mut Vec<Action>) {
-        let guarded = self.guarded.contains(name);
-        let Some(node) = self.nodes.get_mut(name) else { return };
-        match node.phase {
-            // The engine was quicker to report the exit than its answer to the start.
-            Phase::Launching => {
-                node.early_exit = Some((exit_code, oom_killed));
-                return;
-            }
-            Phase::Running | Phase::Stopping => {}
-            // Told twice: by the event and by the look after a reconnection.
-            Phase::Waiting | Phase::Asking | Phase::BackingOff | Phase::Exited | Phase::Skipped => return,
-        }
-        node.exit_code = Some(exit_code);
-        node.health = node.health.map(|_| EngineHealth::Starting);
-        node.phase = Phase::Exited;
-        if self.stage >= Stage::Stopping {
-            self.stop_more(actions);
-            return;
-        }
-        if std::mem::take(&mut node.again) {
-            node.phase = Phase::Launching;
-            node.restarts += 1;
-            actions.push(Action::Relaunch(name.clone()));
-        } else if node.init && exit_code == 0 {
-            self.advance(actions);
-        } else if guarded {
-            self.exits_put_off.insert(name.clone(), (exit_code, oom_killed));
-        } else {
-            node.phase = Phase::Asking;
-            actions.push(Action::Ask { name: name.clone(), exit_code, oom_killed });
-        }
-    }
-
-    fn decided(&mut self, name: &ComponentName, reaction: Reaction, actions: &mut Vec<Action>) {
-        let Some(node) = self.nodes.get_mut(name) else { return };
-        if node.phase != Phase::Asking {
-            return;
-        }
-        node.phase = Phase::Exited;
-        if self.stage >= Stage::Stopping {
-            self.stop_more(actions);
-            return;
-        }
-        match reaction {
-            Reaction::AsPlanned | Reaction::StopPod => self.end_with(name, actions),
-            Reaction::Restart(after_ms) => {
-                node.phase = Phase::BackingOff;
-                let after = Duration::from_millis(after_ms.into());
-                actions.push(Action::Arm(Deadline::BackOff(name.clone()), after));
-            }
-            Reaction::Ignore => {
-                // What waits for it to become healthy would wait for ever, and a pod of which nothing runs has ended.
-                let awaited = self.nodes.values().any(|other| {
-                    other.phase == Phase::Waiting
-                        && other.depends_on.iter().any(|(on, it)| on == name && it.condition == Condition::Healthy)
-                });
-                let over = self.nodes.values().all(|other| other.phase == Phase::Exited);
-                if awaited || over {
-                    self.end_with(name, actions);
-                } else {
-                    self.advance(actions);
-                }
-            }
-        }
-    }
-
-    /// This component's exit ends the pod.
-    fn end_with(&mut self, name: &ComponentName, actions: &mut Vec<Action>) {
-        let code = self.nodes.get(name).and_then(|node| node.exit_code).unwrap_or_default();
-        self.begin_stop(Outcome::Component { name: name.clone(), code }, actions);
-    }
-
-    fn fail(&mut self, reason: String, actions: &mut Vec<Action>) {
-        self.begin_stop(Outcome::Failed { reason }, actions);
-    }
-
-    fn health_changed(&mut self, name: &ComponentName, health: EngineHealth, actions: &mut Vec<Action>) {
-        let Some(node) = self.nodes.get_mut(name) else { return };
-        if !matches!(node.phase, Phase::Launching | Phase::Running) {
-            return;
-        }
-        node.health = Some(health);
-        let (status, reason) = match health {
-            EngineHealth::Starting => (Status::Starting, "the engine's health check has not succeeded yet"),
-            EngineHealth::Healthy => (Status::Healthy, "the engine's health check succeeds"),
-            EngineHealth::Unhealthy => (Status::Unhealthy, "the engine's health check fails"),
-        };
-        let judgement = Judgement { component: Some(name.clone()), status, reason: reason.to_owned() };
-        actions.push(Action::TellHealth(judgement));
-        self.advance(actions);
-    }
-
-    fn signalled(&mut self, signal: i32, actions: &mut Vec<Action>) {
-        if !stops(signal) {
-            if self.stage < Stage::Stopping {
-                actions.push(Action::AskSignal(signal));
-            }
-            return;
-        }
-        if self.stage >= Stage::Stopping {
-            // Again: whoever asks has no patience left.
-            self.kill_all(actions);
-        } else if self.asked_to_stop {
-            // Plugins are still being asked about the first one.
-            self.stop_by_signal(signal, actions);
-        } else {
-            self.asked_to_stop = true;
-            // The time runs from here, whatever plugins say, and they have only so much of it to say it.
-            actions.push(Action::Arm(Deadline::Budget, self.stop_budget));
-            actions.push(Action::Arm(Deadline::Asked(signal), ASK_TIME));
-            actions.push(Action::AskSignal(signal));
-        }
-    }
-
-    fn signal_decided(&mut self, signal: i32, decision: SignalDecision, actions: &mut Vec<Action>) {
-        match decision {
-            SignalDecision::Forward => {}
-            SignalDecision::Deliver(list) => {
-                for (name, signal) in list {
-                    if self.nodes.get(&name).is_some_and(|node| matches!(node.phase, Phase::Running | Phase::Stopping))
-                    {
-                        actions.push(Action::Send(name, signal));
-                    }
-                }
-            }
-        }
-        // A plugin may translate a stop, but never prevent one.
-        if stops(signal) && self.stage < Stage::Stopping {
-            self.stop_by_signal(signal, actions);
-        }
-    }
-
-    fn stop_by_signal(&mut self, signal: i32, actions: &mut Vec<Action>) {
-        let outcome = if self.stage < Stage::Running { Outcome::Interrupted { signal } } else { Outcome::Stopped };
-        self.begin_stop(outcome, actions);
-    }
-
-    fn begin_stop(&mut self, outcome: Outcome, actions: &mut Vec<Action>) {
-        if self.stage >= Stage::Stopping {
-            return;
-        }
-        self.stage = Stage::Stopping;
-        self.outcome = Some(outcome);
-        for node in self.nodes.values_mut() {
-            match node.phase {
-                Phase::Waiting => node.phase = Phase::Skipped,
-                Phase::BackingOff => node.phase = Phase::Exited,
-                Phase::Launching
-                | Phase::Running
-                | Phase::Stopping
-                | Phase::Asking
-                | Phase::Exited
-                | Phase::Skipped => {}
-            }
-        }
-        actions.push(Action::DropLaunches);
-        if !self.asked_to_stop {
-            actions.push(Action::Arm(Deadline::Budget, self.stop_budget));
-        }
-        self.stop_more(actions);
-    }
-
-    /// Asks those to stop that no living component depends on; once nothing lives, the pod is cleaned up.
-    fn stop_more(&mut self, actions: &mut Vec<Action>) {
-        if !matches!(self.stage, Stage::Stopping | Stage::Killing) {
-            return;
-        }
-        if !self.nodes.values().any(Node::alive) {
-            self.stage = Stage::Cleaning;
-            actions.push(Action::Cleanup);
-            return;
-        }
-        if self.stage == Stage::Killing {
-            return;
-        }
-        let needed: BTreeSet<&ComponentName> = self
-            .nodes
-            .values()
-            .filter(|node| node.alive())
-            .flat_map(|node| node.depends_on.iter().map(|(name, _)| name))
-            .collect();
-        let due: Vec<(ComponentName, Duration)> = self
-            .nodes
-            .iter()
-            .filter(|(name, node)| node.phase == Phase::Running && !needed.contains(name))
-            .map(|(name, node)| (name.clone(), node.grace))
-            .collect();
-        for (name, grace) in due {
-            self.ask_to_stop(&name, grace, actions);
-        }
-    }
-
-    fn ask_to_stop(&mut self, name: &ComponentName, grace: Duration, actions: &mut Vec<Action>) {
-        self.set(name, Phase::Stopping);
-        actions.push(Action::Stop(name.clone()));
-        actions.push(Action::Arm(Deadline::Grace(name.clone()), grace));
-    }
-
-    fn kill_all(&mut self, actions: &mut Vec<Action>) {
-        if self.stage != Stage::Stopping {
-            return;
-        }
-        self.stage = Stage::Killing;
-        let alive: Vec<ComponentName> = self
-            .nodes
-            .iter()
-            .filter(|(_, node)| matches!(node.phase, Phase::Running | Phase::Stopping))
-            .map(|(name, _)| name.clone())
-            .collect();
-        for name in alive {
-            self.set(&name, Phase::Stopping);
-            self.kill(name, actions);
-        }
-        actions.push(Action::Arm(Deadline::Kill, KILL_TIME));
-    }
-
-    fn kill(&mut self, name: ComponentName, actions: &mut Vec<Action>) {
-        self.killed |= self.stage >= Stage::Stopping;
-        actions.push(Action::Kill(name));
-    }
-
-    fn deadline(&mut self, deadline: Deadline, actions: &mut Vec<Action>) {
-        match deadline {
-            Deadline::Grace(name) => {
-                if self.nodes.get(&name).is_some_and(|node| node.phase == Phase::Stopping) {
-                    self.kill(name, actions);
-                }
-            }
-            Deadline::Asked(signal) => {
-                if self.stage < Stage::Stopping {
-                    self.stop_by_signal(signal, actions);
-                }
-            }
-            Deadline::Budget => self.kill_all(actions),
-            Deadline::Kill => {
-                if self.stage == Stage::Killing {
-                    // The engine does not answer: removing by force is all that is left.
-                    self.stage = Stage::Cleaning;
-                    actions.push(Action::Cleanup);
-                }
-            }
-            Deadline::BackOff(name) => {
-                let Some(node) = self.nodes.get_mut(&name) else { return };
-                if node.phase == Phase::BackingOff && self.stage < Stage::Stopping {
-                    node.phase = Phase::Launching;
-                    node.restarts += 1;
-                    actions.push(Action::Relaunch(name));
-                }
-            }
-        }
-    }
-
-    fn restart(&mut self, name: &ComponentName, actions: &mut Vec<Action>) {
-        if self.stage >= Stage::Stopping {
-            return;
-        }
-        let Some(node) = self.nodes.get_mut(name) else { return };
-        match node.phase {
-            Phase::Running => {
-                node.again = true;
-                let grace = node.grace;
-                self.ask_to_stop(name, grace, actions);
-            }
-            Phase::Exited | Phase::BackingOff => {
-                self.exits_put_off.remove(name);
-                node.phase = Phase::Launching;
-                node.restarts += 1;
-                actions.push(Action::Relaunch(name.clone()));
-            }
-            Phase::Stopping => node.again = true,
-            Phase::Waiting | Phase::Launching | Phase::Asking | Phase::Skipped => {}
-        }
-    }
-
-    /// A rollout has ended: what exited meanwhile, and was not started again, is now asked about.
-    fn unguard(&mut self, actions: &mut Vec<Action>) {
-        self.guarded.clear();
-        for (name, (exit_code, oom_killed)) in std::mem::take(&mut self.exits_put_off) {
-            let Some(node) = self.nodes.get_mut(&name) else { continue };
-            if node.phase == Phase::Exited && self.stage < Stage::Stopping {
-                node.phase = Phase::Asking;
-                actions.push(Action::Ask { name, exit_code, oom_killed });
-            }
-        }
-    }
-
     fn final_outcome(&mut self) -> Outcome {
-        match self.outcome.take() {
+        match self.outcome.clone() {
             Some(Outcome::Stopped) if self.killed => Outcome::Killed,
             Some(outcome) => outcome,
             None => Outcome::Stopped,
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -8,6 +8,7 @@ use crate::engine::EngineHealth;
 use crate::hooks::{Judgement, Status};
 use crate::plan::Plan;
 use crate::plugin::{ComponentState, ComponentView};
+use crate::pod::life::Unready;
 use crate::pod::{ComponentName, PluginName};
 use crate::supervisor::events::{Phase, Stage};
 use crate::supervisor::shared::{Container, Live};
@@ -18,6 +19,7 @@ use crate::supervisor::state::{Node, Pod};
 pub fn live(pod: &Pod) -> HashMap<ComponentName, Live> {
     let unhealthy = |name: &ComponentName, node: &Node| {
         node.health == Some(EngineHealth::Unhealthy)
+            || node.probed.as_ref().is_some_and(|probed| matches!(probed.ready, Some(Err(_))))
             || about(pod, Some(name)).any(|(_, judgement)| judgement.status == Status::Unhealthy)
     };
     pod.nodes()
@@ -64,6 +66,7 @@ pub fn status(
                 health: health_of(pod, name, node),
                 restarts: node.restarts,
                 exit_code: node.exit_code,
+                failure: node.failure.clone(),
                 container_id: containers.get(name).map(|container| container.id.0.clone()),
             })
         })
@@ -92,7 +95,11 @@ fn health_of(pod: &Pod, name: &ComponentName, node: &Node) -> Option<Health> {
         return None;
     }
     let engine = match (node.phase, node.health) {
-        (Phase::BackingOff, _) => Some((HealthState::Unhealthy, "it exited and waits for its restart")),
+        (Phase::BackingOff, _) => Some((without(node), "it exited and waits for its restart")),
+        (Phase::Settling, _) => Some((HealthState::Starting, "its `post_start` is not through yet")),
+        (Phase::Exited, _) if node.gone_without() && node.failed() => {
+            Some((HealthState::Degraded, "it has failed, and the pod goes on without it"))
+        }
         (Phase::Running, Some(EngineHealth::Starting)) => {
             Some((HealthState::Starting, "its health check has not succeeded yet"))
         }
@@ -101,8 +108,9 @@ fn health_of(pod: &Pod, name: &ComponentName, node: &Node) -> Option<Health> {
         _ => None,
     };
     let engine = engine.map(|(state, reason)| Health { state, reasons: vec![reason.to_owned()] });
+    let probes = probed(node).map(|(state, reason)| Health { state, reasons: vec![reason] });
     let plugins = about(pod, Some(name)).map(|(plugin, judgement)| told(plugin, judgement));
-    engine.into_iter().chain(plugins).reduce(|one, other| {
+    engine.into_iter().chain(probes).chain(plugins).reduce(|one, other| {
         let state = one.state.max(other.state);
         let mut reasons: Vec<String> = Vec::new();
         for verdict in [one, other] {
@@ -114,11 +122,33 @@ fn health_of(pod: &Pod, name: &ComponentName, node: &Node) -> Option<Health> {
     })
 }
 
+/// What it means for the pod that a component does not run for now.
+fn without(node: &Node) -> HealthState {
+    if node.essential() { HealthState::Unhealthy } else { HealthState::Degraded }
+}
+
+/// What the controller's own probes say.
+fn probed(node: &Node) -> Option<(HealthState, String)> {
+    let probed = node.probed.as_ref().filter(|_| node.phase == Phase::Running)?;
+    Some(match (&probed.ready, probed.unready) {
+        _ if !probed.started => (HealthState::Starting, "its startup probe has not succeeded yet".to_owned()),
+        (None, _) if !probed.holds() => (HealthState::Starting, "its readiness probe has not succeeded yet".to_owned()),
+        (Some(Err(reason)), Unready::Unhealthy) => {
+            (HealthState::Unhealthy, format!("its readiness probe fails: {reason}"))
+        }
+        (Some(Err(reason)), Unready::Degraded) => {
+            (HealthState::Degraded, format!("its readiness probe fails: {reason}"))
+        }
+        (None | Some(Ok(())), _) => (HealthState::Healthy, "its probes succeed".to_owned()),
+    })
+}
+
 fn shown(stage: Stage) -> Shown {
     match stage {
         Stage::Init => Shown::Init,
         Stage::Starting => Shown::Starting,
         Stage::Running => Shown::Running,
+        Stage::Restarting => Shown::Restarting,
         Stage::Stopping => Shown::Stopping,
         Stage::Killing | Stage::Cleaning | Stage::Done => Shown::Killing,
     }
@@ -128,8 +158,9 @@ fn state(phase: Phase) -> ComponentState {
     match phase {
         Phase::Waiting => ComponentState::Planned,
         Phase::Launching => ComponentState::Starting,
+        Phase::Settling => ComponentState::Starting,
         Phase::Running => ComponentState::Running,
-        Phase::Stopping => ComponentState::Stopping,
+        Phase::Parting | Phase::Stopping => ComponentState::Stopping,
         Phase::Asking | Phase::BackingOff | Phase::Exited => ComponentState::Exited,
         Phase::Skipped => ComponentState::Removed,
     }

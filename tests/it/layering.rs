@@ -4,10 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules of layer 1: they know neither the clock, nor files, nor any runtime.
-const PURE: [&str; 5] = ["labels", "pod", "plan", "hooks", "config"];
+const PURE: [&str; 7] = ["labels", "pod", "plan", "hooks", "config", "template", "podlike"];
 
 /// Modules of layer 2: they share the types of layer 1, and do not know each other.
-const MIDDLE: [&str; 7] = ["engine", "plugin", "logs", "watch", "identity", "janitor", "admin"];
+const MIDDLE: [&str; 8] = ["engine", "plugin", "logs", "watch", "identity", "janitor", "probe", "admin"];
 
 fn sources(module: &str) -> Vec<(PathBuf, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
@@ -112,6 +112,9 @@ fn each_foreign_library_has_one_home() {
         ("clap::", "cli"),
         ("anyhow::", "cli"),
         ("inotify::", "watch"),
+        ("gotmpl::", "template"),
+        ("saphyr_parser::", "template"),
+        ("ureq::", "cli"),
     ];
     let modules = modules();
     assert!(modules.len() > 15, "{modules:?}");

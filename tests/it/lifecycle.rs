@@ -1,11 +1,13 @@
 //! The whole life of a pod, on the scripted engine and on paused time.
 
+mod life;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use outrigger::admin::Status as PodStatus;
-use outrigger::config::Settings;
+use outrigger::config::{Keep, Settings};
 use outrigger::engine::fake::FakeEngine;
 use outrigger::engine::{Engine, ExecOutput, Fault, Output};
 use outrigger::hooks::{
@@ -161,9 +163,13 @@ fn labels(all: &[(&str, &str)]) -> BTreeMap<String, String> {
     all.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
 }
 
-/// Starts a pod of these labels.
+/// Starts a pod of these labels, of which nothing remains after its end.
 async fn start(engine: FakeEngine, script: Script, all: &[(&str, &str)]) -> Running {
-    let settings = Settings::default();
+    let keep = Keep { count: 0, ..Keep::default() };
+    start_with(Settings { keep, ..Settings::default() }, engine, script, all).await
+}
+
+async fn start_with(settings: Settings, engine: FakeEngine, script: Script, all: &[(&str, &str)]) -> Running {
     let raw = outrigger::labels::from_labels(&labels(all)).unwrap();
     let spec = lower::lower(&raw).unwrap();
     let mut me = SelfInfo::offline("pod", labels(all));
@@ -383,7 +389,7 @@ async fn a_missing_image_is_pulled_and_an_unreachable_registry_ends_the_pod() {
 
     let engine = FakeEngine::new().without_image("app").fails("pull", "app", Fault::Permanent, 1);
     let outcome = start(engine, Script::default(), &all).await.ends().await;
-    let Outcome::Failed { reason } = &outcome else { panic!("{outcome:?}") };
+    let reason = outcome.to_string();
     assert!(reason.contains("`app`") && reason.contains("docker load"), "{reason}");
     assert_eq!(outcome.exit_code(), 125);
 }

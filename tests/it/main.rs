@@ -15,12 +15,18 @@ mod lifecycle;
 #[cfg(test)]
 mod logs;
 #[cfg(test)]
+mod nodes;
+#[cfg(test)]
 mod plan;
 #[cfg(test)]
 mod plugins;
 #[cfg(test)]
+mod proxy;
+#[cfg(test)]
 mod stock;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod templates;
 #[cfg(test)]
 mod watch;

@@ -7,12 +7,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use indexmap::IndexMap;
-use outrigger::config::{Settings, Sharing};
+use outrigger::config::{self, Flags, Settings, Sharing};
 use outrigger::engine::{CgroupDriver, ContainerId, EngineInfo, MountPoint};
 use outrigger::plan::{Plan, SelfInfo, compile, offline, overlay::Overlays, render};
+use outrigger::pod::lower;
 use outrigger::pod::{
-    Component, ComponentName, Condition, CopySpec, Dependency, Device, Grant, HealthCheck, HostSettings, Logging,
-    Mount, MountKind, PluginName, PodSpec, Ulimit,
+    Component, ComponentName, Condition, CopySpec, Dependency, Device, EnvFile, Grant, HealthCheck, HostSettings,
+    Logging, Mount, MountKind, PluginName, PodSpec, Ulimit,
 };
 
 fn name(raw: &str) -> ComponentName {
@@ -51,7 +52,7 @@ fn pod() -> PodSpec {
     app.command = Some(strings(&["serve", "--banner", "two\nlines"]));
     app.working_dir = Some("/srv".to_owned());
     app.user = Some("1000:1000".to_owned());
-    app.env_file = strings(&["/etc/calc.env"]);
+    app.env_file = vec![EnvFile { path: "/etc/calc.env".to_owned(), required: true }];
     app.environment = IndexMap::from([
         ("PORT".to_owned(), Some("5000".to_owned())),
         ("REGION".to_owned(), None),
@@ -135,7 +136,8 @@ fn controller() -> SelfInfo {
 }
 
 fn plan() -> Plan {
-    let settings = Settings { volumes: Sharing::Shared, ..Settings::default() };
+    let flags = Flags { allow: strings(&["privileged"]), ..Flags::default() };
+    let settings = Settings { volumes: Sharing::Shared, ..config::lower(&flags, &BTreeMap::new()).unwrap() };
     compile::compile(&pod(), &controller(), &offline::engine(), &settings).unwrap()
 }
 
@@ -179,6 +181,29 @@ fn text_for_people() {
 fn json_for_programs() {
     let json = render::json(&plan(), &plugins(), Some(&Settings::default().timeouts));
     check("full.json", &format!("{json:#}\n"));
+}
+
+/// A pod with all that can happen in a component's life.
+fn lively() -> Plan {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(root.join("tests/it/plan/life.yaml")).unwrap();
+    let spec = lower::lower(&outrigger::labels::from_document("pod.yaml", &text).unwrap()).unwrap();
+    let me = SelfInfo::offline("calc", BTreeMap::new());
+    compile::compile(&spec, &me, &offline::engine(), &Settings::default()).unwrap()
+}
+
+#[test]
+fn a_life_for_people() {
+    let text = render::text(&lively(), &[], None);
+    assert!(!text.contains("hunter2"), "{text}");
+    check("life.txt", &text);
+}
+
+#[test]
+fn a_life_for_programs() {
+    let json = render::json(&lively(), &[], None);
+    assert!(!json.to_string().contains("hunter2"), "{json:#}");
+    check("life.json", &format!("{json:#}\n"));
 }
 
 #[test]

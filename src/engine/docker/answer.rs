@@ -16,6 +16,15 @@ use crate::engine::{
 /// What the engine writes where a container has never been started.
 const NEVER: &str = "0001-01-01T00:00:00Z";
 
+/// Without the state's one-word summary: engines invent words for it, and the flags beside it say the same.
+pub(super) fn parse_inspection(body: &[u8]) -> serde_json::Result<ContainerInspectResponse> {
+    let mut answer: serde_json::Value = serde_json::from_slice(body)?;
+    if let Some(state) = answer.get_mut("State").and_then(serde_json::Value::as_object_mut) {
+        state.remove("Status");
+    }
+    serde_json::from_value(answer)
+}
+
 pub(super) fn inspection(answer: ContainerInspectResponse) -> Inspection {
     let state = answer.state.unwrap_or_default();
     let config = answer.config.unwrap_or_default();
@@ -58,6 +67,10 @@ pub(super) fn inspection(answer: ContainerInspectResponse) -> Inspection {
         tty: config.tty.unwrap_or_default(),
         memory: host.memory.unwrap_or_default(),
         memory_swap: host.memory_swap.unwrap_or_default(),
+        nano_cpus: host.nano_cpus.unwrap_or_default(),
+        cpu_quota: host.cpu_quota.unwrap_or_default(),
+        cpu_period: host.cpu_period.unwrap_or_default(),
+        pids_limit: host.pids_limit.unwrap_or_default(),
         oom_score_adj: host.oom_score_adj.unwrap_or_default(),
         stop_timeout: config.stop_timeout.and_then(|seconds| u64::try_from(seconds).ok()).map(Duration::from_secs),
         stop_signal: config.stop_signal.as_deref().and_then(signal_number),
@@ -221,6 +234,14 @@ mod tests {
         assert_eq!(got.addresses, ["10.0.0.2"]);
         assert_eq!(got.mounts[0].kind, "volume");
         assert!(got.tty && got.mounts[0].writable && got.labels.is_empty());
+    }
+
+    #[test]
+    fn a_state_in_another_engines_words() {
+        let podman = br#"{"Id": "a", "State": {"Status": "stopped", "Running": false, "ExitCode": 3}}"#;
+        let got = inspection(parse_inspection(podman).unwrap());
+        assert_eq!((got.running, got.exit_code), (false, 3));
+        assert!(parse_inspection(b"{").is_err());
     }
 
     #[test]

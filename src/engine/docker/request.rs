@@ -174,7 +174,6 @@ fn health_config(check: &HealthCheck) -> HealthConfig {
             start_period: start_period.map(nanos),
             start_interval: start_interval.map(nanos),
             retries: retries.map(i64::from),
-            ..HealthConfig::default()
         },
     }
 }

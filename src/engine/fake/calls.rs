@@ -12,7 +12,7 @@ use super::streams::{Step, follow};
 use super::world::{Container, File, World, has_labels, rfc3339};
 use crate::engine::{
     ContainerId, ContainerSpec, Engine, EngineError, EngineEvent, EngineInfo, ExecOutput, Fault, Inspection, Listed,
-    LogFrame, LogsFrom, Output, Result,
+    LogFrame, LogsFrom, Output, Result, VolumeInfo,
 };
 use crate::pod::life::ExecCommand;
 
@@ -117,10 +117,11 @@ impl Engine for FakeEngine {
         Ok(world.containers.iter().filter(fits).map(listed).collect())
     }
 
-    async fn volume_labels(&self, volume: &str) -> Result<BTreeMap<String, String>> {
-        self.pass("volume_labels", volume).await?;
+    async fn volume(&self, volume: &str) -> Result<VolumeInfo> {
+        self.pass("volume", volume).await?;
         let labels = self.world().volumes.get(volume).cloned();
-        labels.ok_or_else(|| refused("volume_labels", volume, Fault::NotFound, "no such volume"))
+        let made = |labels| VolumeInfo { driver: "local".to_owned(), labels, ..VolumeInfo::default() };
+        labels.map(made).ok_or_else(|| refused("volume", volume, Fault::NotFound, "no such volume"))
     }
 
     async fn has_image(&self, image: &str) -> Result<bool> {
@@ -150,9 +151,9 @@ impl Engine for FakeEngine {
     }
 
     async fn start(&self, id: &ContainerId) -> Result<()> {
-        let name = self.on("start", id, "").await?;
+        self.on("start", id, "").await?;
         if self.with("start", id, |container| Ok(container.seen.running))? {
-            return Err(refused("start", &name, Fault::AlreadyDone, "it is running already"));
+            return Ok(());
         }
         let (run, script) = {
             let mut world = self.world();
@@ -272,6 +273,18 @@ impl Engine for FakeEngine {
             output.truncated |= cut(&mut output.stdout) | cut(&mut output.stderr);
             Ok(output)
         })
+    }
+
+    async fn tail(&self, id: &ContainerId, lines: u32, limit: usize) -> Result<Bytes> {
+        self.on("tail", id, "").await?;
+        let text = self.with("tail", id, |container| {
+            let all: Vec<u8> = container.logs.iter().flat_map(|(_, _, bytes)| bytes.to_vec()).collect();
+            Ok(String::from_utf8_lossy(&all).into_owned())
+        })?;
+        let from = text.lines().rev().take(lines as usize).map(|line| line.len() + 1).sum::<usize>();
+        let tail =
+            text.get(text.len().saturating_sub(from).max(text.len().saturating_sub(limit))..).unwrap_or_default();
+        Ok(Bytes::copy_from_slice(tail.as_bytes()))
     }
 
     fn logs(&self, id: &ContainerId, from: LogsFrom) -> BoxStream<'static, Result<LogFrame>> {

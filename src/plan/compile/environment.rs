@@ -4,16 +4,19 @@ use indexmap::IndexMap;
 
 use super::{Found, Role};
 use crate::plan::SelfInfo;
-use crate::pod::Component;
+use crate::pod::{Component, EnvFile};
 
 /// `NAME=value` of every variable that has a value, in the order of the files and the label.
 ///
 /// A variable without a value takes the controller's, and where it has none the one of an `env_file` stays.
 pub(super) fn environment(component: &Component, role: Role, me: &SelfInfo, found: &mut Found) -> Vec<String> {
     let mut variables = IndexMap::new();
-    for path in &component.env_file {
+    for EnvFile { path, required } in &component.env_file {
         match me.env_files.get(path) {
             None => {}
+            Some(Err(why)) if !required => {
+                found.warn(&component.name, format!("`env_file` `{path}` is left out: {why}"));
+            }
             Some(Err(why)) => {
                 found.problems.push(role.problem(&component.name, "env_file", format!("cannot read `{path}`: {why}")));
             }

@@ -2,16 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::config::Settings;
-use crate::engine::MountPoint;
+use super::policy::paths::{Paths, Sharable};
+use crate::engine::VolumeInfo;
 use crate::plan::SelfInfo;
 use crate::pod::{Component, Mount, MountKind};
-
-/// The engine's socket, where a host and a controller usually have it.
-const SOCKETS: [&str; 2] = ["/var/run/docker.sock", "/run/docker.sock"];
-
-/// Registry credentials, where podlike looked for them. With and without the `/var/run` link of most images.
-const CREDENTIALS: [&str; 2] = ["/var/run/secrets/podlike", "/run/secrets/podlike"];
 
 /// A component's own mounts, with volume names resolved, then those of the controller on targets that it does not use itself.
 pub(super) fn of(component: &Component, shared: &[Mount], aliases: &BTreeMap<String, String>) -> Vec<Mount> {
@@ -30,21 +24,54 @@ fn resolved(mount: &Mount, aliases: &BTreeMap<String, String>) -> Mount {
         && let Some(name) = aliases.get(source.as_str())
     {
         source.clone_from(name);
+        // The controller has it already, so that it is made.
+        mount.volume = None;
     }
     mount
 }
 
+/// Volumes that exist already, but not as they are written: the engine would take them as they are, without a word. Each with its index.
+pub(super) fn differing(mounts: &[Mount], existing: &BTreeMap<String, VolumeInfo>) -> Vec<(usize, String, String)> {
+    let differing = mounts.iter().enumerate().filter_map(|(at, mount)| {
+        let (name, spec) = (mount.source.as_ref()?, mount.volume.as_ref()?);
+        let there = existing.get(name)?;
+        let driver = if spec.driver.is_empty() { "local" } else { spec.driver.as_str() };
+        // A driver may be named with its version.
+        let same_driver = there.driver.strip_suffix(":latest").unwrap_or(&there.driver)
+            == driver.strip_suffix(":latest").unwrap_or(driver);
+        if same_driver && there.options == spec.driver_opts {
+            return None;
+        }
+        let what = format!(
+            "the volume `{name}` exists already with the driver `{}` and {}, not with `{driver}` and {}",
+            there.driver,
+            options(&there.options),
+            options(&spec.driver_opts)
+        );
+        let hint = format!("the engine does not change volumes: name another one, or remove it, with its data (`docker volume rm {name}`)");
+        Some((at, what, hint))
+    });
+    differing.collect()
+}
+
+fn options(options: &BTreeMap<String, String>) -> String {
+    if options.is_empty() {
+        return "no options".to_owned();
+    }
+    let list: Vec<_> = options.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    format!("the options `{}`", list.join("`, `"))
+}
+
 /// What the controller shares of its own mounts: all that lead neither to the engine nor to what only the controller may see.
-pub(super) fn shared(me: &SelfInfo, settings: &Settings, warnings: &mut Vec<String>) -> Vec<Mount> {
-    let private = Private::new(me, settings);
+pub(super) fn shared(me: &SelfInfo, paths: &Paths, warnings: &mut Vec<String>) -> Vec<Mount> {
     me.container
         .mounts
         .iter()
         .filter_map(|point| {
-            match private.verdict(point) {
-                Verdict::Shared => {}
-                Verdict::Private => return None,
-                Verdict::Contains(what) => {
+            match paths.verdict(point) {
+                Sharable::Shared => {}
+                Sharable::Private => return None,
+                Sharable::Contains(what) => {
                     warnings.push(format!("the mount `{}` is not shared: it holds `{what}`", point.target));
                     return None;
                 }
@@ -73,81 +100,6 @@ pub(super) fn shared(me: &SelfInfo, settings: &Settings, warnings: &mut Vec<Stri
         .collect()
 }
 
-enum Verdict {
-    Shared,
-    /// It is, or lies within, something private.
-    Private,
-    /// Something private lies within it.
-    Contains(String),
-}
-
-/// Paths that no component may get through a shared mount.
-struct Private {
-    /// In the controller: the engine's socket, credentials, state, and compiled plugins, which would run as the controller if they were swapped.
-    targets: Vec<String>,
-    /// On the host.
-    sources: Vec<String>,
-}
-
-impl Private {
-    fn new(me: &SelfInfo, settings: &Settings) -> Self {
-        let sockets = SOCKETS.iter().copied();
-        // A socket elsewhere is named by the variable that the engine's own tools use.
-        let elsewhere = me.environment.get("DOCKER_HOST").and_then(|host| host.strip_prefix("unix://"));
-        let directories = [&settings.state_dir, &settings.cache_dir, &settings.plugin_dir];
-        Self {
-            targets: sockets
-                .clone()
-                .chain(CREDENTIALS)
-                .chain(elsewhere)
-                .map(str::to_owned)
-                .chain(directories.iter().map(|path| path.to_string_lossy().into_owned()))
-                .filter(|path| path.starts_with('/'))
-                .collect(),
-            sources: sockets.chain(elsewhere).map(str::to_owned).collect(),
-        }
-    }
-
-    fn verdict(&self, point: &MountPoint) -> Verdict {
-        let targets = self.targets.iter().map(|private| (private, point.target.as_str()));
-        let sources = self.sources.iter().map(|private| (private, point.source.as_str()));
-        let mut holds = None;
-        for (private, path) in targets.chain(sources) {
-            if is_within(path, private) {
-                return Verdict::Private;
-            }
-            if path.starts_with('/') && is_within(private, path) {
-                holds.get_or_insert_with(|| private.clone());
-            }
-        }
-        holds.map_or(Verdict::Shared, Verdict::Contains)
-    }
-}
-
-/// Whether `path` is `directory` or lies below it.
-fn is_within(path: &str, directory: &str) -> bool {
-    trimmed(path).strip_prefix(trimmed(directory)).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-}
-
 fn trimmed(path: &str) -> &str {
     path.trim_end_matches('/')
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn paths_are_compared_by_segment() {
-        for (path, directory, expected) in [
-            ("/a/b", "/a", true),
-            ("/a/", "/a", true),
-            ("/ab", "/a", false),
-            ("/a", "/a/b", false),
-            ("/a", "/", true),
-            ("", "/a", false),
-        ] {
-            assert_eq!(is_within(path, directory), expected, "{path} {directory}");
-        }
-    }
 }

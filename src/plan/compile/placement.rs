@@ -28,28 +28,37 @@ impl Ipc {
     }
 }
 
+/// Docker 26.1 and what came before start a controller again although cgroups with processes are left below its own. From the API after
+/// theirs on they may refuse it (28.5 does): `unable to remove container's cgroup`.
+const LAST_TOLERANT_API: (u32, u32) = (1, 45);
+
 /// Where the components' cgroups are made.
+#[derive(Debug, PartialEq, Eq)]
 pub(super) enum Cgroups {
     /// Below the controller's own: its limits hold for all of them together.
     Nested(String),
-    /// Beside it: the engine has no limit for all of them together.
+    /// Beside it, where the engine puts them or below the parent that the controller has: no limit of ours holds for all of them together.
     Beside(Option<String>),
     /// There are none (rootless).
     Absent,
 }
 
 impl Cgroups {
-    pub(super) fn of(me: &SelfInfo, engine: &EngineInfo) -> Self {
-        let id = me.container.id.short();
+    pub(super) fn of(me: &SelfInfo, engine: &EngineInfo, settings: &Settings) -> Self {
         let own = me.cgroup.as_deref().filter(|path| path.len() > 1);
+        // In the controller's PID namespace they die with it. In their own they outlive a killed controller, and hold on to its cgroup.
+        let may_outlive = settings.pids == Sharing::Private && engine.api > LAST_TOLERANT_API;
         match (engine.cgroup_driver, engine.cgroup_version) {
             (CgroupDriver::None, _) => Self::Absent,
             // Whoever put the controller there owns that parent and its limits.
             _ if !me.container.cgroup_parent.is_empty() => Self::Beside(Some(me.container.cgroup_parent.clone())),
-            (CgroupDriver::Systemd, _) => Self::Beside(Some(format!("outrigger-{id}.slice"))),
-            // Version 2 allows no processes in a cgroup that has children with limits, so never below the controller's own.
-            (CgroupDriver::Cgroupfs, 2..) => Self::Beside(Some(format!("/outrigger/{id}"))),
-            (CgroupDriver::Cgroupfs, _) => own.map_or(Self::Beside(None), |path| Self::Nested(path.to_owned())),
+            // Version 2 allows no processes in a cgroup that has children with limits, and a scope of systemd has none: never below the
+            // controller's own. A parent for each pod would limit nothing, and nobody removes it: one more empty cgroup for each task.
+            (CgroupDriver::Systemd, _) | (CgroupDriver::Cgroupfs, 2..) => Self::Beside(None),
+            (CgroupDriver::Cgroupfs, _) => match own {
+                Some(path) if !may_outlive => Self::Nested(path.to_owned()),
+                _ => Self::Beside(None),
+            },
         }
     }
 

@@ -9,9 +9,15 @@ use super::compile;
 use crate::config::{Settings, Sharing};
 use crate::engine::{CgroupDriver, ContainerId, EngineInfo, MountPoint};
 use crate::plan::{Plan, Planned, SelfInfo, offline};
-use crate::pod::{Component, ComponentName, Condition, CopySpec, Dependency, HealthCheck, Mount, MountKind, PodSpec};
+use crate::pod::{
+    Component, ComponentName, Condition, CopySpec, Dependency, EnvFile, HealthCheck, Mount, MountKind, PodSpec,
+};
 
 const MIB: i64 = 1 << 20;
+
+fn files(paths: &[&str]) -> Vec<EnvFile> {
+    paths.iter().map(|path| EnvFile { path: (*path).to_owned(), required: true }).collect()
+}
 
 /// A pod, its controller and its engine; each test changes what it is about.
 struct Case {
@@ -128,6 +134,7 @@ fn a_component_joins_the_controller_and_says_whose_it_is() {
             "outrigger.generation=2026-01-01T00:00:00Z".to_owned(),
             format!("outrigger.pod={}", "0123456789abcdef".repeat(4)),
             "outrigger.role=component".to_owned(),
+            "outrigger.service=web".to_owned(),
         ]
     );
 }
@@ -190,9 +197,9 @@ fn the_donors_name_gives_way_to_a_component() {
 #[test]
 fn cgroups_are_where_the_engine_can_have_them() {
     for (driver, version, inherited, expected) in [
-        (CgroupDriver::Systemd, 2, "", Some("outrigger-0123456789ab.slice")),
-        (CgroupDriver::Systemd, 1, "", Some("outrigger-0123456789ab.slice")),
-        (CgroupDriver::Cgroupfs, 2, "", Some("/outrigger/0123456789ab")),
+        (CgroupDriver::Systemd, 2, "", None),
+        (CgroupDriver::Systemd, 1, "", None),
+        (CgroupDriver::Cgroupfs, 2, "", None),
         (CgroupDriver::Cgroupfs, 1, "", Some("/docker/self")),
         (CgroupDriver::Cgroupfs, 1, "/mine", Some("/mine")),
         (CgroupDriver::Systemd, 2, "mine.slice", Some("mine.slice")),
@@ -202,6 +209,27 @@ fn cgroups_are_where_the_engine_can_have_them() {
         case.me.container.cgroup_parent = inherited.to_owned();
         let plan = case.plan();
         assert_eq!(plan.components[0].container.cgroup_parent.as_deref(), expected, "{driver:?} {version} {inherited}");
+    }
+}
+
+#[test]
+fn components_that_may_outlive_the_controller_do_not_hold_on_to_its_cgroup() {
+    for (pids, api, nested) in [
+        (Sharing::Shared, (1, 51), true),
+        (Sharing::Private, (1, 45), true),
+        (Sharing::Private, (1, 46), false),
+        (Sharing::Private, (1, 51), false),
+    ] {
+        let mut case =
+            case(vec![memory("a", 60 * MIB), component("b")]).cgroups(CgroupDriver::Cgroupfs, 1).limited(100 * MIB, 0);
+        case.settings.pids = pids;
+        case.engine.api = api;
+        let plan = case.plan();
+        let parent = plan.components[0].container.cgroup_parent.as_deref();
+        assert_eq!(parent, nested.then_some("/docker/self"), "{pids:?} {api:?}");
+        // Beside the controller its limit is divided.
+        let rest = plan.components[1].container.host.memory;
+        assert_eq!(rest, (!nested).then_some(40 * MIB), "{pids:?} {api:?}");
     }
 }
 
@@ -428,7 +456,7 @@ fn shared_mounts_leave_out_what_only_the_controller_may_see() {
 #[test]
 fn environment_wins_over_files_and_passes_through() {
     let app = with("a", |it| {
-        it.env_file = vec!["/one".to_owned(), "/two".to_owned(), "/unknown-offline".to_owned()];
+        it.env_file = files(&["/one", "/two", "/unknown-offline"]);
         it.environment = [("B", Some("label")), ("HOME", None), ("ABSENT", None), ("KEPT", None)]
             .map(|(key, value)| (key.to_owned(), value.map(str::to_owned)))
             .into();
@@ -443,7 +471,7 @@ fn environment_wins_over_files_and_passes_through() {
 #[test]
 fn every_problem_is_reported_at_once() {
     let bad = with("a", |it| {
-        it.env_file = vec!["/gone".to_owned(), "/bad".to_owned()];
+        it.env_file = files(&["/gone", "/bad"]);
         it.labels.insert("outrigger.pod".to_owned(), "forged".to_owned());
         it.copy = vec![CopySpec {
             source: "/etc/gone".to_owned(),
@@ -455,7 +483,7 @@ fn every_problem_is_reported_at_once() {
         it.depends_on.insert(name("nobody"), Dependency::on(Condition::Started));
     });
     let mut case = case(vec![bad, after("b", &["c"]), after("c", &["b"])]);
-    case.spec.init.push(with("b", |it| it.env_file = vec!["/gone".to_owned()]));
+    case.spec.init.push(with("b", |it| it.env_file = files(&["/gone"])));
     case.me.env_files.insert("/gone".to_owned(), Err("no such file".to_owned()));
     case.me.env_files.insert("/bad".to_owned(), Ok("A=1\nexport B=secret".to_owned()));
     case.me.copy_sources.insert("/etc/gone".to_owned(), Err("no such file".to_owned()));

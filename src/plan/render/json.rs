@@ -2,9 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{PluginLine, Step, kind, limits::limits, steps, variables};
+use super::{PluginLine, Step, kind, life, limits::limits, steps, variables};
 use crate::config::Timeouts;
 use crate::plan::Plan;
+use crate::plan::budget::{Budget, BudgetRow};
 use crate::plan::units::milliseconds;
 use crate::pod::{HealthCheck, Mount};
 
@@ -12,7 +13,9 @@ pub(super) fn json(plan: &Plan, plugins: &[PluginLine], timeouts: Option<&Timeou
     let mut document = Map::new();
     document.insert("version".to_owned(), json!(1));
     document.insert("stop_budget_ms".to_owned(), json!(milliseconds(plan.stop_budget)));
+    document.insert("drain_ms".to_owned(), json!(milliseconds(plan.drain)));
     document.insert("containers".to_owned(), steps(plan).map(|step| container(&step)).collect());
+    document.insert("limits".to_owned(), limits_of_all(&plan.budget));
     document.insert("plugins".to_owned(), plugins.iter().map(plugin).collect());
     if let Some(timeouts) = timeouts {
         let named: Map<_, _> = timeouts
@@ -26,6 +29,18 @@ pub(super) fn json(plan: &Plan, plugins: &[PluginLine], timeouts: Option<&Timeou
     Value::Object(document)
 }
 
+fn limits_of_all(budget: &Budget) -> Value {
+    let row = |row: &BudgetRow| {
+        let components: Vec<_> = row
+            .components
+            .iter()
+            .map(|share| json!({"component": share.component.as_str(), "written": share.written, "given": share.given}))
+            .collect();
+        json!({"resource": row.resource.key(), "pod": row.pod, "components": components, "sum": row.sum(), "left": row.left()})
+    };
+    json!({"held_by": budget.held_by.name(), "resources": budget.rows.iter().map(row).collect::<Vec<_>>()})
+}
+
 fn container(step: &Step<'_>) -> Value {
     let spec = step.container;
     let planned = step.planned;
@@ -33,15 +48,30 @@ fn container(step: &Step<'_>) -> Value {
         .map(|planned| planned.depends_on.as_slice())
         .unwrap_or_default()
         .iter()
-        .map(|(name, on)| json!({"component": name.as_str(), "condition": on.condition.to_string()}))
+        .map(|(name, on)| {
+            json!({
+                "component": name.as_str(),
+                "condition": on.condition.to_string(),
+                "restart": on.restart,
+                "required": on.required,
+            })
+        })
         .collect();
     let copy: Vec<_> = planned
         .map(|planned| planned.copy.as_slice())
         .unwrap_or_default()
         .iter()
-        .map(|copy| json!({"source": copy.source, "target": copy.target}))
+        .map(|copy| {
+            json!({
+                "source": copy.source,
+                "target": copy.target,
+                "mode": copy.mode.map(|mode| format!("{mode:04o}")),
+                "uid": copy.uid,
+                "gid": copy.gid,
+            })
+        })
         .collect();
-    json!({
+    let mut shown = json!({
         "role": step.role,
         "name": planned.map(|planned| planned.name.as_str()),
         "wave": step.wave(),
@@ -66,7 +96,11 @@ fn container(step: &Step<'_>) -> Value {
         "healthcheck": spec.healthcheck.as_ref().map(health_check),
         "grace_ms": planned.map(|planned| milliseconds(planned.grace)),
         "stop_signal": spec.stop_signal,
-    })
+    });
+    if let (Some(planned), Value::Object(map)) = (planned, &mut shown) {
+        map.extend(life::json(planned).map(|(key, value)| (key.to_owned(), value)));
+    }
+    shown
 }
 
 fn health_check(check: &HealthCheck) -> Value {
@@ -89,6 +123,11 @@ fn mount(mount: &Mount) -> Value {
         "source": mount.source,
         "target": mount.target,
         "read_only": mount.read_only,
+        "volume": mount.volume.as_ref().map(|volume| json!({
+            "driver": volume.driver,
+            "driver_opts": volume.driver_opts.keys().collect::<Vec<_>>(),
+            "labels": volume.labels,
+        })),
     })
 }
 

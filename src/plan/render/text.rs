@@ -2,12 +2,13 @@
 
 use serde_json::Value;
 
-use super::{PluginLine, Step, kind, limits::limits, steps, variables};
+use super::{PluginLine, Step, kind, life, limits::limits, steps, variables};
 use crate::config::Timeouts;
 use crate::engine::ContainerSpec;
 use crate::plan::Plan;
+use crate::plan::budget::{Budget, BudgetRow};
 use crate::plan::units::{bytes, time};
-use crate::pod::{HealthCheck, Mount};
+use crate::pod::{CopySpec, HealthCheck, Mount};
 
 /// Between two columns.
 const GAP: &str = "  ";
@@ -17,6 +18,9 @@ const SIZES: [&str; 4] = ["mem_limit", "mem_reservation", "memswap_limit", "shm_
 
 pub(super) fn text(plan: &Plan, plugins: &[PluginLine], timeouts: Option<&Timeouts>) -> String {
     let mut sections = vec![order(plan)];
+    if !plan.budget.rows.is_empty() {
+        sections.push(limits_of_all(&plan.budget));
+    }
     sections.extend(steps(plan).map(|step| details(&step)));
     if !plugins.is_empty() {
         sections.push(plugin_section(plugins));
@@ -41,14 +45,44 @@ fn order(plan: &Plan) -> String {
             .planned
             .iter()
             .flat_map(|planned| &planned.depends_on)
-            .map(|(name, on)| format!("{name} ({})", on.condition.to_string().trim_start_matches("service_")))
+            .map(|(name, on)| format!("{name} ({})", life::dependency(*on)))
             .collect();
         vec![at, step.title().to_owned(), clean(&step.container.image), waits.join(", ")]
     }));
     if rows.len() == 1 {
         return "nothing to start\n".to_owned();
     }
-    format!("start\n{}stop within {}, in the reverse order\n", table(&rows), time(plan.stop_budget))
+    let drain = match plan.drain.is_zero() {
+        true => String::new(),
+        false => format!(", after {} to drain", time(plan.drain)),
+    };
+    format!("start\n{}stop within {}{drain}, in the reverse order\n", table(&rows), time(plan.stop_budget))
+}
+
+/// The pod's limits, each component's, their sum, and what is left.
+fn limits_of_all(budget: &Budget) -> String {
+    let line = |title: &str, cell: &dyn Fn(&BudgetRow) -> String| -> Vec<String> {
+        std::iter::once(title.to_owned()).chain(budget.rows.iter().map(cell)).collect()
+    };
+    let shown =
+        |row: &BudgetRow, amount: Option<i64>| amount.map_or_else(|| "-".to_owned(), |it| row.resource.amount(it));
+    let mut rows = vec![line("", &|row| row.resource.key().to_owned()), line("pod", &|row| shown(row, row.pod))];
+    for (at, share) in budget.rows.first().map(|row| row.components.as_slice()).unwrap_or_default().iter().enumerate() {
+        rows.push(line(share.component.as_str(), &|row| {
+            let Some(share) = row.components.get(at) else { return String::new() };
+            let given = shown(row, share.given);
+            match (share.written, share.given) {
+                (None, Some(_)) => format!("{given} (its part)"),
+                (Some(written), Some(given_)) if written != given_ => {
+                    format!("{given} (of {})", row.resource.amount(written))
+                }
+                _ => given,
+            }
+        }));
+    }
+    rows.push(line("sum", &|row| row.resource.amount(row.sum())));
+    rows.push(line("left", &|row| shown(row, row.left())));
+    format!("limits\n{}{GAP}{}\n", table(&rows), budget.held_by.sentence())
 }
 
 /// Everything about one container.
@@ -71,7 +105,7 @@ fn details(step: &Step<'_>) -> String {
         rows.add("tmpfs", format!("{path} {options}").trim_end());
     }
     for copy in step.planned.iter().flat_map(|planned| &planned.copy) {
-        rows.add("copy", &format!("{} -> {}", copy.source, copy.target));
+        rows.add("copy", &copy_line(copy));
     }
     rows.add("shares", &shares(step, spec));
     rows.maybe("cgroup", spec.cgroup_parent.as_deref());
@@ -93,6 +127,9 @@ fn details(step: &Step<'_>) -> String {
         rows.add("logging", &logging.driver);
     }
     if let Some(planned) = step.planned {
+        for (name, what) in life::rows(planned) {
+            rows.add(name, &what);
+        }
         let signal = planned.stop_signal.map(|number| format!(", signal {number}")).unwrap_or_default();
         rows.add("grace", &format!("{}{signal}", time(planned.grace)));
     }
@@ -115,7 +152,19 @@ fn shares(step: &Step<'_>, spec: &ContainerSpec) -> String {
 fn mount_line(mount: &Mount) -> String {
     let source = mount.source.as_deref().map(|source| format!(" {source} ->")).unwrap_or_default();
     let access = if mount.read_only { " (read only)" } else { "" };
-    format!("{}{source} {}{access}", kind(mount.kind), mount.target)
+    let driver = mount.volume.as_ref().map(|volume| volume.driver.as_str()).filter(|driver| !driver.is_empty());
+    let driver = driver.map(|driver| format!(", made by {driver}")).unwrap_or_default();
+    format!("{}{source} {}{access}{driver}", kind(mount.kind), mount.target)
+}
+
+fn copy_line(copy: &CopySpec) -> String {
+    let mode = copy.mode.map(|mode| format!(", mode {mode:04o}")).unwrap_or_default();
+    let owner = |id: Option<u32>| id.map(|id| id.to_string()).unwrap_or_default();
+    let owner = match (copy.uid, copy.gid) {
+        (None, None) => String::new(),
+        (uid, gid) => format!(", owner {}:{}", owner(uid), owner(gid)),
+    };
+    format!("{} -> {}{mode}{owner}", copy.source, copy.target)
 }
 
 fn setting(key: &str, value: &Value) -> String {

@@ -8,20 +8,10 @@ use serde_json::Value;
 
 use super::fields::{Fields, Node, Read, Report};
 use super::mounts::{self, Owner};
-use super::{host, rejected};
-use crate::labels::{Place, RawComponent};
-use crate::pod::{Component, ComponentName, Condition, HealthCheck, Logging, values};
-
-/// A dependency as it was written.
-#[derive(Debug)]
-pub struct Dependency {
-    /// Where.
-    pub at: Place,
-    /// On what.
-    pub name: String,
-    /// What must have happened to it.
-    pub condition: Condition,
-}
+use super::volumes::Volumes;
+use super::{host, life, probes, rejected};
+use crate::labels::RawComponent;
+use crate::pod::{Component, ComponentName, EnvFile, HealthCheck, Logging, values};
 
 /// A component whose dependencies have not been looked up yet.
 #[derive(Debug)]
@@ -29,11 +19,18 @@ pub struct Lowered {
     /// The component; `depends_on` and `copy` are filled in when all components are known. None where its name is wrong.
     pub component: Option<Component>,
     /// What it depends on.
-    pub dependencies: Vec<Dependency>,
+    pub dependencies: Vec<life::Written>,
 }
 
 /// Lowers what is written about one component. None where it could not be read, which has been reported.
-pub fn lower(raw: &RawComponent, report: &mut Report) -> Option<Lowered> {
+pub fn lower(raw: &RawComponent, known: &Volumes, report: &mut Report) -> Option<Lowered> {
+    report.is_lenient = raw.is_lenient;
+    let lowered = lower_body(raw, known, report);
+    report.is_lenient = false;
+    lowered
+}
+
+fn lower_body(raw: &RawComponent, known: &Volumes, report: &mut Report) -> Option<Lowered> {
     let name = ComponentName::new(&raw.name).map_err(|bad| raw.at.problem(bad.to_string()));
     let name = report.problems.take(name);
     let mut fields = Fields::new(&raw.at, raw.body.as_ref()?, report);
@@ -42,7 +39,7 @@ pub fn lower(raw: &RawComponent, report: &mut Report) -> Option<Lowered> {
     let command = fields.many("command", words);
     let working_dir = fields.read("working_dir", Node::absolute);
     let environment = fields.many("environment", environment).unwrap_or_default();
-    let env_file = fields.words("env_file");
+    let env_file = fields.many("env_file", env_files).unwrap_or_default();
     let labels = fields.many("labels", labels).unwrap_or_default();
     let user = fields.read("user", Node::word);
     let tty = fields.flag("tty");
@@ -50,10 +47,15 @@ pub fn lower(raw: &RawComponent, report: &mut Report) -> Option<Lowered> {
     let stop_signal = fields.read("stop_signal", signal);
     let stop_grace_period = fields.read("stop_grace_period", Node::duration);
     let healthcheck = fields.many("healthcheck", healthcheck).flatten();
-    let dependencies = fields.many("depends_on", depends_on).unwrap_or_default();
+    let dependencies = fields.many("depends_on", life::depends_on).unwrap_or_default();
+    let essential = fields.read("essential", Node::bool).unwrap_or(true);
+    let restart = fields.many("restart", life::restart).unwrap_or_default();
+    let probes = fields.many("probes", probes::probes).unwrap_or_default();
+    let post_start = fields.many("post_start", life::steps).unwrap_or_default();
+    let pre_stop = fields.many("pre_stop", life::steps).unwrap_or_default();
     let volumes_at = fields.place("volumes");
     let volumes = fields.many("volumes", |node, report| mounts::volumes(node, Owner::Component, report));
-    let volumes = volumes.unwrap_or_default();
+    let volumes: Vec<_> = volumes.unwrap_or_default().into_iter().map(|mount| known.resolved(mount)).collect();
     let tmpfs = fields.many("tmpfs", mounts::tmpfs).unwrap_or_default();
     mounts::check_targets(&volumes_at, &volumes, &tmpfs, fields.report);
     let host = host::settings(&mut fields);
@@ -73,6 +75,11 @@ pub fn lower(raw: &RawComponent, report: &mut Report) -> Option<Lowered> {
         stop_signal,
         stop_grace_period,
         healthcheck,
+        essential,
+        restart,
+        probes,
+        post_start,
+        pre_stop,
         volumes,
         tmpfs,
         host,
@@ -140,7 +147,7 @@ fn is_reference(text: &str) -> bool {
 }
 
 /// A command line as a shell would split it, or a list of words.
-fn words(node: &Node<'_>, report: &mut Report) -> Vec<String> {
+pub fn words(node: &Node<'_>, report: &mut Report) -> Vec<String> {
     if node.value.is_array() {
         return node.strings(Node::scalar, report);
     }
@@ -148,6 +155,29 @@ fn words(node: &Node<'_>, report: &mut Report) -> Vec<String> {
         shell_words::split(&line).map_err(|_| node.problem(format!("`{line}` has a quote that is not closed")))
     });
     report.problems.take(split).unwrap_or_default()
+}
+
+/// One path or a list of such, each alone or a map with `path`.
+fn env_files(node: &Node<'_>, report: &mut Report) -> Vec<EnvFile> {
+    let mut found = Vec::new();
+    for item in node.items() {
+        if !item.value.is_object() {
+            let path = report.problems.take(item.word());
+            found.extend(path.map(|path| EnvFile { path, required: true }));
+            continue;
+        }
+        let Some(mut fields) = Fields::of(&item, "a path, or a map with `path`", report) else { continue };
+        let path = fields.required("path", Node::word);
+        let required = fields.read("required", Node::bool).unwrap_or(true);
+        // The one word that the Compose specification knows, and how files are read here in any case.
+        fields.read("format", |node| match node.string()?.as_str() {
+            "raw" => Ok(()),
+            other => Err(node.problem(format!("expected `raw`, found `{other}`"))),
+        });
+        fields.done();
+        found.extend(path.map(|path| EnvFile { path, required }));
+    }
+    found
 }
 
 /// A signal by name or number.
@@ -197,7 +227,7 @@ fn healthcheck(node: &Node<'_>, report: &mut Report) -> Option<HealthCheck> {
         retries: fields.read("retries", |node| node.int(0..=i64::from(i32::MAX))).and_then(|it| u32::try_from(it).ok()),
         test: test.clone(),
     };
-    fields.end(rejected::component_key);
+    fields.end(rejected::healthcheck_key);
     if disabled || test.first().is_some_and(|word| word == "NONE") { Some(HealthCheck::Disabled) } else { Some(check) }
 }
 
@@ -238,59 +268,6 @@ fn test(node: &Node<'_>, report: &mut Report) -> Vec<String> {
         },
     }
     test
-}
-
-/// A list of names, or a map of names and conditions.
-fn depends_on(node: &Node<'_>, report: &mut Report) -> Vec<Dependency> {
-    let mut found: Vec<Dependency> = Vec::new();
-    match node.value {
-        Value::Array(_) => {
-            for item in node.items() {
-                let Some(name) = report.problems.take(item.string()) else { continue };
-                if found.iter().any(|dependency| dependency.name == name) {
-                    report.push(item.problem(format!("`{name}` is written twice")));
-                }
-                found.push(Dependency { at: item.at, name, condition: Condition::Started });
-            }
-        }
-        Value::Object(_) => {
-            for (name, node) in node.entries().unwrap_or_default() {
-                let mut written = Condition::Started;
-                if !node.value.is_null()
-                    && let Some(mut fields) = Fields::of(&node, "a map with `condition`", report)
-                {
-                    written = fields.read("condition", condition).unwrap_or(Condition::Started);
-                    fields.end(|key| {
-                        matches!(key, "restart" | "required").then_some((
-                            "a dependency has no such choice: it is always needed, and its exit ends the pod",
-                            "leave it out",
-                        ))
-                    });
-                }
-                found.push(Dependency { at: node.at, name: name.to_owned(), condition: written });
-            }
-        }
-        _ => report.push(node.expected("a list of components, or a map of components and conditions")),
-    }
-    found
-}
-
-fn condition(node: &Node<'_>) -> Read<Condition> {
-    match node.string()?.as_str() {
-        "service_started" => Ok(Condition::Started),
-        "service_healthy" => Ok(Condition::Healthy),
-        "service_completed_successfully" => Err(node
-            .problem("the exit of a component ends the pod, so nothing can wait for it")
-            .hint("write what must finish first as an init component, in `pod.init.components`")),
-        other => {
-            let expected = ["service_started", "service_healthy"];
-            let problem = node.problem(format!("expected `service_started` or `service_healthy`, found `{other}`"));
-            Err(match crate::labels::nearest::nearest(other, expected) {
-                Some(right) => problem.hint(format!("did you mean `{right}`?")),
-                None => problem,
-            })
-        }
-    }
 }
 
 #[cfg(test)]

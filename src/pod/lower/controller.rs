@@ -5,11 +5,12 @@ use serde_json::{Map, Value};
 use super::component::{environment, image, labels};
 use super::fields::{Fields, Node, Read, Report};
 use super::mounts::{self, Owner};
+use super::volumes::Volumes;
 use crate::labels::Place;
 use crate::pod::{ComponentName, ControllerSpec};
 
 /// Lowers it.
-pub fn lower(at: &Place, map: &Map<String, Value>, report: &mut Report) -> ControllerSpec {
+pub fn lower(at: &Place, map: &Map<String, Value>, known: &Volumes, report: &mut Report) -> ControllerSpec {
     let mut fields = Fields::new(at, map, report);
     let spec = ControllerSpec {
         name: fields.read("name", |node| {
@@ -21,7 +22,10 @@ pub fn lower(at: &Place, map: &Map<String, Value>, report: &mut Report) -> Contr
         ports: fields.many("ports", ports).unwrap_or_default(),
         volumes: fields
             .many("volumes", |node, report| mounts::volumes(node, Owner::Controller, report))
-            .unwrap_or_default(),
+            .unwrap_or_default()
+            .into_iter()
+            .map(|mount| known.resolved(mount))
+            .collect(),
         networks: fields.many("networks", networks).unwrap_or_default(),
         environment: fields.many("environment", environment).unwrap_or_default(),
         labels: fields.many("labels", own_labels).unwrap_or_default(),

@@ -13,6 +13,11 @@ pub struct Report {
     pub problems: Problems,
     /// What has no effect, or is probably not meant so.
     pub warnings: Vec<String>,
+    /// Whether keys that nobody asked for are passed over with a warning.
+    pub is_lenient: bool,
+    /// Every map that was read, with the keys that are known there, for tests.
+    #[cfg(test)]
+    pub seen: Vec<(Place, Vec<&'static str>)>,
 }
 
 impl Report {
@@ -101,7 +106,7 @@ impl<'v> Node<'v> {
     /// A whole number within a range.
     pub fn int(&self, range: std::ops::RangeInclusive<i64>) -> Read<i64> {
         let number = match self.value {
-            Value::Number(number) => number.as_i64(),
+            Value::Number(number) => number.as_i64().or_else(|| whole(number.as_f64()?)),
             Value::String(text) => text.trim().parse().ok(),
             _ => None,
         };
@@ -210,6 +215,12 @@ impl<'v> Node<'v> {
     }
 }
 
+/// Some writers of YAML know one kind of numbers only.
+fn whole(number: f64) -> Option<i64> {
+    #[expect(clippy::cast_possible_truncation, reason = "whole, and far from the limits")]
+    (number.fract() == 0.0 && number.abs() < 1e15).then_some(number as i64)
+}
+
 /// The keys of one map. Every key that was asked for is known; [`Fields::end`] reports the others.
 #[derive(Debug)]
 pub struct Fields<'v, 'r> {
@@ -283,9 +294,13 @@ impl<'v, 'r> Fields<'v, 'r> {
 
     /// Reports every key that nobody asked for; `rejected` says why a key of other programs is not one here.
     pub fn end(self, rejected: impl Fn(&str) -> Option<(&'static str, &'static str)>) {
-        for key in self.map.keys().filter(|key| !self.known.contains(&key.as_str())) {
+        #[cfg(test)]
+        self.report.seen.push((self.at.clone(), self.known.clone()));
+        // Compose files may have keys that begin with `x-` everywhere.
+        let is_unknown = |key: &str| !self.known.contains(&key) && !key.starts_with("x-");
+        for key in self.map.keys().filter(|key| is_unknown(key)) {
             let at = self.at.key(key);
-            self.report.push(match (rejected(key), nearest(key, self.known.iter().copied())) {
+            let problem = match (rejected(key), nearest(key, self.known.iter().copied())) {
                 (Some((why, "")), _) => at.problem(why),
                 (Some((why, remedy)), _) => at.problem(why).hint(remedy),
                 (None, Some(right)) => at.problem("unknown key").hint(format!("did you mean `{right}`?")),
@@ -294,7 +309,12 @@ impl<'v, 'r> Fields<'v, 'r> {
                     at.problem("unknown key").hint(format!("known: {}", known.join(", ")))
                 }
                 (None, None) => at.problem("unknown key"),
-            });
+            };
+            if self.report.is_lenient {
+                self.report.warn(&Problem { what: format!("is ignored: {}", problem.what), ..problem });
+            } else {
+                self.report.push(problem);
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::component::options;
 use super::fields::{Fields, Node, Read, Report};
-use super::mounts;
+use super::{mounts, rejected};
 use crate::labels::nearest::nearest;
 use crate::pod::{Blkio, HostSettings, Ulimit, values};
 
@@ -29,7 +29,7 @@ const COUNT: std::ops::RangeInclusive<i64> = 0..=i64::MAX;
 
 /// Reads all of them.
 pub fn settings(fields: &mut Fields<'_, '_>) -> HostSettings {
-    let settings = HostSettings {
+    let mut settings = HostSettings {
         privileged: fields.flag("privileged"),
         read_only: fields.flag("read_only"),
         runtime: fields.read("runtime", Node::word),
@@ -69,8 +69,55 @@ pub fn settings(fields: &mut Fields<'_, '_>) -> HostSettings {
         pids_limit: fields.read("pids_limit", |node| node.int(-1..=i64::MAX)),
         ulimits: fields.many("ulimits", ulimits).unwrap_or_default(),
     };
+    let resources = fields.many("deploy", deploy).unwrap_or_default();
+    settings.memory = agreed(fields, "mem_limit", settings.memory, resources.memory);
+    settings.memory_reservation =
+        agreed(fields, "mem_reservation", settings.memory_reservation, resources.memory_reservation);
+    settings.nano_cpus = agreed(fields, "cpus", settings.nano_cpus, resources.nano_cpus);
+    settings.pids_limit = agreed(fields, "pids_limit", settings.pids_limit, resources.pids_limit);
     check(&settings, fields);
     settings
+}
+
+/// The limits of `deploy.resources`.
+fn deploy(node: &Node<'_>, report: &mut Report) -> HostSettings {
+    let mut found = HostSettings::default();
+    let Some(mut fields) = Fields::of(node, "a map with `resources`", report) else { return found };
+    fields.many("resources", |node, report| {
+        let Some(mut fields) = Fields::of(node, "a map with `limits` and `reservations`", report) else { return };
+        fields.many("limits", |node, report| {
+            let Some(mut fields) = Fields::of(node, "a map with `memory`, `cpus` and `pids`", report) else { return };
+            found.memory = fields.read("memory", Node::size);
+            found.nano_cpus = fields.read("cpus", cpus);
+            found.pids_limit = fields.read("pids", |node| node.int(-1..=i64::MAX));
+            fields.done();
+        });
+        fields.many("reservations", |node, report| {
+            let Some(mut fields) = Fields::of(node, "a map with `memory`", report) else { return };
+            found.memory_reservation = fields.read("memory", Node::size);
+            if let Some(node) = fields.get("cpus") {
+                fields
+                    .report
+                    .warn(&node.problem("has no effect: only Swarm reserves CPUs, for the controller's service"));
+            }
+            fields.end(|key| {
+                matches!(key, "devices" | "generic_resources")
+                    .then_some(("devices of drivers can't be asked for", "name the device files in `devices`"))
+            });
+        });
+        fields.done();
+    });
+    fields.end(rejected::deploy_key);
+    found
+}
+
+/// What two keys that mean the same say together.
+fn agreed(fields: &mut Fields<'_, '_>, key: &str, own: Option<i64>, deployed: Option<i64>) -> Option<i64> {
+    if own.is_some() && deployed.is_some() && own != deployed {
+        let problem = fields.place(key).problem("contradicts `deploy.resources`");
+        fields.report.push(problem.hint("write one of them"));
+    }
+    own.or(deployed)
 }
 
 /// What the engine would refuse because two settings do not go together.

@@ -3,26 +3,16 @@
 use indexmap::IndexMap;
 
 use super::fields::{Fields, Node, Read, Report};
-use crate::pod::{Device, Mount, MountKind};
+use crate::pod::{Device, Mount, MountKind, VolumeSpec};
 
 /// Whose mounts are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Owner {
-    /// A component: it never gets the engine's socket, and has no folder that a path could be relative to.
+    /// A component: it has no folder that a path could be relative to.
     Component,
     /// The controller's container, as `pod.yaml` describes it.
     Controller,
 }
-
-/// Sockets that give whoever has them all power over the engine.
-const SOCKETS: [&str; 6] = [
-    "/run/docker.sock",
-    "/var/run/docker.sock",
-    "/run/containerd/containerd.sock",
-    "/var/run/containerd/containerd.sock",
-    "/run/podman/podman.sock",
-    "/var/run/podman/podman.sock",
-];
 
 const PROPAGATIONS: [&str; 6] = ["private", "rprivate", "shared", "rshared", "slave", "rslave"];
 
@@ -36,11 +26,7 @@ pub fn volumes(node: &Node<'_>, owner: Owner, report: &mut Report) -> Vec<Mount>
             let read = short(&item, owner, report);
             report.problems.take(read)
         };
-        let Some(mount) = mount else { continue };
-        if let Some(problem) = refused(&item, &mount, owner) {
-            report.push(problem);
-        }
-        found.push(mount);
+        found.extend(mount);
     }
     found
 }
@@ -97,6 +83,9 @@ fn long(item: &Node<'_>, owner: Owner, report: &mut Report) -> Option<Mount> {
         "bind" => Ok(MountKind::Bind),
         "volume" => Ok(MountKind::Volume),
         "tmpfs" => Ok(MountKind::Tmpfs),
+        other @ ("cluster" | "npipe" | "image") => Err(node
+            .problem(format!("mounts of type `{other}` are not supported"))
+            .hint("known are `bind`, `volume` and `tmpfs`")),
         other => Err(node.problem(format!("expected `bind`, `volume` or `tmpfs`, found `{other}`"))),
     });
     let source = fields.read("source", Node::word);
@@ -127,16 +116,33 @@ fn long(item: &Node<'_>, owner: Owner, report: &mut Report) -> Option<Mount> {
         {
             bind.report.warn(&node.problem("has no effect here"));
         }
+        if let Some(node) = bind.get("selinux") {
+            bind.report.warn(&node.problem("has no effect here"));
+        }
+        bind.read("recursive", |node| match node.string()?.as_str() {
+            "enabled" => Ok(()),
+            other => Err(node
+                .problem(format!("expected `enabled`, found `{other}`"))
+                .hint("mounts below the source are always part of it")),
+        });
         bind.done();
     });
     fields.many("volume", |node, report| {
         let Some(mut volume) = Fields::of(node, "a map with `nocopy`", report) else { return };
         mount.no_copy = volume.flag("nocopy");
-        volume.done();
+        let spec = super::volumes::spec(&mut volume);
+        mount.volume = Some(spec).filter(|spec| *spec != VolumeSpec::default());
+        volume.end(|key| {
+            (key == "subpath").then_some((
+                "a part of a volume can't be mounted: only engines from API 1.45 on could",
+                "mount the whole volume, and name the directory within it",
+            ))
+        });
     });
     fields.many("tmpfs", |node, report| {
         let Some(mut tmpfs) = Fields::of(node, "a map with `size`", report) else { return };
         mount.tmpfs_size = tmpfs.read("size", Node::size);
+        mount.tmpfs_mode = tmpfs.read("mode", mode);
         tmpfs.done();
     });
     fields.get("consistency");
@@ -146,6 +152,31 @@ fn long(item: &Node<'_>, owner: Owner, report: &mut Report) -> Option<Mount> {
     }
     let checked = checked(item, mount, owner);
     report.problems.take(checked)
+}
+
+/// Permission bits: octal digits as text, or, as the Compose specification has it, the number itself.
+pub fn mode(node: &Node<'_>) -> Read<u32> {
+    if let serde_json::Value::Number(_) = node.value {
+        let bits = node.int(0..=0o7777)?;
+        return u32::try_from(bits).map_err(|_| node.problem("is too large"));
+    }
+    octal(node)
+}
+
+/// Permission bits as octal digits. A number is refused: `640` would be another thing than `0640`.
+pub fn octal(node: &Node<'_>) -> Read<u32> {
+    match node.value {
+        serde_json::Value::String(text) => {
+            let digits = text.trim();
+            let digits = digits.strip_prefix("0o").unwrap_or(digits);
+            let bits = u32::from_str_radix(digits, 8).ok().filter(|bits| *bits <= 0o7777 && !digits.starts_with('+'));
+            bits.ok_or_else(|| {
+                node.problem(format!("`{text}` are not permission bits"))
+                    .hint("write octal digits, for instance `\"0640\"`")
+            })
+        }
+        _ => Err(node.expected("octal digits as text").hint("put them in quotes, for instance `\"0640\"`")),
+    }
 }
 
 /// What holds for both forms.
@@ -169,27 +200,10 @@ fn checked(item: &Node<'_>, mount: Mount, owner: Owner) -> Read<Mount> {
     }
 }
 
-fn is_volume_name(name: &str) -> bool {
+/// Whether the engine takes it for one.
+pub fn is_volume_name(name: &str) -> bool {
     name.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric())
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
-}
-
-/// Why a component does not get this mount.
-fn refused(item: &Node<'_>, mount: &Mount, owner: Owner) -> Option<crate::pod::Problem> {
-    if owner == Owner::Controller || mount.kind != MountKind::Bind {
-        return None;
-    }
-    let source = normal(mount.source.as_deref()?);
-    let below = if source == "/" { "/".to_owned() } else { format!("{source}/") };
-    let is_socket = SOCKETS.iter().any(|socket| *socket == source)
-        || ["docker.sock", "podman.sock", "containerd.sock"].iter().any(|name| source.rsplit('/').next() == Some(name));
-    let what = if is_socket {
-        format!("`{source}` is the engine's socket, which no component gets")
-    } else {
-        let socket = SOCKETS.iter().find(|socket| socket.starts_with(&below))?;
-        format!("`{source}` holds the engine's socket `{socket}`, which no component gets")
-    };
-    Some(item.problem(what).hint("whoever has that socket is root on the node; a plugin can be granted what is needed"))
 }
 
 /// The path without `.`, `..` and needless slashes.
@@ -283,7 +297,13 @@ fn long_device(item: &Node<'_>, report: &mut Report) -> Read<Option<Device>> {
 fn checked_device(item: &Node<'_>, device: Device) -> Read<Device> {
     for path in [&device.host, &device.container] {
         if !path.starts_with('/') {
-            return Err(item.problem(format!("`{path}` is not an absolute path")));
+            let problem = item.problem(format!("`{path}` is not an absolute path"));
+            let is_cdi = path.contains('/') && path.contains('=');
+            return Err(if is_cdi {
+                problem.hint("devices of CDI are not supported: name the files in `/dev`")
+            } else {
+                problem
+            });
         }
     }
     let permissions = &device.permissions;

@@ -115,12 +115,14 @@ fn what_has_no_effect_is_a_warning() {
 }
 
 /// Keys of every part of a pod: a value with these keys gets far into lowering.
-const KEYS: [&str; 56] = [
+const KEYS: [&str; 86] = [
     "components",
     "init",
     "copy",
     "plugins",
     "controller",
+    "options",
+    "volumes",
     "app",
     "db",
     "name",
@@ -141,7 +143,6 @@ const KEYS: [&str; 56] = [
     "disable",
     "depends_on",
     "condition",
-    "volumes",
     "type",
     "source",
     "target",
@@ -165,15 +166,44 @@ const KEYS: [&str; 56] = [
     "cpu_quota",
     "logging",
     "driver",
-    "options",
     "grants",
     "limits",
     "on-error",
     "config",
     "ports",
     "reload",
+    "restart",
+    "policy",
+    "exit_codes",
+    "max_attempts",
+    "delay",
+    "max_delay",
+    "scope",
+    "essential",
+    "probes",
+    "liveness",
+    "readiness",
+    "http",
+    "tcp",
+    "grpc",
+    "exec",
+    "port",
+    "host",
+    "headers",
+    "period",
+    "post_start",
+    "sleep",
+    "required",
+    "mode",
+    "uid",
+    "driver_opts",
+    "external",
+    "drain",
+    "deploy",
+    "resources",
+    "start_interval",
 ];
-const WORDS: [&str; 30] = [
+const WORDS: [&str; 37] = [
     "",
     "a",
     "app",
@@ -204,6 +234,13 @@ const WORDS: [&str; 30] = [
     "\u{85}",
     "'",
     "é:/é",
+    "always",
+    "on-failure:3",
+    "2-9",
+    "http://a:80/x",
+    "localhost:80",
+    "0640",
+    "service_completed_successfully",
 ];
 
 fn value() -> impl Strategy<Value = Value> {
@@ -224,6 +261,47 @@ fn value() -> impl Strategy<Value = Value> {
                 .into()),
         ]
     })
+}
+
+/// What happens in a component's life: right, with all kinds of values.
+fn life() -> impl Strategy<Value = Value> {
+    let text = || "[^\0]{1,8}".prop_filter("not blank", |text: &String| !text.trim().is_empty());
+    let millis = || (1..10_000_000_u64).prop_map(|millis| format!("{millis}ms"));
+    let check = prop_oneof![
+        (1..=65535_u16, "/[a-z?=]{0,8}", any::<bool>()).prop_map(
+            |(port, path, tls)| json!({"http": {"port": port, "path": path, "tls": tls, "headers": {"X-A": path}}})
+        ),
+        (1..=65535_u16).prop_map(|port| json!({"tcp": format!("[::1]:{port}")})),
+        (1..=65535_u16, text()).prop_map(|(port, service)| json!({"grpc": {"port": port, "service": service}})),
+        prop::collection::vec(text(), 1..3).prop_map(|words| json!({"exec": words})),
+    ];
+    let restart = (
+        select(&["no", "always", "on-failure"][..]),
+        prop::collection::vec((1..100_u8, 100..=255_u8), 0..3),
+        (prop::option::of(1..1000_u32), prop::option::of(1..1000_u64), any::<bool>()),
+    )
+        .prop_map(|(policy, codes, (attempts, delay, pod))| {
+            json!({
+                "policy": policy,
+                "exit_codes": codes.iter().map(|(from, to)| format!("{from}-{to}")).collect::<Vec<_>>(),
+                "max_attempts": attempts,
+                "delay": delay.map(|secs| format!("{secs}s")),
+                "scope": if pod { "pod" } else { "component" },
+            })
+        });
+    let step = prop_oneof![
+        millis().prop_map(|time| json!({"sleep": time})),
+        (prop::collection::vec(text(), 1..3), prop::option::of(text()), prop::option::of(millis())).prop_map(
+            |(command, value, timeout)| json!({"command": command, "environment": {"A": value}, "timeout": timeout})
+        ),
+    ];
+    (restart, check, 100..100_000_u64, prop::collection::vec(step, 0..3), any::<bool>()).prop_map(
+        |(restart, mut check, period, steps, essential)| {
+            check["period"] = format!("{period}ms").into();
+            let probes = json!({"liveness": check, "startup": check});
+            json!({"image": "a", "restart": restart, "probes": probes, "post_start": steps, "pre_stop": steps, "essential": essential})
+        },
+    )
 }
 
 /// Settings of a component that are right, with text that may be anything.
@@ -262,7 +340,7 @@ fn comparable(mut spec: PodSpec) -> PodSpec {
 
 proptest! {
     #[test]
-    fn no_value_panics(value in value(), part in select(&KEYS[..5]), component in value()) {
+    fn no_value_panics(value in value(), part in select(&KEYS[..7]), component in value()) {
         for document in [value.clone(), json!({ part: value }), json!({ "components": { "app": component } })] {
             if let Ok(spec) = from_value("pod.yaml", &document).and_then(|raw| lower(&raw)) {
                 let again = from_value("pod.yaml", document::of(&spec)).and_then(|raw| lower(&raw));
@@ -272,9 +350,13 @@ proptest! {
     }
 
     #[test]
-    fn what_is_right_survives_its_document_and_its_labels(one in settings(), other in settings(), config in value()) {
+    fn what_is_right_survives_its_document_and_its_labels(
+        one in settings(), other in settings(), lively in life(), config in value(), mode in 0..0o7777_u32, drain in 0..10_000_u64,
+    ) {
         let document = json!({
-            "components": { "one": one, "other": other },
+            "components": { "one": one, "other": other, "lively": lively },
+            "copy": { "one": [{ "source": "/a", "target": "/b", "mode": format!("{mode:o}"), "uid": mode }] },
+            "options": { "drain": format!("{drain}us") },
             "init": [one],
             "plugins": [{ "reload": { "config": config } }],
         });
@@ -285,4 +367,103 @@ proptest! {
         let again = lower(&from_labels(&to_labels(&canonical)).unwrap()).unwrap();
         prop_assert_eq!(comparable(again), comparable(spec));
     }
+}
+
+/// The schema of what is at a place, and all that it may be.
+fn at_path(whole: &Value, field: &str) -> Vec<Value> {
+    let mut found = flat(whole, whole);
+    for segment in field.split('.').flat_map(|part| part.split('[')).filter(|segment| !segment.is_empty()) {
+        let index = segment.strip_suffix(']').filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()));
+        let inside = |schema: &Value| match index {
+            Some(_) => schema.get("items").cloned(),
+            None => schema["properties"]
+                .get(segment)
+                .or_else(|| {
+                    schema["patternProperties"]
+                        .as_object()?
+                        .iter()
+                        .find(|(pattern, _)| *pattern != "^x-")
+                        .map(|it| it.1)
+                })
+                .or_else(|| schema.get("additionalProperties").filter(|it| it.is_object()))
+                .cloned(),
+        };
+        found = found.iter().filter_map(inside).flat_map(|schema| flat(whole, &schema)).collect();
+    }
+    found
+}
+
+/// The schema itself and those that it refers to.
+fn flat(whole: &Value, schema: &Value) -> Vec<Value> {
+    let mut found = vec![schema.clone()];
+    if let Some(name) = schema["$ref"].as_str().and_then(|reference| reference.strip_prefix("#/definitions/")) {
+        found.extend(flat(whole, &whole["definitions"][name]));
+    }
+    for inner in ["allOf", "anyOf"].iter().filter_map(|key| schema[*key].as_array()).flatten() {
+        found.extend(flat(whole, inner));
+    }
+    found
+}
+
+#[test]
+fn the_schema_has_every_key_that_is_read_and_no_other() {
+    use crate::labels::schema::{Part, of};
+    let schema = of(Part::Pod);
+    let cases = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
+    let mut seen: std::collections::BTreeMap<String, Vec<&str>> = std::collections::BTreeMap::new();
+    let mut texts = vec![
+        "components: {app: {image: a, plugins: [{mine: {source: /m.wasm, grants: {pod: true}, limits: {memory: 1m}, config: }}]}}"
+            .to_owned(),
+    ];
+    for case in ["every-key", "life", "compose-forms", "volumes", "copy-forms", "controller"] {
+        texts.push(std::fs::read_to_string(cases.join(format!("good-{case}/pod.yaml"))).unwrap());
+    }
+    for text in texts {
+        let mut report = super::Report::default();
+        super::lower_with(&from_document("pod.yaml", &text).unwrap(), &mut report);
+        seen.extend(report.seen.into_iter().map(|(at, known)| (at.field, known)));
+    }
+    // Read before lowering.
+    let early = ["plugins", "name", "source", "target"];
+    // Known only to say that an init component has none.
+    let not_of_init = ["essential", "probes", "post_start", "pre_stop", "depends_on"];
+    let mut keys = 0;
+    for (field, known) in &seen {
+        let properties: Vec<String> = at_path(&schema, field)
+            .iter()
+            .filter_map(|it| it["properties"].as_object())
+            .flat_map(|it| it.keys().cloned())
+            .collect();
+        assert!(!properties.is_empty(), "the schema has nothing at `{field}`");
+        for key in known {
+            let is_left_out = field.starts_with("init[") && not_of_init.contains(key);
+            assert!(is_left_out || properties.iter().any(|it| it == key), "the schema lacks `{key}` of `{field}`");
+            keys += 1;
+        }
+        for key in properties.iter().filter(|key| !early.contains(&key.as_str())) {
+            assert!(known.contains(&key.as_str()), "`{key}` of `{field}` is in the schema only");
+        }
+    }
+    assert!(keys > 200, "only {keys} keys were looked at");
+}
+
+#[test]
+fn every_key_of_the_schema_is_described() {
+    fn look(schema: &Value, path: &str, silent: &mut Vec<String>) {
+        for (key, inner) in schema["properties"].as_object().into_iter().flatten() {
+            // A reference to a definition may be all that is said; then that says it.
+            let refers = inner["$ref"].is_string() || inner["anyOf"][0]["$ref"].is_string();
+            if !inner["description"].is_string() && !refers {
+                silent.push(format!("{path}.{key}"));
+            }
+        }
+        match schema {
+            Value::Object(map) => map.iter().for_each(|(key, it)| look(it, &format!("{path}.{key}"), silent)),
+            Value::Array(list) => list.iter().for_each(|it| look(it, path, silent)),
+            _ => {}
+        }
+    }
+    let mut silent = Vec::new();
+    look(&crate::labels::schema::of(crate::labels::schema::Part::Pod), "", &mut silent);
+    assert!(silent.is_empty(), "{silent:#?}");
 }

@@ -1,7 +1,11 @@
+mod life;
+
 use super::*;
 use crate::engine::ContainerSpec;
-use crate::hooks::HookFailure;
+use crate::hooks::{HookFailure, Reaction, SignalDecision};
 use crate::pod::life::{Probes, RestartPolicy};
+use crate::pod::{Condition, Dependency};
+use crate::supervisor::events::Deadline;
 
 fn name(raw: &str) -> ComponentName {
     ComponentName::new(raw).unwrap()
@@ -31,6 +35,7 @@ fn pod(init: &[&str], components: &[(&str, &[(&str, Condition)])]) -> Pod {
         ipc_donor: None,
         init: init.iter().map(|raw| planned(raw, &[])).collect(),
         components: components.iter().map(|(raw, depends_on)| planned(raw, depends_on)).collect(),
+        budget: crate::plan::budget::Budget::default(),
         stop_budget: Duration::from_secs(8),
         drain: Duration::ZERO,
         warnings: Vec::new(),
@@ -53,7 +58,7 @@ fn failure() -> HookFailure {
     HookFailure { plugin: PluginName::new("p").unwrap(), hook: "signal", reason: "it trapped".to_owned() }
 }
 
-/// The actions in a short form, timers left out.
+/// The actions in a short form, timers and warnings left out.
 fn short(actions: &[Action]) -> Vec<String> {
     let text = |action: &Action| match action {
         Action::Launch(name) => Some(format!("launch {name}")),
@@ -64,7 +69,11 @@ fn short(actions: &[Action]) -> Vec<String> {
         Action::Send(name, signal) => Some(format!("send {name} {signal}")),
         Action::Stop(name) => Some(format!("stop {name}")),
         Action::Kill(name) => Some(format!("kill {name}")),
-        Action::Arm(..) => None,
+        Action::Settle { name, run } => Some(format!("settle {name} {run}")),
+        Action::Probe { name, run } => Some(format!("probe {name} {run}")),
+        Action::Part { name, run, .. } => Some(format!("part {name} {run}")),
+        Action::ReviveDonor => Some("revive-donor".to_owned()),
+        Action::Arm(..) | Action::Warn(_) => None,
         Action::DropLaunches => Some("drop-launches".to_owned()),
         Action::Started => Some("started".to_owned()),
         Action::Cleanup => Some("cleanup".to_owned()),

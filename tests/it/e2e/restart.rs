@@ -16,26 +16,44 @@ use super::pod::{PodUnderTest, component, controller_image, wait_for};
 use crate::support::{IMAGE, engine_or_fail};
 
 /// An engine with its own directories. Ended, with its containers, when dropped.
-struct OwnEngine {
+pub struct OwnEngine {
     directory: tempfile::TempDir,
     daemon: Option<Child>,
+    /// Whether it looks for plugins in a directory of its own: an engine never forgets a volume driver, and asks it about every volume that it does not know.
+    own_plugins: bool,
 }
 
 impl OwnEngine {
-    fn path(&self, name: &str) -> PathBuf {
+    /// Not started yet.
+    pub fn new(own_plugins: bool) -> Self {
+        Self { directory: tempfile::tempdir().unwrap(), daemon: None, own_plugins }
+    }
+
+    /// A path in its directory.
+    pub fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
-    fn socket(&self) -> String {
+    /// Its address.
+    pub fn socket(&self) -> String {
         format!("unix://{}", self.path("socket/docker.sock").display())
     }
 
-    async fn start(&mut self) -> Docker {
+    /// Starts it, and waits until it answers.
+    pub async fn start(&mut self) -> Docker {
         std::fs::create_dir_all(self.path("socket")).unwrap();
         let log = std::fs::File::options().create(true).append(true).open(self.path("log")).unwrap();
         // In a network namespace of its own: an engine without a bridge removes `docker0` wherever it finds it.
-        let daemon = Command::new("unshare")
-            .args(["--net", "--", "dockerd"])
+        let mut daemon = Command::new("unshare");
+        if self.own_plugins {
+            std::fs::create_dir_all(self.path("plugins")).unwrap();
+            let mount =
+                "mkdir -p /run/docker/plugins && mount --bind \"$0\" /run/docker/plugins && exec dockerd \"$@\"";
+            daemon.args(["--net", "--mount", "--", "sh", "-c", mount]).arg(self.path("plugins"));
+        } else {
+            daemon.args(["--net", "--", "dockerd"]);
+        }
+        let daemon = daemon
             .args(["--live-restore", "--bridge=none", "--iptables=false", "--ip6tables=false"])
             .arg(format!("--host={}", self.socket()))
             .arg(format!("--data-root={}", self.path("data").display()))
@@ -91,7 +109,7 @@ fn mounts_below(directory: &Path) -> Vec<String> {
 }
 
 /// Carries an image from one engine to the other.
-async fn carry(image: &str, socket: &str) {
+pub async fn carry(image: &str, socket: &str) {
     let from = bollard::Docker::connect_with_defaults().unwrap();
     let to = bollard::Docker::connect_with_socket(socket, 120, bollard::API_DEFAULT_VERSION).unwrap();
     let archive: Vec<bytes::Bytes> = from.export_image(image).try_collect().await.unwrap();
@@ -109,7 +127,7 @@ async fn a_pod_outlives_its_engine_and_misses_no_exit() {
         return;
     }
     let image = controller_image(&first).await;
-    let mut own = OwnEngine { directory: tempfile::tempdir().unwrap(), daemon: None };
+    let mut own = OwnEngine::new(false);
     let engine = own.start().await;
     carry(&image, &own.socket()).await;
     carry(IMAGE, &own.socket()).await;
@@ -145,5 +163,5 @@ async fn a_pod_outlives_its_engine_and_misses_no_exit() {
     own.start().await;
     assert_eq!(pod.ends().await, 21);
     let log = pod.log().await;
-    assert_eq!(log.matches("[out] app: ready").count(), 1, "no line is told twice:\n{log}");
+    assert_eq!(log.matches("\n[out] app: ready").count(), 1, "no line is told twice:\n{log}");
 }

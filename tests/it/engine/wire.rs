@@ -1,14 +1,19 @@
 //! The Docker adapter against engines that a real one can't be made to be: old, silent, restarted, cut off.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, TryStreamExt};
-use outrigger::config::Timeouts;
+use outrigger::config::{Settings, Timeouts};
 use outrigger::engine::docker::Docker;
 use outrigger::engine::{ContainerId, ContainerSpec, Engine, EngineError, EngineEventKind, Fault, LogsFrom};
+use outrigger::labels::from_labels;
+use outrigger::plan::SelfInfo;
+use outrigger::plan::compile::compile;
 use outrigger::pod::life::ExecCommand;
+use outrigger::pod::lower::lower;
 use outrigger::shutdown::Tasks;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
@@ -129,6 +134,68 @@ async fn newer_and_older_engines_than_we_know() {
     );
 }
 
+/// What engines of every kind tell of their cgroups, and where components are put there.
+#[tokio::test]
+async fn cgroups_by_what_engines_tell() {
+    const NESTED: &str = "/docker/own";
+    const SLICE: &str = "mine.slice";
+    // Recorded from the engines, shortened to what matters; those with systemd and without root as the API's documentation has them.
+    /// The kind, `/version`, `/info`, and where components are put without and with a parent of the controller's.
+    type Told = (&'static str, &'static str, &'static str, Option<&'static str>, Option<&'static str>);
+    const ANSWERS: [Told; 5] = [
+        (
+            "cgroupfs, version 1",
+            r#"200 {"Version": "20.10.24+dfsg1", "ApiVersion": "1.41", "MinAPIVersion": "1.12"}"#,
+            r#"200 {"CgroupDriver": "cgroupfs", "CgroupVersion": "1", "MemoryLimit": true, "SecurityOptions": ["name=seccomp,profile=default"], "Name": "vm"}"#,
+            Some(NESTED),
+            Some(SLICE),
+        ),
+        (
+            "cgroupfs, version 2",
+            r#"200 {"Version": "26.1.5+dfsg1", "ApiVersion": "1.45", "MinAPIVersion": "1.24"}"#,
+            r#"200 {"CgroupDriver": "cgroupfs", "CgroupVersion": "2", "MemoryLimit": false, "SecurityOptions": ["name=seccomp,profile=builtin", "name=cgroupns"], "Name": "vm"}"#,
+            None,
+            Some(SLICE),
+        ),
+        (
+            "systemd, version 2",
+            r#"200 {"Version": "29.0.1", "ApiVersion": "1.52", "MinAPIVersion": "1.44"}"#,
+            r#"200 {"CgroupDriver": "systemd", "CgroupVersion": "2", "MemoryLimit": true, "SecurityOptions": ["name=apparmor", "name=seccomp,profile=builtin", "name=cgroupns"], "Name": "vm"}"#,
+            None,
+            Some(SLICE),
+        ),
+        (
+            "rootless without systemd",
+            r#"200 {"Version": "28.5.2", "ApiVersion": "1.51", "MinAPIVersion": "1.24"}"#,
+            r#"200 {"CgroupDriver": "none", "CgroupVersion": "2", "MemoryLimit": false, "SecurityOptions": ["name=seccomp,profile=builtin", "name=rootless", "name=cgroupns"], "Name": "vm"}"#,
+            None,
+            None,
+        ),
+        (
+            "Podman",
+            r#"200 {"Version": "5.4.2", "ApiVersion": "1.41", "MinAPIVersion": "1.24", "Components": [{"Name": "Podman Engine", "Version": "5.4.2"}]}"#,
+            r#"200 {"CgroupDriver": "cgroupfs", "CgroupVersion": "2", "MemoryLimit": false, "SecurityOptions": ["name=seccomp,profile=default"], "Name": "vm"}"#,
+            None,
+            Some(SLICE),
+        ),
+    ];
+    let labels = BTreeMap::from([("pod.component.app".to_owned(), "image: a".to_owned())]);
+    let spec = lower(&from_labels(&labels).unwrap()).unwrap();
+    for (kind, version, info, placed, beside) in ANSWERS {
+        let dir = tempfile::tempdir().unwrap();
+        let answers: Answers = Box::leak(Box::new([("/version", version), ("/info", info)]));
+        let engine = Server::start(dir.path(), answers).engine().info().await.unwrap();
+        let mut own = SelfInfo::offline("web", BTreeMap::new());
+        own.cgroup = (engine.cgroup_version == 1).then(|| NESTED.to_owned());
+        for (parent, expected) in [("", placed), (SLICE, beside)] {
+            own.container.cgroup_parent = parent.to_owned();
+            let plan = compile(&spec, &own, &engine, &Settings::default()).unwrap();
+            let app = &plan.components[0].container;
+            assert_eq!(app.cgroup_parent.as_deref(), expected, "{kind}, the controller's parent is `{parent}`");
+        }
+    }
+}
+
 #[tokio::test]
 async fn every_call_has_a_deadline() {
     let dir = tempfile::tempdir().unwrap();
@@ -141,7 +208,7 @@ async fn every_call_has_a_deadline() {
         engine.info().await.map(drop),
         engine.inspect("x").await.map(drop),
         engine.list(&[]).await.map(drop),
-        engine.volume_labels("v").await.map(drop),
+        engine.volume("v").await.map(drop),
         engine.has_image("b").await.map(drop),
         engine.pull("b").await,
         engine.create(&spec).await.map(drop),

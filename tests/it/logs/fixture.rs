@@ -166,7 +166,7 @@ impl Engine for Journal {
     async fn list(&self, _: &[String]) -> Result<Vec<Listed>> {
         refused("list", Fault::Permanent)
     }
-    async fn volume_labels(&self, _: &str) -> Result<std::collections::BTreeMap<String, String>> {
+    async fn volume(&self, _: &str) -> Result<outrigger::engine::VolumeInfo> {
         refused("look at", Fault::Permanent)
     }
     async fn has_image(&self, _: &str) -> Result<bool> {
@@ -193,6 +193,10 @@ impl Engine for Journal {
     async fn download(&self, _: &ContainerId, _: &str, _: usize) -> Result<Bytes> {
         refused("download from", Fault::Permanent)
     }
+    async fn tail(&self, _: &ContainerId, _: u32, _: usize) -> Result<bytes::Bytes> {
+        refused("read", Fault::Permanent)
+    }
+
     async fn rename(&self, _: &ContainerId, _: &str) -> Result<()> {
         refused("run in", Fault::Permanent)
     }

@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# Walks through this example step by step, with the real output, and fails where anything does not hold.
+#
+#   examples/sidecar-init/try.sh     on the Swarm that is there; `make examples` brings one. See examples/lib.sh
+set -euo pipefail
+. "$(dirname "$(readlink -f "$0")")/../lib.sh"
+
+begin nginx python:3-slim busybox
+
+answers() { [ "$(fetch "http://$(published "$1" site 80)/")" = 'hello from port 12000' ]; }
+# When a line was written, in nanoseconds.
+time_of() { nanoseconds "$(docker logs --timestamps "$(pod "$1" site)" 2>&1 | grep -E -- "$2" | head -n 1 | cut -d' ' -f1)"; }
+nanoseconds() { date --date "$1" +%s%N; }
+
+heading 'Deploy' 'Three stacks at once: with an init component, with `depends_on`, and one with a mistake, for later.'
+deploy stack.yml init; init=$deployed
+deploy stack-depends-on.yml waits; waits=$deployed
+export PORT=eighty
+deploy stack.yml wrong; wrong=$deployed
+unset PORT
+
+heading 'An init component' 'It renders the configuration, ends with 0, and only then the application and nginx are started.'
+up "$init" site
+containers_shown "$init"
+logs "$init" site | grep -E 'rendered|listens' | shown
+[ "$(time_of "$init" 'render: rendered')" -lt "$(time_of "$init" 'app: the application listens')" ] || fails 'the application was there first' "$(logs "$init" site)"
+holds 'the file was rendered before the application was there'
+[ -z "$(docker ps --quiet --filter "label=outrigger.pod=$(pod "$init" site)" --filter label=outrigger.component=render)" ] || fails 'the init component still runs'
+holds 'the init component has ended'
+expect 'nginx passes requests on, by the configuration that was rendered' 15 answers "$init"
+command_shown 'docker exec <proxy> cat /etc/nginx/conf.d/default.conf'
+docker exec "$(component "$init" site proxy)" cat /etc/nginx/conf.d/default.conf | shown
+run curl --silent "http://$(published "$init" site 80)/"
+
+heading 'The same with `depends_on`' 'The component that renders stays; nginx waits for its health.'
+up "$waits" site
+containers_shown "$waits"
+[ -n "$(docker ps --quiet --filter "label=outrigger.pod=$(pod "$waits" site)" --filter label=outrigger.component=render)" ] || fails 'the component that renders does not run'
+started() { docker inspect --format '{{.State.StartedAt}}' "$(component "$waits" site "$1")"; }
+probed() { docker inspect --format '{{range .State.Health.Log}}{{if eq .ExitCode 0}}{{.End.UTC.Format "2006-01-02T15:04:05.000000000Z"}}{{"\n"}}{{end}}{{end}}' "$(component "$waits" site render)" | head -n 1; }
+printf '     the first health check to succeed ended at %s\n     nginx was started at                        %s\n' "$(probed)" "$(started proxy)"
+[ "$(nanoseconds "$(probed)")" -lt "$(nanoseconds "$(started proxy)")" ] || fails 'nginx did not wait'
+holds 'nginx was started after the health check said that the file is there'
+expect 'nginx passes requests on' 15 answers "$waits"
+
+heading 'Each task has its own volume' 'Both stacks name it `conf`; so do all their replicas.'
+for stack in "$init" "$waits"; do
+  docker volume ls --filter "label=com.docker.stack.namespace=$stack" --format '{{.Name}}' | shown
+  docker volume inspect "conf_$(docker inspect --format '{{index .Config.Labels "com.docker.swarm.task.id"}}' "$(pod "$stack" site)")" >/dev/null || fails "$stack has no volume of its task"
+done
+holds 'each is named after its task'
+
+heading 'A mistake' 'PORT=eighty: the init component refuses, and nothing else is started. Its exit code is the task'\''s.'
+failed() { docker stack ps --no-trunc --format '{{.CurrentState}} {{.Error}}' "$wrong" | grep -F 'non-zero exit (64)'; }
+expect 'the task has failed with 64' 20 failed
+failed | tail -n 1 | shown
+first=$(docker ps --all --quiet --no-trunc --filter "label=com.docker.stack.namespace=$wrong" | tail -n 1)
+docker logs "$first" 2>&1 | tail -n 3 | shown
+docker logs "$first" 2>&1 | grep 'PORT is no number: `eighty`' >/dev/null || fails 'the log does not say why' "$(docker logs "$first" 2>&1)"
+if docker logs "$first" 2>&1 | grep 'the application listens' >/dev/null; then fails 'the application was started'; fi
+holds 'the log says why, and the application was never started'
+
+heading 'Remove' 'Everything, at once.'
+remove "$init" "$waits" "$wrong"
+all_hold

@@ -1,0 +1,261 @@
+//! What a component may not have unless the controller's operator allows it: whatever would lead to the engine's socket, which is root on the node.
+//!
+//! Labels are a stack author's words, and so is what plugins lay over the plan: both pass here, after everything else is known. The rules of the operator come
+//! first, [`Policy`]; where they say nothing, the lists here and in [`paths`] decide. `docs/security.md` explains them.
+
+mod devices;
+pub(super) mod paths;
+mod volumes;
+
+use self::paths::Paths;
+use super::{Found, Role};
+use crate::config::policy::{Access, Policy, Subject, Verdict, capability, normal};
+use crate::config::{Settings, Sharing};
+use crate::engine::EngineInfo;
+use crate::plan::SelfInfo;
+use crate::pod::life::LifecycleAction;
+use crate::pod::{Component, Mount, MountKind, PodSpec, Problem};
+
+/// Capabilities with which a process leaves its container, or takes over the kernel.
+const ESCAPES: [(&str, &str); 12] = [
+    ("ALL", "all capabilities, those that lead out of the container among them"),
+    ("SYS_ADMIN", "mounting and much else, which leads out of the container"),
+    ("SYS_MODULE", "loading kernel modules"),
+    ("SYS_RAWIO", "the memory and the ports of the machine"),
+    ("SYS_BOOT", "loading another kernel"),
+    ("DAC_READ_SEARCH", "opening any file of the host by its handle"),
+    ("BPF", "loading programs into the kernel"),
+    ("PERFMON", "reading the kernel's memory"),
+    ("MAC_ADMIN", "changing the rules of the kernel's security modules"),
+    ("MAC_OVERRIDE", "passing over the rules of the kernel's security modules"),
+    ("CHECKPOINT_RESTORE", "opening files of other processes"),
+    (
+        "SYS_PTRACE",
+        "looking into the controller, whose PID namespace it shares (`-pids=false` gives it one of its own)",
+    ),
+];
+
+/// Why a component does not get something, and what to do about it.
+struct Refusal {
+    what: String,
+    hint: String,
+}
+
+/// Checks every component; all that is refused is reported.
+pub(super) fn check(spec: &PodSpec, me: &SelfInfo, engine: &EngineInfo, settings: &Settings, found: &mut Found) {
+    if settings.engine.as_deref().is_some_and(|address| !address.starts_with("unix:") && !address.starts_with('/')) {
+        found.warnings.push(
+            "the engine is reached over the network, which components share with the controller: they reach it, too; use a unix socket"
+                .to_owned(),
+        );
+    }
+    let guard = Guard { policy: &settings.policy, paths: Paths::new(me, engine, settings), pids: settings.pids };
+    let init = spec.init.iter().map(|component| (Role::Init, component));
+    for (role, component) in init.chain(spec.components.values().map(|component| (Role::Component, component))) {
+        guard.component(role, component, found);
+    }
+}
+
+struct Guard<'a> {
+    policy: &'a Policy,
+    paths: Paths,
+    pids: Sharing,
+}
+
+impl Guard<'_> {
+    fn component(&self, role: Role, component: &Component, found: &mut Found) {
+        let mut report = |field: &str, refusal: Option<Refusal>| {
+            if let Some(Refusal { what, hint }) = refusal {
+                found.problems.push(role.problem(&component.name, field, what).hint(hint));
+            }
+        };
+        let host = &component.host;
+        report("image", self.image(&component.image));
+        if host.privileged {
+            let why = "a privileged container has all of the node";
+            report("privileged", self.unless_allowed(Subject::Privileged, "", why));
+        }
+        for (field, steps) in [("post_start", &component.post_start), ("pre_stop", &component.pre_stop)] {
+            for (at, step) in steps.iter().enumerate() {
+                if matches!(&step.action, LifecycleAction::Exec(command) if command.privileged) {
+                    let why = "a privileged command has all of the node";
+                    report(&format!("{field}[{at}].privileged"), self.unless_allowed(Subject::Privileged, "", why));
+                }
+            }
+        }
+        if let Some(mode) = host.userns_mode.as_deref().filter(|mode| !mode.is_empty()) {
+            let why = format!("`{mode}` gives up the mapping of users, where the engine has one");
+            report("userns_mode", self.unless_allowed(Subject::Userns, "", &why));
+        }
+        for (at, word) in host.cap_add.iter().enumerate() {
+            report(&format!("cap_add[{at}]"), self.capability(word));
+        }
+        for (at, option) in host.security_opt.iter().enumerate() {
+            report(&format!("security_opt[{at}]"), self.security_option(option));
+        }
+        for name in host.sysctls.keys() {
+            report(&format!("sysctls.{name}"), self.unless_denied(Subject::Sysctl, name));
+        }
+        for (at, device) in host.devices.iter().enumerate() {
+            report(&format!("devices[{at}]"), self.device(&device.host));
+        }
+        for (at, rule) in host.device_cgroup_rules.iter().enumerate() {
+            report(&format!("device_cgroup_rules[{at}]"), self.device_rule(rule));
+        }
+        if let Some(runtime) = &host.runtime {
+            report("runtime", self.runtime(runtime));
+        }
+        for (at, mount) in component.volumes.iter().enumerate() {
+            report(&format!("volumes[{at}]"), self.mount(mount));
+        }
+        for (option, value) in component.logging.iter().flat_map(|logging| &logging.options) {
+            // Log drivers run in the engine, and connect as root.
+            let path = value.strip_prefix("unix://").or_else(|| value.strip_prefix("unixgram://"));
+            let refusal = path.and_then(|path| self.bind(path, Access::Write));
+            report(&format!("logging.options.{option}"), refusal);
+        }
+        for (at, file) in component.env_file.iter().enumerate() {
+            report(&format!("env_file[{at}]"), self.file(&file.path));
+        }
+        for copy in &component.copy {
+            if let Some(Refusal { what, hint }) = self.file(&copy.source) {
+                found.problems.push(Problem::new(format!("pod.copy.{}", component.name), "", what).hint(hint));
+            }
+        }
+    }
+
+    /// For what is refused where nobody allows it.
+    fn unless_allowed(&self, subject: Subject, what: &str, why: &str) -> Option<Refusal> {
+        match self.policy.verdict(subject, what, Access::Write) {
+            Verdict::Allowed => None,
+            Verdict::Denied(rule) => Some(denied(&rule)),
+            Verdict::Unsaid => Some(Refusal { what: why.to_owned(), hint: self.remedy(subject, what) }),
+        }
+    }
+
+    /// For what is allowed where nobody denies it.
+    fn unless_denied(&self, subject: Subject, what: &str) -> Option<Refusal> {
+        match self.policy.verdict(subject, what, Access::Write) {
+            Verdict::Denied(rule) => Some(denied(&rule)),
+            Verdict::Allowed | Verdict::Unsaid => None,
+        }
+    }
+
+    fn remedy(&self, subject: Subject, what: &str) -> String {
+        let name = subject.name();
+        self.policy.remedy(&if what.is_empty() { name.to_owned() } else { format!("{name}={what}") })
+    }
+
+    fn image(&self, image: &str) -> Option<Refusal> {
+        self.policy.refuses_image(image).map(|what| Refusal {
+            what,
+            hint: "who operates the controller says with `--images`, or in the policy file, which images there may be"
+                .to_owned(),
+        })
+    }
+
+    fn capability(&self, word: &str) -> Option<Refusal> {
+        let name = capability(word);
+        match ESCAPES.iter().find(|(escape, _)| *escape == name) {
+            Some(("SYS_PTRACE", _)) if self.pids == Sharing::Private => self.unless_denied(Subject::Capability, &name),
+            Some((_, why)) => self.unless_allowed(Subject::Capability, &name, &format!("`{word}` is {why}")),
+            None => self.unless_denied(Subject::Capability, &name),
+        }
+    }
+
+    fn security_option(&self, option: &str) -> Option<Refusal> {
+        // The engine still takes the colon of old.
+        let option = if option.contains('=') { option.to_owned() } else { option.replacen(':', "=", 1) };
+        let (key, value) = option.split_once('=').unwrap_or((&option, ""));
+        let is_harmless = match (key.trim(), value.trim()) {
+            ("no-new-privileges", _) | ("seccomp", "builtin") => true,
+            ("apparmor", profile) => !profile.is_empty() && profile != "unconfined",
+            ("label", label) => label.starts_with("level:"),
+            _ => false,
+        };
+        if is_harmless {
+            self.unless_denied(Subject::SecurityOpt, &option)
+        } else {
+            // A seccomp profile is a whole document.
+            let shown: String = option.chars().take(60).collect();
+            let subject = if shown.len() < option.len() { format!("{key}=*") } else { option.clone() };
+            match self.policy.verdict(Subject::SecurityOpt, &option, Access::Write) {
+                Verdict::Allowed => None,
+                Verdict::Denied(rule) => Some(denied(&rule)),
+                Verdict::Unsaid => Some(Refusal {
+                    what: format!("`{shown}` takes away a wall between the component and the node"),
+                    hint: self.remedy(Subject::SecurityOpt, &subject),
+                }),
+            }
+        }
+    }
+
+    fn runtime(&self, runtime: &str) -> Option<Refusal> {
+        if runtime.contains('/') {
+            let why = format!("`{runtime}` is a path: the engine would run that program as root");
+            self.unless_allowed(Subject::Runtime, runtime, &why)
+        } else {
+            self.unless_denied(Subject::Runtime, runtime)
+        }
+    }
+
+    fn mount(&self, mount: &Mount) -> Option<Refusal> {
+        let access = if mount.read_only { Access::Read } else { Access::Write };
+        match (mount.kind, mount.source.as_deref()) {
+            (MountKind::Bind, Some(source)) => self.bind(source, access),
+            (MountKind::Volume, name) => {
+                if let Some(what) = name.and_then(|name| self.paths.private_volume(name)) {
+                    return Some(Refusal {
+                        what: format!("the volume is the controller's own, with its `{what}`"),
+                        hint: "take another volume: whoever writes to this one could have the controller run something"
+                            .to_owned(),
+                    });
+                }
+                volumes::check(self, mount.volume.as_ref()?, access)
+            }
+            (MountKind::Bind | MountKind::Tmpfs, _) => None,
+        }
+    }
+
+    /// A path of the host, in whatever way it gets into the component.
+    fn bind(&self, source: &str, access: Access) -> Option<Refusal> {
+        let source = normal(source);
+        let danger = self.paths.of_host(&source, access);
+        if danger.as_ref().is_some_and(|danger| danger.is_engine) && self.policy.names_path(&source) {
+            return None;
+        }
+        let is_engine = danger.as_ref().is_some_and(|danger| danger.is_engine);
+        match (self.policy.verdict(Subject::Bind, &source, access), danger) {
+            (Verdict::Denied(rule), _) => Some(denied(&rule)),
+            // A wide rule does not open this by accident: it has to be named.
+            (Verdict::Allowed, _) if !is_engine => None,
+            (Verdict::Allowed | Verdict::Unsaid, Some(danger)) => {
+                let rule = if is_engine || access == Access::Write { source.clone() } else { format!("{source}:ro") };
+                Some(Refusal { what: danger.what, hint: self.remedy(Subject::Bind, &rule) })
+            }
+            (Verdict::Allowed | Verdict::Unsaid, None) => None,
+        }
+    }
+
+    /// A file of the controller.
+    fn file(&self, path: &str) -> Option<Refusal> {
+        let path = normal(path);
+        match self.paths.of_controller(&path) {
+            Some(private) => {
+                let why = format!("`{path}` leads to `{private}` of the controller, which components don't get");
+                self.unless_allowed(Subject::File, &path, &why)
+            }
+            None => self.unless_denied(Subject::File, &path),
+        }
+    }
+}
+
+fn denied(rule: &str) -> Refusal {
+    Refusal {
+        what: format!("the operator's policy denies it with `{rule}`"),
+        hint: "ask who operates the controller".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

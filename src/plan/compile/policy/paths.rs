@@ -1,0 +1,227 @@
+//! Paths of the host, and of the controller, that components don't get.
+
+use crate::config::Settings;
+use crate::config::policy::{Access, FILE, normal};
+use crate::engine::{EngineInfo, MountPoint};
+use crate::plan::SelfInfo;
+
+/// Sockets that give whoever has them all power over the engine.
+const SOCKETS: [&str; 8] = [
+    "/var/run/docker.sock",
+    "/run/docker.sock",
+    "/var/run/containerd/containerd.sock",
+    "/run/containerd/containerd.sock",
+    "/var/run/podman/podman.sock",
+    "/run/podman/podman.sock",
+    "/var/run/docker/containerd/containerd.sock",
+    "/run/docker/containerd/containerd.sock",
+];
+
+/// The same, wherever they lie.
+const SOCKET_NAMES: [&str; 5] = ["docker.sock", "podman.sock", "containerd.sock", "crio.sock", "buildkitd.sock"];
+
+/// Registry credentials, where podlike looked for them.
+const CREDENTIALS: [&str; 2] = ["/var/run/secrets/podlike", "/run/secrets/podlike"];
+
+/// Not even for reading: kernel and devices, other services' sockets, the files of engines, and what only root may read.
+const CLOSED: [&str; 26] = [
+    "/proc",
+    "/sys",
+    "/dev",
+    "/run",
+    "/var/run",
+    "/boot",
+    "/var/lib/docker",
+    "/var/lib/containerd",
+    "/var/lib/containers",
+    "/var/lib/kubelet",
+    "/var/lib/rancher",
+    "/var/lib/systemd",
+    "/var/lib/libvirt",
+    "/var/lib/cloud",
+    "/var/lib/dpkg",
+    "/var/lib/rpm",
+    "/var/snap",
+    "/var/spool/cron",
+    "/var/spool/at",
+    "/etc/docker",
+    "/etc/kubernetes",
+    "/etc/ssh",
+    "/etc/shadow",
+    "/etc/gshadow",
+    "/etc/sudoers",
+    "/etc/sudoers.d",
+];
+
+/// For reading only: what root runs, or believes.
+const SYSTEM: [&str; 14] = [
+    "/etc",
+    "/usr",
+    "/bin",
+    "/sbin",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/libx32",
+    "/opt/containerd",
+    "/opt/cni",
+    "/snap",
+    "/nix",
+    "/ostree",
+    "/var/cache/apt",
+];
+
+/// Why a path is dangerous.
+pub(super) struct Danger {
+    pub(super) what: String,
+    /// Whether it leads to the engine straight away.
+    pub(super) is_engine: bool,
+}
+
+/// Every path that is not for components.
+pub(in crate::plan::compile) struct Paths {
+    /// Of the host: the engine's sockets.
+    sockets: Vec<String>,
+    /// Of the host: where the engine keeps everything, empty where that is not known.
+    data_root: String,
+    /// Of the host: what is mounted into the controller at one of `private`.
+    own_sources: Vec<String>,
+    /// Volumes mounted there, and where.
+    own_volumes: Vec<(String, String)>,
+    /// Of the controller: the socket, credentials, state, and compiled plugins, which would run as the controller if they were swapped.
+    private: Vec<String>,
+}
+
+impl Paths {
+    pub(in crate::plan::compile) fn new(me: &SelfInfo, engine: &EngineInfo, settings: &Settings) -> Self {
+        // A socket elsewhere is named by the variable that the engine's own tools use.
+        let elsewhere = |address: Option<&str>| address.and_then(|address| address.strip_prefix("unix://")).map(normal);
+        let variable = elsewhere(me.environment.get("DOCKER_HOST").map(String::as_str));
+        let named: Vec<String> = variable.into_iter().chain(elsewhere(settings.engine.as_deref())).collect();
+        let sockets: Vec<String> = SOCKETS.iter().map(|path| (*path).to_owned()).chain(named).collect();
+        let directories = [&settings.state_dir, &settings.cache_dir, &settings.plugin_dir];
+        let mut private = sockets.clone();
+        private.extend(CREDENTIALS.iter().chain(&[FILE]).map(|path| (*path).to_owned()));
+        private.extend(directories.iter().map(|path| normal(&path.to_string_lossy())));
+        let mut own_sources = Vec::new();
+        let mut own_volumes = Vec::new();
+        for point in &me.container.mounts {
+            let target = normal(&point.target);
+            for path in &private {
+                let source = normal(&point.source);
+                if is_within(&target, path) {
+                    own_sources.push(source);
+                } else if is_within(path, &target) {
+                    own_sources.push(normal(&format!("{source}/{}", path.get(target.len()..).unwrap_or_default())));
+                } else {
+                    continue;
+                }
+                if point.kind == "volume" {
+                    own_volumes.push((point.name.clone(), path.clone()));
+                }
+            }
+        }
+        own_sources.retain(|source| source != "/");
+        let data_root = if engine.data_root.is_empty() { String::new() } else { normal(&engine.data_root) };
+        Self { sockets, data_root, own_sources, own_volumes, private }
+    }
+
+    /// Why a normal path of the host is dangerous.
+    pub(super) fn of_host(&self, source: &str, access: Access) -> Option<Danger> {
+        let closed = |what: String| Some(Danger { what, is_engine: false });
+        let engine = |what: String| Some(Danger { what, is_engine: true });
+        let is_socket = |path: &str| SOCKET_NAMES.contains(&path.rsplit('/').next().unwrap_or_default());
+        if self.sockets.iter().any(|socket| socket == source) || is_socket(source) {
+            return engine(format!("`{source}` is the engine's socket: whoever has it is root on the node"));
+        }
+        if let Some(socket) = self.sockets.iter().find(|socket| is_within(socket, source)) {
+            return engine(format!(
+                "`{source}` holds the engine's socket `{socket}`: whoever has it is root on the node"
+            ));
+        }
+        let touches = |path: &str| is_within(source, path) || is_within(path, source);
+        if let Some(own) = self.own_sources.iter().find(|own| touches(own)) {
+            return if is_socket(own) {
+                engine(format!("`{source}` leads to the engine's socket, which the controller has from `{own}`"))
+            } else {
+                closed(format!("`{source}` leads to the controller's own `{own}`"))
+            };
+        }
+        let root = (!self.data_root.is_empty()).then_some(self.data_root.as_str());
+        if let Some(path) = CLOSED.iter().copied().chain(root).find(|path| touches(path)) {
+            let relation = if is_within(source, path) { "lies in" } else { "holds" };
+            return closed(format!("`{source}` {relation} `{path}` of the node, which leads to its root"));
+        }
+        if access == Access::Write
+            && let Some(path) = SYSTEM.iter().find(|path| touches(path))
+        {
+            let relation = if is_within(source, path) { "lies in" } else { "holds" };
+            return closed(format!(
+                "`{source}` {relation} `{path}` of the node, and whoever writes there is its root; reading alone (`:ro`) is allowed"
+            ));
+        }
+        is_home(source).then(|| Danger {
+            what: format!("`{source}` holds, or is, hidden files of a user's home, such as keys"),
+            is_engine: false,
+        })
+    }
+
+    /// What only the controller may have of itself, where a normal path of its own leads there.
+    pub(super) fn of_controller(&self, path: &str) -> Option<&str> {
+        // Links there lead everywhere.
+        let links = ["/proc", "/dev"];
+        let private = self.private.iter().map(String::as_str).chain(links);
+        private.into_iter().find(|private| is_within(path, private) || is_within(private, path))
+    }
+
+    /// What the controller has in its own volume of this name, where it is private.
+    pub(super) fn private_volume(&self, name: &str) -> Option<&str> {
+        self.own_volumes.iter().find(|(own, _)| own == name).map(|(_, path)| path.as_str())
+    }
+
+    /// Whether a mount of the controller can be shared with components.
+    pub(in crate::plan::compile) fn verdict(&self, point: &MountPoint) -> Sharable {
+        let targets = self.private.iter().map(|private| (private, point.target.as_str()));
+        let sources = self.sockets.iter().map(|private| (private, point.source.as_str()));
+        let mut holds = None;
+        for (private, path) in targets.chain(sources) {
+            if is_within(path, private) {
+                return Sharable::Private;
+            }
+            if path.starts_with('/') && is_within(private, path) {
+                holds.get_or_insert_with(|| private.clone());
+            }
+        }
+        holds.map_or(Sharable::Shared, Sharable::Contains)
+    }
+}
+
+/// Whether a mount of the controller can be shared.
+pub(in crate::plan::compile) enum Sharable {
+    /// It can.
+    Shared,
+    /// It is, or lies within, something private.
+    Private,
+    /// Something private lies within it.
+    Contains(String),
+}
+
+/// `/home`, one directory below it, `/root`, or a hidden entry of such a home.
+fn is_home(path: &str) -> bool {
+    let mut segments = path.split('/').filter(|segment| !segment.is_empty());
+    let entry = match segments.next() {
+        Some("root") => segments.next(),
+        Some("home") => match segments.next() {
+            None => return true,
+            Some(_) => segments.next(),
+        },
+        _ => return false,
+    };
+    entry.is_none_or(|entry| entry.starts_with('.'))
+}
+
+/// Whether `path` is `directory` or lies below it.
+pub(in crate::plan::compile) fn is_within(path: &str, directory: &str) -> bool {
+    let trimmed = |path: &str| path.trim_end_matches('/').to_owned();
+    trimmed(path).strip_prefix(&trimmed(directory)).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}

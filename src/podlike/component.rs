@@ -1,0 +1,206 @@
+//! What differs for one component: settings that podlike refused, misread or passed over.
+
+use serde_json::{Map, Value};
+
+use super::List;
+use crate::labels::{Place, kind};
+
+/// Every key that podlike knew.
+const KNOWN: [&str; 49] = [
+    "blkio_config",
+    "cap_add",
+    "cap_drop",
+    "command",
+    "cpu_count",
+    "cpu_percent",
+    "cpu_period",
+    "cpu_quota",
+    "cpu_rt_period",
+    "cpu_rt_runtime",
+    "cpu_shares",
+    "cpus",
+    "cpuset",
+    "depends_on",
+    "device_cgroup_rules",
+    "devices",
+    "entrypoint",
+    "env_file",
+    "environment",
+    "group_add",
+    "healthcheck",
+    "image",
+    "isolation",
+    "labels",
+    "logging",
+    "mem_limit",
+    "mem_reservation",
+    "mem_swappiness",
+    "memswap_limit",
+    "oom_kill_disable",
+    "oom_score_adj",
+    "pids_limit",
+    "privileged",
+    "read_only",
+    "runtime",
+    "security_opt",
+    "shm_size",
+    "stdin_open",
+    "stop_grace_period",
+    "stop_signal",
+    "storage_opt",
+    "sysctls",
+    "tmpfs",
+    "tty",
+    "ulimits",
+    "user",
+    "userns_mode",
+    "volumes",
+    "working_dir",
+];
+
+/// The devices' limits that podlike mixed up, and what it took each for.
+const CROSSED: [(&str, &str); 2] = [("device_write_bps", "device_read_iops"), ("device_read_iops", "device_write_bps")];
+
+/// What kind of component it is.
+#[derive(Clone, Copy)]
+pub(super) struct Kind {
+    /// One that must finish before the others start.
+    pub(super) is_init: bool,
+    /// Whether a template made it.
+    pub(super) is_rendered: bool,
+}
+
+pub(super) fn look(body: &Map<String, Value>, at: &Place, kind: Kind, list: &mut List<'_>) {
+    let Kind { is_init, is_rendered } = kind;
+    for (key, value) in body {
+        let field = at.key(key).field;
+        match key.as_str() {
+            "environment" => environment(value, &field, is_rendered, list),
+            "labels" | "env_file" | "tmpfs" | "volumes" if is_rendered => {}
+            "labels" => not_text(value, &field, list),
+            "env_file" if value.is_string() => {
+                list.push(field, "podlike stopped at an `env_file` that is text; here it is read", "");
+            }
+            "tmpfs" if value.is_string() => {
+                list.push(field, "podlike stopped at a `tmpfs` that is text; here it is mounted", "");
+            }
+            "mem_reservation" if value.is_string() => {
+                list.push(field, "podlike took only a number here; a size with its unit counts too", "");
+            }
+            "blkio_config" => blkio(value, &field, list),
+            "volumes" => volumes(value, &field, list),
+            "depends_on" => depends_on(value, &field, is_init, list),
+            "tty" if value == &Value::Bool(true) => {
+                list.push(field, "with `-logs` podlike garbled the output of a terminal; here it is whole", "");
+            }
+            // Of an init component.
+            "name" if is_init => {
+                list.push(
+                    field,
+                    "podlike stopped at the name of an init component: they are `init-1`, `init-2`, …",
+                    "",
+                );
+            }
+            key if !KNOWN.contains(&key) => {
+                list.push(
+                    field,
+                    format!("podlike stopped at `{key}`, which it did not know; here it has its meaning"),
+                    "",
+                );
+            }
+            _ => {}
+        }
+    }
+}
+
+fn environment(value: &Value, field: &str, is_rendered: bool, list: &mut List<'_>) {
+    let passed = "podlike set this variable to nothing; here it gets the value that the controller has, and is not set where the controller has none";
+    match value {
+        Value::Object(map) => {
+            for (name, value) in map {
+                if value.is_null() {
+                    list.push(format!("{field}.{name}"), passed, format!("write `{name}: \"\"`"));
+                }
+            }
+            if !is_rendered {
+                not_text(value, field, list);
+            }
+        }
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                if let Some(name) = item.as_str().filter(|item| !item.contains('=')) {
+                    list.push(format!("{field}[{index}]"), passed, format!("write `{name}=`"));
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Values of a map that are no text.
+fn not_text(value: &Value, field: &str, list: &mut List<'_>) {
+    for (name, value) in value.as_object().into_iter().flatten() {
+        if matches!(value, Value::Number(_) | Value::Bool(_)) {
+            list.push(
+                format!("{field}.{name}"),
+                format!("podlike stopped at {} here; it is taken as text", kind(value)),
+                "",
+            );
+        }
+    }
+}
+
+fn blkio(value: &Value, field: &str, list: &mut List<'_>) {
+    for (key, taken) in CROSSED {
+        if value.get(key).is_some() {
+            list.push(
+                format!("{field}.{key}"),
+                format!("podlike took this for `{taken}`; here it is what it says"),
+                format!("write `{taken}` where the limit that podlike set is wanted"),
+            );
+        }
+    }
+}
+
+fn volumes(value: &Value, field: &str, list: &mut List<'_>) {
+    for (index, item) in value.as_array().into_iter().flatten().enumerate() {
+        let Some(text) = item.as_str() else { continue };
+        let field = format!("{field}[{index}]");
+        let mut parts = text.splitn(3, ':');
+        let (source, mode) = (parts.next().unwrap_or_default(), parts.nth(1));
+        if text.contains(':') && source.starts_with(['.', '~']) {
+            list.push(
+                field,
+                "podlike took a relative source for the name of a volume; here it is a problem",
+                "write the path on the node",
+            );
+        } else if let Some(other) =
+            mode.map(|mode| mode.split(',').filter(|it| !matches!(*it, "ro" | "rw")).collect::<Vec<_>>())
+            && !other.is_empty()
+        {
+            let what = format!("podlike passed over the mode `{}`; here it counts", other.join(","));
+            list.push(field, what, "leave it out");
+        }
+    }
+}
+
+fn depends_on(value: &Value, field: &str, is_init: bool, list: &mut List<'_>) {
+    if is_init {
+        return;
+    }
+    for (name, dependency) in value.as_object().into_iter().flatten() {
+        for (key, value) in dependency.as_object().into_iter().flatten() {
+            let field = format!("{field}.{name}.{key}");
+            match (key.as_str(), value.as_str()) {
+                ("condition", Some("service_started" | "service_healthy")) => {}
+                ("condition", Some(other)) => {
+                    list.push(field, format!("podlike stopped at the condition `{other}`"), "")
+                }
+                ("condition", None) => {}
+                (other, _) => {
+                    list.push(field, format!("podlike passed over `{other}`; here it counts"), "leave it out")
+                }
+            }
+        }
+    }
+}

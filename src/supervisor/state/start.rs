@@ -1,0 +1,263 @@
+//! What may start, and when it counts as started.
+
+use super::{Node, Pod};
+use crate::pod::life::Condition;
+use crate::pod::{ComponentName, Dependency};
+use crate::supervisor::events::{Action, Deadline, Outcome, Phase, Stage};
+
+/// Whether a condition of a dependency is true.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    True,
+    /// It may still become true.
+    NotYet,
+    /// It never will.
+    Never,
+}
+
+impl Pod {
+    /// Starts what may be started now, and ends the pod where somebody waits for what can't happen any more.
+    pub(super) fn advance(&mut self, actions: &mut Vec<Action>) {
+        if self.stage == Stage::Init {
+            let next = self.nodes.iter().find(|(_, node)| node.init && node.phase != Phase::Exited);
+            match next {
+                Some((name, node)) => {
+                    if node.phase == Phase::Waiting {
+                        let name = name.clone();
+                        self.launch(&name, actions);
+                    }
+                    return;
+                }
+                None => self.stage = Stage::Starting,
+            }
+        }
+        if self.stage == Stage::Starting {
+            self.start_due(actions);
+        }
+        if self.stage == Stage::Starting && self.nodes.values().all(|node| node.started_once || node.over()) {
+            self.stage = Stage::Running;
+            if !std::mem::replace(&mut self.ran, true) {
+                actions.push(Action::Started);
+            }
+        }
+        if matches!(self.stage, Stage::Starting | Stage::Running) {
+            self.renew(actions);
+        }
+    }
+
+    fn start_due(&mut self, actions: &mut Vec<Action>) {
+        let waiting: Vec<ComponentName> = self
+            .nodes
+            .iter()
+            .filter(|(_, node)| !node.init && node.phase == Phase::Waiting)
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in waiting {
+            let Some(node) = self.nodes.get(&name) else { continue };
+            let mut due = true;
+            let mut passed_over = Vec::new();
+            let mut hopeless = None;
+            for (other, on) in &node.depends_on {
+                match (self.standing(other, *on), on.required) {
+                    (Standing::True, _) => {}
+                    (Standing::NotYet, _) => due = false,
+                    (Standing::Never, false) => passed_over.push((other.clone(), on.condition)),
+                    (Standing::Never, true) => hopeless = Some((other.clone(), on.condition)),
+                }
+            }
+            if let Some((other, condition)) = hopeless {
+                return self.end_hopeless(&name, &other, condition, actions);
+            }
+            if due {
+                for (other, condition) in passed_over {
+                    let what = format!(
+                        "component `{name}` starts without `{other}`, which is not required and will not be {}",
+                        wanted(condition)
+                    );
+                    actions.push(Action::Warn(what));
+                }
+                self.launch(&name, actions);
+            }
+        }
+    }
+
+    /// Nobody will ever start `name`: it needs what did not happen.
+    fn end_hopeless(
+        &mut self,
+        name: &ComponentName,
+        other: &ComponentName,
+        condition: Condition,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(node) = self.nodes.get(other) else { return };
+        if let (true, Some(code @ 1..)) = (node.failure.is_none(), node.exit_code) {
+            return self.begin_stop(Outcome::Component { name: other.clone(), code }, actions);
+        }
+        let why = node.failure.as_ref().map_or_else(|| "it has ended".to_owned(), Clone::clone);
+        self.fail(
+            format!(
+                "component `{name}` waits for `{other}` to be {}, which can't happen any more: {why}",
+                wanted(condition)
+            ),
+            actions,
+        );
+    }
+
+    fn standing(&self, name: &ComponentName, on: Dependency) -> Standing {
+        // What the pod does not have can only be a dependency that is not required.
+        let Some(other) = self.nodes.get(name) else { return Standing::Never };
+        let met = match on.condition {
+            Condition::Started => other.started_once,
+            Condition::Healthy => other.started_once && other.healthy(),
+            Condition::Completed => other.completed,
+        };
+        if met {
+            Standing::True
+        } else if other.over() {
+            Standing::Never
+        } else {
+            Standing::NotYet
+        }
+    }
+
+    /// Starts those again whose dependency was started again, once it is what they need it to be.
+    fn renew(&mut self, actions: &mut Vec<Action>) {
+        let current = |on: &Dependency, other: &Node| match on.condition {
+            Condition::Started => other.phase == Phase::Running,
+            Condition::Healthy => other.healthy(),
+            Condition::Completed => other.completed,
+        };
+        let due: Vec<ComponentName> = self
+            .nodes
+            .iter()
+            .filter(|(_, node)| node.phase == Phase::Running && !node.outdated_by.is_empty())
+            .filter(|(_, node)| {
+                node.depends_on
+                    .iter()
+                    .filter(|(other, _)| node.outdated_by.contains(other))
+                    .all(|(other, on)| self.nodes.get(other).is_some_and(|other| current(on, other)))
+            })
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in due {
+            self.restart(&name, actions);
+        }
+    }
+
+    /// Brings a component up: its container is made where it is not there yet.
+    pub(super) fn launch(&mut self, name: &ComponentName, actions: &mut Vec<Action>) {
+        let Some(node) = self.nodes.get_mut(name) else { return };
+        let again = node.launched_once;
+        node.phase = Phase::Launching;
+        node.run += 1;
+        node.failure = None;
+        node.early_exit = None;
+        node.completed = false;
+        node.gone_without = false;
+        node.outdated_by.clear();
+        if let Some(probed) = &mut node.probed {
+            probed.reset();
+        }
+        if !again {
+            return actions.push(Action::Launch(name.clone()));
+        }
+        node.restarts += 1;
+        actions.push(Action::Relaunch(name.clone()));
+        for other in self.nodes.values_mut() {
+            if other.depends_on.iter().any(|(on, it)| on == name && it.restart) {
+                other.outdated_by.insert(name.clone());
+            }
+        }
+    }
+
+    pub(super) fn launched(&mut self, name: &ComponentName, checked: bool, actions: &mut Vec<Action>) {
+        let Some(node) = self.nodes.get_mut(name) else { return };
+        node.launched_once = true;
+        node.phase = if node.settles { Phase::Settling } else { Phase::Running };
+        if checked && node.health.is_none() {
+            node.health = Some(crate::engine::EngineHealth::Starting);
+        }
+        let (settles, run) = (node.settles, node.run);
+        if !settles {
+            node.started_once = true;
+        }
+        if let Some((exit_code, oom_killed)) = node.early_exit.take() {
+            return self.exited(name, exit_code, oom_killed, actions);
+        }
+        match self.stage {
+            Stage::Killing | Stage::Cleaning | Stage::Done => {
+                self.set(name, Phase::Stopping);
+                actions.push(Action::Kill(name.clone()));
+            }
+            Stage::Restarting | Stage::Stopping => self.stop_more(actions),
+            Stage::Init | Stage::Starting | Stage::Running if settles => {
+                actions.push(Action::Settle { name: name.clone(), run });
+            }
+            Stage::Init | Stage::Starting | Stage::Running => self.up(name, actions),
+        }
+    }
+
+    /// What is to be done after the start is through.
+    pub(super) fn settled(
+        &mut self,
+        name: &ComponentName,
+        run: u64,
+        outcome: Result<(), String>,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(node) = self.nodes.get_mut(name) else { return };
+        if node.run != run || node.phase != Phase::Settling {
+            return;
+        }
+        match outcome {
+            Ok(()) => {
+                node.phase = Phase::Running;
+                node.started_once = true;
+                if self.stage < Stage::Restarting {
+                    self.up(name, actions);
+                }
+            }
+            Err(reason) => {
+                let reason = format!("failed its `post_start`: {reason}");
+                actions.push(Action::Warn(format!("component `{name}` {reason}")));
+                node.failure = Some(reason);
+                // Nothing that was prepared before its stop holds for one that never got ready.
+                let grace = node.grace;
+                self.ask_to_stop(name, grace, false, actions);
+            }
+        }
+    }
+
+    /// It counts as started.
+    fn up(&mut self, name: &ComponentName, actions: &mut Vec<Action>) {
+        let Some(node) = self.nodes.get(name) else { return };
+        if node.probed.is_some() {
+            actions.push(Action::Probe { name: name.clone(), run: node.run });
+        }
+        if node.watched() {
+            actions.push(Action::Arm(Deadline::Proven(name.clone()), node.policy.reset_after));
+        }
+        self.advance(actions);
+    }
+
+    pub(super) fn launch_failed(&mut self, name: &ComponentName, reason: String, actions: &mut Vec<Action>) {
+        let Some(node) = self.nodes.get_mut(name) else { return };
+        if node.phase != Phase::Launching {
+            return;
+        }
+        node.phase = Phase::Exited;
+        node.failure = Some(format!("could not be started: {reason}"));
+        if self.stage >= Stage::Restarting {
+            return self.stop_more(actions);
+        }
+        self.judge_exit(name, actions);
+    }
+}
+
+fn wanted(condition: Condition) -> &'static str {
+    match condition {
+        Condition::Started => "started",
+        Condition::Healthy => "healthy",
+        Condition::Completed => "completed",
+    }
+}

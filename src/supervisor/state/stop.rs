@@ -1,0 +1,224 @@
+//! Signals, the order of stopping, and deadlines.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::Pod;
+use crate::hooks::SignalDecision;
+use crate::pod::ComponentName;
+use crate::supervisor::events::{Action, Deadline, Outcome, Phase, Stage, stops};
+
+/// How long plugins may think about a signal that stops the pod.
+const ASK_TIME: Duration = Duration::from_secs(1);
+
+/// What is left for the engine to answer a kill before containers are removed by force.
+const KILL_TIME: Duration = Duration::from_millis(500);
+
+/// Of a component's grace period at most so much is kept for its process, after what is done before its stop.
+const MOST_KEPT: Duration = Duration::from_secs(2);
+
+impl Pod {
+    pub(super) fn signalled(&mut self, signal: i32, actions: &mut Vec<Action>) {
+        if !stops(signal) {
+            if self.stage < Stage::Stopping {
+                actions.push(Action::AskSignal(signal));
+            }
+            return;
+        }
+        if self.draining {
+            // Again: whoever asks does not want to wait for others to notice.
+            self.draining = false;
+            self.stop_more(actions);
+        } else if self.stage >= Stage::Stopping {
+            // Once more: whoever asks has no patience left.
+            self.kill_all(actions);
+        } else if self.asked_to_stop {
+            // Plugins are still being asked about the first one.
+            self.stop_by_signal(signal, actions);
+        } else {
+            self.asked_to_stop = true;
+            // The time runs from here, whatever plugins say, and they have only so much of it to say it.
+            actions.push(Action::Arm(Deadline::Budget, self.stop_budget));
+            actions.push(Action::Arm(Deadline::Asked(signal), ASK_TIME));
+            actions.push(Action::AskSignal(signal));
+        }
+    }
+
+    pub(super) fn signal_decided(&mut self, signal: i32, decision: SignalDecision, actions: &mut Vec<Action>) {
+        match decision {
+            SignalDecision::Forward => {}
+            SignalDecision::Deliver(list) => {
+                for (name, signal) in list {
+                    if self.nodes.get(&name).is_some_and(|node| node.phase.has_process()) {
+                        actions.push(Action::Send(name, signal));
+                    }
+                }
+            }
+        }
+        // A plugin may translate a stop, but never prevent one.
+        if stops(signal) && self.stage < Stage::Stopping {
+            self.stop_by_signal(signal, actions);
+        }
+    }
+
+    fn stop_by_signal(&mut self, signal: i32, actions: &mut Vec<Action>) {
+        let outcome = if self.ran { Outcome::Stopped } else { Outcome::Interrupted { signal } };
+        // Only who serves others is left alone for a while; the end of a component ends the pod at once.
+        self.draining = self.ran && !self.drain.is_zero() && self.nodes.values().any(|node| node.phase.alive());
+        if self.draining {
+            actions.push(Action::Arm(Deadline::Drain, self.drain));
+        }
+        self.begin_stop(outcome, actions);
+    }
+
+    pub(super) fn begin_stop(&mut self, outcome: Outcome, actions: &mut Vec<Action>) {
+        if self.stage >= Stage::Stopping {
+            return;
+        }
+        self.stage = Stage::Stopping;
+        self.outcome = Some(outcome);
+        for node in self.nodes.values_mut() {
+            match node.phase {
+                Phase::Waiting => node.phase = Phase::Skipped,
+                Phase::BackingOff => node.phase = Phase::Exited,
+                Phase::Launching | Phase::Settling | Phase::Running | Phase::Parting | Phase::Stopping => {}
+                Phase::Asking | Phase::Exited | Phase::Skipped => {}
+            }
+            node.again = false;
+        }
+        actions.push(Action::DropLaunches);
+        if !self.asked_to_stop {
+            actions.push(Action::Arm(Deadline::Budget, self.stop_budget));
+        }
+        self.stop_more(actions);
+    }
+
+    /// Asks those to stop that no living component depends on; once nothing lives, the pod is cleaned up, or starts again.
+    pub(super) fn stop_more(&mut self, actions: &mut Vec<Action>) {
+        if !matches!(self.stage, Stage::Restarting | Stage::Stopping | Stage::Killing) {
+            return;
+        }
+        if !self.nodes.values().any(|node| node.phase.alive()) {
+            self.draining = false;
+            if self.stage == Stage::Restarting {
+                // Armed once more by whatever comes too late: the last one counts, and nothing runs meanwhile.
+                actions.push(Action::Arm(Deadline::PodBackOff, self.restart_after));
+            } else {
+                self.stage = Stage::Cleaning;
+                actions.push(Action::Cleanup);
+            }
+            return;
+        }
+        if self.stage == Stage::Killing || self.draining {
+            return;
+        }
+        // By way of others too, whether those live or not: the order is that of the waves.
+        let mut needed: BTreeSet<&ComponentName> = BTreeSet::new();
+        let mut open: Vec<_> = self.nodes.values().filter(|node| node.phase.alive()).collect();
+        while let Some(node) = open.pop() {
+            for (name, _) in &node.depends_on {
+                if needed.insert(name) {
+                    open.extend(self.nodes.get(name));
+                }
+            }
+        }
+        let due: Vec<(ComponentName, Duration)> = self
+            .nodes
+            .iter()
+            .filter(|(name, node)| matches!(node.phase, Phase::Settling | Phase::Running) && !needed.contains(name))
+            .map(|(name, node)| (name.clone(), node.grace))
+            .collect();
+        for (name, grace) in due {
+            self.ask_to_stop(&name, grace, true, actions);
+        }
+    }
+
+    /// Asks it to stop, after what is to be done before; all in its grace period.
+    pub(super) fn ask_to_stop(
+        &mut self,
+        name: &ComponentName,
+        grace: Duration,
+        politely: bool,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(node) = self.nodes.get_mut(name) else { return };
+        if politely && node.parts && node.phase == Phase::Running {
+            node.phase = Phase::Parting;
+            let within = grace.saturating_sub((grace / 4).min(MOST_KEPT));
+            actions.push(Action::Part { name: name.clone(), run: node.run, within });
+        } else {
+            node.phase = Phase::Stopping;
+            actions.push(Action::Stop(name.clone()));
+        }
+        actions.push(Action::Arm(Deadline::Grace(name.clone()), grace));
+    }
+
+    /// What is to be done before its stop is through.
+    pub(super) fn parted(&mut self, name: &ComponentName, run: u64, actions: &mut Vec<Action>) {
+        let Some(node) = self.nodes.get_mut(name) else { return };
+        if node.run == run && node.phase == Phase::Parting {
+            node.phase = Phase::Stopping;
+            actions.push(Action::Stop(name.clone()));
+        }
+    }
+
+    fn kill_all(&mut self, actions: &mut Vec<Action>) {
+        if self.stage != Stage::Stopping {
+            return;
+        }
+        self.stage = Stage::Killing;
+        self.draining = false;
+        let alive: Vec<ComponentName> =
+            self.nodes.iter().filter(|(_, node)| node.phase.has_process()).map(|(name, _)| name.clone()).collect();
+        for name in alive {
+            self.set(&name, Phase::Stopping);
+            self.kill(name, actions);
+        }
+        actions.push(Action::Arm(Deadline::Kill, KILL_TIME));
+    }
+
+    fn kill(&mut self, name: ComponentName, actions: &mut Vec<Action>) {
+        self.killed |= self.stage >= Stage::Stopping;
+        actions.push(Action::Kill(name));
+    }
+
+    pub(super) fn deadline(&mut self, deadline: Deadline, actions: &mut Vec<Action>) {
+        match deadline {
+            Deadline::Grace(name) => {
+                if self.nodes.get(&name).is_some_and(|node| matches!(node.phase, Phase::Parting | Phase::Stopping)) {
+                    self.set(&name, Phase::Stopping);
+                    self.kill(name, actions);
+                }
+            }
+            Deadline::Asked(signal) => {
+                if self.stage < Stage::Stopping {
+                    self.stop_by_signal(signal, actions);
+                }
+            }
+            Deadline::Budget => self.kill_all(actions),
+            Deadline::Kill => {
+                if self.stage == Stage::Killing {
+                    // The engine does not answer: removing by force is all that is left.
+                    self.stage = Stage::Cleaning;
+                    actions.push(Action::Cleanup);
+                }
+            }
+            Deadline::Drain => {
+                self.draining = false;
+                self.stop_more(actions);
+            }
+            Deadline::BackOff(name) => {
+                let due = self.nodes.get(&name).is_some_and(|node| node.phase == Phase::BackingOff);
+                if due && self.stage < Stage::Restarting {
+                    self.launch(&name, actions);
+                }
+            }
+            Deadline::Proven(name) => {
+                if let Some(node) = self.nodes.get_mut(&name).filter(|node| node.phase == Phase::Running) {
+                    node.attempts = 0;
+                }
+            }
+            Deadline::PodBackOff => self.begin_again(actions),
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! Restarts, jobs, steps around start and stop, the drain, and what remains of a failure.
+
+use outrigger::config::{Keep, Output as Logs};
+
+use super::*;
+
+fn starts(engine: &FakeEngine) -> Vec<String> {
+    engine.calls_of("start").into_iter().filter(|call| !call.contains("ipc")).collect()
+}
+
+/// What `status` says of a component.
+fn told(pod: &Running, component: &str) -> outrigger::admin::status::ComponentStatus {
+    let status = pod.status.borrow().clone();
+    status.components.iter().find(|it| it.name == component).cloned().expect("it is shown")
+}
+
+async fn restarted(pod: &mut Running, component: &str, times: u32) {
+    let of = |status: &Arc<PodStatus>| {
+        status.components.iter().any(|it| it.name == component && it.restarts == times && it.state == "running")
+    };
+    let reached = pod.status.wait_for(of);
+    tokio::time::timeout(600 * SECOND, reached).await.expect("it is started again").expect("the pod lives");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_is_restarted_in_the_same_container_with_growing_pauses() {
+    let engine = FakeEngine::new().exits_after("app", SECOND, 3);
+    let policy = "{image: app, restart: {policy: on-failure, delay: 2s, max_attempts: 3}}";
+    let all = [("pod.component.app", policy), ("pod.component.web", "image: web")];
+    let began = tokio::time::Instant::now();
+    let pod = start(engine.clone(), Script::default(), &all).await;
+    assert_eq!(pod.ends().await, component("app", 3));
+    // Four runs of a second, and pauses of 2, 4 and 8 s between them.
+    let took = began.elapsed();
+    assert!(took >= 18 * SECOND && took < 19 * SECOND, "{took:?}");
+    assert_eq!(engine.calls_of("create").iter().filter(|call| call.contains("app")).count(), 1);
+    assert_eq!(starts(&engine).iter().filter(|call| *call == "start app").count(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_essential_may_fail() {
+    let engine = FakeEngine::new().exits_after("side", SECOND, 3);
+    let all = [("pod.component.side", "{image: side, essential: false}"), ("pod.component.web", "image: web")];
+    let mut pod = start(engine, Script::default(), &all).await;
+    let degraded = pod.status.wait_for(|status| status.health.state.as_str() == "degraded");
+    tokio::time::timeout(60 * SECOND, degraded).await.expect("it is told").unwrap();
+    assert_eq!((told(&pod, "side").state.as_str(), told(&pod, "side").exit_code), ("exited", Some(3)));
+    assert!(pod.status.borrow().warnings.iter().any(|what| what.contains("`side` has failed")));
+    pod.signal(15).await;
+    assert_eq!(pod.ends().await, Outcome::Stopped);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_comes_before_those_that_wait_for_it() {
+    let app = "{image: app, depends_on: {migrate: {condition: service_completed_successfully}}}";
+    let all = [("pod.component.migrate", "image: migrate"), ("pod.component.app", app)];
+    let engine = FakeEngine::new().exits_after("migrate", 5 * SECOND, 0);
+    let mut pod = start(engine.clone(), Script::default(), &all).await;
+    pod.reaches("running").await;
+    assert_eq!(starts(&engine), ["start migrate", "start app"]);
+    pod.signal(15).await;
+    assert_eq!(pod.ends().await, Outcome::Stopped);
+    let engine = FakeEngine::new().exits_after("migrate", 5 * SECOND, 4);
+    assert_eq!(start(engine.clone(), Script::default(), &all).await.ends().await, component("migrate", 4));
+    assert_eq!(starts(&engine), ["start migrate"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_pod_starts_again_in_place() {
+    let engine = FakeEngine::new().exits_after("init-1", SECOND, 0).exits_after("app", 5 * SECOND, 1);
+    let app = "{image: app, depends_on: [db], restart: {policy: on-failure, scope: pod, max_attempts: 1}}";
+    let all =
+        [("pod.init.components", "[{image: one}]"), ("pod.component.db", "image: db"), ("pod.component.app", app)];
+    let pod = start(engine.clone(), Script::default(), &all).await;
+    assert_eq!(pod.ends().await, component("app", 1));
+    let once = ["start init-1", "start db", "start app"];
+    assert_eq!(starts(&engine), [once, once].concat());
+    assert_eq!(engine.calls_of("create").iter().filter(|call| !call.contains("ipc")).count(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn dependents_follow_the_restart_of_what_they_need() {
+    let engine = FakeEngine::new().exits_after("db", 5 * SECOND, 1);
+    let app = "{image: app, depends_on: {db: {condition: service_started, restart: true}}}";
+    let all = [("pod.component.db", "{image: db, restart: on-failure:1}"), ("pod.component.app", app)];
+    let mut pod = start(engine.clone(), Script::default(), &all).await;
+    restarted(&mut pod, "app", 1).await;
+    assert_eq!(starts(&engine), ["start db", "start app", "start db", "start app"]);
+    assert_eq!(pod.ends().await, component("db", 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn steps_come_after_the_start_and_before_the_stop() {
+    let run = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&run);
+    let engine = FakeEngine::new().exec_answers("app", move |argv| {
+        seen.lock().unwrap().push(argv.join(" "));
+        ExecOutput { exit_code: 0, stdout: "".into(), stderr: "".into(), truncated: false }
+    });
+    let app = "{image: app, post_start: [{command: [warm, up]}], pre_stop: [{command: [say, bye]}, {sleep: 2s}]}";
+    let all = [("pod.component.app", app), ("pod.component.web", "{image: web, depends_on: [app]}")];
+    let mut pod = start(engine.clone(), Script::default(), &all).await;
+    pod.reaches("running").await;
+    let calls = engine.calls();
+    let at =
+        |call: &str| calls.iter().position(|it| it.starts_with(call)).unwrap_or_else(|| panic!("{call}: {calls:?}"));
+    assert!(at("start app") < at("exec app warm up") && at("exec app warm up") < at("start web"), "{calls:?}");
+    let began = tokio::time::Instant::now();
+    pod.signal(15).await;
+    assert_eq!(pod.ends().await, Outcome::Stopped);
+    assert_eq!(*run.lock().unwrap(), ["warm up", "say bye"]);
+    assert!(began.elapsed() >= 2 * SECOND, "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_step_that_fails_or_hangs_fails_the_component_and_never_the_stop() {
+    let failing = |argv: &[String]| ExecOutput {
+        exit_code: 9,
+        stdout: "".into(),
+        stderr: format!("no {}", argv[0]).into(),
+        truncated: false,
+    };
+    let all = [("pod.component.app", "{image: app, post_start: [{command: cache}]}")];
+    let outcome = start(FakeEngine::new().exec_answers("app", failing), Script::default(), &all).await.ends().await;
+    let expected = "component `app` failed its `post_start`: step 1, `cache` ended with 9: no cache";
+    assert_eq!((outcome.to_string().as_str(), outcome.exit_code()), (expected, 143));
+
+    let all =
+        [("pod.component.app", "{image: app, stop_grace_period: 4s, pre_stop: [{command: forever, timeout: 1h}]}")];
+    let engine = FakeEngine::new().slow("exec", "app", 10_000 * SECOND);
+    let mut pod = start(engine, Script::default(), &all).await;
+    pod.reaches("running").await;
+    let began = tokio::time::Instant::now();
+    pod.signal(15).await;
+    assert_eq!(pod.ends().await, Outcome::Stopped);
+    assert!(began.elapsed() < 4 * SECOND, "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_draining_pod_is_unhealthy_and_runs_on() {
+    let all = [("pod.component.app", "image: app"), ("pod.options", "{drain: 3s}")];
+    let mut pod = start(FakeEngine::new(), Script::default(), &all).await;
+    pod.reaches("running").await;
+    let began = tokio::time::Instant::now();
+    pod.signal(15).await;
+    pod.reaches("stopping").await;
+    assert_eq!(pod.status.borrow().health.state.as_str(), "unhealthy");
+    assert_eq!(told(&pod, "app").state, "running");
+    assert_eq!(pod.engine.calls_of("signal").len(), 0);
+    let engine = pod.engine.clone();
+    assert_eq!(pod.ends().await, Outcome::Stopped);
+    assert!(began.elapsed() >= 3 * SECOND, "{:?}", began.elapsed());
+    assert_eq!(engine.calls_of("signal")[0], "signal app 15");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_exec_probe_that_fails_restarts_its_component() {
+    let looks = Arc::new(Mutex::new(0));
+    let counted = Arc::clone(&looks);
+    let engine = FakeEngine::new().exec_answers("app", move |_| {
+        let mut looks = counted.lock().unwrap();
+        *looks += 1;
+        // Well twice, ill for three looks, which is what it takes; then well for ever.
+        let exit_code = i64::from((3..=5).contains(&*looks));
+        ExecOutput { exit_code, stdout: "".into(), stderr: "".into(), truncated: false }
+    });
+    let app = "{image: app, restart: on-failure, probes: {liveness: {exec: [check], period: 10s}}}";
+    let mut pod = start(engine, Script::default(), &[("pod.component.app", app)]).await;
+    restarted(&mut pod, "app", 1).await;
+    // One of the next run may have been made already.
+    assert!((5..=6).contains(&*looks.lock().unwrap()));
+    assert!(pod.status.borrow().warnings.iter().any(|what| what.contains("liveness probe: `check` ended with 1")));
+    pod.signal(15).await;
+    assert_eq!(pod.ends().await, Outcome::Stopped);
+}
+
+#[tokio::test(start_paused = true)]
+async fn readiness_decides_when_dependents_start_and_what_the_pod_is() {
+    let ready = Arc::new(Mutex::new(false));
+    let asked = Arc::clone(&ready);
+    let engine = FakeEngine::new().exec_answers("db", move |_| {
+        let exit_code = i64::from(!*asked.lock().unwrap());
+        ExecOutput { exit_code, stdout: "".into(), stderr: "".into(), truncated: false }
+    });
+    let db = "{image: db, probes: {readiness: {exec: [check], period: 1s, failure_threshold: 1}}}";
+    let app = "{image: app, depends_on: {db: {condition: service_healthy}}}";
+    let mut pod =
+        start(engine.clone(), Script::default(), &[("pod.component.db", db), ("pod.component.app", app)]).await;
+    tokio::time::sleep(20 * SECOND).await;
+    assert_eq!(starts(&engine), ["start db"]);
+    assert_eq!(told(&pod, "app").state, "planned");
+    *ready.lock().unwrap() = true;
+    pod.reaches("running").await;
+    assert_eq!(pod.status.borrow().health.state.as_str(), "healthy");
+    *ready.lock().unwrap() = false;
+    let ill = pod.status.wait_for(|status| status.health.state.as_str() == "unhealthy");
+    tokio::time::timeout(60 * SECOND, ill).await.expect("it is told").unwrap();
+    pod.signal(15).await;
+    assert_eq!(pod.ends().await, Outcome::Stopped);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_one_that_failed_remains_for_a_look_with_its_last_words() {
+    for (keep, logs) in [(1, Logs::Streamed), (1, Logs::Quiet), (0, Logs::Quiet)] {
+        let engine =
+            FakeEngine::new().prints("app", Output::Stderr, &[b"no such table\n"]).exits_after("app", SECOND, 3);
+        let settings = Settings { keep: Keep { count: keep, ..Keep::default() }, logs, ..Settings::default() };
+        let all = [("pod.component.app", "image: app"), ("pod.component.web", "image: web")];
+        let pod = start_with(settings, engine.clone(), Script::default(), &all).await;
+        let outcome = tokio::time::timeout(120 * SECOND, pod.end).await.unwrap().unwrap();
+        assert_eq!(outcome, component("app", 3));
+        assert_eq!(engine.leftovers(), vec!["app"; keep]);
+        let renames = engine.calls_of("rename");
+        assert_eq!(renames.len(), keep, "{renames:?}");
+        assert!(renames.iter().all(|call| call.starts_with("rename app pod.podlike.app.failed-")), "{renames:?}");
+        // Where nobody followed its output, the engine is asked for its end.
+        assert_eq!(engine.calls_of("tail").len(), usize::from(logs == Logs::Quiet));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_donor_that_dies_is_started_again() {
+    let engine = FakeEngine::new();
+    let all = [("pod.component.app", "image: app"), ("pod.component.web", "image: web")];
+    let mut pod = start(engine.clone(), Script::default(), &all).await;
+    pod.reaches("running").await;
+    let donor = |engine: &FakeEngine| engine.calls_of("start").into_iter().filter(|call| call.contains("ipc")).count();
+    assert_eq!(donor(&engine), 1);
+    engine.kill("pod.podlike.ipc", 137);
+    let warned =
+        pod.status.wait_for(|status| status.warnings.iter().any(|what| what.contains("IPC namespace has ended")));
+    tokio::time::timeout(60 * SECOND, warned).await.expect("it is told").unwrap();
+    tokio::time::sleep(SECOND).await;
+    assert_eq!(donor(&engine), 2);
+    pod.signal(15).await;
+    assert_eq!(pod.ends().await, Outcome::Stopped);
+}
