@@ -201,6 +201,12 @@ impl FakeEngine {
         self.changed();
     }
 
+    /// The engine no longer tells what has happened so far, as one that was started again. Streams that are open must have ended:
+    /// see [`goes_away_for`](Self::goes_away_for).
+    pub fn forgets_events(&self) {
+        self.world().history.clear();
+    }
+
     /// Every running container of this name dies with this code.
     pub fn kill(&self, name: &str, code: i32) {
         self.world().die_by_name(name, code, false);

@@ -132,8 +132,9 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
         let (news, news_out) = mpsc::channel(NEWS_IN_FLIGHT);
         let telling = Arc::clone(&shared);
         tasks.spawn("component events", move |token| tell_plugins(telling, news_out, token));
-        let (following, id) = (Arc::clone(&shared), parts.own.id.0.clone());
-        tasks.spawn("engine events", move |token| follow::follow(following, id, token));
+        let donor = watch::Sender::new(donor);
+        let (following, id, lender) = (Arc::clone(&shared), parts.own.id.0.clone(), donor.subscribe());
+        tasks.spawn("engine events", move |token| follow::follow(following, id, lender, token));
         let (serving, owner, asked) = (Arc::clone(&shared), tasks.clone(), parts.end.requests);
         tasks.spawn("plugin requests", move |token| requests::serve(serving, owner, asked, token));
         Self {
@@ -147,7 +148,7 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
             live,
             view: parts.end.pod,
             status: parts.status,
-            donor: watch::Sender::new(donor),
+            donor,
             news,
             timers: HashMap::new(),
             runs: HashMap::new(),
@@ -169,7 +170,6 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
             while let Some(event) = due.pop_front() {
                 self.narrate(&event);
                 let actions = self.pod.step(event);
-                self.publish();
                 for action in actions {
                     if let Some(outcome) = self.perform(action, &mut due) {
                         self.tasks.cancel();
@@ -177,6 +177,10 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
                         return outcome;
                     }
                 }
+            }
+            // Others look only while this loop waits: what has come together by then is shown at once, not event by event.
+            if self.events.is_empty() {
+                self.publish();
             }
             let event = tokio::select! {
                 biased;
@@ -215,9 +219,9 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
                 self.tasks.spawn("pre_stop", move |_token| lifecycle::part(shared, name, run, within, over));
             }
             Action::Warn(what) => self.warn(what),
-            Action::ReviveDonor => {
+            Action::ReviveDonor { after } => {
                 let (shared, donor) = (Arc::clone(&self.shared), self.donor.clone());
-                self.tasks.spawn("ipc donor", move |_token| async move { revive_donor(&shared, &donor).await });
+                self.tasks.spawn("ipc donor", move |_token| async move { revive_donor(&shared, &donor, after).await });
             }
             Action::Ask { name, exit_code, oom_killed } => {
                 if self.shared.hooks.with(Hook::ComponentEvent).is_empty() {

@@ -206,6 +206,8 @@ pub struct Pod {
     /// Stop signals that plugins are being asked about.
     asked_to_stop: bool,
     judgements: BTreeMap<(PluginName, Option<ComponentName>), Judgement>,
+    /// How often the container that lends its IPC namespace has ended, since it last ran long enough to count as new.
+    donor_ends: u32,
 }
 
 impl Pod {
@@ -228,6 +230,7 @@ impl Pod {
             exits_put_off: BTreeMap::new(),
             asked_to_stop: false,
             judgements: BTreeMap::new(),
+            donor_ends: 0,
         }
     }
 
@@ -313,14 +316,7 @@ impl Pod {
             Event::Restart(name) => self.restart(&name, &mut actions),
             Event::Guard(names) => self.guarded = names,
             Event::Unguard => self.unguard(&mut actions),
-            Event::DonorEnded => {
-                if self.stage < Stage::Stopping {
-                    let what = "the container that lends the pod its IPC namespace has ended and is started again: \
-                                components that run share memory among themselves, and those started from now on anew";
-                    actions.push(Action::Warn(what.to_owned()));
-                    actions.push(Action::ReviveDonor);
-                }
-            }
+            Event::DonorEnded => self.donor_ended(&mut actions),
             Event::Cleaned => {
                 if self.stage == Stage::Cleaning {
                     self.stage = Stage::Done;

@@ -1,5 +1,6 @@
 //! The whole life of a pod, on the scripted engine and on paused time.
 
+mod faults;
 mod life;
 
 use std::collections::{BTreeMap, HashMap};

@@ -72,7 +72,7 @@ fn short(actions: &[Action]) -> Vec<String> {
         Action::Settle { name, run } => Some(format!("settle {name} {run}")),
         Action::Probe { name, run } => Some(format!("probe {name} {run}")),
         Action::Part { name, run, .. } => Some(format!("part {name} {run}")),
-        Action::ReviveDonor => Some("revive-donor".to_owned()),
+        Action::ReviveDonor { .. } => Some("revive-donor".to_owned()),
         Action::Arm(..) | Action::Warn(_) => None,
         Action::DropLaunches => Some("drop-launches".to_owned()),
         Action::Started => Some("started".to_owned()),
