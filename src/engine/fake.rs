@@ -20,7 +20,7 @@
 //! | images | all are there |
 //!
 //! [`calls`](FakeEngine::calls) tells what was asked of it. Only what changes something is recorded, when it is asked, whether or not it fails:
-//! `pull <image>`, `create <name>`, `start <name>`, `signal <name> <number>`, `remove <name>`, `upload <name> <directory>`, `download <name> <path>`,
+//! `pull <image>`, `create <name>`, `connect <name> <network>`, `start <name>`, `signal <name> <number>`, `remove <name>`, `upload <name> <directory>`, `download <name> <path>`,
 //! `exec <name> <argv…>`.
 //!
 //! ```

@@ -6,6 +6,7 @@
 //! carries the labels of [`ownership`].
 
 mod environment;
+mod health;
 mod memory;
 mod mounts;
 mod placement;
@@ -196,6 +197,7 @@ impl<'a> Pod<'a> {
             job: false,
             restart: component.restart.clone(),
             probes: component.probes.clone(),
+            early_check: health::early_check(component, role, self.engine, found),
             post_start: self.steps(&component.post_start),
             pre_stop: self.steps(&component.pre_stop),
             container: self.container(component, role, found),
@@ -273,6 +275,7 @@ impl<'a> Pod<'a> {
             (ownership::POD, self.me.container.id.0.as_str()),
             (ownership::GENERATION, self.me.container.started_at.as_str()),
             (ownership::SERVICE, self.service()),
+            (ownership::KEEP, &self.settings.keep.to_string()),
             (ownership::ROLE, role),
         ] {
             container.labels.insert(key.to_owned(), value.to_owned());

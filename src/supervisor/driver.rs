@@ -278,7 +278,9 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
             Event::Launched { name, .. } => {
                 let restarts = self.restarts(name);
                 let kind = if restarts == 0 { ComponentEventKind::Started } else { ComponentEventKind::Restarted };
-                self.runs.insert(name.clone(), CancellationToken::new());
+                let run = CancellationToken::new();
+                self.runs.insert(name.clone(), run.clone());
+                lifecycle::look_early(&self.shared, &self.tasks, name, run);
                 self.tell_now(name, kind);
                 self.outputs.follow(&self.shared, name);
             }
@@ -584,7 +586,7 @@ async fn sweep_from_time_to_time<E: Engine, H: Hooks>(
             () = tokio::time::sleep(SWEEP_EVERY) => {}
         }
         let now_s = now_ns() / 1_000_000_000;
-        if let Err(error) = janitor::sweep(&shared.engine, &own, shared.settings.keep, now_s).await {
+        if let Err(error) = janitor::sweep(&shared.engine, &own, now_s).await {
             debug!(error = chain(&error), "the engine does not list what is left over");
         }
     }

@@ -123,7 +123,7 @@ async fn create_and_fill<E: Engine, H: Hooks>(
     debug!(component = %planned.name, %id, "created");
     let fill = async {
         created.await;
-        copy_all(&shared.engine, &shared.hooks, planned, &id).await
+        copy_all(&shared.engine, &shared.hooks, planned, &id, &shared.launches).await
     };
     // A plugin may take its time, and a half-filled container is removed with the rest.
     tokio::select! {

@@ -5,10 +5,10 @@
 //!
 //! | file | decides |
 //! | --- | --- |
-//! | [`start`] | what may start, and when it counts as started |
-//! | [`exit`] | what an exit means: a restart, the pod's end, or nothing |
-//! | [`stop`] | signals, the order of stopping, deadlines |
-//! | [`health`] | what the engine's checks and the controller's probes mean |
+//! | `start` | what may start, and when it counts as started |
+//! | `exit` | what an exit means: a restart, the pod's end, or nothing |
+//! | `stop` | signals, the order of stopping, deadlines |
+//! | `health` | what the engine's checks and the controller's probes mean |
 //!
 //! Invariants: once the pod is stopping no [`Action::Launch`] or [`Action::Relaunch`] is ever emitted, and never two for one component without an exit between them;
 //! every container that was launched is stopped, or has exited, before [`Action::Cleanup`]; [`Action::Finish`] is the last action and is emitted once.
@@ -162,12 +162,6 @@ impl Node {
         self.gone_without
     }
 
-    /// Whether its end, where no restart policy says otherwise, ends the pod.
-    #[must_use]
-    pub fn essential(&self) -> bool {
-        self.essential
-    }
-
     /// Whether it has ended for good.
     fn over(&self) -> bool {
         matches!(self.phase, Phase::Exited | Phase::Skipped)
@@ -260,6 +254,12 @@ impl Pod {
     /// The last judgement of each plugin about each component.
     pub fn judgements(&self) -> impl Iterator<Item = (&PluginName, &Judgement)> {
         self.judgements.iter().map(|((plugin, _), judgement)| (plugin, judgement))
+    }
+
+    /// Whether all have been started at least once.
+    #[must_use]
+    pub fn ran(&self) -> bool {
+        self.ran
     }
 
     /// What ended the pod, once something has.

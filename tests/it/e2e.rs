@@ -1,9 +1,12 @@
 //! Whole pods on a real engine: the controller in its container, components beside it, and nothing left at the end.
 
+mod copies;
 pub mod pod;
 mod policy;
+mod probes;
 mod resources;
 mod restart;
+mod tools;
 mod volumes;
 
 use std::time::Duration;

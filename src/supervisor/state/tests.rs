@@ -20,6 +20,7 @@ fn planned(raw: &str, depends_on: &[(&str, Condition)]) -> Planned {
         job: false,
         restart: RestartPolicy::default(),
         probes: Probes::default(),
+        early_check: None,
         post_start: Vec::new(),
         pre_stop: Vec::new(),
         container: ContainerSpec::new(raw, "image"),
