@@ -119,7 +119,7 @@ async fn sweep_one<E: Engine>(
     }
     let generation = container.labels.get(ownership::GENERATION).map(String::as_str).unwrap_or_default();
     let why = if kept_since(container).is_some() {
-        "it failed, and was kept long enough"
+        "it failed, and was kept as long as its service asked, or as the last of so many"
     } else {
         match verdict(engine.inspect(owner).await, generation)? {
             Some(why) => why,

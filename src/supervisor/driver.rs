@@ -3,7 +3,7 @@
 //! One loop takes one event at a time; whatever waits runs in a task of its own and reports back. The loop itself never waits for the engine or a
 //! plugin, so that a signal is always heard.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -23,7 +23,7 @@ use crate::plan::Plan;
 use crate::plugin::{PodView, Request, WatchRequest};
 use crate::pod::{ComponentName, PluginName};
 use crate::shutdown::Tasks;
-use crate::supervisor::events::{Action, Deadline, Event, Outcome};
+use crate::supervisor::events::{Action, Deadline, Event, Outcome, Phase};
 use crate::supervisor::launch::{Donor, launch, launch_donor, relaunch, revive_donor};
 use crate::supervisor::output::Outputs;
 use crate::supervisor::shared::{Container, EVENTS_IN_FLIGHT, Shared, persist};
@@ -112,6 +112,8 @@ pub struct Driver<E, H> {
     timers: HashMap<Deadline, CancellationToken>,
     /// What goes on beside the processes that run: cancelled when one ends.
     runs: HashMap<ComponentName, CancellationToken>,
+    /// Those whose exit was told before their launch.
+    early_exits: HashSet<ComponentName>,
     outputs: Outputs,
     /// When the pod began to stop.
     stopping_since: Option<Instant>,
@@ -152,6 +154,7 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
             news,
             timers: HashMap::new(),
             runs: HashMap::new(),
+            early_exits: HashSet::new(),
             outputs: parts.outputs,
             stopping_since: None,
             health_intervals: parts.health_intervals,
@@ -203,7 +206,16 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
             }
             Action::Relaunch(name) => {
                 let (shared, donor) = (Arc::clone(&self.shared), self.donor.subscribe());
-                self.launching.spawn("relaunch", move |_token| async move { relaunch(&shared, &name, donor).await });
+                let outputs = self.outputs.clone();
+                self.launching.spawn("relaunch", move |_token| async move {
+                    // It has ended, so its output soon does; one that has very much of it is started again all the same.
+                    tokio::select! {
+                        biased;
+                        () = shared.launches.cancelled() => {}
+                        _through = tokio::time::timeout(shared.settings.timeouts.log_drain, outputs.idle(&name)) => {}
+                    }
+                    relaunch(&shared, &name, donor).await;
+                });
             }
             Action::Settle { name, run } => {
                 let (shared, over) = (Arc::clone(&self.shared), self.run_of(&name));
@@ -283,6 +295,10 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
                 lifecycle::look_early(&self.shared, &self.tasks, name, run);
                 self.tell_now(name, kind);
                 self.outputs.follow(&self.shared, name);
+                // The engine told of the exit before it answered to the start: what follows this run must know.
+                if self.early_exits.remove(name) {
+                    self.outputs.ended(name);
+                }
             }
             Event::LaunchFailed { name, reason } => error!(component = %name, "could not be started: {reason}"),
             // Its removal, too, ends with an exit, of which there is nothing to say.
@@ -293,6 +309,9 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
                     run.cancel();
                 }
                 self.outputs.ended(name);
+                if self.pod.node(name).is_some_and(|node| node.phase == Phase::Launching) {
+                    self.early_exits.insert(name.clone());
+                }
             }
             Event::PluginFailed(failure) => error!("{failure}"),
             Event::Signal(signal) => info!(signal, "signal received"),

@@ -6,6 +6,7 @@ mod policy;
 mod probes;
 mod resources;
 mod restart;
+mod restarts;
 mod tools;
 mod volumes;
 

@@ -338,7 +338,7 @@ async fn a_donor_that_dies_while_the_engine_is_away_is_started_again() {
 
 #[tokio::test(start_paused = true)]
 async fn a_drain_is_unready_at_once_and_ends_early_on_a_second_signal_or_when_nothing_lives() {
-    let drained = [("pod.component.app", "{image: app}".to_owned()), ("pod.options", "drain: 5s".to_owned())];
+    let drained = [("pod.component.app", "{image: app}".to_owned()), ("pod.options", "drain: 4s".to_owned())];
     for (second, dies) in [(false, false), (true, false), (false, true)] {
         let engine = FakeEngine::new();
         let mut pod = pod_of(engine.clone(), Script::default(), &drained).await;
@@ -357,7 +357,7 @@ async fn a_drain_is_unready_at_once_and_ends_early_on_a_second_signal_or_when_no
         }
         assert_eq!(pod.ends().await, Outcome::Stopped, "{second} {dies}");
         let took = began.elapsed();
-        let expected = if second || dies { SECOND..2 * SECOND } else { 5 * SECOND..6 * SECOND };
+        let expected = if second || dies { SECOND..2 * SECOND } else { 4 * SECOND..5 * SECOND };
         assert!(expected.contains(&took), "{second} {dies}: {took:?}");
     }
 }

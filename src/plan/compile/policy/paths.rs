@@ -30,7 +30,7 @@ const CREDENTIALS: [&str; 5] = [
 ];
 
 /// Not even for reading: kernel and devices, other services' sockets, the files of engines, and what only root may read.
-const CLOSED: [&str; 26] = [
+const CLOSED: [&str; 40] = [
     "/proc",
     "/sys",
     "/dev",
@@ -55,6 +55,20 @@ const CLOSED: [&str; 26] = [
     "/etc/ssh",
     "/etc/shadow",
     "/etc/gshadow",
+    "/etc/shadow-",
+    "/etc/gshadow-",
+    "/etc/security",
+    "/etc/ssl/private",
+    "/etc/krb5.keytab",
+    "/etc/wireguard",
+    "/etc/letsencrypt",
+    "/etc/rancher",
+    "/var/lib/etcd",
+    "/var/lib/lxd",
+    "/var/lib/snapd",
+    "/var/lock",
+    "/vmlinuz",
+    "/initrd.img",
     "/etc/sudoers",
     "/etc/sudoers.d",
 ];
