@@ -3,7 +3,7 @@
 //! One loop takes one event at a time; whatever waits runs in a task of its own and reports back. The loop itself never waits for the engine or a
 //! plugin, so that a signal is always heard.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -27,7 +27,7 @@ use crate::supervisor::events::{Action, Deadline, Event, Outcome, Phase};
 use crate::supervisor::launch::{Donor, launch, launch_donor, relaunch, revive_donor};
 use crate::supervisor::output::Outputs;
 use crate::supervisor::shared::{Container, EVENTS_IN_FLIGHT, Shared, persist};
-use crate::supervisor::state::Pod;
+use crate::supervisor::state::{Node, Pod};
 use crate::supervisor::{follow, lifecycle, requests, rollout, views};
 
 /// Events on their way to plugins with `component-event`; when full, a further one waits in a task of its own.
@@ -113,7 +113,7 @@ pub struct Driver<E, H> {
     /// What goes on beside the processes that run: cancelled when one ends.
     runs: HashMap<ComponentName, CancellationToken>,
     /// Those whose exit was told before their launch.
-    early_exits: HashSet<ComponentName>,
+    early_exits: HashMap<ComponentName, (i32, bool)>,
     outputs: Outputs,
     /// When the pod began to stop.
     stopping_since: Option<Instant>,
@@ -154,7 +154,7 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
             news,
             timers: HashMap::new(),
             runs: HashMap::new(),
-            early_exits: HashSet::new(),
+            early_exits: HashMap::new(),
             outputs: parts.outputs,
             stopping_since: None,
             health_intervals: parts.health_intervals,
@@ -207,6 +207,7 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
             Action::Relaunch(name) => {
                 let (shared, donor) = (Arc::clone(&self.shared), self.donor.subscribe());
                 let outputs = self.outputs.clone();
+                let created = self.tell(&name, ComponentEventKind::Created, self.restarts(&name));
                 self.launching.spawn("relaunch", move |_token| async move {
                     // It has ended, so its output soon does; one that has very much of it is started again all the same.
                     tokio::select! {
@@ -214,7 +215,7 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
                         () = shared.launches.cancelled() => {}
                         _through = tokio::time::timeout(shared.settings.timeouts.log_drain, outputs.idle(&name)) => {}
                     }
-                    relaunch(&shared, &name, donor).await;
+                    relaunch(&shared, &name, donor, created).await;
                 });
             }
             Action::Settle { name, run } => {
@@ -288,29 +289,28 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
     fn narrate(&mut self, event: &Event) {
         match event {
             Event::Launched { name, .. } => {
+                info!(component = %name, "started");
                 let restarts = self.restarts(name);
                 let kind = if restarts == 0 { ComponentEventKind::Started } else { ComponentEventKind::Restarted };
                 let run = CancellationToken::new();
                 self.runs.insert(name.clone(), run.clone());
-                lifecycle::look_early(&self.shared, &self.tasks, name, run);
+                let this = self.pod.node(name).map_or(0, Node::run);
+                lifecycle::look_early(&self.shared, &self.tasks, name, this, run);
                 self.tell_now(name, kind);
                 self.outputs.follow(&self.shared, name);
                 // The engine told of the exit before it answered to the start: what follows this run must know.
-                if self.early_exits.remove(name) {
-                    self.outputs.ended(name);
+                if let Some((exit_code, oom_killed)) = self.early_exits.remove(name) {
+                    self.narrate_exit(name, exit_code, oom_killed);
                 }
             }
             Event::LaunchFailed { name, reason } => error!(component = %name, "could not be started: {reason}"),
             // Its removal, too, ends with an exit, of which there is nothing to say.
             Event::Exited { name, .. } if !self.pod.alive(name) => {}
             Event::Exited { name, exit_code, oom_killed } => {
-                info!(component = %name, exit_code, oom_killed, "exited");
-                if let Some(run) = self.runs.remove(name) {
-                    run.cancel();
-                }
-                self.outputs.ended(name);
                 if self.pod.node(name).is_some_and(|node| node.phase == Phase::Launching) {
-                    self.early_exits.insert(name.clone());
+                    self.early_exits.insert(name.clone(), (*exit_code, *oom_killed));
+                } else {
+                    self.narrate_exit(name, *exit_code, *oom_killed);
                 }
             }
             Event::PluginFailed(failure) => error!("{failure}"),
@@ -331,6 +331,14 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
             | Event::DonorEnded
             | Event::Cleaned => debug!(?event, "event"),
         }
+    }
+
+    fn narrate_exit(&mut self, name: &ComponentName, exit_code: i32, oom_killed: bool) {
+        info!(component = %name, exit_code, oom_killed, "exited");
+        if let Some(run) = self.runs.remove(name) {
+            run.cancel();
+        }
+        self.outputs.ended(name);
     }
 
     fn restarts(&self, name: &ComponentName) -> u32 {
@@ -496,7 +504,10 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
             .map(|(name, node)| (name.clone(), self.tell(name, ComponentEventKind::Removed, node.restarts)))
             .collect();
         let mut failed = self.pod.failed();
-        let decider = failed.first().cloned().zip(self.pod.outcome().map(ToString::to_string));
+        // What ended the pod, where that is a component that failed: its last words tell why.
+        let decider = self.pod.outcome().and_then(|outcome| {
+            outcome.component().filter(|name| failed.first() == Some(name)).cloned().zip(Some(outcome.to_string()))
+        });
         failed.truncate(self.shared.settings.keep.count);
         self.tasks.spawn("clean up", move |token| async move {
             outputs.drain(drain).await;

@@ -71,8 +71,6 @@ pub enum Outcome {
         name: ComponentName,
         /// Why, as a predicate: `failed its liveness probe: …`.
         reason: String,
-        /// Its exit code, where it has one other than 0.
-        code: Option<i32>,
     },
     /// A signal, and everything stopped when asked.
     Stopped,
@@ -108,19 +106,27 @@ impl Phase {
 }
 
 impl Outcome {
+    /// The component whose end is the pod's, where it is one's.
+    #[must_use]
+    pub fn component(&self) -> Option<&ComponentName> {
+        match self {
+            Self::Component { name, .. } | Self::Unfit { name, .. } => Some(name),
+            Self::Stopped | Self::Interrupted { .. } | Self::Killed | Self::Failed { .. } => None,
+        }
+    }
+
     /// The controller's exit code: the component's own; 0 after a clean stop; 128 + n for a signal during start-up; 137 where a stop had to kill;
-    /// 125, as `docker run` reports itself, for a failure of the controller, an image, or a plugin.
+    /// 125, as `docker run` reports itself, for a failure of the controller, an image, a plugin, or of a component that failed otherwise than by its exit.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
             // What no process can answer counts as a failure, never as success.
-            Self::Component { code, .. } | Self::Unfit { code: Some(code), .. } => {
-                u8::try_from(*code).unwrap_or(u8::MAX)
-            }
+            Self::Component { code, .. } => u8::try_from(*code).unwrap_or(u8::MAX),
             Self::Stopped => 0,
             Self::Interrupted { signal } => u8::try_from(128 + signal).unwrap_or(u8::MAX),
             Self::Killed => 137,
-            Self::Failed { .. } | Self::Unfit { code: None, .. } => 125,
+            // The code that such a component ends with comes of being asked to stop, and says nothing: 143 would look like a stop from outside.
+            Self::Failed { .. } | Self::Unfit { .. } => 125,
         }
     }
 }
@@ -203,10 +209,12 @@ pub enum Event {
         /// What to do.
         reaction: Reaction,
     },
-    /// The engine's own check changed its mind.
+    /// The engine's own check, or the controller's early look with the same command, changed its mind.
     Health {
         /// About which container.
         name: ComponentName,
+        /// Which run of it; none where the engine tells, whose words come in the order of what happened.
+        run: Option<u64>,
         /// The new verdict.
         health: EngineHealth,
     },
@@ -249,6 +257,10 @@ pub enum Deadline {
     Grace(ComponentName),
     /// Plugins have had their time to say what this signal, which stops the pod, means.
     Asked(i32),
+    /// This component was killed, and should be dead by now.
+    Dead(ComponentName),
+    /// Somebody has waited for others so long that the operator should know.
+    Patience,
     /// The pod has had its time to stop.
     Budget,
     /// What was killed should be dead by now.

@@ -120,7 +120,7 @@ async fn tell<E: Engine, H: Hooks>(shared: &Shared<E, H>, seen: &mut Seen, event
                 && shared.engine.inspect(&event.id.0).await.is_ok_and(|inspection| inspection.oom_killed);
             shared.tell(Event::Exited { name, exit_code, oom_killed }).await;
         }
-        EngineEventKind::Health(health) => shared.tell(Event::Health { name, health }).await,
+        EngineEventKind::Health(health) => shared.tell(Event::Health { name, run: None, health }).await,
         // Somebody removed it by force; the engine reports the death first, but not when it was dead already.
         EngineEventKind::Destroy => {
             shared.tell(Event::Exited { name, exit_code: 137, oom_killed: false }).await;
@@ -158,7 +158,7 @@ async fn look<E: Engine, H: Hooks>(
         match shared.engine.inspect(&container.id.0).await {
             Ok(inspection) if inspection.running => {
                 if let Some(health) = inspection.health {
-                    shared.tell(Event::Health { name, health }).await;
+                    shared.tell(Event::Health { name, run: None, health }).await;
                 }
             }
             // Asked once more: it may have been started again meanwhile.

@@ -69,18 +69,31 @@ pub async fn launch<E: Engine, H: Hooks>(
     report(shared, name, answer).await;
 }
 
-/// Starts the container that is there already.
+/// Starts the container that is there already; where somebody has removed it, a new one is made.
 pub async fn relaunch<E: Engine, H: Hooks>(
     shared: &Arc<Shared<E, H>>,
     name: &ComponentName,
     donor: watch::Receiver<Donor>,
+    created: impl Future<Output = ()> + Send,
 ) {
     let Some((planned, container)) = shared.planned(name).zip(shared.container(name)) else {
-        let reason = "its container is gone".to_owned();
-        return shared.tell(Event::LaunchFailed { name: name.clone(), reason }).await;
+        return launch(shared, name, donor, created).await;
     };
-    let answer = start(shared, planned, &container.id, donor).await;
+    let answer = match start(shared, planned, &container.id, donor.clone()).await {
+        Err(LaunchError::Engine(error)) if error.fault() == Fault::NotFound && is_gone(shared, &container.id).await => {
+            warn!(component = %name, container = %container.id, "somebody removed its container: a new one is made, without what was written in the old one");
+            shared.removed(name);
+            return launch(shared, name, donor, created).await;
+        }
+        answer => answer,
+    };
     report(shared, name, answer).await;
+}
+
+/// Whether a container does not exist any more. The engine answers to a start in the same way where it misses a container whose namespace is joined.
+async fn is_gone<E: Engine, H: Hooks>(shared: &Shared<E, H>, id: &ContainerId) -> bool {
+    let found = persist(&shared.launches, || shared.engine.inspect(&id.0)).await;
+    found.is_err_and(|error| error.fault() == Fault::NotFound)
 }
 
 async fn report<E: Engine, H: Hooks>(
@@ -89,10 +102,7 @@ async fn report<E: Engine, H: Hooks>(
     answer: Result<bool, LaunchError>,
 ) {
     let event = match answer {
-        Ok(checked) => {
-            info!(component = %name, "started");
-            Event::Launched { name: name.clone(), checked }
-        }
+        Ok(checked) => Event::Launched { name: name.clone(), checked },
         Err(LaunchError::Dropped) => Event::LaunchDropped { name: name.clone() },
         Err(LaunchError::Copy(CopyError::Hook(failure))) => {
             shared.tell(Event::LaunchDropped { name: name.clone() }).await;
@@ -257,7 +267,7 @@ pub async fn launch_donor<E: Engine, H: Hooks>(shared: &Arc<Shared<E, H>>, told:
     told.send_replace(donor);
 }
 
-/// Starts a donor that has ended, after a pause. Others that join it wait meanwhile.
+/// Starts a donor that has ended, after a pause; where somebody has removed it, a new one of its name is made. Others that join it wait meanwhile.
 pub async fn revive_donor<E: Engine, H: Hooks>(
     shared: &Arc<Shared<E, H>>,
     told: &watch::Sender<Donor>,
@@ -274,6 +284,11 @@ pub async fn revive_donor<E: Engine, H: Hooks>(
         () = tokio::time::sleep(after) => {}
     }
     let donor = match persist(&shared.launches, || shared.engine.start(&id)).await {
+        Err(error) if error.fault() == Fault::NotFound => {
+            warn!(container = %id, "somebody removed the container that lends the pod its IPC namespace: a new one is made");
+            told.send_replace(Donor::Pending);
+            return launch_donor(shared, told).await;
+        }
         Err(error) => Donor::Failed(chain(&error)),
         Ok(()) => Donor::Up,
     };

@@ -168,6 +168,7 @@ pub fn look_early<E: Engine, H: Hooks>(
     shared: &Arc<Shared<E, H>>,
     tasks: &Tasks,
     name: &ComponentName,
+    run: u64,
     over: CancellationToken,
 ) {
     let Some(check) = shared.planned(name).and_then(|planned| planned.early_check.clone()) else { return };
@@ -188,7 +189,7 @@ pub fn look_early<E: Engine, H: Hooks>(
             verdict = look => {
                 if verdict == Some(Verdict::Started) {
                     debug!(component = %name, "its health check succeeds, before the engine has looked");
-                    shared.tell(Event::Health { name, health: EngineHealth::Healthy }).await;
+                    shared.tell(Event::Health { name, run: Some(run), health: EngineHealth::Healthy }).await;
                 }
             }
         }

@@ -116,6 +116,11 @@ impl<E: Engine, H: Hooks> Shared<E, H> {
         self.containers().insert(name.clone(), container);
     }
 
+    /// Forgets a container that somebody has removed.
+    pub fn removed(&self, name: &ComponentName) {
+        self.containers().remove(name);
+    }
+
     /// The container that lends its IPC namespace, once it exists.
     pub fn donor(&self) -> Option<ContainerId> {
         self.donor.lock().unwrap_or_else(PoisonError::into_inner).clone()

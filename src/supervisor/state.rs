@@ -76,6 +76,8 @@ pub struct Node {
     completed: bool,
     /// Whether it has ended for good, and the pod went on.
     gone_without: bool,
+    /// Whether its current run was killed for want of an end.
+    killed: bool,
     /// An exit that came before the news of its launch.
     early_exit: Option<(i32, bool)>,
     /// Whether it is to be started again as soon as it has stopped.
@@ -143,6 +145,7 @@ impl Node {
             launched_once: false,
             completed: false,
             gone_without: false,
+            killed: false,
             early_exit: None,
             again: false,
             outdated_by: BTreeSet::new(),
@@ -154,6 +157,12 @@ impl Node {
         self.phase == Phase::Running
             && self.health.is_none_or(|health| health == EngineHealth::Healthy)
             && self.probed.as_ref().is_none_or(Probed::holds)
+    }
+
+    /// Which run of its process this is, counted from 1; 0 before the first.
+    #[must_use]
+    pub fn run(&self) -> u64 {
+        self.run
     }
 
     /// Whether it has ended for good, and the pod went on.
@@ -200,6 +209,8 @@ pub struct Pod {
     /// Stop signals that plugins are being asked about.
     asked_to_stop: bool,
     judgements: BTreeMap<(PluginName, Option<ComponentName>), Judgement>,
+    /// The pause until the operator is told what is waited for; none where nobody waits.
+    patience: Option<Duration>,
     /// How often the container that lends its IPC namespace has ended, since it last ran long enough to count as new.
     donor_ends: u32,
 }
@@ -224,6 +235,7 @@ impl Pod {
             exits_put_off: BTreeMap::new(),
             asked_to_stop: false,
             judgements: BTreeMap::new(),
+            patience: None,
             donor_ends: 0,
         }
     }
@@ -272,8 +284,8 @@ impl Pod {
     #[must_use]
     pub fn failed(&self) -> Vec<ComponentName> {
         let decider = match &self.outcome {
-            Some(Outcome::Component { name, .. } | Outcome::Unfit { name, .. }) => Some(name),
-            _ => None,
+            Some(outcome) => outcome.component(),
+            None => None,
         };
         let by_itself = |(name, node): &(&ComponentName, &Node)| {
             node.launched_once && node.failed() && (decider == Some(*name) || self.gave_up(name))
@@ -300,7 +312,7 @@ impl Pod {
             Event::Probed { name, run, verdict } => self.probed(&name, run, verdict, &mut actions),
             Event::Exited { name, exit_code, oom_killed } => self.exited(&name, exit_code, oom_killed, &mut actions),
             Event::Decided { name, reaction } => self.decided(&name, reaction, &mut actions),
-            Event::Health { name, health } => self.health_changed(&name, health, &mut actions),
+            Event::Health { name, run, health } => self.health_changed(&name, run, health, &mut actions),
             Event::Judged { plugin, judgements } => {
                 for judgement in judgements {
                     self.judgements.insert((plugin.clone(), judgement.component.clone()), judgement);

@@ -9,6 +9,9 @@ use crate::pod::ComponentName;
 use crate::pod::life::{Condition, RestartPolicy, RestartScope, RestartWhen};
 use crate::supervisor::events::{Action, Deadline, Outcome, Phase, Stage};
 
+/// Shortest pause before a restart: what the engine's own restarts begin with.
+const LEAST_DELAY: Duration = Duration::from_millis(100);
+
 impl Pod {
     pub(super) fn exited(&mut self, name: &ComponentName, exit_code: i32, oom_killed: bool, actions: &mut Vec<Action>) {
         let guarded = self.guarded.contains(name);
@@ -124,14 +127,9 @@ impl Pod {
     /// This component's end is the pod's.
     pub(super) fn end_with(&mut self, name: &ComponentName, actions: &mut Vec<Action>) {
         let Some(node) = self.nodes.get(name) else { return };
-        let code = node.exit_code.unwrap_or_default();
         let outcome = match &node.failure {
-            Some(reason) => Outcome::Unfit {
-                name: name.clone(),
-                reason: reason.clone(),
-                code: Some(code).filter(|code| *code != 0 && node.launched_once),
-            },
-            None => Outcome::Component { name: name.clone(), code },
+            Some(reason) => Outcome::Unfit { name: name.clone(), reason: reason.clone() },
+            None => Outcome::Component { name: name.clone(), code: node.exit_code.unwrap_or_default() },
         };
         self.begin_stop(outcome, actions);
     }
@@ -246,8 +244,8 @@ fn wants_restart(node: &Node) -> bool {
         }
 }
 
-/// The pause before the next restart: doubled with each that went before.
+/// The pause before the next restart: doubled with each that went before, and never so short that a component that can't live takes all of the engine's time.
 fn pause(policy: &RestartPolicy, attempts: u32) -> Duration {
     let factor = 1_u32.checked_shl(attempts.min(31)).unwrap_or(u32::MAX);
-    policy.delay.saturating_mul(factor).min(policy.max_delay)
+    policy.delay.saturating_mul(factor).min(policy.max_delay).max(LEAST_DELAY)
 }

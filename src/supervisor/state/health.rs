@@ -9,9 +9,16 @@ use crate::probe::Verdict;
 use crate::supervisor::events::{Action, Phase, Stage};
 
 impl Pod {
-    pub(super) fn health_changed(&mut self, name: &ComponentName, health: EngineHealth, actions: &mut Vec<Action>) {
+    pub(super) fn health_changed(
+        &mut self,
+        name: &ComponentName,
+        run: Option<u64>,
+        health: EngineHealth,
+        actions: &mut Vec<Action>,
+    ) {
         let Some(node) = self.nodes.get_mut(name) else { return };
-        if !matches!(node.phase, Phase::Launching | Phase::Settling | Phase::Running) {
+        let is_stale = run.is_some_and(|run| run != node.run);
+        if is_stale || !matches!(node.phase, Phase::Launching | Phase::Settling | Phase::Running) {
             return;
         }
         // A look at the containers finds the engine's own view, which lags behind where the controller looked first.

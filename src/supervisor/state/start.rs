@@ -1,9 +1,17 @@
 //! What may start, and when it counts as started.
 
+use std::time::Duration;
+
 use super::{Node, Pod};
 use crate::pod::life::Condition;
 use crate::pod::{ComponentName, Dependency};
 use crate::supervisor::events::{Action, Deadline, Outcome, Phase, Stage};
+
+/// How long components may wait for others before the operator is told, for the first time; doubled each time.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Longest pause between two such words.
+const MOST_PATIENCE: Duration = Duration::from_secs(15 * 60);
 
 /// Whether a condition of a dependency is true.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,13 +54,7 @@ impl Pod {
     }
 
     fn start_due(&mut self, actions: &mut Vec<Action>) {
-        let waiting: Vec<ComponentName> = self
-            .nodes
-            .iter()
-            .filter(|(_, node)| !node.init && node.phase == Phase::Waiting)
-            .map(|(name, _)| name.clone())
-            .collect();
-        for name in waiting {
+        for name in self.waiting() {
             let Some(node) = self.nodes.get(&name) else { continue };
             let mut due = true;
             let mut passed_over = Vec::new();
@@ -78,6 +80,40 @@ impl Pod {
                 }
                 self.launch(&name, actions);
             }
+        }
+        if self.patience.is_none() && !self.waiting().is_empty() {
+            self.patience = Some(PATIENCE);
+            actions.push(Action::Arm(Deadline::Patience, PATIENCE));
+        }
+    }
+
+    /// Components whose turn has not come.
+    fn waiting(&self) -> Vec<ComponentName> {
+        let waits = |(_, node): &(&ComponentName, &Node)| !node.init && node.phase == Phase::Waiting;
+        self.nodes.iter().filter(waits).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Tells the operator who waits for what, ever more rarely: nothing else says why a pod does not come up.
+    pub(super) fn still_waiting(&mut self, actions: &mut Vec<Action>) {
+        let Some(pause) = self.patience.take() else { return };
+        if self.stage != Stage::Starting {
+            return;
+        }
+        let mut waits = Vec::new();
+        for name in self.waiting() {
+            let Some(node) = self.nodes.get(&name) else { continue };
+            let open = |(other, on): &&(ComponentName, Dependency)| self.standing(other, *on) == Standing::NotYet;
+            let open = node.depends_on.iter().filter(open);
+            let open: Vec<_> = open.map(|(other, on)| format!("`{other}` to be {}", wanted(on.condition))).collect();
+            if !open.is_empty() {
+                waits.push(format!("`{name}` waits for {}", open.join(" and ")));
+            }
+        }
+        if !waits.is_empty() {
+            actions.push(Action::Warn(format!("the pod is not up yet: {}", waits.join("; "))));
+            let next = (pause * 2).min(MOST_PATIENCE);
+            self.patience = Some(next);
+            actions.push(Action::Arm(Deadline::Patience, next));
         }
     }
 
@@ -152,6 +188,7 @@ impl Pod {
         node.run += 1;
         node.failure = None;
         node.early_exit = None;
+        node.killed = false;
         node.completed = false;
         node.gone_without = false;
         node.outdated_by.clear();

@@ -14,6 +14,9 @@ const ASK_TIME: Duration = Duration::from_secs(1);
 /// What is left for the engine to answer a kill before containers are removed by force.
 const KILL_TIME: Duration = Duration::from_millis(500);
 
+/// For the kernel to end a process that was killed; one that hangs in a call to a device or a file server may never end.
+const DEAD_TIME: Duration = Duration::from_secs(10);
+
 /// Of a component's grace period at most so much is kept for its process, after what is done before its stop.
 const MOST_KEPT: Duration = Duration::from_secs(2);
 
@@ -179,7 +182,29 @@ impl Pod {
 
     fn kill(&mut self, name: ComponentName, actions: &mut Vec<Action>) {
         self.killed |= self.stage >= Stage::Stopping;
-        actions.push(Action::Kill(name));
+        // Its own time may be up, and then the pod's: once is enough.
+        let Some(node) = self.nodes.get_mut(&name).filter(|node| !node.killed) else { return };
+        node.killed = true;
+        actions.push(Action::Kill(name.clone()));
+        if self.stage < Stage::Stopping {
+            actions.push(Action::Arm(Deadline::Dead(name), DEAD_TIME));
+        }
+    }
+
+    /// It was killed in order to be started again, and its process is still there.
+    fn survived(&mut self, name: &ComponentName, actions: &mut Vec<Action>) {
+        let Some(node) = self.nodes.get(name) else { return };
+        if !(node.killed && node.phase == Phase::Stopping && self.stage < Stage::Stopping) {
+            return;
+        }
+        let what = format!(
+            "component `{name}` was killed, and its process has not ended in {DEAD_TIME:?}: it hangs in the kernel"
+        );
+        if self.stage == Stage::Restarting || node.essential {
+            self.fail(what, actions);
+        } else {
+            actions.push(Action::Warn(what));
+        }
     }
 
     pub(super) fn deadline(&mut self, deadline: Deadline, actions: &mut Vec<Action>) {
@@ -195,6 +220,8 @@ impl Pod {
                     self.stop_by_signal(signal, actions);
                 }
             }
+            Deadline::Dead(name) => self.survived(&name, actions),
+            Deadline::Patience => self.still_waiting(actions),
             Deadline::Budget => self.kill_all(actions),
             Deadline::Kill => {
                 if self.stage == Stage::Killing {

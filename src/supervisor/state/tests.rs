@@ -141,7 +141,7 @@ fn an_exit_may_come_before_the_news_of_the_launch() {
 fn conditions_hold_a_component_back() {
     let mut pod =
         pod(&[], &[("db", &[]), ("app", &[("db", Condition::Healthy)]), ("web", &[("app", Condition::Started)])]);
-    let healthy = Event::Health { name: name("db"), health: EngineHealth::Healthy };
+    let healthy = Event::Health { name: name("db"), run: None, health: EngineHealth::Healthy };
     check(
         &mut pod,
         &[
@@ -161,7 +161,7 @@ fn health_may_come_before_the_news_of_the_launch() {
         &mut pod,
         &[
             (Event::Begin, &["launch db"]),
-            (Event::Health { name: name("db"), health: EngineHealth::Healthy }, &["tell-health Healthy"]),
+            (Event::Health { name: name("db"), run: None, health: EngineHealth::Healthy }, &["tell-health Healthy"]),
             (Event::Launched { name: name("db"), checked: true }, &["launch app"]),
         ],
     );
@@ -439,7 +439,7 @@ proptest::proptest! {
                 6 => decided(raw, Reaction::AsPlanned),
                 7 => decided(raw, Reaction::Restart(1)),
                 8 => Event::Deadline(Deadline::BackOff(name(raw))),
-                9 => Event::Health { name: name(raw), health: EngineHealth::Healthy },
+                9 => Event::Health { name: name(raw), run: None, health: EngineHealth::Healthy },
                 10 => Event::Signal(15),
                 11 => Event::SignalDecided { signal: 15, decision: SignalDecision::Forward },
                 12 => Event::Restart(name(raw)),

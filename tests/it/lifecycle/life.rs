@@ -123,7 +123,7 @@ async fn a_step_that_fails_or_hangs_fails_the_component_and_never_the_stop() {
     let all = [("pod.component.app", "{image: app, post_start: [{command: cache}]}")];
     let outcome = start(FakeEngine::new().exec_answers("app", failing), Script::default(), &all).await.ends().await;
     let expected = "component `app` failed its `post_start`: step 1, `cache` ended with 9: no cache";
-    assert_eq!((outcome.to_string().as_str(), outcome.exit_code()), (expected, 143));
+    assert_eq!((outcome.to_string().as_str(), outcome.exit_code()), (expected, 125));
 
     let all =
         [("pod.component.app", "{image: app, stop_grace_period: 4s, pre_stop: [{command: forever, timeout: 1h}]}")];
@@ -234,6 +234,34 @@ async fn a_donor_that_dies_is_started_again() {
     assert_eq!(donor(&engine), 2);
     pod.signal(15).await;
     assert_eq!(pod.ends().await, Outcome::Stopped);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_somebody_removes_is_made_anew() {
+    let engine = FakeEngine::new();
+    let app = "{image: app, restart: always}";
+    let all = [("pod.component.app", app), ("pod.component.web", "image: web")];
+    let mut pod = start(engine.clone(), Script::default(), &all).await;
+    pod.reaches("running").await;
+    let id_of = |name: &str| engine.find(name).expect("it is there").id;
+    let (app, donor) = (id_of("pod.podlike.app"), id_of("pod.podlike.ipc"));
+    engine.remove(&app).await.unwrap();
+    restarted(&mut pod, "app", 1).await;
+    assert_ne!(id_of("pod.podlike.app"), app);
+    assert_eq!(told(&pod, "app").container_id, Some(id_of("pod.podlike.app").0));
+
+    engine.remove(&donor).await.unwrap();
+    let revived = || engine.find("pod.podlike.ipc").is_some_and(|found| found.running && found.id != donor);
+    for _ in 0..60 {
+        if revived() {
+            break;
+        }
+        tokio::time::sleep(SECOND).await;
+    }
+    assert!(revived(), "{:?}", engine.calls());
+    pod.signal(15).await;
+    assert_eq!(pod.ends().await, Outcome::Stopped);
+    assert_eq!(engine.leftovers(), Vec::<String>::new());
 }
 
 #[tokio::test(start_paused = true)]

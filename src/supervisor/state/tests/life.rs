@@ -89,6 +89,18 @@ fn warnings(actions: &[Action]) -> Vec<String> {
 }
 
 #[test]
+fn no_pause_is_so_short_that_the_engine_does_nothing_else() {
+    let quick = RestartPolicy { delay: Duration::from_millis(1), ..restarting(RestartWhen::Always) };
+    let mut pod = of(vec![with("app", |it| it.restart = quick)]);
+    check(
+        &mut pod,
+        &[(Event::Begin, &["launch app"]), (launched("app"), &["started"]), (exited("app", 0), &["ask app 0"])],
+    );
+    let actions = pod.step(decided("app", Reaction::AsPlanned));
+    assert_eq!(armed(&actions, &Deadline::BackOff(name("app"))), Some(Duration::from_millis(100)));
+}
+
+#[test]
 fn pauses_double_up_to_the_longest_and_begin_again_after_a_quiet_time() {
     let mut pod = of(vec![with("app", |it| it.restart = restarting(RestartWhen::OnFailure))]);
     let back_off = Deadline::BackOff(name("app"));
@@ -236,7 +248,7 @@ fn dependents_follow_a_restart_once_it_is_through() {
         after("web", "db", Dependency::on(Condition::Started)),
     ]);
     let up = || Event::Launched { name: name("db"), checked: true };
-    let healthy = || Event::Health { name: name("db"), health: EngineHealth::Healthy };
+    let healthy = || Event::Health { name: name("db"), run: None, health: EngineHealth::Healthy };
     check(
         &mut pod,
         &[
@@ -443,7 +455,80 @@ fn a_dead_component_is_stopped_and_its_policy_decides() {
     );
     let outcome = end(&mut pod);
     assert_eq!(outcome.to_string(), "component `app` failed its liveness probe: connection refused");
-    assert_eq!(outcome.exit_code(), 143);
+    // Not the 143 of having been asked to stop, which would look like a stop from outside.
+    assert_eq!(outcome.exit_code(), 125);
+}
+
+#[test]
+fn news_of_an_earlier_run_are_passed_over() {
+    let mut pod = of(vec![
+        with("db", |it| it.restart = restarting(RestartWhen::Always)),
+        planned("app", &[("db", Condition::Healthy)]),
+    ]);
+    let healthy = |run| Event::Health { name: name("db"), run: Some(run), health: EngineHealth::Healthy };
+    check(
+        &mut pod,
+        &[
+            (Event::Begin, &["launch db"]),
+            (Event::Launched { name: name("db"), checked: true }, &[]),
+            (exited("db", 0), &["ask db 0"]),
+            (decided("db", Reaction::AsPlanned), &[]),
+            (due("db"), &["relaunch db"]),
+            (Event::Launched { name: name("db"), checked: true }, &[]),
+            (healthy(1), &[]),
+            (healthy(2), &["tell-health Healthy", "launch app"]),
+        ],
+    );
+}
+
+#[test]
+fn it_is_told_who_waits_for_what_ever_more_rarely() {
+    let app = [("db", Condition::Healthy), ("web", Condition::Started)];
+    let mut pod = of(vec![planned("db", &[]), planned("web", &[]), planned("app", &app)]);
+    let began = pod.step(Event::Begin);
+    assert_eq!(armed(&began, &Deadline::Patience), Some(Duration::from_secs(30)));
+    check(&mut pod, &[(Event::Launched { name: name("db"), checked: true }, &[]), (launched("web"), &[])]);
+    let told = pod.step(Event::Deadline(Deadline::Patience));
+    assert_eq!(warnings(&told), ["the pod is not up yet: `app` waits for `db` to be healthy"]);
+    assert_eq!(armed(&told, &Deadline::Patience), Some(Duration::from_secs(60)));
+    let healthy = Event::Health { name: name("db"), run: None, health: EngineHealth::Healthy };
+    check(&mut pod, &[(healthy, &["tell-health Healthy", "launch app"]), (launched("app"), &["started"])]);
+    assert_eq!(pod.step(Event::Deadline(Deadline::Patience)), []);
+}
+
+#[test]
+fn a_process_that_does_not_die_does_not_hold_up_the_pod() {
+    let pod_of = |essential| of(vec![with("db", |it| it.essential = essential), planned("app", &[])]);
+    let killed = |pod: &mut Pod| {
+        check(
+            pod,
+            &[(Event::Begin, &["launch db", "launch app"]), (launched("db"), &[]), (launched("app"), &["started"])],
+        );
+        check(pod, &[(Event::Restart(name("db")), &["stop db"])]);
+        let actions = pod.step(Event::Deadline(Deadline::Grace(name("db"))));
+        assert!(actions.contains(&Action::Kill(name("db"))), "{actions:?}");
+        assert_eq!(armed(&actions, &Deadline::Dead(name("db"))), Some(Duration::from_secs(10)));
+        pod.step(Event::Deadline(Deadline::Dead(name("db"))))
+    };
+    let mut pod = pod_of(true);
+    let actions = killed(&mut pod);
+    assert!(actions.contains(&Action::DropLaunches) && actions.contains(&Action::Stop(name("app"))), "{actions:?}");
+    // It was killed already; the other one has its time.
+    check(
+        &mut pod,
+        &[
+            (exited("app", 143), &[]),
+            (Event::Deadline(Deadline::Budget), &[]),
+            (Event::Deadline(Deadline::Kill), &["cleanup"]),
+        ],
+    );
+    let outcome = end(&mut pod);
+    assert!(outcome.to_string().contains("`db` was killed, and its process has not ended in 10s"), "{outcome}");
+    let mut pod = pod_of(false);
+    let actions = killed(&mut pod);
+    assert!(warnings(&actions)[0].contains("`db` was killed") && actions.len() == 1, "{actions:?}");
+    // One that has ended in time is of no concern.
+    check(&mut pod, &[(exited("db", 137), &["relaunch db"]), (Event::Deadline(Deadline::Dead(name("db"))), &[])]);
 }
 
 #[test]
@@ -552,7 +637,7 @@ proptest::proptest! {
                 7 | 8 => decided(raw, Reaction::AsPlanned),
                 9 => decided(raw, Reaction::Ignore),
                 10 => due(raw),
-                11 => Event::Health { name: name(raw), health: EngineHealth::Healthy },
+                11 => Event::Health { name: name(raw), run: None, health: EngineHealth::Healthy },
                 12 => Event::Signal(15),
                 13 => Event::SignalDecided { signal: 15, decision: SignalDecision::Forward },
                 14 => Event::Restart(name(raw)),
