@@ -234,6 +234,7 @@ fn refresh(status: &mut admin::Status, plugins: &PluginSet, outputs: &Outputs) {
         written: sum.written + counts.written,
         filtered: sum.filtered + counts.filtered,
         dropped: sum.dropped + counts.dropped,
+        cut: sum.cut + counts.cut,
     });
 }
 
