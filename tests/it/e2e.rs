@@ -1,9 +1,12 @@
 //! Whole pods on a real engine: the controller in its container, components beside it, and nothing left at the end.
 
+mod compose;
+mod life;
 pub mod pod;
 mod policy;
 mod resources;
 mod restart;
+mod storage;
 mod volumes;
 
 use std::time::Duration;
