@@ -3,6 +3,10 @@
 FROM scratch
 ARG VERSION=dev
 ARG REVISION=unknown
+ARG BUILD_ARCH=unknown
+ARG BUILD_TIMESTAMP=unknown
+# As podlike's image has them; `outrigger version` shows them.
+ENV VERSION="$VERSION" BUILD_ARCH="$BUILD_ARCH" GIT_COMMIT="$REVISION" BUILD_TIMESTAMP="$BUILD_TIMESTAMP"
 # The first label is how `outrigger status` finds controllers.
 LABEL outrigger.controller="true" \
       org.opencontainers.image.title="Outrigger" \

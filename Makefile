@@ -33,6 +33,10 @@ image: setup ## build outrigger:latest and outrigger:<version>
 bench: setup ## measure memory, start, stop and log throughput, beside the engine's own floor
 	@$(ENGINE) scripts/bench
 
+.PHONY: faults
+faults: setup ## kill controllers, restart engines, misbehave; count what becomes of it
+	@$(ENGINE) scripts/faults
+
 .PHONY: lint
 lint: fmt clippy doc deny ## formatting, lints, docs, dependencies
 

@@ -6,18 +6,18 @@ round, and compared as a ratio of medians: this machine's speed drifts, the rati
 
 import argparse
 import contextlib
-import http.client
+import itertools
 import json
 import os
 import re
 import shutil
-import socket
 import statistics
 import sys
 import tempfile
 import threading
 import time
-import urllib.parse
+
+from engine_api import Engine, EngineError, Events, in_parallel, say
 
 PREFIX = f"outrigger-bench-{os.getpid()}"
 MIB = 1024 * 1024
@@ -29,154 +29,22 @@ PLUGINS = """
 REDACT = "- redact: {patterns: [email, card]}\n"
 # Lives until SIGTERM; in a shared PID namespace it is not PID 1, so the signal's default holds.
 SLEEP = ["sleep", "1000000"]
+# Seconds after which the first health probes have been answered, and what start-up needed has been given back.
+SETTLE = 6
 
 
-class EngineError(Exception):
-    def __init__(self, status, message):
-        super().__init__(f"the engine answered {status}: {message}")
-        self.status = status
+class Rendezvous:
+    """Where several threads meet between two phases, and how long each phase took."""
 
+    def __init__(self, parties):
+        self.times = []
+        self.barrier = threading.Barrier(parties, action=lambda: self.times.append(time.monotonic_ns()), timeout=300)
 
-class UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path, timeout=120):
-        super().__init__("localhost", timeout=timeout)
-        self.path = path
+    def meet(self):
+        self.barrier.wait()
 
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self.path)
-
-
-class Engine:
-    """The engine's API; each thread has a connection of its own, kept open as a client would."""
-
-    def __init__(self):
-        host = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
-        if not host.startswith("unix://"):
-            sys.exit(f"error: DOCKER_HOST={host}: the bench needs an engine on this machine")
-        self.path = host[len("unix://"):]
-        self.local = threading.local()
-        self.version = json.loads(self._raw("GET", "/version"))["ApiVersion"]
-
-    def _raw(self, method, path, body=None):
-        connection = getattr(self.local, "connection", None)
-        if connection is None:
-            connection = self.local.connection = UnixConnection(self.path)
-        try:
-            connection.request(method, path, body=None if body is None else json.dumps(body), headers={"Content-Type": "application/json"})
-            response = connection.getresponse()
-            data = response.read()
-        except (OSError, http.client.HTTPException):
-            connection.close()
-            self.local.connection = None
-            raise
-        if response.status >= 400:
-            with contextlib.suppress(ValueError):
-                data = json.loads(data)["message"]
-            raise EngineError(response.status, data)
-        return data
-
-    def call(self, method, path, body=None, **query):
-        query = {key: json.dumps(value) if isinstance(value, (dict, list)) else value for key, value in query.items()}
-        data = self._raw(method, f"/v{self.version}{path}" + (f"?{urllib.parse.urlencode(query)}" if query else ""), body)
-        return json.loads(data) if data[:1] in (b"{", b"[") else data
-
-    def create(self, name, body):
-        return self.call("POST", "/containers/create", body, name=name)["Id"]
-
-    def start(self, container):
-        self.call("POST", f"/containers/{container}/start")
-
-    def stop(self, container, seconds=20):
-        with contextlib.suppress(EngineError):
-            self.call("POST", f"/containers/{container}/stop", t=seconds)
-
-    def inspect(self, container):
-        return self.call("GET", f"/containers/{container}/json")
-
-    def remove(self, container):
-        try:
-            self.call("DELETE", f"/containers/{container}", force="true", v="true")
-        except EngineError as error:
-            # Gone already, or on its way.
-            if error.status not in (404, 409):
-                raise
-
-    def owned(self, controller):
-        return self.call("GET", "/containers/json", all="true", filters={"label": [f"outrigger.pod={controller}"]})
-
-    def log(self, container, tail="all"):
-        """The output, without the frames' headers, in pieces."""
-        connection = UnixConnection(self.path)
-        connection.request("GET", f"/v{self.version}/containers/{container}/logs?stdout=1&stderr=1&tail={tail}")
-        response = connection.getresponse()
-        while True:
-            header = response.read(8)
-            if len(header) < 8:
-                break
-            yield response.read(int.from_bytes(header[4:], "big"))
-        connection.close()
-
-
-class Events:
-    """The engine's container events, from now on, with the engine's own time stamps."""
-
-    def __init__(self, engine):
-        self.seen = []
-        self.more = threading.Condition()
-        self.connection = UnixConnection(engine.path, timeout=None)
-        self.connection.request("GET", f"/v{engine.version}/events?filters=" + urllib.parse.quote('{"type":["container"],"event":["create","start","die","destroy"]}'))
-        self.response = self.connection.getresponse()
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def _read(self):
-        with contextlib.suppress(OSError, ValueError, AttributeError):
-            while line := self.response.readline():
-                event = json.loads(line)
-                with self.more:
-                    self.seen.append((event["Action"], event["Actor"]["ID"], event["timeNano"], event["Actor"]["Attributes"]))
-                    self.more.notify_all()
-
-    def wait(self, what, count, matches, seconds=180):
-        """The times of the first `count` events `what` whose id and attributes match, by id."""
-        deadline = time.monotonic() + seconds
-        with self.more:
-            while True:
-                found = {}
-                for action, container, at, attributes in self.seen:
-                    if action == what and matches(container, attributes):
-                        found.setdefault(container, at)
-                if len(found) >= count:
-                    return found
-                if not self.more.wait(deadline - time.monotonic()) and time.monotonic() >= deadline:
-                    raise TimeoutError(f"{len(found)} of {count} `{what}` events after {seconds} s")
-
-    def close(self):
-        with contextlib.suppress(OSError):
-            self.connection.sock and self.connection.sock.shutdown(socket.SHUT_RDWR)
-
-
-def say(text):
-    print(f"  · {text}", file=sys.stderr, flush=True)
-
-
-def in_parallel(work, items):
-    failures = []
-
-    def guarded(item):
-        try:
-            work(item)
-        except Exception as error:  # noqa: BLE001: told by the thread that waits
-            failures.append(error)
-
-    threads = [threading.Thread(target=guarded, args=(item,)) for item in items]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if failures:
-        raise failures[0]
+    def phase(self, number):
+        return (self.times[number + 1] - self.times[number]) / 1e6
 
 
 class Bench:
@@ -184,7 +52,7 @@ class Bench:
         self.options = options
         self.engine = Engine()
         self.made = []
-        self.count = 0
+        self.numbers = itertools.count(1)
         self.rows = []
 
     # --- pods -----------------------------------------------------------------------------------------------------------
@@ -201,8 +69,7 @@ class Bench:
         }
 
     def name(self):
-        self.count += 1
-        return f"{PREFIX}-{self.count}"
+        return f"{PREFIX}-{next(self.numbers)}"
 
     def create(self, name, body):
         container = self.engine.create(name, body)
@@ -278,14 +145,16 @@ class Bench:
         host = {key: value for key, value in inspected["HostConfig"].items() if value not in (None, "", [], {})}
         return {**config, "Image": inspected["Config"]["Image"], "HostConfig": host}
 
-    def floor(self, components, recipe):
-        """The same containers by bare engine calls; answers start and stop in ms."""
+    def floor(self, components, recipe, together=None):
+        """The same containers by bare engine calls; answers start and stop in ms. Of several at once, `together` times each phase as a whole."""
+        meet = together.meet if together else lambda: None
         events = Events(self.engine)
         name = self.name()
         held = self.controller_body(components, arguments=("pause",))
         held["Labels"] = {}
         ids = {}
         try:
+            meet()
             before = time.time_ns()
             pod = self.create(name, held)
             self.engine.start(pod)
@@ -326,6 +195,7 @@ class Bench:
             mine = {ids[place] for place, _ in parts}
             last = max(events.wait("start", components, lambda container, _: container in mine).values())
             started = (last - before) / 1e6
+            meet()
 
             before = time.monotonic_ns()
 
@@ -339,6 +209,7 @@ class Bench:
             self.engine.stop(pod)
             stopped = (time.monotonic_ns() - before) / 1e6
             self.engine.remove(pod)
+            meet()
             return started, stopped
         finally:
             events.close()
@@ -378,14 +249,12 @@ class Bench:
         say(f"{what}: {measured:.2f} {unit} {detail}")
 
     def memory(self):
-        # The first health probes have been answered by then, and what start-up needed has been given back.
-        settle = 6
         figures = {}
         for plugins, label, target in ((None, "without plugins", 6.0), (PLUGINS, "with reload, signal, redact", 11.0)):
             rss, detail = [], ""
             for _ in range(3):
                 pod, *_ = self.run_pod(2, plugins=plugins)
-                time.sleep(settle)
+                time.sleep(SETTLE)
                 process = self.process(pod)
                 rss.append(self.resident(process) / MIB)
                 detail = f"(anonymous {self.resident(process, 'RssAnon') / MIB:.2f}, peak {self.resident(process, 'VmHWM') / MIB:.2f})"
@@ -403,7 +272,7 @@ class Bench:
             for number in (1, 1, 9):
                 entries = [{f"p{n}": {"source": "/plugin.wasm", "config": {"map": {"SIGHUP": {"to": ["c1"]}}}, "grants": {"signals": ["c1"]}}} for n in range(number)]
                 pod, *_ = self.run_pod(1, plugins=json.dumps(entries), binds=binds)
-                time.sleep(6)
+                time.sleep(SETTLE)
                 resident[number] = self.resident(self.process(pod)) / MIB
                 self.end_pod(pod)
             self.row("resident, each further idle plugin", (resident[9] - resident[1]) / 8, "MiB", 0.5, f"({resident[1]:.2f} with one, {resident[9]:.2f} with nine)")
@@ -442,10 +311,13 @@ class Bench:
         whole, bare = {}, {}
         for components in (1, 10, 50):
             recipe = self.recipe(components)
-            ours, floors, stops, floor_stops = [], [], [], []
-            for _ in range(max(1, self.options.rounds // 4)):
+            ours, floors, stops, floor_stops, resident = [], [], [], [], []
+            for n in range(max(1, self.options.rounds // 4)):
                 pod, before, started, _ = self.run_pod(components)
                 ours.append((max(started.values()) - before) / 1e6)
+                if n == 0:
+                    time.sleep(SETTLE)
+                    resident.append(self.resident(self.process(pod)) / MIB)
                 stops.append(self.end_pod(pod))
                 start, stop = self.floor(components, recipe)
                 floors.append(start)
@@ -453,35 +325,71 @@ class Bench:
             whole[components], bare[components] = mid(ours), mid(floors)
             self.row(f"start of {components}, times the floor", mid(ours) / mid(floors), "x", 1.15, f"({mid(ours):.0f} ms to {mid(floors):.0f} ms, {mid(ours) / components:.1f} ms each)")
             self.row(f"stop of {components}, times the floor", mid(stops) / mid(floor_stops), "x", 1.15, f"({mid(stops):.0f} ms to {mid(floor_stops):.0f} ms)")
+            self.row(f"resident, idle, {components} component(s)", resident[0], "MiB", 6.0)
         # Less what one pod costs whatever is in it, and beside what the engine itself takes longer for with every container.
         more, floor = (whole[50] - whole[10]) / 40, (bare[50] - bare[10]) / 40
         self.row("each component from the 11th to the 50th, times the floor", more / floor, "x", 1.15, f"({more:.1f} ms to {floor:.1f} ms; the 2nd to the 10th: {(whole[10] - whole[1]) / 9:.1f} ms)")
 
-    def logs(self):
-        lines = self.options.lines
+    def log_cost(self, components, lines, plugins=None):
+        """CPU in µs for each of `lines` lines that so many components write together: of the user, of the system; lines each second; peak in MiB."""
         # 100 bytes with the newline.
         text = "2026-01-01T00:00:00Z INFO shop: order 1234567 accepted, 3 items, total 42.00, warehouse north, ok.".ljust(99, "x")
-        script = f"until [ -e /tmp/go ]; do sleep 0.1; done; yes '{text}' | head -n {lines}; echo bench-end; exec sleep 1000000"
+        each = lines // components
+        script = f"until [ -e /tmp/go ]; do sleep 0.1; done; yes '{text}' | head -n {each}; echo bench-end; exec sleep 1000000"
+        pod, _, started, _ = self.run_pod(components, plugins=plugins, command=["sh", "-c", script])
+        time.sleep(2)
+        process = self.process(pod)
+        before, begun = self.split(process), time.monotonic()
+        in_parallel(lambda container: self.execute(container, ["touch", "/tmp/go"]), list(started))
+        ended = 0
+        while ended < components:
+            if time.monotonic() - begun > 300:
+                sys.exit("error: the last line has not arrived after 300 s")
+            time.sleep(0.2)
+            ended = b"".join(self.engine.log(pod, tail=5 * components)).count(b"bench-end")
+        took = time.monotonic() - begun
+        user, system = (now - then for now, then in zip(self.split(process), before))
+        arrived = sum(piece.count(b"shop: order") for piece in self.engine.log(pod))
+        if arrived != each * components:
+            sys.exit(f"error: {arrived} of {each * components} lines arrived")
+        peak = self.resident(process, "VmHWM") / MIB
+        self.end_pod(pod)
+        return user / arrived * 1e6, system / arrived * 1e6, arrived / took, peak
+
+    def logs(self):
         for plugins, label, target in ((None, "without plugins", 1.0), (REDACT, "with redact", 2.0)):
-            pod, _, started, _ = self.run_pod(1, plugins=plugins, command=["sh", "-c", script])
-            time.sleep(2)
-            process = self.process(pod)
-            before, begun = self.split(process), time.monotonic()
-            self.execute(next(iter(started)), ["touch", "/tmp/go"])
-            while b"bench-end" not in b"".join(self.engine.log(pod, tail=5)):
-                if time.monotonic() - begun > 300:
-                    sys.exit("error: the last line has not arrived after 300 s")
-                time.sleep(0.1)
-            took = time.monotonic() - begun
-            user, system = (now - then for now, then in zip(self.split(process), before))
-            arrived = 0
-            for piece in self.engine.log(pod):
-                arrived += piece.count(b"shop: order")
-            if arrived != lines:
-                sys.exit(f"error: {arrived} of {lines} lines arrived")
-            peak = self.resident(process, "VmHWM") / MIB
-            self.end_pod(pod)
-            self.row(f"CPU for each log line, {label}", (user + system) / lines * 1e6, "us", target, f"({user / lines * 1e6:.2f} of it in user space; {lines / took:,.0f} lines/s through the engine, all arrived, peak {peak:.1f} MiB)")
+            user, system, rate, peak = self.log_cost(1, self.options.lines, plugins)
+            self.row(f"CPU for each log line, {label}", user + system, "us", target, f"({user:.2f} of it in user space; {rate:,.0f} lines/s through the engine, all arrived, peak {peak:.1f} MiB)")
+        # Beside one component: the cost for each line must not grow with their number.
+        costs = {components: sum(self.log_cost(components, self.options.lines // 4)[:2]) for components in (1, 10, 50)}
+        for components in (10, 50):
+            self.row(f"CPU for each log line, {components} components, times one's", costs[components] / costs[1], "x", 1.15, f"({costs[components]:.2f} us to {costs[1]:.2f} us)")
+
+    def fleet(self):
+        """Twenty pods of two components at once on one engine, beside the same containers by bare calls."""
+        pods, components = 20, 2
+        recipe = self.recipe(components)
+        mid = statistics.median
+        ours, floors, stops, floor_stops, resident = [], [], [], [], []
+        for n in range(max(2, self.options.rounds // 6)):
+            ids = []
+            before = time.monotonic_ns()
+            in_parallel(lambda _: ids.append(self.run_pod(components)[0]), range(pods))
+            ours.append((time.monotonic_ns() - before) / 1e6)
+            if n == 0:
+                time.sleep(SETTLE)
+                resident = [self.resident(self.process(pod)) / MIB for pod in ids]
+            before = time.monotonic_ns()
+            in_parallel(self.end_pod, ids)
+            stops.append((time.monotonic_ns() - before) / 1e6)
+            barrier = Rendezvous(pods)
+            in_parallel(lambda _: self.floor(components, recipe, barrier), range(pods))
+            floors.append(barrier.phase(0))
+            floor_stops.append(barrier.phase(1))
+            say(f"twenty pods: start {ours[-1]:.0f} ms, floor {floors[-1]:.0f} ms; stop {stops[-1]:.0f} ms, floor {floor_stops[-1]:.0f} ms")
+        self.row("start of 20 pods, times the floor", mid(ours) / mid(floors), "x", 1.15, f"({mid(ours):.0f} ms to {mid(floors):.0f} ms)")
+        self.row("stop of 20 pods, times the floor", mid(stops) / mid(floor_stops), "x", 1.15, f"({mid(stops):.0f} ms to {mid(floor_stops):.0f} ms)")
+        self.row("resident, each of 20 controllers", max(resident), "MiB", 6.0, f"(the largest; the median {mid(resident):.2f})")
 
     def execute(self, container, command):
         identity = self.engine.call("POST", f"/containers/{container}/exec", {"Cmd": command})["Id"]
@@ -511,9 +419,9 @@ def main():
     parser.add_argument("--lines", type=int, default=1_000_000, help="log lines (%(default)s)")
     parser.add_argument("--json", metavar="FILE", help="write the figures there, too")
     parser.add_argument("--strict", action="store_true", help="exit with 1 where a target is missed")
-    parser.add_argument("parts", nargs="*", metavar="PART", help="memory, plugins, start, scale, logs; all by default")
+    parser.add_argument("parts", nargs="*", metavar="PART", help="memory, plugins, start, scale, logs, fleet; all by default")
     options = parser.parse_args()
-    known = ("memory", "plugins", "start", "scale", "logs")
+    known = ("memory", "plugins", "start", "scale", "logs", "fleet")
     for part in options.parts:
         if part not in known:
             parser.error(f"unknown part `{part}`: one of {', '.join(known)}")

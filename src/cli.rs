@@ -6,23 +6,31 @@
 pub mod argv;
 mod attach;
 mod check;
+mod completions;
 mod controller;
+mod debug;
 mod deploy;
+mod events;
 mod fetch;
 mod health;
 mod input;
 mod inspect;
+mod logs;
+mod merge;
 mod output;
 mod pause;
 mod plan;
 mod plugins;
 mod podlike;
+mod pods;
 mod policy;
+mod ps;
 pub mod report;
 mod run;
 mod schema;
 mod status;
 mod template;
+mod time;
 mod version;
 
 use std::collections::BTreeMap;
@@ -37,7 +45,9 @@ use nix::errno::Errno;
 
 use self::argv::{Cli, Command, PluginCommand};
 use self::report::{Exit, Report};
-use crate::config::{self, Flags, Level, LineFormat, LogFilter};
+use crate::config::{self, Flags, Level, LineFormat, LogFilter, Settings};
+use crate::engine::Engine;
+use crate::engine::docker::{Access, Docker};
 use crate::telemetry;
 
 /// The environment, without what is not Unicode.
@@ -87,11 +97,16 @@ fn dispatch(argv: Vec<OsString>, env: &Env, colours: bool) -> Result<Exit, Repor
         Command::Deploy(args) => deploy::run(&args, env),
         Command::Healthcheck(args) => health::run(args.state_dir.as_deref(), env),
         Command::Status(args) => status::run(args, env),
+        Command::Ps(args) => ps::run(&args, env),
+        Command::Logs(args) => logs::run(&args, env),
+        Command::Events(args) => events::run(&args, env),
+        Command::Debug(args) => debug::run(&args, env),
+        Command::Completions(args) => completions::run(&args),
         Command::Plugin { command: PluginCommand::Inspect(args) } => inspect::inspect(args, env),
         Command::Plugin { command: PluginCommand::Compile(args) } => inspect::compile(args),
         Command::Schema(args) => schema::run(args.part),
         Command::Pause => pause::run(),
-        Command::Version(args) => version::run(args.json),
+        Command::Version(args) => version::run(args.json, env),
     }
 }
 
@@ -115,6 +130,19 @@ fn quiet_log(env: &Env, colours: bool) {
         .unwrap_or(LogFilter { level: Level::Warn, targets: Vec::new() });
     // It can only fail where a log was started before, and this is the one place on this path.
     telemetry::init(&filter, LineFormat::Text, colours).unwrap_or_default();
+}
+
+/// The engine that the environment names, with TLS and the registries' credentials as it says.
+fn engine_of(settings: &Settings, env: &Env) -> Result<Docker, Report> {
+    Ok(Docker::open(Access::of(settings.engine.as_deref(), env), &settings.timeouts)?)
+}
+
+/// The engine of a command at a prompt, which has answered.
+async fn engine(env: &Env) -> Result<Docker, Report> {
+    let host = config::lower(&Flags::default(), env).map_err(Report::usage)?;
+    let engine = engine_of(&host, env)?;
+    engine.info().await?;
+    Ok(engine)
 }
 
 /// Runs a future on a runtime of this thread.

@@ -6,6 +6,7 @@ pub mod lower;
 pub mod policy;
 pub mod values;
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -54,6 +55,22 @@ pub struct Keep {
     pub count: usize,
     /// For so long (`--keep-failed-for`).
     pub age: Duration,
+}
+
+impl fmt::Display for Keep {
+    /// As the label `outrigger.keep` has it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.count, self.age.as_secs())
+    }
+}
+
+impl Keep {
+    /// Reads what [`Display`](fmt::Display) wrote; none where it is something else.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (count, age) = text.split_once('/')?;
+        Some(Self { count: count.parse().ok()?, age: Duration::from_secs(age.parse().ok()?) })
+    }
 }
 
 impl Default for Keep {

@@ -54,6 +54,19 @@ pub struct EngineInfo {
     pub data_root: String,
 }
 
+impl EngineInfo {
+    /// Whether its health checks know `start_interval`.
+    #[must_use]
+    pub fn has_start_interval(&self) -> bool {
+        has_start_interval(self.api)
+    }
+}
+
+/// Whether health checks of this API version know `start_interval`.
+pub(crate) fn has_start_interval(api: (u32, u32)) -> bool {
+    api >= (1, 44)
+}
+
 /// Who makes the cgroups of containers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CgroupDriver {
@@ -443,10 +456,13 @@ pub trait Engine: Clone + Send + Sync + 'static {
     fn signal(&self, id: &ContainerId, signal: i32) -> impl Future<Output = Result<()>> + Send;
     /// Kills and removes it with its anonymous volumes. That it is gone already, or being removed, is success.
     fn remove(&self, id: &ContainerId) -> impl Future<Output = Result<()>> + Send;
+    /// Joins one more network, by name or id.
+    fn connect(&self, id: &ContainerId, network: &str) -> impl Future<Output = Result<()>> + Send;
     /// Gives it another name.
     fn rename(&self, id: &ContainerId, name: &str) -> impl Future<Output = Result<()>> + Send;
-    /// Unpacks a tar archive into a directory of it.
-    fn upload(&self, id: &ContainerId, directory: &str, archive: Bytes) -> impl Future<Output = Result<()>> + Send;
+    /// Unpacks a tar archive, which comes in pieces, into a directory of it.
+    fn upload(&self, id: &ContainerId, directory: &str, archive: Vec<Bytes>)
+    -> impl Future<Output = Result<()>> + Send;
     /// A tar archive of one path of it; an archive longer than `limit` bytes is [`Fault::Permanent`].
     fn download(&self, id: &ContainerId, path: &str, limit: usize) -> impl Future<Output = Result<Bytes>> + Send;
     /// Runs a command in it, and waits at most `timeout` for its end. At most `limit` bytes of each stream are kept.

@@ -2,7 +2,9 @@
 //!
 //! A component that shares a volume with the controller can put a symbolic link, a pipe or a device where a file was. [`open_regular`] opens what is at a path
 //! only where it is a regular file on the mount that the path, as it is written, belongs to: a link cannot lead from a shared volume into
-//! the controller's secrets, and a pipe cannot make the controller wait.
+//! the controller's secrets, and a pipe cannot make the controller wait. [`tree`] does the same for everything below a directory.
+
+pub mod tree;
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{Error, ErrorKind, Read, Result};
@@ -12,18 +14,28 @@ use std::path::{Path, PathBuf};
 
 use nix::fcntl::OFlag;
 
+/// Longest file that is copied into a component, in bytes: it is held in memory while plugins see it.
+pub const LONGEST_COPY: u64 = 64 << 20;
+
+/// To read without ever waiting, without becoming a terminal's process, and not for the programs that we start.
+const FLAGS: OFlag = OFlag::O_NONBLOCK.union(OFlag::O_NOCTTY).union(OFlag::O_CLOEXEC);
+
 /// Opens a regular file for reading, without ever waiting.
 ///
 /// # Errors
 /// The kernel's; or [`ErrorKind::InvalidInput`] where it is no regular file, and [`ErrorKind::PermissionDenied`] where a link leads to another mount.
 pub fn open_regular(path: &Path) -> Result<(File, Metadata)> {
-    let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
-    let file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(path)?;
-    let metadata = file.metadata()?;
-    if !metadata.is_file() {
+    open(path, |metadata| {
         let what = if metadata.is_dir() { "it is a directory" } else { "it is not a regular file" };
-        return Err(Error::new(ErrorKind::InvalidInput, what));
-    }
+        if metadata.is_file() { Ok(()) } else { Err(Error::new(ErrorKind::InvalidInput, what)) }
+    })
+}
+
+/// Opens what is there, if it is what is `wanted` and no link led to another mount.
+fn open(path: &Path, wanted: impl FnOnce(&Metadata) -> Result<()>) -> Result<(File, Metadata)> {
+    let file = OpenOptions::new().read(true).custom_flags(FLAGS.bits()).open(path)?;
+    let metadata = file.metadata()?;
+    wanted(&metadata)?;
     let real = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
     let mounts = mount_points(&std::fs::read_to_string("/proc/self/mountinfo")?);
     if mount_of(path, &mounts) != mount_of(&real, &mounts) {
@@ -39,12 +51,17 @@ pub fn open_regular(path: &Path) -> Result<(File, Metadata)> {
 /// As [`open_regular`]; [`ErrorKind::FileTooLarge`] where it is longer, or grows while it is read.
 pub fn read_regular(path: &Path, limit: u64) -> Result<(Vec<u8>, Metadata)> {
     let (file, metadata) = open_regular(path)?;
-    let mut content = Vec::new();
+    Ok((read(&file, &metadata, limit)?, metadata))
+}
+
+fn read(file: &File, metadata: &Metadata, limit: u64) -> Result<Vec<u8>> {
+    // What a file says of its length is only a hint: one that grows is read on, one in `/proc` says 0.
+    let mut content = Vec::with_capacity(usize::try_from(metadata.len().min(limit)).unwrap_or_default() + 1);
     file.take(limit.saturating_add(1)).read_to_end(&mut content)?;
     if content.len() as u64 > limit {
         return Err(Error::new(ErrorKind::FileTooLarge, format!("it is longer than {limit} bytes")));
     }
-    Ok((content, metadata))
+    Ok(content)
 }
 
 /// The mount points of `/proc/self/mountinfo` (proc(5)): the fifth word of each line, with octal escapes.

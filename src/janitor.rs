@@ -6,8 +6,8 @@
 //! A component that failed may remain for a look ([`Keep`]): stopped, and under a name that tells since when. Of each service so many remain, and for so
 //! long; whichever controller comes by removes the others.
 //!
-//! Invariant: a container is removed only if it has our label and its owner, looked at right before, is gone, does not run, or runs since another time.
-//! Doubt (an owner that can't be looked at) keeps it.
+//! Invariant: a container is removed only if it has our label, and either has been kept long enough, or its owner, looked at right before, is gone, does not
+//! run, or runs since another time. Doubt (an owner that can't be looked at) keeps it.
 
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
@@ -37,9 +37,9 @@ pub struct Swept {
 /// Only where the engine can't list containers; trouble with single ones is told in [`Swept::failed`].
 ///
 /// Cancel safety: a sweep that is dropped half-way has removed some; the next one goes on.
-pub async fn sweep<E: Engine>(engine: &E, own: &Inspection, keep: Keep, now_s: u64) -> Result<Swept, EngineError> {
+pub async fn sweep<E: Engine>(engine: &E, own: &Inspection, now_s: u64) -> Result<Swept, EngineError> {
     let found = engine.list(&[ownership::POD.to_owned()]).await?;
-    let remaining = remaining(&found, keep, now_s);
+    let remaining = remaining(&found, now_s);
     let due = found.into_iter().filter(|container| !remaining.contains(&container.name)).collect::<Vec<_>>();
     let outcomes: Vec<_> = stream::iter(due)
         .map(|container| async move {
@@ -79,13 +79,18 @@ pub fn kept_name(name: &str, now_s: u64) -> String {
 
 /// Since when a container has been kept; none where it is not.
 fn kept_since(container: &Listed) -> Option<u64> {
-    let (_, since) = container.name.rsplit_once(KEPT)?;
+    let (before, since) = container.name.rsplit_once(KEPT)?;
+    // A component's own name may end so: only what comes behind it tells that it was kept.
+    let component = container.labels.get(ownership::COMPONENT)?;
+    if !before.strip_suffix(component.as_str())?.ends_with('.') {
+        return None;
+    }
     // Whoever started it again wants it to live: then it is not ours to keep, nor a failed one.
     if container.running { None } else { since.parse().ok() }
 }
 
-/// Names of those that remain: of each service the newest, as long as they are not too old.
-fn remaining(found: &[Listed], keep: Keep, now_s: u64) -> HashSet<String> {
+/// Names of those that remain: of each service the newest, as long as they are not too old. How many and how long, the controller has said that made them.
+fn remaining(found: &[Listed], now_s: u64) -> HashSet<String> {
     let mut kept: Vec<(u64, &Listed)> = found.iter().filter_map(|one| kept_since(one).zip(Some(one))).collect();
     kept.sort_by_key(|(since, container)| (Reverse(*since), container.name.clone()));
     let mut of_service: HashMap<&str, usize> = HashMap::new();
@@ -94,7 +99,8 @@ fn remaining(found: &[Listed], keep: Keep, now_s: u64) -> HashSet<String> {
             let service = container.labels.get(ownership::SERVICE).map(String::as_str).unwrap_or_default();
             let count = of_service.entry(service).or_default();
             *count += 1;
-            *count <= keep.count && now_s.saturating_sub(*since) <= keep.age.as_secs()
+            let keep = container.labels.get(ownership::KEEP).and_then(|text| Keep::parse(text));
+            keep.is_some_and(|keep| *count <= keep.count && now_s.saturating_sub(*since) <= keep.age.as_secs())
         })
         .map(|(_, container)| container.name.clone())
         .collect()
@@ -113,7 +119,7 @@ async fn sweep_one<E: Engine>(
     }
     let generation = container.labels.get(ownership::GENERATION).map(String::as_str).unwrap_or_default();
     let why = if kept_since(container).is_some() {
-        "it failed, and was kept long enough"
+        "it failed, and was kept as long as its service asked, or as the last of so many"
     } else {
         match verdict(engine.inspect(owner).await, generation)? {
             Some(why) => why,
@@ -176,7 +182,7 @@ mod tests {
     fn a_sweep_can_be_spawned() {
         fn send<T: Send>(_: T) {}
         fn spawnable<E: Engine>(engine: E, own: Inspection) {
-            send(async move { sweep(&engine, &own, Keep::default(), NOW).await });
+            send(async move { sweep(&engine, &own, NOW).await });
         }
         let _compiles = spawnable::<FakeEngine>;
     }
@@ -197,11 +203,11 @@ mod tests {
         // Made of an image that was committed from a component.
         component(&engine, "impostor", &dead.id.0, &dead.started_at).await;
 
-        let swept = sweep(&engine, &own, Keep::default(), NOW).await.unwrap();
+        let swept = sweep(&engine, &own, NOW).await.unwrap();
         assert_eq!(swept.removed, ["mine-before", "neighbour-before", "of-dead", "of-nobody"]);
         assert!(swept.failed.is_empty());
         assert_eq!(engine.leftovers(), ["dead", "impostor", "mine", "neighbour", "odd", "other", "own"]);
-        assert!(sweep(&engine, &own, Keep::default(), NOW).await.unwrap().removed.is_empty());
+        assert!(sweep(&engine, &own, NOW).await.unwrap().removed.is_empty());
     }
 
     #[tokio::test(start_paused = true)]
@@ -211,7 +217,7 @@ mod tests {
         spec.labels.insert(ownership::POD.into(), "0".repeat(64));
         let (id, _) = engine.create(&spec).await.unwrap();
         let own = engine.inspect(&id.0).await.unwrap();
-        assert!(sweep(&engine, &own, Keep::default(), NOW).await.unwrap().removed.is_empty());
+        assert!(sweep(&engine, &own, NOW).await.unwrap().removed.is_empty());
         assert_eq!(engine.leftovers(), ["nested"]);
     }
 
@@ -227,7 +233,7 @@ mod tests {
             component(&engine, name, &owner, "x").await;
         }
         let began = tokio::time::Instant::now();
-        let swept = sweep(&engine, &own, Keep::default(), NOW).await.unwrap();
+        let swept = sweep(&engine, &own, NOW).await.unwrap();
         assert_eq!(swept.removed, ["a", "d"]);
         assert_eq!(swept.failed.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["b"]);
         assert_eq!(began.elapsed(), Duration::from_secs(30));
@@ -239,7 +245,7 @@ mod tests {
         let (own, other) = (controller(&engine, "own").await, controller(&engine, "other").await);
         component(&engine, "neighbour", &other.id.0, "an earlier run").await;
         let engine = engine.fails("inspect", "other", Fault::Transient, 1);
-        let swept = sweep(&engine, &own, Keep::default(), NOW).await.unwrap();
+        let swept = sweep(&engine, &own, NOW).await.unwrap();
         assert_eq!((swept.removed.len(), swept.failed.len()), (0, 1));
         assert!(engine.leftovers().contains(&"neighbour".to_owned()));
     }
@@ -249,9 +255,13 @@ mod tests {
         let engine = FakeEngine::new();
         let own = controller(&engine, "own").await;
         let failed = async |service: &str, age: u64, running: bool| {
-            let mut spec = ContainerSpec::new(kept_name(&format!("{service}{age}"), NOW - age), "acme/calc");
+            let component = format!("{service}{age}");
+            let name = kept_name(&format!("pod.podlike.{component}"), NOW - age);
+            let mut spec = ContainerSpec::new(name, "acme/calc");
+            spec.labels.insert(ownership::COMPONENT.into(), component);
             spec.labels.insert(ownership::POD.into(), "0".repeat(64));
             spec.labels.insert(ownership::SERVICE.into(), service.into());
+            spec.labels.insert(ownership::KEEP.into(), "2/3600".into());
             spec.network_mode = Some(format!("container:{}", "0".repeat(64)));
             let (id, _) = engine.create(&spec).await.unwrap();
             if running {
@@ -265,12 +275,29 @@ mod tests {
         failed("web", 3600, false).await;
         // Somebody started it again, without the controller whose network it had: a left-over like any other.
         failed("run", 1, true).await;
-        let keep = Keep { count: 2, age: Duration::from_secs(3600) };
-        sweep(&engine, &own, keep, NOW).await.unwrap();
-        let left = |age| kept_name("", NOW - age);
-        let expected = [format!("shop10{}", left(10)), format!("shop20{}", left(20)), format!("web3600{}", left(3600))];
-        assert_eq!(engine.leftovers(), ["own".to_owned()].into_iter().chain(expected).collect::<Vec<_>>());
-        sweep(&engine, &own, Keep { count: 0, ..keep }, NOW).await.unwrap();
+        sweep(&engine, &own, NOW).await.unwrap();
+        assert_eq!(engine.leftovers(), ["own", "shop10", "shop20", "web3600"]);
+        sweep(&engine, &own, NOW + 3600).await.unwrap();
         assert_eq!(engine.leftovers(), ["own"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_name_that_only_looks_kept_belongs_to_its_living_owner() {
+        let engine = FakeEngine::new();
+        let (own, other) = (controller(&engine, "own").await, controller(&engine, "other").await);
+        let waiting = async |name: &str| {
+            let mut spec = ContainerSpec::new(name, "acme/calc");
+            spec.labels.insert(ownership::POD.into(), other.id.0.clone());
+            spec.labels.insert(ownership::GENERATION.into(), other.started_at.clone());
+            spec.labels.insert(ownership::COMPONENT.into(), "db.failed-1".into());
+            spec.network_mode = Some(format!("container:{}", other.id.0));
+            // Created and not started yet, as between two runs.
+            engine.create(&spec).await.unwrap()
+        };
+        let _living = waiting("other.podlike.db.failed-1").await;
+        assert!(sweep(&engine, &own, NOW).await.unwrap().removed.is_empty());
+        let _kept = waiting("other.podlike.db.failed-1.failed-1").await;
+        let swept = sweep(&engine, &own, NOW).await.unwrap();
+        assert_eq!(swept.removed, ["other.podlike.db.failed-1.failed-1"]);
     }
 }

@@ -14,7 +14,7 @@ mod pieces;
 mod pipeline;
 pub mod position;
 pub mod sink;
-mod stamp;
+pub mod stamp;
 
 use std::future::poll_fn;
 use std::pin::pin;

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use self::budget::Budget;
 use crate::engine::{ContainerSpec, Inspection, VolumeInfo};
-use crate::pod::life::{LifecycleStep, Probes, RestartPolicy};
+use crate::pod::life::{LifecycleStep, Probe, Probes, RestartPolicy};
 use crate::pod::{ComponentName, CopySpec, Dependency};
 
 /// Labels on everything that a controller creates, so that its successor can clean up.
@@ -29,6 +29,8 @@ pub mod ownership {
     pub const COMPONENT: &str = "outrigger.component";
     /// What the pod is one of: the Swarm or Compose service, or else the controller's container name.
     pub const SERVICE: &str = "outrigger.service";
+    /// How many of a service may remain where they failed, and for how many seconds: `1/3600`.
+    pub const KEEP: &str = "outrigger.keep";
     /// `component`, `init` or `ipc`.
     pub const ROLE: &str = "outrigger.role";
 }
@@ -88,6 +90,8 @@ pub struct Planned {
     pub restart: RestartPolicy,
     /// What the controller probes by itself.
     pub probes: Probes,
+    /// A look at its health check by the controller itself, where the engine can't look so early.
+    pub early_check: Option<EarlyCheck>,
     /// Done after each start of its process.
     pub post_start: Vec<LifecycleStep>,
     /// Done before it is asked to stop, within `grace`.
@@ -102,6 +106,15 @@ pub struct Planned {
     pub grace: Duration,
     /// What asks it to stop; none: the image's, or SIGTERM.
     pub stop_signal: Option<i32>,
+}
+
+/// `start_interval` of a health check, for an engine that does not know it: the check's command, run by the controller until it succeeds once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EarlyCheck {
+    /// The command, and how often; it never fails.
+    pub probe: Probe,
+    /// The check's `start_period`: from then on the engine looks alone.
+    pub within: Duration,
 }
 
 impl Plan {

@@ -1,26 +1,29 @@
 //! Native probes: what a component's health is, seen from the network that it shares with the controller, without any tool in its image.
 //!
-//! [`watch`] looks at one run of a component and tells what changes. The thresholds are [`tracker`]'s, pure; [`http`] and [`grpc`] make one look each.
+//! [`watch`] looks at one run of a component and tells what changes. The thresholds are [`tracker`]'s, pure; `looks` keeps the time; `http` and `grpc` make one look each.
 //! Fields, defaults and meaning are those of Kubernetes: <https://kubernetes.io/docs/concepts/workloads/pods/probes/>.
 
 pub mod tracker;
 
 mod grpc;
 mod http;
+mod looks;
 #[cfg(test)]
 mod tests;
 mod tls;
 
 use std::fmt;
 use std::future::Future;
+use std::pin::pin;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, timeout_at};
 
-use crate::pod::life::{HttpRequest, Probe, ProbeCheck, Probes};
-use tracker::{Change, Tracker};
+use self::looks::Looks;
+use self::tracker::Change;
+use crate::pod::life::{HttpRequest, Probes};
 
 /// Which of a component's probes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,16 +76,22 @@ pub trait Exec: Send + Sync {
     fn exec(&self, argv: &[String], timeout: Duration) -> impl Future<Output = Result<(), String>> + Send;
 }
 
-/// Looks at one run of a component, from its start until dropped, or until the startup or liveness probe has failed.
+/// Looks at one run of a component, from its start until dropped, or until nothing is left to look at: the startup or liveness probe has failed, or there is no
+/// probe but the startup probe.
 pub async fn watch<X: Exec>(probes: Probes, exec: X, verdicts: mpsc::Sender<Verdict>) {
+    // What all kinds of looks need together is some 17 KiB, which only pods with probes should have, and on the heap.
+    Box::pin(look_on(probes, exec, verdicts)).await;
+}
+
+async fn look_on<X: Exec>(probes: Probes, exec: X, verdicts: mpsc::Sender<Verdict>) {
     let say = async |verdict| {
         // Nobody listens once the pod is over; then this is dropped, too.
         let _told = verdicts.send(verdict).await;
     };
     if let Some(startup) = &probes.startup {
-        let mut looks = Looks::new(startup, ProbeKind::Startup);
+        let mut looks = Looks::new(startup, ProbeKind::Startup, &exec);
         loop {
-            match looks.next(&exec).await {
+            match looks.next().await {
                 Some(Change::Succeeds) => break,
                 Some(Change::Fails(reason)) => return say(Verdict::Failed { kind: ProbeKind::Startup, reason }).await,
                 None => {}
@@ -90,20 +99,23 @@ pub async fn watch<X: Exec>(probes: Probes, exec: X, verdicts: mpsc::Sender<Verd
         }
     }
     say(Verdict::Started).await;
+    let liveness = probes.liveness.as_ref().map(|probe| Looks::new(probe, ProbeKind::Liveness, &exec));
+    let readiness = probes.readiness.as_ref().map(|probe| Looks::new(probe, ProbeKind::Readiness, &exec));
+    if liveness.is_none() && readiness.is_none() {
+        return;
+    }
     let liveness = async {
-        let Some(probe) = &probes.liveness else { return std::future::pending().await };
-        let mut looks = Looks::new(probe, ProbeKind::Liveness);
+        let Some(mut looks) = liveness else { return std::future::pending().await };
         loop {
-            if let Some(Change::Fails(reason)) = looks.next(&exec).await {
+            if let Some(Change::Fails(reason)) = looks.next().await {
                 return say(Verdict::Failed { kind: ProbeKind::Liveness, reason }).await;
             }
         }
     };
     let readiness = async {
-        let Some(probe) = &probes.readiness else { return std::future::pending::<()>().await };
-        let mut looks = Looks::new(probe, ProbeKind::Readiness);
+        let Some(mut looks) = readiness else { return std::future::pending::<()>().await };
         loop {
-            match looks.next(&exec).await {
+            match looks.next().await {
                 Some(Change::Succeeds) => say(Verdict::Ready).await,
                 Some(Change::Fails(reason)) => say(Verdict::Unready { reason }).await,
                 None => {}
@@ -116,69 +128,22 @@ pub async fn watch<X: Exec>(probes: Probes, exec: X, verdicts: mpsc::Sender<Verd
     }
 }
 
-/// One probe's looks, one after the other.
-struct Looks<'a> {
-    probe: &'a Probe,
-    tracker: Tracker,
-    due: Instant,
-}
-
-impl<'a> Looks<'a> {
-    fn new(probe: &'a Probe, kind: ProbeKind) -> Self {
-        // A startup or liveness probe succeeds, and stays so, with one success.
-        let successes = if kind == ProbeKind::Readiness { probe.success_threshold } else { 1 };
-        Self {
-            probe,
-            tracker: Tracker::new(successes, probe.failure_threshold),
-            due: Instant::now() + probe.initial_delay,
-        }
-    }
-
-    /// Waits for the next look, looks, and answers what that changed.
-    async fn next<X: Exec>(&mut self, exec: &X) -> Option<Change> {
-        sleep_until(self.due).await;
-        let seen = look(&self.probe.check, exec, self.probe.timeout).await;
-        let pause = match self.probe.start_interval {
-            Some(interval) if !self.tracker.succeeded() && seen.is_err() => interval,
-            _ => self.probe.period,
-        };
-        // From the beginning of this look: one that took longer is followed at once, but none is made up for.
-        self.due = (self.due + pause).max(Instant::now());
-        self.tracker.note(seen)
-    }
-}
-
-/// One look.
-async fn look<X: Exec>(check: &ProbeCheck, exec: &X, limit: Duration) -> Result<(), String> {
-    match check {
-        ProbeCheck::Http(request) => {
-            let answer = within(limit, http::send(request)).await?;
-            if (200..400).contains(&answer.status) {
-                return Ok(());
-            }
-            let said = if answer.body.is_empty() { String::new() } else { format!(": {}", answer.body) };
-            Err(format!("{} {} answered {}{said}", request.method, http::shown(request), answer.status))
-        }
-        ProbeCheck::Tcp { host, port } => within(limit, connect(host, *port)).await.map(drop),
-        ProbeCheck::Grpc { host, port, service } => within(limit, grpc::check(host, *port, service)).await,
-        // The engine can't end a command; the caller's deadline is the limit, and the next look waits for it.
-        ProbeCheck::Exec(argv) => exec.exec(argv, limit).await,
-    }
-}
-
 /// Sends one request and answers the status.
 ///
 /// # Errors
 /// Words for the operator: nobody listens, no answer in time, what came is no HTTP.
 pub async fn send(request: &HttpRequest, limit: Duration) -> Result<u16, String> {
-    within(limit, http::send(request)).await.map(|answer| answer.status)
+    within(limit, async |until| http::send(request, until).await).await.map(|answer| answer.status)
 }
 
-async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, String>>) -> Result<T, String> {
-    match timeout(limit, work).await {
-        Ok(answer) => answer,
-        Err(_elapsed) => Err(format!("no answer within {limit:?}")),
-    }
+/// Gives a look its time.
+async fn within<T>(limit: Duration, work: impl AsyncFnOnce(Instant) -> Result<T, String>) -> Result<T, String> {
+    let until = Instant::now() + limit;
+    timeout_at(until, work(until)).await.unwrap_or_else(|_elapsed| Err(late(limit)))
+}
+
+fn late(limit: Duration) -> String {
+    format!("no answer within {limit:?}")
 }
 
 async fn connect(host: &str, port: u16) -> Result<TcpStream, String> {
@@ -187,6 +152,25 @@ async fn connect(host: &str, port: u16) -> Result<TcpStream, String> {
         .map_err(|error| format!("cannot connect to {}: {}", address(host, port), plain(&error)))?;
     let _slower_at_worst = stream.set_nodelay(true);
     Ok(stream)
+}
+
+/// Waits for an answer while the connection does its work, which it does only as long as it is polled: it ends with the look.
+async fn drive<T, E>(
+    exchange: impl Future<Output = Result<T, String>>,
+    connection: impl Future<Output = Result<(), E>>,
+    wrong: impl Fn(E) -> String,
+) -> Result<T, String> {
+    let mut exchange = pin!(exchange);
+    let ended = tokio::select! {
+        biased;
+        answer = &mut exchange => return answer,
+        ended = connection => ended,
+    };
+    // A server that answers and closes does both at once: what came before the end is still to be taken.
+    match (exchange.await, ended) {
+        (Err(_), Err(error)) => Err(wrong(error)),
+        (answer, _) => answer,
+    }
 }
 
 /// `host:port`, with brackets around an IPv6 address.

@@ -14,7 +14,11 @@ pub fn aggregate(stage: Stage, components: &[ComponentStatus], pod: &[Health]) -
             Some(Health { state: HealthState::Starting, reasons: vec![format!("the pod is {}", told(stage))] })
         }
         Stage::Running => None,
-        Stage::Restarting | Stage::Stopping | Stage::Killing => {
+        // It is being mended where it is, which nobody should cut short.
+        Stage::Restarting => {
+            Some(Health { state: HealthState::Degraded, reasons: vec![format!("the pod is {}", told(stage))] })
+        }
+        Stage::Stopping | Stage::Killing => {
             Some(Health { state: HealthState::Unhealthy, reasons: vec![format!("the pod is {}", told(stage))] })
         }
     };

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::Flags;
 
@@ -26,19 +26,22 @@ Examples:
   outrigger run pod.yaml               run it on the local engine, in the foreground; Ctrl-C stops it
   docker inspect web | outrigger plan -
   outrigger deploy -c stack.yml shop   render templates, check, and `docker stack deploy`
+  outrigger ps                         see the pods of this engine; then `logs -f web`, `status web`
   docker exec web /outrigger status
 
 Exit codes:
   0        success; the pod was stopped, or its deciding component ended with 0
   1        the input has problems (`check`, `plan`, bad labels); `healthcheck`: not healthy
-  2        the command line or an OUTRIGGER_ variable is wrong
-  125      the controller, or the command, failed itself: engine, image or plugin
+  2        the command line, an OUTRIGGER_ variable or the policy file is wrong
+  125      the controller, or the command, failed itself: engine, image or plugin; or the deciding component failed
+           without a code of its own: it could not be started, or a probe failed
   128+n    signal n ended the pod while it was still starting
   137      the pod was stopped, and something in it had to be killed
   other    the deciding component's own exit code, unchanged
 
 Environment:
-  OUTRIGGER_PIDS, _IPC, _VOLUMES, _LOGS, _PULL, _SELF, _STATE_DIR, _PLUGIN_DIR, _CACHE_DIR, _LOG_FORMAT
+  OUTRIGGER_PIDS, _IPC, _VOLUMES, _LOGS, _PULL, _SELF, _STATE_DIR, _PLUGIN_DIR, _CACHE_DIR, _LOG_FORMAT,
+  _KEEP_FAILED, _KEEP_FAILED_FOR
                        as the flags of these names, which win
   OUTRIGGER_LOG        as --log-level
   OUTRIGGER_IMAGE      as --image of `template` and `deploy`
@@ -46,10 +49,13 @@ Environment:
   OUTRIGGER_ALLOW, _DENY, _IMAGES
                        as the flags of these names, with commas between
   DOCKER_HOST          address of the engine: unix:///var/run/docker.sock
+  DOCKER_TLS_VERIFY, DOCKER_CERT_PATH
+                       TLS for tcp:// addresses, with ca.pem, cert.pem and key.pem of that directory
+  DOCKER_CONFIG        directory of the config.json with the registries' credentials
   NO_COLOR             no colours, whatever the terminal can
 
 For the pod of a FILE, `check` and `plan` do not take the OUTRIGGER_ variables from here: the controller's are those of
-`controller.environment` in the file; anything else is said with flags.
+`controller.environment`, or of the service, in the file; anything else is said with flags.
 
 Flags may be written as Go programs take them: `-pids=false`, `--pids=0`, `-logs`.";
 
@@ -172,6 +178,14 @@ pub enum Command {
     Healthcheck(HealthcheckArgs),
     /// Show the pod's components, plugins and health
     Status(StatusArgs),
+    /// List the pods of this engine
+    Ps(PsArgs),
+    /// Show the output of a pod's components and of its controller
+    Logs(LogsArgs),
+    /// Follow what happens to pods: starts, exits, health, removals
+    Events(EventsArgs),
+    /// Run a shell in a pod's network and namespaces, through the `docker` command
+    Debug(DebugArgs),
     /// Look at plugins, or compile them ahead of time
     Plugin {
         /// What to do with them.
@@ -183,6 +197,8 @@ pub enum Command {
     /// Hold an IPC namespace until told to end
     #[command(hide = true)]
     Pause,
+    /// Print the script by which a shell completes
+    Completions(CompletionsArgs),
     /// Print the version and what it was built with
     Version(VersionArgs),
 }
@@ -299,7 +315,7 @@ pub struct CheckArgs {
 /// How templates are rendered.
 #[derive(Debug, Clone, Args)]
 pub struct RenderArgs {
-    /// The controller's image where no template names one [default: outrigger:<version>, or OUTRIGGER_IMAGE]
+    /// The controller's image where no template names one [default: `outrigger:VERSION`, or OUTRIGGER_IMAGE]
     #[arg(long, value_name = "IMAGE")]
     pub image: Option<String>,
     /// How long fetching one template over HTTP may take
@@ -378,9 +394,109 @@ pub struct HealthcheckArgs {
     pub state_dir: Option<PathBuf>,
 }
 
+/// Of `ps`.
+#[derive(Debug, Args)]
+pub struct PsArgs {
+    /// Show stopped pods too
+    #[arg(short, long)]
+    pub all: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Of `logs`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The lines come from the engine's logs of the controller (`controller`) and of each component, in the order of their times. Lines that the controller has
+passed on from a component are shown once. A log driver that keeps nothing to read is told on standard error.")]
+pub struct LogsArgs {
+    /// Name, id or service of the pod; the only one that runs where it is left out
+    #[arg(value_name = "POD")]
+    pub pod: Option<String>,
+    /// Stay, and show new lines until the pod has ended
+    #[arg(short, long)]
+    pub follow: bool,
+    /// At most so many of the last lines of each component
+    #[arg(short = 'n', long, value_name = "N")]
+    pub tail: Option<u64>,
+    /// Nothing older: how long ago (`10m`), or a time (`2026-01-31T12:00:00Z`)
+    #[arg(long, value_name = "WHEN")]
+    pub since: Option<String>,
+    /// Print the time of each line
+    #[arg(short, long)]
+    pub timestamps: bool,
+    /// Only this component; repeatable; `controller` is the controller itself
+    #[arg(short, long = "component", value_name = "NAME")]
+    pub components: Vec<String>,
+    /// Print a JSON object for each line
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Of `events`.
+#[derive(Debug, Args)]
+pub struct EventsArgs {
+    /// Name, id or service of the pod; all pods where it is left out
+    #[arg(value_name = "POD")]
+    pub pod: Option<String>,
+    /// What has happened since too: how long ago (`10m`), or a time (`2026-01-31T12:00:00Z`)
+    #[arg(long, value_name = "WHEN")]
+    pub since: Option<String>,
+    /// Print a JSON object for each event
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Of `debug`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The container is removed when the command ends; its exit code becomes this one's. It has the label `outrigger.debug` with the pod's name.")]
+pub struct DebugArgs {
+    /// Name, id or service of the pod; the only one that runs where it is left out
+    #[arg(value_name = "POD")]
+    pub pod: Option<String>,
+    /// Join this component's namespaces, and mount its volumes
+    #[arg(short, long, value_name = "NAME")]
+    pub component: Option<String>,
+    /// What to run it from
+    #[arg(long, value_name = "IMAGE", default_value = "busybox")]
+    pub image: String,
+    /// The command [default: sh]
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
+}
+
+/// Of `completions`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  source <(outrigger completions bash)
+  outrigger completions zsh >\"${fpath[1]}/_outrigger\"
+  outrigger completions fish >~/.config/fish/completions/outrigger.fish")]
+pub struct CompletionsArgs {
+    /// For which shell
+    #[arg(value_name = "SHELL")]
+    pub shell: ShellName,
+}
+
+/// The shells that are known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ShellName {
+    /// GNU bash.
+    Bash,
+    /// zsh.
+    Zsh,
+    /// fish.
+    Fish,
+}
+
 /// Of `status`.
 #[derive(Debug, Args)]
 pub struct StatusArgs {
+    /// Name, id or service of the pod, asked through the engine
+    #[arg(value_name = "POD", conflicts_with_all = ["container", "state_dir"])]
+    pub pod: Option<String>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

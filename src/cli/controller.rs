@@ -5,9 +5,8 @@ use std::path::Path;
 use tracing::{info, warn};
 
 use super::report::{Exit, Report};
-use super::{Env, block_on, policy};
+use super::{Env, block_on, engine_of, policy};
 use crate::config::{self, Flags};
-use crate::engine::docker::Docker;
 use crate::supervisor::boot;
 use crate::telemetry;
 
@@ -25,7 +24,7 @@ pub(super) fn run(flags: &Flags, env: &Env, colours: bool) -> Result<Exit, Repor
         }
     }
     block_on(async {
-        let engine = Docker::connect(settings.engine.as_deref(), &settings.timeouts)?;
+        let engine = engine_of(&settings, env)?;
         // Where the pod failed, the reason was told when it happened.
         Ok(Exit::Pod(Box::pin(boot::run(engine, settings)).await?.exit_code()))
     })

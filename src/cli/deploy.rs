@@ -87,7 +87,7 @@ fn has_pods(stack: &Value) -> bool {
 }
 
 /// The first `docker` on the path that can be run.
-fn find(env: &Env) -> Option<PathBuf> {
+pub(super) fn find(env: &Env) -> Option<PathBuf> {
     let runs =
         |path: &PathBuf| path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0);
     let found = std::env::split_paths(env.get("PATH")?).map(|folder| folder.join("docker")).find(runs)?;

@@ -6,11 +6,10 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::Parser;
 
-use super::Env;
 use super::argv::{self, OnlyFlags};
 use super::report::Report;
+use super::{Env, engine_of};
 use crate::config::{self, Flags, Settings};
-use crate::engine::docker::Docker;
 use crate::engine::{Engine, EngineInfo};
 use crate::labels::{self, RawPod, Source};
 use crate::plan::{SelfInfo, document, offline};
@@ -151,7 +150,7 @@ fn or_default(settings: Result<Settings, Problems>, problems: &mut Problems) -> 
 
 async fn of_container(container: &str, flags: &Flags, env: &Env) -> Result<Found, Report> {
     let host = config::lower(flags, env).map_err(Report::usage)?;
-    let engine = Docker::connect(host.engine.as_deref(), &host.timeouts)?;
+    let engine = engine_of(&host, env)?;
     let info = engine.info().await?;
     let found = engine.inspect(container).await?;
     let environment: Env =

@@ -9,9 +9,8 @@ use tracing::warn;
 use super::argv::RunArgs;
 use super::attach::{self, Screen, Signals};
 use super::report::{Exit, Report};
-use super::{Env, block_on, input, output, plan};
+use super::{Env, block_on, engine_of, input, output, plan};
 use crate::config::{self, Flags};
-use crate::engine::docker::Docker;
 use crate::engine::{ContainerId, ContainerSpec, Engine, EngineError, LogFrame};
 use crate::pod::Problem;
 
@@ -27,8 +26,8 @@ pub(super) fn run(args: RunArgs, env: &Env) -> Result<Exit, Report> {
     let host = config::lower(&Flags::default(), env).map_err(Report::usage)?;
 
     block_on(async {
-        let wanted = wanted(&args, &token, env).await?;
-        let engine = Docker::connect(host.engine.as_deref(), &host.timeouts)?;
+        let (wanted, networks) = wanted(&args, &token, env).await?;
+        let engine = engine_of(&host, env)?;
         engine.info().await?;
         // Before anything is made: a Ctrl-C from here on is the pod's, and nothing is left behind.
         let mut signals = Signals::new()?;
@@ -42,6 +41,14 @@ pub(super) fn run(args: RunArgs, env: &Env) -> Result<Exit, Report> {
         let (id, warnings) = engine.create(&wanted).await.map_err(|error| not_created(error, &wanted.name))?;
         for warning in warnings {
             warn!("{warning}");
+        }
+        // An engine older than 25 takes only one network at creation.
+        for network in &networks {
+            if let Err(error) = engine.connect(&id, network).await {
+                remove(&engine, &id).await;
+                return Err(Report::new(error)
+                    .hint("networks of `controller.networks` must be there: `docker network create NAME`"));
+            }
         }
         let since = now().saturating_sub(1);
         if let Err(error) = engine.start(&id).await {
@@ -61,8 +68,8 @@ pub(super) fn run(args: RunArgs, env: &Env) -> Result<Exit, Report> {
     })
 }
 
-/// The container that was asked for. What the controller would find wrong is found here, before there is one.
-async fn wanted(args: &RunArgs, token: &str, env: &Env) -> Result<ContainerSpec, Report> {
+/// The container that was asked for, and the networks that it joins besides its first one. What the controller would find wrong is found here, before there is one.
+async fn wanted(args: &RunArgs, token: &str, env: &Env) -> Result<(ContainerSpec, Vec<String>), Report> {
     let given = args.name.clone();
     let drawn = || format!("outrigger-{}", token.get(..6).unwrap_or(token));
     let name = |of_file: Option<&str>| given.or_else(|| of_file.map(str::to_owned)).unwrap_or_else(drawn);
@@ -78,7 +85,8 @@ async fn wanted(args: &RunArgs, token: &str, env: &Env) -> Result<ContainerSpec,
                 "make it (`mkdir` for a folder), or correct the path: the engine would make a folder owned by root";
             problems.push(Problem::new("controller", "volumes", what).hint(hint));
         }
-        wanted = Some(container::of(pod.spec, &pod.folder, pod.name, token, env));
+        let networks = pod.spec.controller.networks.iter().skip(1).cloned().collect();
+        wanted = Some((container::of(pod.spec, &pod.folder, pod.name, token, env), networks));
     }
     problems.or(())?;
     wanted.ok_or_else(|| Report::input(anyhow::anyhow!("`{}` holds no pod", args.file.display())))

@@ -1,6 +1,5 @@
 //! `outrigger status`: inside a controller's container over its socket, on a host through the engine.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -9,13 +8,9 @@ use anyhow::{Context, anyhow};
 use super::argv::StatusArgs;
 use super::health::state_dir_of;
 use super::report::{Exit, Report};
-use super::run::CONTROLLER_LABEL;
-use super::{Env, block_on, output};
+use super::{Env, block_on, engine, output, pods, time};
 use crate::admin::{self, Status};
-use crate::config::{self, Flags};
-use crate::engine::docker::Docker;
 use crate::engine::{ContainerId, Engine};
-use crate::plan::ownership;
 use crate::pod::life::ExecCommand;
 
 /// For the command in the controller's container.
@@ -29,10 +24,10 @@ pub(super) fn run(args: StatusArgs, env: &Env) -> Result<Exit, Report> {
     let status = block_on(async {
         let socket = admin::socket(&state_dir_of(args.state_dir.as_deref(), env));
         let here = args.state_dir.is_some() || socket.exists() || inside();
-        let text = if args.container.is_none() && here {
+        let text = if args.container.is_none() && args.pod.is_none() && here {
             admin::ask(&socket, "status").await?
         } else {
-            through_engine(args.container.as_deref(), env).await?
+            through_engine(args.container.as_deref(), args.pod.as_deref(), env).await?
         };
         let status: Status = serde_json::from_str(&text).context("cannot understand the controller's answer")?;
         Ok(status)
@@ -46,14 +41,12 @@ pub(super) fn run(args: StatusArgs, env: &Env) -> Result<Exit, Report> {
 }
 
 /// Whether this is a controller's container: there, other controllers of the engine are nobody's business, also before the socket is open.
-fn inside() -> bool {
+pub(super) fn inside() -> bool {
     Path::new("/.dockerenv").exists() && std::env::current_exe().is_ok_and(|program| program == Path::new("/outrigger"))
 }
 
-async fn through_engine(container: Option<&str>, env: &Env) -> Result<String, Report> {
-    let host = config::lower(&Flags::default(), env).map_err(Report::usage)?;
-    let engine = Docker::connect(host.engine.as_deref(), &host.timeouts)?;
-    engine.info().await?;
+async fn through_engine(container: Option<&str>, pod: Option<&str>, env: &Env) -> Result<String, Report> {
+    let engine = engine(env).await?;
     let id = match container {
         Some(name) => {
             let found = engine.inspect(name).await?;
@@ -62,7 +55,7 @@ async fn through_engine(container: Option<&str>, env: &Env) -> Result<String, Re
             }
             found.id
         }
-        None => only_controller(&engine).await?,
+        None => pods::one(&engine, pod).await?.running()?,
     };
     let argv = ["/outrigger", "status", "--json"].map(str::to_owned);
     let done = engine.exec(&id, &ExecCommand::new(argv), PATIENCE, LONGEST).await?;
@@ -79,38 +72,6 @@ async fn through_engine(container: Option<&str>, env: &Env) -> Result<String, Re
     Ok(String::from_utf8_lossy(&done.stdout).into_owned())
 }
 
-/// The one controller of the engine: by its label, or as the owner of components.
-async fn only_controller<E: Engine>(engine: &E) -> Result<ContainerId, Report> {
-    let mut found = BTreeSet::new();
-    for container in engine.list(&[CONTROLLER_LABEL.to_owned()]).await? {
-        // Components made from the controller's image have its label too.
-        if container.running && !container.labels.contains_key(ownership::POD) {
-            found.insert((container.id, container.name));
-        }
-    }
-    for component in engine.list(&[ownership::POD.to_owned()]).await? {
-        let Some(owner) = component.labels.get(ownership::POD) else { continue };
-        if component.running && !found.iter().any(|(id, _)| id.0 == *owner) {
-            // An owner that is gone is the janitor's, not ours.
-            if let Ok(owner) = engine.inspect(owner).await
-                && owner.running
-            {
-                found.insert((owner.id, owner.name));
-            }
-        }
-    }
-    let names = found.iter().map(|(_, name)| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-    let mut ids = found.into_iter();
-    match (ids.next(), ids.next()) {
-        (Some((id, _)), None) => Ok(id),
-        (None, _) => Err(Report::new(anyhow!("no controller runs on this engine"))),
-        (Some(_), Some(_)) => {
-            Err(Report::new(anyhow!("there are several controllers: {names}"))
-                .hint("choose one with `--container NAME`"))
-        }
-    }
-}
-
 /// For people.
 fn text(status: &Status) -> String {
     let mut text = format!(
@@ -118,7 +79,7 @@ fn text(status: &Status) -> String {
         status.pod,
         status.stage,
         status.health.state,
-        uptime(Duration::from_secs(status.uptime_s))
+        time::short(Duration::from_secs(status.uptime_s))
     );
     for reason in &status.health.reasons {
         text.push_str(&format!("  {reason}\n"));
@@ -184,16 +145,6 @@ fn listed(words: &[String]) -> String {
     if words.is_empty() { dash() } else { words.join(", ") }
 }
 
-fn uptime(up: Duration) -> String {
-    let seconds = up.as_secs();
-    match (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60) {
-        (0, 0, 0) => format!("{seconds}s"),
-        (0, 0, minutes) => format!("{minutes}m{}s", seconds % 60),
-        (0, hours, minutes) => format!("{hours}h{minutes}m"),
-        (days, hours, _) => format!("{days}d{hours}h"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -234,12 +185,5 @@ mod tests {
         assert!(text.contains("app        running  -       0         -     0123456789ab  acme/calc\n"), "{text}");
         assert!(text.contains("redact (evicted)  1.0.0    0      0         0        log-line  -\n"), "{text}");
         assert!(text.contains("last failure of `redact`: trap"), "{text}");
-    }
-
-    #[test]
-    fn uptimes_are_short() {
-        assert_eq!(uptime(Duration::from_secs(59)), "59s");
-        assert_eq!(uptime(Duration::from_secs(61)), "1m1s");
-        assert_eq!(uptime(Duration::from_secs(90_000)), "1d1h");
     }
 }

@@ -8,11 +8,14 @@
 //! - Its decoder of logs waits for a newline, without limit, where the output is a terminal's, and takes a first byte below 3 for a header. Logs are
 //!   therefore read raw, through the call for an export with another path, and taken apart by `frames`; `logs` makes sure that they are complete.
 
+mod access;
 mod answer;
+pub mod credentials;
 mod exec;
 mod fault;
 mod frames;
 mod logs;
+mod read;
 mod request;
 
 use std::collections::HashMap;
@@ -23,13 +26,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use bollard::models::NetworkConnectRequest;
 use bollard::query_parameters as query;
 use bollard::{API_DEFAULT_VERSION, BollardRequest};
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use tracing::warn;
 
+pub use self::access::Access;
+use self::credentials::Found;
 use self::fault::Call;
+pub use self::read::LogQuery;
 use crate::config::Timeouts;
 use crate::engine::{
     ContainerId, ContainerSpec, Engine, EngineError, EngineEvent, EngineInfo, ExecOutput, Fault, Inspection, Listed,
@@ -53,6 +60,9 @@ const PODMAN: &str = "Podman";
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LAST_PAUSE: Duration = Duration::from_millis(200);
 
+/// An archive is sent in slices of so many bytes: the client copies each.
+const UPLOAD_SLICE: usize = 64 << 10;
+
 /// The kinds of event that are asked for. Without this list every probe of a health check would send three.
 const EVENTS: [&str; 5] = ["start", "die", "oom", "destroy", "health_status"];
 
@@ -69,6 +79,7 @@ pub struct Docker {
 struct Shared {
     address: String,
     timeouts: Timeouts,
+    credentials: credentials::Places,
     api: Api,
 }
 
@@ -82,44 +93,74 @@ impl Api {
         self.0.swap(u64::from(major) << 32 | u64::from(minor), Ordering::Relaxed) == 0
     }
 
+    /// The highest there is where none has been negotiated: a path without a version means the engine's newest.
+    fn version(&self) -> (u32, u32) {
+        match self.0.load(Ordering::Relaxed) {
+            0 => (u32::MAX, 0),
+            version => ((version >> 32) as u32, version as u32),
+        }
+    }
+
     /// What goes in front of a path: `/v1.41`, or nothing.
     fn prefix(&self) -> String {
-        match self.0.load(Ordering::Relaxed) {
-            0 => String::new(),
-            version => format!("/v{}.{}", version >> 32, version & u64::from(u32::MAX)),
+        match self.version() {
+            (u32::MAX, _) => String::new(),
+            (major, minor) => format!("/v{major}.{minor}"),
         }
     }
 }
 
+impl Shared {
+    /// Puts the API version in front of the path.
+    fn versioned(&self, request: BollardRequest) -> BollardRequest {
+        let prefix = self.api.prefix();
+        with_path(request, |path| format!("{prefix}{path}"))
+    }
+}
+
 impl Docker {
-    /// Prepares to talk to the engine at `address`: `unix:///path`, `/path`, `tcp://host:port` or `http://host:port`, and `/var/run/docker.sock` where
-    /// none is given. Nothing is sent yet.
+    /// Prepares to talk to the engine at `address` without TLS, and to pull without credentials; see [`Docker::open`].
     ///
     /// # Errors
-    /// [`EngineError::NoEngine`] where there is no such socket, or the address is of another kind.
+    /// As [`Docker::open`].
     pub fn connect(address: Option<&str>, timeouts: &Timeouts) -> Result<Self> {
-        let address = address.filter(|address| !address.is_empty()).unwrap_or(DEFAULT_SOCKET);
-        let no_engine = |source| EngineError::NoEngine { address: address.to_owned(), source };
+        Self::open(Access::plain(address), timeouts)
+    }
+
+    /// Prepares to talk to an engine. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// [`EngineError::NoEngine`] where there is no such socket, the address is of another kind, or its certificates can't be read.
+    pub fn open(access: Access, timeouts: &Timeouts) -> Result<Self> {
+        let Access { address, certificates, credentials } = access;
+        let address = address.filter(|address| !address.is_empty()).unwrap_or_else(|| DEFAULT_SOCKET.to_owned());
+        let no_engine = |source| EngineError::NoEngine { address: address.clone(), source };
         // Only a net below the deadlines that are kept here.
         let seconds =
             [timeouts.engine_call, timeouts.engine_change, timeouts.pull].iter().max().map_or(0, Duration::as_secs)
                 + 60;
-        let bare = match address.split_once("://") {
-            Some(("tcp" | "http", _)) => bollard::Docker::connect_with_http(address, seconds, API_DEFAULT_VERSION),
-            Some((scheme, _)) if scheme != "unix" => {
+        let bare = match (address.split_once("://"), &certificates) {
+            (Some(("tcp" | "https", _)), Some(directory)) => {
+                access::connect_tls(&address, directory, seconds).map_err(no_engine)?
+            }
+            (Some(("https", _)), None) => {
+                let text = "TLS needs `DOCKER_CERT_PATH`: a directory with `ca.pem`, `cert.pem` and `key.pem`";
+                return Err(no_engine(fault::cause(text)));
+            }
+            (Some(("tcp" | "http", _)), _) => {
+                bollard::Docker::connect_with_http(&address, seconds, API_DEFAULT_VERSION)
+                    .map_err(|error| no_engine(Box::new(error)))?
+            }
+            (Some((scheme, _)), _) if scheme != "unix" => {
                 let text = format!("`{scheme}` is not supported: expected `unix://` or `tcp://`");
                 return Err(no_engine(fault::cause(text)));
             }
-            Some((_, path)) => connect_unix(path, seconds),
-            None => connect_unix(address, seconds),
+            (Some((_, path)), _) => connect_unix(path, seconds).map_err(|error| no_engine(Box::new(error)))?,
+            (None, _) => connect_unix(&address, seconds).map_err(|error| no_engine(Box::new(error)))?,
         };
-        let bare = bare.map_err(|error| no_engine(Box::new(error)))?;
-        let shared = Arc::new(Shared { address: address.to_owned(), timeouts: *timeouts, api: Api::default() });
+        let shared = Arc::new(Shared { address, timeouts: *timeouts, credentials, api: Api::default() });
         let of_requests = Arc::clone(&shared);
-        let client = bare.clone().with_request_modifier(move |request| {
-            let prefix = of_requests.api.prefix();
-            with_path(request, |path| format!("{prefix}{path}"))
-        });
+        let client = bare.clone().with_request_modifier(move |request| of_requests.versioned(request));
         Ok(Self { bare, client, shared })
     }
 
@@ -150,6 +191,17 @@ impl Docker {
     fn opening(&self) -> Duration {
         let limit = self.look();
         Duration::from_secs(limit.as_secs() + u64::from(limit.subsec_nanos() > 0))
+    }
+
+    /// A client whose requests bring these credentials. bollard itself would send them in an alphabet that the engine does not read.
+    fn with_credentials(&self, found: &Found) -> bollard::Docker {
+        let Some(header) = found.header() else { return self.client.clone() };
+        let shared = Arc::clone(&self.shared);
+        self.bare.clone().with_request_modifier(move |request| {
+            let mut request = shared.versioned(request);
+            request.headers_mut().insert(credentials::HEADER, header.clone());
+            request
+        })
     }
 
     /// The body of a GET, as it comes: the call for an export with another path.
@@ -290,13 +342,17 @@ impl Engine for Docker {
 
     async fn pull(&self, image: &str) -> Result<()> {
         let name = checked(Call::Pull, image)?;
+        // Fresh each time: tokens run out, and Swarm's secrets are replaced.
+        let found = self.shared.credentials.find(name).await;
         let options = query::CreateImageOptionsBuilder::new().from_image(&with_tag(name)).build();
-        let work = self.client.create_image(Some(options), None, None).try_for_each(|_progress| async { Ok(()) });
-        self.within(Call::Pull, name, self.shared.timeouts.pull, work).await
+        let client = self.with_credentials(&found);
+        let work = client.create_image(Some(options), None, None).try_for_each(|_progress| async { Ok(()) });
+        let pulled = self.within(Call::Pull, name, self.shared.timeouts.pull, work).await;
+        pulled.map_err(|error| found.explain(error))
     }
 
     async fn create(&self, spec: &ContainerSpec) -> Result<(ContainerId, Vec<String>)> {
-        let body = request::create_body(spec)
+        let body = request::create_body(spec, self.shared.api.version())
             .map_err(|bad| refused(Call::Create, &spec.name, Fault::Permanent, bad.to_string()))?;
         let options = query::CreateContainerOptionsBuilder::new().name(&spec.name).build();
         let work = self.client.create_container(Some(options), body);
@@ -335,14 +391,25 @@ impl Engine for Docker {
         self.within(Call::Remove, id.short(), self.change(), work).await
     }
 
+    async fn connect(&self, id: &ContainerId, network: &str) -> Result<()> {
+        let name = checked(Call::Connect, network)?;
+        let request = NetworkConnectRequest { container: id.0.clone(), ..NetworkConnectRequest::default() };
+        self.within(Call::Connect, name, self.change(), self.client.connect_network(name, request)).await
+    }
+
     async fn rename(&self, id: &ContainerId, name: &str) -> Result<()> {
         let options = query::RenameContainerOptionsBuilder::new().name(name).build();
         self.within(Call::Rename, id.short(), self.change(), self.client.rename_container(&id.0, options)).await
     }
 
-    async fn upload(&self, id: &ContainerId, directory: &str, archive: Bytes) -> Result<()> {
+    async fn upload(&self, id: &ContainerId, directory: &str, archive: Vec<Bytes>) -> Result<()> {
         let options = query::UploadToContainerOptionsBuilder::new().path(directory).build();
-        let work = self.client.upload_to_container(&id.0, Some(options), bollard::body_full(archive));
+        let slices = archive.into_iter().flat_map(|piece| {
+            let starts = (0..piece.len()).step_by(UPLOAD_SLICE);
+            starts.map(move |from| piece.slice(from..piece.len().min(from + UPLOAD_SLICE)))
+        });
+        let body = bollard::body_stream(futures_util::stream::iter(slices));
+        let work = self.client.upload_to_container(&id.0, Some(options), body);
         self.within(Call::Upload, id.short(), self.change(), work).await
     }
 

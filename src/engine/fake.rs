@@ -20,7 +20,7 @@
 //! | images | all are there |
 //!
 //! [`calls`](FakeEngine::calls) tells what was asked of it. Only what changes something is recorded, when it is asked, whether or not it fails:
-//! `pull <image>`, `create <name>`, `start <name>`, `signal <name> <number>`, `remove <name>`, `upload <name> <directory>`, `download <name> <path>`,
+//! `pull <image>`, `create <name>`, `connect <name> <network>`, `start <name>`, `signal <name> <number>`, `remove <name>`, `upload <name> <directory>`, `download <name> <path>`,
 //! `exec <name> <argv…>`.
 //!
 //! ```
@@ -199,6 +199,12 @@ impl FakeEngine {
             world.outages += 1;
         }
         self.changed();
+    }
+
+    /// The engine no longer tells what has happened so far, as one that was started again. Streams that are open must have ended:
+    /// see [`goes_away_for`](Self::goes_away_for).
+    pub fn forgets_events(&self) {
+        self.world().history.clear();
     }
 
     /// Every running container of this name dies with this code.

@@ -145,12 +145,24 @@ pub async fn self_info<E: Engine>(
         .flat_map(|component| &component.env_file)
         .map(|file| (file.path.clone(), read_text(Path::new(&file.path))))
         .collect();
-    let copy_sources = components
-        .iter()
-        .flat_map(|component| &component.copy)
-        .map(|copy| (copy.source.clone(), open_regular(Path::new(&copy.source)).map(drop)))
-        .collect();
+    let copy_sources = copy_sources(&components).await;
     Ok(SelfInfo { container: own, cgroup, environment, env_files, copy_sources, volume_aliases, volumes })
+}
+
+/// Whether everything that is to be copied can be. A directory may be large, and its disk slow: the runtime does not wait for it.
+async fn copy_sources(components: &[&Component]) -> BTreeMap<String, Result<(), String>> {
+    let sources: Vec<String> =
+        components.iter().flat_map(|component| &component.copy).map(|copy| copy.source.clone()).collect();
+    if sources.is_empty() {
+        return BTreeMap::new();
+    }
+    let looked = tokio::task::spawn_blocking(|| {
+        let look =
+            |source: &str| files::tree::look(Path::new(source), files::LONGEST_COPY).map_err(|error| plain(&error));
+        sources.into_iter().map(|source| (source.clone(), look(&source))).collect()
+    });
+    // What a look has no answer for is found out when it is copied.
+    looked.await.unwrap_or_default()
 }
 
 /// The names by which components may know the controller's volumes.
@@ -217,10 +229,15 @@ fn read_text(path: &Path) -> Result<String, String> {
 }
 
 fn open_regular(path: &Path) -> Result<fs::File, String> {
-    files::open_regular(path).map(|(file, _)| file).map_err(|error| match error.raw_os_error() {
-        Some(_) => why(&error),
+    files::open_regular(path).map(|(file, _)| file).map_err(|error| plain(&error))
+}
+
+/// The kernel's reason in our words, or our own as it is.
+fn plain(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(_) => why(error),
         None => error.to_string(),
-    })
+    }
 }
 
 /// Without the number that the standard library adds.
@@ -302,8 +319,8 @@ mod tests {
         assert_eq!(info.env_files[&text(&binary)], Err("is not UTF-8".into()));
         assert_eq!(info.env_files[&text(&missing)], Err("does not exist".into()));
         assert_eq!(info.copy_sources[&text(&good)], Ok(()));
-        assert_eq!(info.copy_sources[&text(dir.path())], Err("it is a directory".into()));
-        assert_eq!(info.copy_sources[&text(&pipe)], Err("it is not a regular file".into()));
+        assert_eq!(info.copy_sources[&text(dir.path())], Err("`pipe`: it is a named pipe".into()));
+        assert_eq!(info.copy_sources[&text(&pipe)], Err("it is neither a regular file nor a directory".into()));
         assert_eq!(info.volume_aliases, labels(&[("data", "st_data")]));
         assert!(info.environment.contains_key("PATH"));
         // This test does not run in the fake's container.

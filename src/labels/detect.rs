@@ -49,7 +49,32 @@ fn service_settings(service: &Value) -> Map<String, Value> {
         ("stop_grace_period", written(service.get("stop_grace_period"))),
         // Swarm knows the one, Compose both.
         ("mem_limit", written(service.pointer("/deploy/resources/limits/memory").or_else(|| service.get("mem_limit")))),
+        ("flags", service.get("command").and_then(flags)),
+        ("environment", service.get("environment").and_then(environment)),
     ])
+}
+
+/// The controller's flags of a `command`; none where it is none, or is known only to whoever deploys the file.
+fn flags(command: &Value) -> Option<Value> {
+    let words: Vec<String> = match command {
+        Value::String(line) => shell_words::split(line).ok()?,
+        Value::Array(words) => words.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        _ => return None,
+    };
+    let ours = words.first().is_some_and(|word| word.starts_with('-')) && !words.iter().any(|word| word.contains('$'));
+    ours.then(|| words.into())
+}
+
+/// The controller's variables, but for those that only whoever deploys the file knows.
+fn environment(written: &Value) -> Option<Value> {
+    let known = |value: &Value| !value.as_str().is_some_and(|text| text.contains('$'));
+    match written {
+        Value::Object(map) => Some(
+            map.iter().filter(|(_, value)| known(value)).map(|(key, value)| (key.clone(), value.clone())).collect(),
+        ),
+        Value::Array(list) => Some(list.iter().filter(|entry| known(entry)).cloned().collect()),
+        _ => None,
+    }
 }
 
 /// A value as it stands; one with a variable in it is known only to whoever deploys the file, and one for no limit says nothing.
@@ -66,10 +91,17 @@ fn engine_settings(object: &Value) -> Map<String, Value> {
     let grace = number("/Config/StopTimeout").map(|seconds| format!("{seconds}s"));
     let grace = grace.or_else(|| Some(format!("{}ns", number("/Spec/TaskTemplate/ContainerSpec/StopGracePeriod")?)));
     let memory = number("/HostConfig/Memory").or_else(|| number("/Spec/TaskTemplate/Resources/Limits/MemoryBytes"));
-    settings([("stop_grace_period", grace.map(Value::from)), ("mem_limit", memory.map(Value::from))])
+    let one_of =
+        |paths: [&str; 2]| paths.into_iter().find_map(|path| object.pointer(path)).filter(|value| !value.is_null());
+    settings([
+        ("stop_grace_period", grace.map(Value::from)),
+        ("mem_limit", memory.map(Value::from)),
+        ("flags", one_of(["/Config/Cmd", "/Spec/TaskTemplate/ContainerSpec/Args"]).and_then(flags)),
+        ("environment", one_of(["/Config/Env", "/Spec/TaskTemplate/ContainerSpec/Env"]).cloned()),
+    ])
 }
 
-fn settings(found: [(&str, Option<Value>); 2]) -> Map<String, Value> {
+fn settings(found: [(&str, Option<Value>); 4]) -> Map<String, Value> {
     found.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
 }
 

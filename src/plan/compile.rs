@@ -6,6 +6,7 @@
 //! carries the labels of [`ownership`].
 
 mod environment;
+mod health;
 mod memory;
 mod mounts;
 mod placement;
@@ -85,13 +86,14 @@ pub fn compile(spec: &PodSpec, me: &SelfInfo, engine: &EngineInfo, settings: &Se
         init.iter().chain(&components).for_each(|planned| resources::warn_without_cgroups(planned, &mut found));
     }
     let budget = resources::budget(spec, &me.container, &pod.cgroups, &components);
+    let drain = pod.drain(spec, &mut found);
     let plan = Plan {
         ipc_donor: (pod.ipc == Ipc::Donor).then(|| pod.donor(spec)),
         init,
         components,
         budget,
         stop_budget: pod.budget,
-        drain: spec.options.drain.min(pod.budget),
+        drain,
         warnings: found.warnings,
     };
     found.problems.or(plan)
@@ -196,6 +198,7 @@ impl<'a> Pod<'a> {
             job: false,
             restart: component.restart.clone(),
             probes: component.probes.clone(),
+            early_check: health::early_check(component, role, self.engine, found),
             post_start: self.steps(&component.post_start),
             pre_stop: self.steps(&component.pre_stop),
             container: self.container(component, role, found),
@@ -257,10 +260,27 @@ impl<'a> Pod<'a> {
         container
     }
 
-    fn service(&self) -> &'a str {
+    /// At most half of what the pod has for its stop: its components need the rest.
+    fn drain(&self, spec: &PodSpec, found: &mut Found) -> Duration {
+        let (drain, most) = (spec.options.drain, self.budget / 2);
+        if drain > most {
+            found.warnings.push(format!(
+                "`drain` {} is more than half of the {} that the controller has for stopping, and is cut to {}",
+                units::time(drain),
+                units::time(self.budget),
+                units::time(most),
+            ));
+        }
+        drain.min(most)
+    }
+
+    fn service(&self) -> String {
         let own = &self.me.container;
-        let label = |name: &str| own.labels.get(name).map(String::as_str);
-        label("com.docker.swarm.service.name").or_else(|| label("com.docker.compose.service")).unwrap_or(&own.name)
+        let label = |name: &str| own.labels.get(name).cloned();
+        // Projects of Compose share names of services.
+        let composed =
+            || Some(format!("{}_{}", label("com.docker.compose.project")?, label("com.docker.compose.service")?));
+        label("com.docker.swarm.service.name").or_else(composed).unwrap_or_else(|| own.name.clone())
     }
 
     /// A container in the controller's network and, where they are shared, its PID namespace.
@@ -272,7 +292,8 @@ impl<'a> Pod<'a> {
         for (key, value) in [
             (ownership::POD, self.me.container.id.0.as_str()),
             (ownership::GENERATION, self.me.container.started_at.as_str()),
-            (ownership::SERVICE, self.service()),
+            (ownership::SERVICE, &self.service()),
+            (ownership::KEEP, &self.settings.keep.to_string()),
             (ownership::ROLE, role),
         ] {
             container.labels.insert(key.to_owned(), value.to_owned());

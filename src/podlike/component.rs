@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::List;
+use super::{List, single};
 use crate::labels::{Place, kind};
 
 /// Every key that podlike knew.
@@ -90,6 +90,11 @@ pub(super) fn look(body: &Map<String, Value>, at: &Place, kind: Kind, list: &mut
             "blkio_config" => blkio(value, &field, list),
             "volumes" => volumes(value, &field, list),
             "depends_on" => depends_on(value, &field, is_init, list),
+            "privileged" | "read_only" | "stdin_open" | "tty" | "oom_kill_disable" if is_old_truth(value) => {
+                let what =
+                    format!("podlike read `{}` as a truth value; here it is text, which is a problem", single(value));
+                list.push(field, what, "write `true` or `false`");
+            }
             "tty" if value == &Value::Bool(true) => {
                 list.push(field, "with `-logs` podlike garbled the output of a terminal; here it is whole", "");
             }
@@ -102,11 +107,7 @@ pub(super) fn look(body: &Map<String, Value>, at: &Place, kind: Kind, list: &mut
                 );
             }
             key if !KNOWN.contains(&key) => {
-                list.push(
-                    field,
-                    format!("podlike stopped at `{key}`, which it did not know; here it has its meaning"),
-                    "",
-                );
+                list.push(field, format!("podlike stopped at `{key}`, which it did not know"), "");
             }
             _ => {}
         }
@@ -135,6 +136,12 @@ fn environment(value: &Value, field: &str, is_rendered: bool, list: &mut List<'_
         }
         _ => {}
     }
+}
+
+/// Whether YAML 1.1 takes this for a truth value, and YAML 1.2 for text.
+fn is_old_truth(value: &Value) -> bool {
+    const WORDS: [&str; 6] = ["y", "n", "yes", "no", "on", "off"];
+    value.as_str().is_some_and(|text| WORDS.iter().any(|word| text.eq_ignore_ascii_case(word)))
 }
 
 /// Values of a map that are no text.

@@ -4,6 +4,9 @@ use serde_json::{Map, Value};
 
 use super::{List, Pod, single};
 
+/// Podlike's flags. None takes the word behind it as its value; all others of ours do.
+const SWITCHES: [&str; 5] = ["pids", "ipc", "volumes", "logs", "pull"];
+
 /// Where podlike looked for the registry's credentials.
 const AUTH: &str = "podlike/dockerregistryauth.json";
 
@@ -35,8 +38,8 @@ pub(super) fn look(service: &Map<String, Value>, labels: &[(String, String)], po
         } else if label == "pod.compose.file" {
             list.push(
                 "",
-                "podlike passed over settings that it did not know; here each one is a problem that stops the start. The file lies in the controller and can't be looked at here",
-                "run `outrigger check --podlike` on that file's services as labels, or start the pod once",
+                "podlike passed over settings in this file that mean something here, `restart` above all, and left `${VAR}` as it was; here they count, and variables are replaced. The file lies in the controller and can't be looked at here",
+                "remove what must not count, and write `$$` for a `$`",
             );
         } else if label == "pod.init.components" {
             list.push(
@@ -98,10 +101,14 @@ fn flags(service: &Map<String, Value>, list: &mut List<'_>) {
             "mount what a component needs by its own `volumes`",
         );
     }
+    let mut is_value = false;
     for (index, word) in words.iter().enumerate() {
-        if word != "-" && !word.starts_with('-') {
+        let name = word.trim_start_matches('-');
+        let is_flag = word.starts_with('-') && !name.is_empty();
+        if !is_value && !is_flag && word != "-" {
             list.push(format!("command[{index}]"), format!("podlike stopped at the argument `{word}`"), "");
         }
+        is_value = !is_value && is_flag && !word.contains('=') && !SWITCHES.contains(&name);
     }
 }
 
@@ -146,7 +153,8 @@ fn memory(service: &Map<String, Value>, pod: &Pod, list: &mut List<'_>) {
 }
 
 fn health(service: &Map<String, Value>, pod: &Pod, list: &mut List<'_>) {
-    if service.contains_key("healthcheck") {
+    // Without these two it only says how often the image's own check is made.
+    if service.get("healthcheck").is_some_and(|check| check.get("test").is_some() || check.get("disable").is_some()) {
         list.push(
             "healthcheck",
             "this replaces the controller's own health check, here as with podlike: the components' health is not seen then",

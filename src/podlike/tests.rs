@@ -55,6 +55,24 @@ fn a_pod_that_says_what_it_wants_differs_in_its_exit_code_only() {
 }
 
 #[test]
+fn values_of_our_own_flags_are_no_arguments() {
+    let stack = "services: {s: {command: -logs -ipc=false --allow privileged --keep-failed=0 x, labels: {pod.component.a: 'image: x'}}}";
+    assert_eq!(places(stack), ["command[5]", ""]);
+}
+
+#[test]
+fn a_health_check_of_the_service_counts_where_it_is_another_one() {
+    let of = |check| {
+        places(&format!(
+            "services: {{s: {{command: -logs -ipc=false, healthcheck: {check}, labels: {{pod.component.a: 'image: x'}}}}}}"
+        ))
+    };
+    assert_eq!(of("{retries: 60}"), [""]);
+    assert_eq!(of("{test: x}"), ["", "healthcheck"]);
+    assert_eq!(of("{disable: true}"), ["", "healthcheck"]);
+}
+
+#[test]
 fn one_component_has_the_whole_limit() {
     let one = "services: {s: {command: -logs -ipc=false, mem_limit: 1g, labels: {pod.component.a: 'image: x'}}}";
     assert_eq!(places(one), [""]);
@@ -83,6 +101,7 @@ fn settings_that_podlike_refused_misread_or_passed_over() {
             vec!["depends_on.b.condition", "depends_on.b.required"],
         ),
         ("{image: x, restart: always, tty: true, stop_signal: HUP}", vec!["restart", "tty"]),
+        ("{image: x, privileged: yes, read_only: On, stdin_open: true}", vec!["privileged", "read_only"]),
     ] {
         assert_eq!(component(body), fields, "{body}");
     }
@@ -140,6 +159,9 @@ fn the_reference_names_every_setting_that_is_told() {
         "restart",
         "PODLIKE_VERSION",
         "DEBUG",
+        "--allow=privileged",
+        "userns_mode",
+        "`yes`",
     ] {
         assert!(reference.contains(word), "`{word}` is missing in docs/podlike.md");
     }

@@ -3,14 +3,16 @@
 //! The protocol: <https://github.com/grpc/grpc/blob/master/doc/health-checking.md>; its framing:
 //! <https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>. The two messages have one field each, so they are written and read here.
 
-use bytes::{BufMut, Bytes, BytesMut};
-use http_body_util::{BodyExt, Full};
-use hyper::client::conn::http2;
-use hyper::header::{CONTENT_TYPE, HeaderMap, TE};
-use hyper::{Method, Request, StatusCode};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use std::time::Duration;
 
-use super::{address, connect};
+use bytes::{BufMut, Bytes, BytesMut};
+use h2::RecvStream;
+use h2::client::SendRequest;
+use hyper::header::{CONTENT_TYPE, HeaderMap, TE, USER_AGENT};
+use hyper::{Method, Request, StatusCode};
+use percent_encoding::percent_decode_str;
+
+use super::{address, connect, drive, http};
 
 /// `HealthCheckResponse.ServingStatus`: all is well.
 const SERVING: u64 = 1;
@@ -18,52 +20,72 @@ const SERVING: u64 = 1;
 /// Largest answer that is read, in bytes: the real one has seven.
 const MOST_READ: usize = 4096;
 
-pub(super) async fn check(host: &str, port: u16, service: &str) -> Result<(), String> {
+/// Who asks.
+const AGENT: &str = concat!("outrigger-probe/", env!("CARGO_PKG_VERSION"));
+
+/// Longest time that a `grpc-timeout` header can say, in milliseconds.
+const LONGEST_MS: u128 = 99_999_999;
+
+/// Asks whether the service serves; the server is told that the answer has to come within `limit`.
+pub(super) async fn check(host: &str, port: u16, service: &str, limit: Duration) -> Result<(), String> {
     let at = address(host, port);
     let stream = connect(host, port).await?;
-    let wrong = |error: hyper::Error| format!("{at} did not answer as a gRPC server: {error}");
-    let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.map_err(wrong)?;
-    let call = async {
-        let request = Request::builder()
-            .method(Method::POST)
-            .uri(format!("http://{at}/grpc.health.v1.Health/Check"))
-            .header(CONTENT_TYPE, "application/grpc")
-            .header(TE, "trailers")
-            .body(Full::new(message(service)))
-            .map_err(|error| format!("cannot ask {at}: {error}"))?;
-        let response = sender.send_request(request).await.map_err(wrong)?;
-        if response.status() != StatusCode::OK {
-            return Err(format!("{at} answered {}, and is no gRPC server", response.status().as_u16()));
-        }
-        // An answer that is only an error has its status among the headers.
-        status(response.headers(), &at, service)?;
-        let mut body = response.into_body();
-        let mut read = BytesMut::new();
-        while let Some(frame) = body.frame().await {
-            match frame.map_err(wrong)?.into_data() {
-                Ok(data) if read.len() + data.len() <= MOST_READ => read.extend_from_slice(&data),
-                Ok(_) => return Err(format!("{at} answered more than {MOST_READ} bytes")),
-                Err(frame) => {
-                    if let Ok(trailers) = frame.into_trailers() {
-                        status(&trailers, &at, service)?;
-                    }
-                }
-            }
-        }
-        match serving(&read) {
-            Some(SERVING) => Ok(()),
-            Some(other) => Err(format!("{at} answered {}", named(other))),
-            None => Err(format!("{at} answered what is no `HealthCheckResponse`")),
-        }
-    };
-    tokio::select! {
-        biased;
-        answer = call => answer,
-        ended = connection => Err(match ended {
-            Err(error) => wrong(error),
-            Ok(()) => format!("{at} closed the connection without an answer"),
-        }),
+    let wrong = |error: h2::Error| format!("{at} did not answer as a gRPC server: {error}");
+    let (sender, connection) = h2::client::handshake(stream).await.map_err(wrong)?;
+    drive(call(sender, &at, service, limit, wrong), connection, wrong).await
+}
+
+async fn call(
+    sender: SendRequest<Bytes>,
+    at: &str,
+    service: &str,
+    limit: Duration,
+    wrong: impl Fn(h2::Error) -> String + Copy,
+) -> Result<(), String> {
+    let request = Request::builder()
+        .method(Method::POST)
+        .uri(format!("http://{at}/grpc.health.v1.Health/Check"))
+        .header(TE, "trailers")
+        .header("grpc-timeout", format!("{}m", limit.as_millis().clamp(1, LONGEST_MS)))
+        .header(CONTENT_TYPE, "application/grpc")
+        .header(USER_AGENT, AGENT)
+        .body(())
+        .map_err(|error| format!("cannot ask {at}: {error}"))?;
+    let mut sender = sender.ready().await.map_err(wrong)?;
+    let (response, mut body) = sender.send_request(request, false).map_err(wrong)?;
+    body.send_data(message(service), true).map_err(wrong)?;
+    let response = response.await.map_err(wrong)?;
+    if response.status() != StatusCode::OK {
+        return Err(format!("{at} answered {}, and is no gRPC server", response.status().as_u16()));
     }
+    // An answer that is only an error has its status among the headers.
+    if ends_well(response.headers(), at, service)? {
+        return Err(format!("{at} answered nothing"));
+    }
+    let mut body = response.into_body();
+    let read = content(&mut body, at, wrong).await?;
+    let trailers = body.trailers().await.map_err(wrong)?.unwrap_or_default();
+    if !ends_well(&trailers, at, service)? {
+        return Err(format!("{at} ended its answer without a gRPC status"));
+    }
+    match serving(&read) {
+        Some(SERVING) => Ok(()),
+        Some(other) => Err(format!("{at} answered {}", named(other))),
+        None => Err(format!("{at} answered what is no `HealthCheckResponse`")),
+    }
+}
+
+async fn content(body: &mut RecvStream, at: &str, wrong: impl Fn(h2::Error) -> String) -> Result<BytesMut, String> {
+    let mut read = BytesMut::new();
+    while let Some(data) = body.data().await {
+        let data = data.map_err(&wrong)?;
+        if read.len() + data.len() > MOST_READ {
+            return Err(format!("{at} answered more than {MOST_READ} bytes"));
+        }
+        body.flow_control().release_capacity(data.len()).map_err(&wrong)?;
+        read.extend_from_slice(&data);
+    }
+    Ok(read)
 }
 
 /// `HealthCheckRequest { string service = 1; }` in a gRPC frame: not compressed, its length, itself.
@@ -132,15 +154,18 @@ fn take_varint(from: &mut &[u8]) -> Option<u64> {
     None
 }
 
-/// Fails where these headers or trailers carry a status other than OK.
-fn status(headers: &HeaderMap, at: &str, service: &str) -> Result<(), String> {
+/// Whether these headers or trailers carry the status OK; fails where they carry another.
+fn ends_well(headers: &HeaderMap, at: &str, service: &str) -> Result<bool, String> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let said = text("grpc-message").filter(|text| !text.is_empty()).map(|text| format!(": {text}")).unwrap_or_default();
+    let said = http::short(&percent_decode_str(text("grpc-message").unwrap_or_default()).decode_utf8_lossy());
+    let said = if said.is_empty() { said } else { format!(": {said}") };
     match text("grpc-status") {
-        None | Some("0") => Ok(()),
+        None => Ok(false),
+        Some("0") => Ok(true),
+        Some("5") if service.is_empty() => Err(format!("{at} does not know its own health{said}")),
         Some("5") => Err(format!("{at} does not know the service `{service}`{said}")),
         Some("12") => Err(format!("{at} has no health service{said}")),
-        Some(code) => Err(format!("{at} answered the gRPC status {code}{said}")),
+        Some(code) => Err(format!("{at} answered the gRPC status {}{said}", http::short(code))),
     }
 }
 

@@ -1,15 +1,18 @@
 //! One HTTP request, on a connection of its own.
 
-use bytes::{Buf, Bytes};
+use std::time::Duration;
+
+use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
-use hyper::header::{CONNECTION, HOST, HeaderName, HeaderValue, USER_AGENT};
+use hyper::header::{ACCEPT, CONNECTION, HOST, HeaderName, HeaderValue, USER_AGENT};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, timeout_at};
 
-use super::{address, connect, tls};
+use super::{address, connect, drive, tls};
 use crate::pod::life::HttpRequest;
 
 /// What is kept of an answer's body, in characters, to be shown.
@@ -18,14 +21,23 @@ const SHOWN: usize = 100;
 /// What is read of an answer's body, in bytes.
 const MOST_READ: usize = 4096;
 
+/// How long the body of an answer that is not good is waited for: it is only shown.
+const BODY_TIME: Duration = Duration::from_millis(250);
+
 /// Who asks.
 const AGENT: &str = concat!("outrigger-probe/", env!("CARGO_PKG_VERSION"));
 
 /// What came back.
 pub(super) struct Answer {
     pub(super) status: u16,
-    /// The beginning of the body, on one line.
+    /// The beginning of the body, on one line; empty where the answer is good.
     pub(super) body: String,
+}
+
+impl Answer {
+    pub(super) fn is_good(&self) -> bool {
+        (200..400).contains(&self.status)
+    }
 }
 
 /// The request's URL, for messages.
@@ -34,32 +46,33 @@ pub(super) fn shown(request: &HttpRequest) -> String {
     format!("{scheme}://{}{}", address(&request.host, request.port), request.path)
 }
 
-pub(super) async fn send(request: &HttpRequest) -> Result<Answer, String> {
+/// The caller sees to it that this takes no longer than `until`.
+pub(super) async fn send(request: &HttpRequest, until: Instant) -> Result<Answer, String> {
     let stream = connect(&request.host, request.port).await?;
     if request.tls {
-        exchange(request, tls::connect(&request.host, stream).await?).await
+        exchange(request, tls::connect(&request.host, stream).await?, until).await
     } else {
-        exchange(request, stream).await
+        exchange(request, stream, until).await
     }
 }
 
-async fn exchange(request: &HttpRequest, stream: impl AsyncRead + AsyncWrite + Unpin + Send) -> Result<Answer, String> {
+async fn exchange(
+    request: &HttpRequest,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send,
+    until: Instant,
+) -> Result<Answer, String> {
     let wrong = |error: hyper::Error| format!("{} did not answer as an HTTP server: {error}", shown(request));
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(wrong)?;
     let exchange = async {
         let response = sender.send_request(built(request)?).await.map_err(wrong)?;
-        let status = response.status().as_u16();
-        Ok(Answer { status, body: beginning(response).await })
+        let mut answer = Answer { status: response.status().as_u16(), body: String::new() };
+        // Whatever else a good answer says, and however long that takes, it is good.
+        if !answer.is_good() {
+            answer.body = beginning(response, until.min(Instant::now() + BODY_TIME)).await;
+        }
+        Ok(answer)
     };
-    // The connection does its work only while it is polled, and ends with this look.
-    tokio::select! {
-        biased;
-        answer = exchange => answer,
-        ended = connection => Err(match ended {
-            Err(error) => wrong(error),
-            Ok(()) => format!("{} closed the connection without an answer", shown(request)),
-        }),
-    }
+    drive(exchange, connection, wrong).await
 }
 
 fn built(request: &HttpRequest) -> Result<Request<Empty<Bytes>>, String> {
@@ -68,6 +81,7 @@ fn built(request: &HttpRequest) -> Result<Request<Empty<Bytes>>, String> {
         .method(request.method.as_str())
         .uri(request.path.as_str())
         .header(USER_AGENT, AGENT)
+        .header(ACCEPT, "*/*")
         .header(CONNECTION, "close")
         .body(Empty::new())
         .map_err(|error| bad("method or path", &error))?;
@@ -81,21 +95,25 @@ fn built(request: &HttpRequest) -> Result<Request<Empty<Bytes>>, String> {
     Ok(built)
 }
 
-/// The beginning of the body on one line, as far as it comes; that the rest of it fails is nothing to a probe.
-async fn beginning(response: Response<Incoming>) -> String {
+/// The beginning of the body on one line, as far as it comes; that the rest of it fails, or is late, is nothing to a probe.
+async fn beginning(response: Response<Incoming>, until: Instant) -> String {
     let mut body = response.into_body();
     let mut read = Vec::new();
     while read.len() < MOST_READ {
-        match body.frame().await {
-            Some(Ok(frame)) => {
+        match timeout_at(until, body.frame()).await {
+            Ok(Some(Ok(frame))) => {
                 if let Ok(data) = frame.into_data() {
-                    read.extend_from_slice(data.chunk());
+                    read.extend(data.iter().take(MOST_READ));
                 }
             }
-            Some(Err(_)) | None => break,
+            Ok(Some(Err(_)) | None) | Err(_) => break,
         }
     }
-    let text = String::from_utf8_lossy(&read);
+    short(&String::from_utf8_lossy(&read))
+}
+
+/// The first characters, on one line, fit to be shown.
+pub(super) fn short(text: &str) -> String {
     let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
     line.chars().filter(|c| !c.is_control()).take(SHOWN).collect()
 }

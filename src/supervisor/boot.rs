@@ -104,7 +104,7 @@ async fn prepare<E: Engine>(engine: E, settings: Settings, tasks: &Tasks) -> Res
     let info = engine.info().await?;
     debug!(?info, "the engine answers");
     let own = identity::find(&engine, &settings, &identity::Surroundings::read()).await?;
-    let (sweep, read) = tokio::join!(janitor::sweep(&engine, &own, settings.keep, now_s()), async {
+    let (sweep, read) = tokio::join!(janitor::sweep(&engine, &own, now_s()), async {
         let (mut raw, mut problems) = labels::read_labels(&own.labels);
         if let Some((_, path)) = &raw.compose_file {
             let text = identity::compose_text(path);

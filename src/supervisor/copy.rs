@@ -1,17 +1,31 @@
 //! Files on their way into a component.
+//!
+//! A file, or a part of a directory, is held in memory once: it is read away from the runtime's thread, seen by the plugins, and handed to the engine as it is.
 
-use std::path::{Path, PathBuf};
+mod archive;
+
+use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
 
 use bytes::Bytes;
+use tokio_util::sync::CancellationToken;
 
+use self::archive::{Archive, Rights};
 use crate::engine::{ContainerId, Engine, EngineError, Fault, chain};
-use crate::files;
+use crate::files::tree::{self, Kind, Source, Tree};
 use crate::hooks::{File, HookFailure, Hooks};
 use crate::plan::Planned;
-use crate::pod::ComponentName;
+use crate::pod::{ComponentName, CopySpec};
+use crate::supervisor::shared::persist;
 
 /// Longest file that is copied, in bytes: it is held in memory while plugins see it.
-pub const LARGEST_FILE: u64 = 64 << 20;
+pub const LARGEST_FILE: u64 = crate::files::LONGEST_COPY;
+
+/// A directory is copied in archives of about so many bytes, or of one longer file: more is never in memory.
+const PART: usize = 8 << 20;
+
+/// Rights of directories that are made on the way to a target.
+const MADE: Rights = Rights { mode: 0o755, uid: 0, gid: 0 };
 
 /// Why a file did not get into a component.
 #[derive(Debug, thiserror::Error)]
@@ -54,7 +68,7 @@ pub enum CopyError {
     },
 }
 
-/// Copies all files of a component's `pod.copy` label, through the plugins.
+/// Copies everything of a component's `pod.copy` label, through the plugins.
 ///
 /// # Errors
 /// The first file that did not get there.
@@ -63,24 +77,33 @@ pub async fn copy_all<E: Engine, H: Hooks>(
     hooks: &H,
     planned: &Planned,
     id: &ContainerId,
+    given_up: &CancellationToken,
 ) -> Result<(), CopyError> {
+    let way = Way { engine, id, component: &planned.name, given_up };
     for spec in &planned.copy {
-        let file = read(&planned.name, &spec.source, &spec.target).await?;
-        for file in hooks.config_copy(&spec.source, file).await? {
-            put(engine, id, &file).await?;
+        let path = PathBuf::from(&spec.source);
+        match way.blocking(spec, move || tree::source(&path, LARGEST_FILE)).await? {
+            Source::File(content, metadata) => {
+                let is = Rights { mode: metadata.mode() & 0o7777, uid: metadata.uid(), gid: metadata.gid() };
+                let file = file(&planned.name, spec.target.clone(), wanted(spec, is), content);
+                for file in hooks.config_copy(&spec.source, file).await? {
+                    way.put(file).await?;
+                }
+            }
+            Source::Tree(tree) => way.copy_tree(hooks, spec, tree).await?,
         }
     }
     Ok(())
 }
 
-/// Reads a file of the controller. It keeps its mode, so that a secret stays one; its owner becomes root, as podlike has it.
-async fn read(component: &ComponentName, source: &str, target: &str) -> Result<File, CopyError> {
-    let failed = |error| CopyError::Read { component: component.clone(), path: source.to_owned(), source: error };
-    let path = PathBuf::from(source);
-    let read = tokio::task::spawn_blocking(move || files::read_regular(&path, LARGEST_FILE)).await;
-    let (content, metadata) = read.map_err(std::io::Error::other).and_then(|read| read).map_err(failed)?;
-    let mode = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o7777;
-    Ok(File { component: component.clone(), path: target.to_owned(), mode, uid: 0, gid: 0, content })
+/// What the label says of rights, else what the source has.
+fn wanted(spec: &CopySpec, is: Rights) -> Rights {
+    Rights { mode: spec.mode.unwrap_or(is.mode), uid: spec.uid.unwrap_or(is.uid), gid: spec.gid.unwrap_or(is.gid) }
+}
+
+fn file(component: &ComponentName, path: String, rights: Rights, content: Vec<u8>) -> File {
+    let Rights { mode, uid, gid } = rights;
+    File { component: component.clone(), path, mode, uid, gid, content }
 }
 
 /// Puts one file into a container, replacing what is there. Directories on the way that do not exist are made.
@@ -88,39 +111,168 @@ async fn read(component: &ComponentName, source: &str, target: &str) -> Result<F
 /// # Errors
 /// The engine's refusal: no such container, a read-only file system.
 pub async fn put<E: Engine>(engine: &E, id: &ContainerId, file: &File) -> Result<(), CopyError> {
-    let failed = |source| CopyError::Engine { component: file.component.clone(), path: file.path.clone(), source };
-    let path = Path::new(&file.path);
-    let directory = path.parent().and_then(Path::to_str).unwrap_or("/");
-    let name = path.file_name().and_then(std::ffi::OsStr::to_str).unwrap_or_default();
-    match engine.upload(id, directory, pack(file, name)?).await {
-        // The directory does not exist: unpacked at the root, the archive makes it. Not done at once, since a container
-        // with a read-only root takes files only inside its volumes.
-        Err(error) if error.fault() == Fault::NotFound && directory != "/" => {
-            let whole = file.path.trim_start_matches('/');
-            engine.upload(id, "/", pack(file, whole)?).await.map_err(failed)
+    let given_up = CancellationToken::new();
+    // Whoever waits for the answer tries again.
+    given_up.cancel();
+    Way { engine, id, component: &file.component, given_up: &given_up }.put(file.clone()).await
+}
+
+/// Into one container.
+struct Way<'a, E> {
+    engine: &'a E,
+    id: &'a ContainerId,
+    component: &'a ComponentName,
+    /// Until then calls are repeated while the engine is away.
+    given_up: &'a CancellationToken,
+}
+
+impl<E: Engine> Way<'_, E> {
+    /// Disks may be slow, and the runtime has but one thread.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        spec: &CopySpec,
+        work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+    ) -> Result<T, CopyError> {
+        let done = tokio::task::spawn_blocking(work).await;
+        done.map_err(std::io::Error::other).and_then(|done| done).map_err(|source| CopyError::Read {
+            component: self.component.clone(),
+            path: spec.source.clone(),
+            source,
+        })
+    }
+
+    async fn upload(&self, directory: &str, archive: Vec<Bytes>) -> Result<(), EngineError> {
+        persist(self.given_up, || self.engine.upload(self.id, directory, archive.clone())).await
+    }
+
+    async fn put(&self, file: File) -> Result<(), CopyError> {
+        let rights = Rights { mode: file.mode, uid: file.uid, gid: file.gid };
+        let (directory, name) = file.path.rsplit_once('/').unwrap_or(("", &file.path));
+        let content = Bytes::from(file.content);
+        let pack = |base: &str| {
+            let mut archive = Archive::new();
+            let below = below(base, directory);
+            make(&mut archive, below, None)?;
+            archive.file(&joined(below, name), rights, content.clone())?;
+            Ok(archive.finish())
+        };
+        let packed = |base: &str| pack(base).map_err(|source| self.unpacked(&file.path, source));
+        let directory = if directory.is_empty() { "/" } else { directory };
+        match self.upload(directory, packed(directory)?).await {
+            // Asking first whether the directory is there would cost each file a call.
+            Err(error) if error.fault() == Fault::NotFound && directory != "/" => {
+                let base = self.existing(parent(directory)).await.map_err(|source| self.refused(&file.path, source))?;
+                self.upload(base, packed(base)?).await
+            }
+            answer => answer,
         }
-        answer => answer.map_err(failed),
+        .map_err(|source| self.refused(&file.path, source))
+    }
+
+    /// The nearest directory that exists, at this path or above it. Not just the root: where that is read-only, a volume below it may not be.
+    async fn existing<'p>(&self, directory: &'p str) -> Result<&'p str, EngineError> {
+        let mut at = directory;
+        loop {
+            match self.upload(at, archive::empty()).await {
+                Ok(()) => return Ok(at),
+                Err(error) if error.fault() == Fault::NotFound && at != "/" => at = parent(at),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Copies all below a directory, in as few archives as memory allows.
+    async fn copy_tree<H: Hooks>(&self, hooks: &H, spec: &CopySpec, mut tree: Tree) -> Result<(), CopyError> {
+        let target = spec.target.trim_end_matches('/');
+        let refused = |source| self.refused(&spec.target, source);
+        let base = self.existing(if target.is_empty() { "/" } else { target }).await.map_err(refused)?;
+        let prefix = below(base, target);
+        let (mode, uid, gid) = tree.root();
+        // `mode` is that of files.
+        let rights_of = |is: Rights| Rights { mode: is.mode, ..wanted(spec, is) };
+        let mut archive = Archive::new();
+        make(&mut archive, prefix, Some(rights_of(Rights { mode, uid, gid })))
+            .map_err(|source| self.unpacked(target, source))?;
+        loop {
+            let (rest, some) = self
+                .blocking(spec, move || {
+                    let some = tree.some(PART)?;
+                    Ok((tree, some))
+                })
+                .await?;
+            tree = rest;
+            let last = tree.is_over();
+            let mut elsewhere = Vec::new();
+            for entry in some {
+                let path = format!("{target}/{}", entry.path);
+                let is = Rights { mode: entry.mode, uid: entry.uid, gid: entry.gid };
+                let name = joined(prefix, &entry.path);
+                match entry.kind {
+                    Kind::Directory => archive.directory(&name, rights_of(is)),
+                    Kind::Link(to) => archive.link(&name, rights_of(is), &to),
+                    Kind::File(content) => {
+                        let source = format!("{}/{}", spec.source.trim_end_matches('/'), entry.path);
+                        let file = file(self.component, path.clone(), wanted(spec, is), content);
+                        let mut done = Ok(());
+                        for file in hooks.config_copy(&source, file).await? {
+                            if file.path != path {
+                                elsewhere.push(file);
+                                continue;
+                            }
+                            let rights = Rights { mode: file.mode, uid: file.uid, gid: file.gid };
+                            done = done.and(archive.file(&name, rights, file.content.into()));
+                        }
+                        done
+                    }
+                }
+                .map_err(|source| self.unpacked(&path, source))?;
+            }
+            // The first one makes the directory, even where nothing is in it.
+            let full = std::mem::replace(&mut archive, Archive::new());
+            self.upload(base, full.finish()).await.map_err(refused)?;
+            for file in elsewhere {
+                self.put(file).await?;
+            }
+            if last {
+                return Ok(());
+            }
+        }
+    }
+
+    fn refused(&self, path: &str, source: EngineError) -> CopyError {
+        CopyError::Engine { component: self.component.clone(), path: path.to_owned(), source }
+    }
+
+    fn unpacked(&self, path: &str, source: std::io::Error) -> CopyError {
+        CopyError::Pack { component: self.component.clone(), path: path.to_owned(), source }
     }
 }
 
-/// A tar archive of one file.
-fn pack(file: &File, name: &str) -> Result<Bytes, CopyError> {
-    let failed = |source| CopyError::Pack { component: file.component.clone(), path: file.path.clone(), source };
-    let mut header = tar::Header::new_gnu();
-    header.set_size(file.content.len() as u64);
-    header.set_mode(file.mode);
-    header.set_uid(file.uid.into());
-    header.set_gid(file.gid.into());
-    header.set_mtime(now_seconds());
-    header.set_entry_type(tar::EntryType::Regular);
-    let mut archive = tar::Builder::new(Vec::with_capacity(file.content.len() + 2048));
-    archive.append_data(&mut header, name, file.content.as_slice()).map_err(failed)?;
-    archive.into_inner().map(Bytes::from).map_err(failed)
+/// The directory that holds this one.
+fn parent(directory: &str) -> &str {
+    match directory.rsplit_once('/') {
+        Some((above, _)) if !above.is_empty() => above,
+        _ => "/",
+    }
 }
 
-fn now_seconds() -> u64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    now.map_or(0, |since| since.as_secs())
+/// A path within a directory, as an archive has it.
+fn below<'p>(base: &str, path: &'p str) -> &'p str {
+    path.strip_prefix(base.trim_end_matches('/')).unwrap_or(path).trim_matches('/')
+}
+
+fn joined(directory: &str, name: &str) -> String {
+    if directory.is_empty() { name.to_owned() } else { format!("{directory}/{name}") }
+}
+
+/// Makes the directories of a path that does not exist yet, of which the last one has these rights.
+fn make(archive: &mut Archive, path: &str, last: Option<Rights>) -> std::io::Result<()> {
+    let ends = path.match_indices('/').map(|(end, _)| end).chain([path.len()]);
+    for directory in ends.filter_map(|end| path.get(..end)).filter(|directory| !directory.is_empty()) {
+        let rights = last.filter(|_| directory.len() == path.len()).unwrap_or(MADE);
+        archive.directory(directory, rights)?;
+    }
+    Ok(())
 }
 
 /// Reads one regular file of a container.

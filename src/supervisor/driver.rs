@@ -3,7 +3,7 @@
 //! One loop takes one event at a time; whatever waits runs in a task of its own and reports back. The loop itself never waits for the engine or a
 //! plugin, so that a signal is always heard.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -23,7 +23,7 @@ use crate::plan::Plan;
 use crate::plugin::{PodView, Request, WatchRequest};
 use crate::pod::{ComponentName, PluginName};
 use crate::shutdown::Tasks;
-use crate::supervisor::events::{Action, Deadline, Event, Outcome};
+use crate::supervisor::events::{Action, Deadline, Event, Outcome, Phase};
 use crate::supervisor::launch::{Donor, launch, launch_donor, relaunch, revive_donor};
 use crate::supervisor::output::Outputs;
 use crate::supervisor::shared::{Container, EVENTS_IN_FLIGHT, Shared, persist};
@@ -112,6 +112,8 @@ pub struct Driver<E, H> {
     timers: HashMap<Deadline, CancellationToken>,
     /// What goes on beside the processes that run: cancelled when one ends.
     runs: HashMap<ComponentName, CancellationToken>,
+    /// Those whose exit was told before their launch.
+    early_exits: HashSet<ComponentName>,
     outputs: Outputs,
     /// When the pod began to stop.
     stopping_since: Option<Instant>,
@@ -132,8 +134,9 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
         let (news, news_out) = mpsc::channel(NEWS_IN_FLIGHT);
         let telling = Arc::clone(&shared);
         tasks.spawn("component events", move |token| tell_plugins(telling, news_out, token));
-        let (following, id) = (Arc::clone(&shared), parts.own.id.0.clone());
-        tasks.spawn("engine events", move |token| follow::follow(following, id, token));
+        let donor = watch::Sender::new(donor);
+        let (following, id, lender) = (Arc::clone(&shared), parts.own.id.0.clone(), donor.subscribe());
+        tasks.spawn("engine events", move |token| follow::follow(following, id, lender, token));
         let (serving, owner, asked) = (Arc::clone(&shared), tasks.clone(), parts.end.requests);
         tasks.spawn("plugin requests", move |token| requests::serve(serving, owner, asked, token));
         Self {
@@ -147,10 +150,11 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
             live,
             view: parts.end.pod,
             status: parts.status,
-            donor: watch::Sender::new(donor),
+            donor,
             news,
             timers: HashMap::new(),
             runs: HashMap::new(),
+            early_exits: HashSet::new(),
             outputs: parts.outputs,
             stopping_since: None,
             health_intervals: parts.health_intervals,
@@ -169,7 +173,6 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
             while let Some(event) = due.pop_front() {
                 self.narrate(&event);
                 let actions = self.pod.step(event);
-                self.publish();
                 for action in actions {
                     if let Some(outcome) = self.perform(action, &mut due) {
                         self.tasks.cancel();
@@ -177,6 +180,10 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
                         return outcome;
                     }
                 }
+            }
+            // Others look only while this loop waits: what has come together by then is shown at once, not event by event.
+            if self.events.is_empty() {
+                self.publish();
             }
             let event = tokio::select! {
                 biased;
@@ -199,7 +206,16 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
             }
             Action::Relaunch(name) => {
                 let (shared, donor) = (Arc::clone(&self.shared), self.donor.subscribe());
-                self.launching.spawn("relaunch", move |_token| async move { relaunch(&shared, &name, donor).await });
+                let outputs = self.outputs.clone();
+                self.launching.spawn("relaunch", move |_token| async move {
+                    // It has ended, so its output soon does; one that has very much of it is started again all the same.
+                    tokio::select! {
+                        biased;
+                        () = shared.launches.cancelled() => {}
+                        _through = tokio::time::timeout(shared.settings.timeouts.log_drain, outputs.idle(&name)) => {}
+                    }
+                    relaunch(&shared, &name, donor).await;
+                });
             }
             Action::Settle { name, run } => {
                 let (shared, over) = (Arc::clone(&self.shared), self.run_of(&name));
@@ -215,9 +231,9 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
                 self.tasks.spawn("pre_stop", move |_token| lifecycle::part(shared, name, run, within, over));
             }
             Action::Warn(what) => self.warn(what),
-            Action::ReviveDonor => {
+            Action::ReviveDonor { after } => {
                 let (shared, donor) = (Arc::clone(&self.shared), self.donor.clone());
-                self.tasks.spawn("ipc donor", move |_token| async move { revive_donor(&shared, &donor).await });
+                self.tasks.spawn("ipc donor", move |_token| async move { revive_donor(&shared, &donor, after).await });
             }
             Action::Ask { name, exit_code, oom_killed } => {
                 if self.shared.hooks.with(Hook::ComponentEvent).is_empty() {
@@ -274,9 +290,15 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
             Event::Launched { name, .. } => {
                 let restarts = self.restarts(name);
                 let kind = if restarts == 0 { ComponentEventKind::Started } else { ComponentEventKind::Restarted };
-                self.runs.insert(name.clone(), CancellationToken::new());
+                let run = CancellationToken::new();
+                self.runs.insert(name.clone(), run.clone());
+                lifecycle::look_early(&self.shared, &self.tasks, name, run);
                 self.tell_now(name, kind);
                 self.outputs.follow(&self.shared, name);
+                // The engine told of the exit before it answered to the start: what follows this run must know.
+                if self.early_exits.remove(name) {
+                    self.outputs.ended(name);
+                }
             }
             Event::LaunchFailed { name, reason } => error!(component = %name, "could not be started: {reason}"),
             // Its removal, too, ends with an exit, of which there is nothing to say.
@@ -287,6 +309,9 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
                     run.cancel();
                 }
                 self.outputs.ended(name);
+                if self.pod.node(name).is_some_and(|node| node.phase == Phase::Launching) {
+                    self.early_exits.insert(name.clone());
+                }
             }
             Event::PluginFailed(failure) => error!("{failure}"),
             Event::Signal(signal) => info!(signal, "signal received"),
@@ -580,7 +605,7 @@ async fn sweep_from_time_to_time<E: Engine, H: Hooks>(
             () = tokio::time::sleep(SWEEP_EVERY) => {}
         }
         let now_s = now_ns() / 1_000_000_000;
-        if let Err(error) = janitor::sweep(&shared.engine, &own, shared.settings.keep, now_s).await {
+        if let Err(error) = janitor::sweep(&shared.engine, &own, now_s).await {
             debug!(error = chain(&error), "the engine does not list what is left over");
         }
     }

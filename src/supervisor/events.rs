@@ -261,6 +261,8 @@ pub enum Deadline {
     Drain,
     /// The pod is due to be started again in place.
     PodBackOff,
+    /// The container that lends its IPC namespace has run so long that its earlier ends are forgotten.
+    DonorProven,
 }
 
 /// What the driver is to do.
@@ -296,7 +298,10 @@ pub enum Action {
     /// Tell the operator.
     Warn(String),
     /// Start the container again that lends its IPC namespace.
-    ReviveDonor,
+    ReviveDonor {
+        /// The pause before.
+        after: Duration,
+    },
     /// Ask plugins about an exit; answers `Decided`.
     Ask {
         /// Whose.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
@@ -17,6 +18,7 @@ use crate::hooks::Hooks;
 use crate::plan::ownership;
 use crate::pod::ComponentName;
 use crate::supervisor::events::Event;
+use crate::supervisor::launch::Donor;
 use crate::supervisor::shared::Shared;
 
 /// First pause before the engine is called again; doubled each time.
@@ -29,7 +31,12 @@ const RECONNECT_TO: Duration = Duration::from_secs(5);
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
 /// Follows the events of the pod's containers until told to end.
-pub async fn follow<E: Engine, H: Hooks>(shared: Arc<Shared<E, H>>, pod: String, token: CancellationToken) {
+pub async fn follow<E: Engine, H: Hooks>(
+    shared: Arc<Shared<E, H>>,
+    pod: String,
+    donor: watch::Receiver<Donor>,
+    token: CancellationToken,
+) {
     let label = format!("{}={pod}", ownership::POD);
     let mut seen = Seen::default();
     let mut pause = RECONNECT_FROM;
@@ -45,7 +52,7 @@ pub async fn follow<E: Engine, H: Hooks>(shared: Arc<Shared<E, H>>, pod: String,
                 event = events.next() => event,
                 () = sleep_until(next_look) => {
                     next_look = Instant::now() + LOOK_EVERY;
-                    match look(&shared, &label, &mut seen).await {
+                    match look(&shared, &label, &donor, &mut seen).await {
                         Ok(()) => continue,
                         Err(error) => break chain(&error),
                     }
@@ -67,7 +74,7 @@ pub async fn follow<E: Engine, H: Hooks>(shared: Arc<Shared<E, H>>, pod: String,
             () = token.cancelled() => return,
             () = sleep(pause) => pause = (pause * 2).min(RECONNECT_TO),
         }
-        match look(&shared, &label, &mut seen).await {
+        match look(&shared, &label, &donor, &mut seen).await {
             Ok(()) => info!("the engine is back"),
             Err(error) => debug!(%error, "the engine is still away"),
         }
@@ -92,8 +99,14 @@ async fn tell<E: Engine, H: Hooks>(shared: &Shared<E, H>, seen: &mut Seen, event
     }
     seen.last_ns = seen.last_ns.max(event.at_ns);
     let Some(name) = shared.name_of(&event.id) else {
-        if shared.donor().as_ref() == Some(&event.id) && matches!(event.kind, EngineEventKind::Die { .. }) {
-            shared.tell(Event::DonorEnded).await;
+        if shared.donor().as_ref() == Some(&event.id) {
+            match event.kind {
+                EngineEventKind::Die { .. } if !seen.dead.remove(&event.id) => shared.tell(Event::DonorEnded).await,
+                EngineEventKind::Start => {
+                    seen.dead.remove(&event.id);
+                }
+                _ => {}
+            }
         }
         return;
     };
@@ -120,8 +133,20 @@ async fn tell<E: Engine, H: Hooks>(shared: &Shared<E, H>, seen: &mut Seen, event
 }
 
 /// Looks at every container that should be running.
-async fn look<E: Engine, H: Hooks>(shared: &Shared<E, H>, label: &str, seen: &mut Seen) -> Result<(), EngineError> {
+async fn look<E: Engine, H: Hooks>(
+    shared: &Shared<E, H>,
+    label: &str,
+    donor: &watch::Receiver<Donor>,
+    seen: &mut Seen,
+) -> Result<(), EngineError> {
     let listed = shared.engine.list(&[label.to_owned()]).await?;
+    if let Some(id) = shared.donor()
+        && *donor.borrow() == Donor::Up
+        && !listed.iter().any(|listed| listed.id == id && listed.running)
+    {
+        seen.dead.insert(id);
+        shared.tell(Event::DonorEnded).await;
+    }
     for (name, container) in shared.all_containers() {
         if !should_run(shared, &name) {
             continue;

@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
@@ -122,7 +123,7 @@ async fn create_and_fill<E: Engine, H: Hooks>(
     debug!(component = %planned.name, %id, "created");
     let fill = async {
         created.await;
-        copy_all(&shared.engine, &shared.hooks, planned, &id).await
+        copy_all(&shared.engine, &shared.hooks, planned, &id, &shared.launches).await
     };
     // A plugin may take its time, and a half-filled container is removed with the rest.
     tokio::select! {
@@ -256,10 +257,22 @@ pub async fn launch_donor<E: Engine, H: Hooks>(shared: &Arc<Shared<E, H>>, told:
     told.send_replace(donor);
 }
 
-/// Starts a donor that has ended. Others that join it wait meanwhile.
-pub async fn revive_donor<E: Engine, H: Hooks>(shared: &Arc<Shared<E, H>>, told: &watch::Sender<Donor>) {
+/// Starts a donor that has ended, after a pause. Others that join it wait meanwhile.
+pub async fn revive_donor<E: Engine, H: Hooks>(
+    shared: &Arc<Shared<E, H>>,
+    told: &watch::Sender<Donor>,
+    after: Duration,
+) {
     let Some(id) = shared.donor() else { return };
     told.send_replace(Donor::Created);
+    tokio::select! {
+        biased;
+        () = shared.launches.cancelled() => {
+            told.send_replace(Donor::Failed("the pod is stopping".to_owned()));
+            return;
+        }
+        () = tokio::time::sleep(after) => {}
+    }
     let donor = match persist(&shared.launches, || shared.engine.start(&id)).await {
         Err(error) => Donor::Failed(chain(&error)),
         Ok(()) => Donor::Up,

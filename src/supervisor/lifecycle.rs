@@ -7,11 +7,11 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use crate::engine::{Engine, ExecOutput, chain};
+use crate::engine::{Engine, EngineHealth, ExecOutput, chain};
 use crate::hooks::Hooks;
 use crate::pod::ComponentName;
-use crate::pod::life::{ExecCommand, LifecycleAction, LifecycleStep};
-use crate::probe;
+use crate::pod::life::{ExecCommand, LifecycleAction, LifecycleStep, Probes};
+use crate::probe::{self, Verdict};
 use crate::shutdown::Tasks;
 use crate::supervisor::events::Event;
 use crate::supervisor::shared::Shared;
@@ -159,6 +159,38 @@ pub fn watch<E: Engine, H: Hooks>(
         while let Some(verdict) = found.recv().await {
             debug!(component = %name, ?verdict, "probed");
             shared.tell(Event::Probed { name: name.clone(), run, verdict }).await;
+        }
+    });
+}
+
+/// Runs the command of a component's health check by ourselves, until it has succeeded once: what the engine can't do before its own first look.
+pub fn look_early<E: Engine, H: Hooks>(
+    shared: &Arc<Shared<E, H>>,
+    tasks: &Tasks,
+    name: &ComponentName,
+    over: CancellationToken,
+) {
+    let Some(check) = shared.planned(name).and_then(|planned| planned.early_check.clone()) else { return };
+    let (verdicts, mut found) = mpsc::channel(VERDICTS_IN_FLIGHT);
+    let inside = InComponent { shared: Arc::clone(shared), name: name.clone() };
+    let (shared, name) = (Arc::clone(shared), name.clone());
+    tasks.spawn("early check", move |token| async move {
+        let probes = Probes { startup: Some(check.probe), ..Probes::default() };
+        let look = async {
+            probe::watch(probes, inside, verdicts).await;
+            found.recv().await
+        };
+        tokio::select! {
+            biased;
+            () = token.cancelled() => {}
+            () = over.cancelled() => {}
+            () = tokio::time::sleep(check.within) => {}
+            verdict = look => {
+                if verdict == Some(Verdict::Started) {
+                    debug!(component = %name, "its health check succeeds, before the engine has looked");
+                    shared.tell(Event::Health { name, health: EngineHealth::Healthy }).await;
+                }
+            }
         }
     });
 }

@@ -90,6 +90,14 @@ impl Outputs {
         }
     }
 
+    /// Waits until the output of a component's last run is through: what its next run writes must not be taken for it.
+    pub async fn idle(&self, name: &ComponentName) {
+        let position = self.all().get(name).map(|output| Arc::clone(&output.position));
+        if let Some(position) = position {
+            drop(position.lock().await);
+        }
+    }
+
     /// Waits until all output is through, at most `limit`.
     pub async fn drain(&self, limit: Duration) {
         for output in self.all().values() {

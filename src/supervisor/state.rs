@@ -5,10 +5,10 @@
 //!
 //! | file | decides |
 //! | --- | --- |
-//! | [`start`] | what may start, and when it counts as started |
-//! | [`exit`] | what an exit means: a restart, the pod's end, or nothing |
-//! | [`stop`] | signals, the order of stopping, deadlines |
-//! | [`health`] | what the engine's checks and the controller's probes mean |
+//! | `start` | what may start, and when it counts as started |
+//! | `exit` | what an exit means: a restart, the pod's end, or nothing |
+//! | `stop` | signals, the order of stopping, deadlines |
+//! | `health` | what the engine's checks and the controller's probes mean |
 //!
 //! Invariants: once the pod is stopping no [`Action::Launch`] or [`Action::Relaunch`] is ever emitted, and never two for one component without an exit between them;
 //! every container that was launched is stopped, or has exited, before [`Action::Cleanup`]; [`Action::Finish`] is the last action and is emitted once.
@@ -162,12 +162,6 @@ impl Node {
         self.gone_without
     }
 
-    /// Whether its end, where no restart policy says otherwise, ends the pod.
-    #[must_use]
-    pub fn essential(&self) -> bool {
-        self.essential
-    }
-
     /// Whether it has ended for good.
     fn over(&self) -> bool {
         matches!(self.phase, Phase::Exited | Phase::Skipped)
@@ -206,6 +200,8 @@ pub struct Pod {
     /// Stop signals that plugins are being asked about.
     asked_to_stop: bool,
     judgements: BTreeMap<(PluginName, Option<ComponentName>), Judgement>,
+    /// How often the container that lends its IPC namespace has ended, since it last ran long enough to count as new.
+    donor_ends: u32,
 }
 
 impl Pod {
@@ -228,6 +224,7 @@ impl Pod {
             exits_put_off: BTreeMap::new(),
             asked_to_stop: false,
             judgements: BTreeMap::new(),
+            donor_ends: 0,
         }
     }
 
@@ -257,6 +254,12 @@ impl Pod {
     /// The last judgement of each plugin about each component.
     pub fn judgements(&self) -> impl Iterator<Item = (&PluginName, &Judgement)> {
         self.judgements.iter().map(|((plugin, _), judgement)| (plugin, judgement))
+    }
+
+    /// Whether all have been started at least once.
+    #[must_use]
+    pub fn ran(&self) -> bool {
+        self.ran
     }
 
     /// What ended the pod, once something has.
@@ -313,14 +316,7 @@ impl Pod {
             Event::Restart(name) => self.restart(&name, &mut actions),
             Event::Guard(names) => self.guarded = names,
             Event::Unguard => self.unguard(&mut actions),
-            Event::DonorEnded => {
-                if self.stage < Stage::Stopping {
-                    let what = "the container that lends the pod its IPC namespace has ended and is started again: \
-                                components that run share memory among themselves, and those started from now on anew";
-                    actions.push(Action::Warn(what.to_owned()));
-                    actions.push(Action::ReviveDonor);
-                }
-            }
+            Event::DonorEnded => self.donor_ended(&mut actions),
             Event::Cleaned => {
                 if self.stage == Stage::Cleaning {
                     self.stage = Stage::Done;

@@ -72,7 +72,10 @@ pub fn status(
         })
         .collect();
     let of_the_pod: Vec<Health> = about(pod, None).map(|(plugin, judgement)| told(plugin, judgement)).collect();
-    let stage = shown(pod.stage());
+    let stage = match shown(pod.stage()) {
+        Shown::Init | Shown::Starting if pod.ran() => Shown::Restarting,
+        stage => stage,
+    };
     let health = aggregate(stage, &components, &of_the_pod);
     (stage, components, health)
 }
@@ -95,7 +98,8 @@ fn health_of(pod: &Pod, name: &ComponentName, node: &Node) -> Option<Health> {
         return None;
     }
     let engine = match (node.phase, node.health) {
-        (Phase::BackingOff, _) => Some((without(node), "it exited and waits for its restart")),
+        // Whoever replaces unhealthy pods must leave this one alone: it is being mended where it is.
+        (Phase::BackingOff, _) => Some((HealthState::Degraded, "it exited and waits for its restart")),
         (Phase::Settling, _) => Some((HealthState::Starting, "its `post_start` is not through yet")),
         (Phase::Exited, _) if node.gone_without() && node.failed() => {
             Some((HealthState::Degraded, "it has failed, and the pod goes on without it"))
@@ -120,11 +124,6 @@ fn health_of(pod: &Pod, name: &ComponentName, node: &Node) -> Option<Health> {
         }
         Health { state, reasons }
     })
-}
-
-/// What it means for the pod that a component does not run for now.
-fn without(node: &Node) -> HealthState {
-    if node.essential() { HealthState::Unhealthy } else { HealthState::Degraded }
 }
 
 /// What the controller's own probes say.

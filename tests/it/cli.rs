@@ -239,9 +239,9 @@ fn run_refuses_what_is_wrong_before_it_asks_the_engine() {
     };
     let text = refused(
         "components:\n  app: {image: nginx}\nplugins:\n  - one: {source: ./folder.wasm}\n  - two: {source: ./gone.wasm}\n  - redact: {nonsense: 1}\n\
-         controller:\n  volumes: [./gone:/x, .:/y]\n  networks: [a, b]\n",
+         controller:\n  volumes: [./gone:/x, .:/y]\n  networks: [a, a]\n",
     );
-    for told in ["one network", "not a regular file", "there is no file", "redact", "there is no `./gone`"] {
+    for told in ["named twice", "not a regular file", "there is no file", "redact", "there is no `./gone`"] {
         assert!(text.contains(told), "`{told}` is missing in:\n{text}");
     }
     assert_eq!(text.matches("error: ").count(), 5, "{text}");
@@ -303,7 +303,30 @@ fn variables_of_the_prompt_are_not_the_controllers() {
     let own = planned("components: {app: {image: nginx}}\ncontroller: {environment: {OUTRIGGER_PIDS: perhaps}}");
     assert_eq!(code(&own), 1);
     assert!(err(&own).contains("`perhaps`"), "{}", err(&own));
-    assert!(out(&run(&["--help"])).contains("`controller.environment` in the file"));
+    assert!(out(&run(&["--help"])).contains("`controller.environment`"));
+}
+
+#[test]
+fn a_services_own_flags_and_variables_hold() {
+    let stack = |more: &str| {
+        let app = "pod.component.app: '{image: nginx, privileged: true}'";
+        format!("services:\n  web:\n    image: outrigger\n    labels: {{{app}}}\n{more}")
+    };
+    let refused = fed(&["check", "-"], &stack(""));
+    assert_eq!(code(&refused), 1);
+    assert!(err(&refused).contains("--allow 'privileged'"), "{}", err(&refused));
+    for allowed in [
+        "    command: [-logs, --allow=privileged]\n",
+        "    command: -logs --allow=privileged\n",
+        "    environment: {OUTRIGGER_ALLOW: privileged, REGION: '${REGION}'}\n",
+        "    environment: [OUTRIGGER_ALLOW=privileged]\n",
+    ] {
+        let output = fed(&["check", "-"], &stack(allowed));
+        assert_eq!(code(&output), 0, "{allowed}: {}", err(&output));
+    }
+    let wrong = fed(&["check", "-"], &stack("    command: [--alow=privileged]\n"));
+    assert_eq!(code(&wrong), 1);
+    assert!(err(&wrong).contains("--alow"), "{}", err(&wrong));
 }
 
 #[test]
@@ -525,4 +548,37 @@ fn pause_takes_little_memory_and_can_not_be_dumped() {
     assert_eq!(owner, 0);
     kill(pid, Signal::SIGTERM).unwrap();
     child.wait().unwrap();
+}
+
+// ---- completions
+
+#[test]
+fn bash_completes_sub_commands_and_flags() {
+    let script = run(&["completions", "bash"]);
+    assert_eq!(code(&script), 0);
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("outrigger.bash");
+    std::fs::write(&path, &script.stdout).unwrap();
+    let complete = |line: &str| {
+        let words: Vec<_> = line.split(' ').collect();
+        let asked = format!(
+            "source {}; COMP_WORDS=({}); COMP_CWORD={}; _outrigger outrigger '{}' '{}'; printf '%s\\n' \"${{COMPREPLY[@]}}\"",
+            path.display(),
+            words.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" "),
+            words.len() - 1,
+            words[words.len() - 1],
+            words[words.len() - 2],
+        );
+        let done = Command::new("bash").args(["--norc", "-c", &asked]).output().expect("bash runs");
+        assert!(done.status.success(), "{}", err(&done));
+        out(&done).lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(complete("outrigger ev"), ["events"]);
+    assert_eq!(complete("outrigger logs --fo"), ["--follow"]);
+    let shells = complete("outrigger completions ");
+    assert!(["bash", "zsh", "fish"].iter().all(|shell| shells.iter().any(|told| told == shell)), "{shells:?}");
+    for (shell, word) in [("zsh", "#compdef outrigger"), ("fish", "complete -c outrigger")] {
+        assert!(out(&run(&["completions", shell])).contains(word), "{shell}");
+    }
+    assert_eq!(code(&run(&["completions", "tcsh"])), 2);
 }

@@ -241,8 +241,8 @@ async fn files_go_in_before_the_start_and_come_out() {
     header.set_gid(34);
     archive.append_data(&mut header, "app/conf", &b"hello\n"[..]).unwrap();
     let archive = bytes::Bytes::from(archive.into_inner().unwrap());
-    engine.upload(&id, "/etc", archive.clone()).await.unwrap();
-    assert_eq!(engine.upload(&id, "/no/such", archive).await.unwrap_err().fault(), Fault::NotFound);
+    engine.upload(&id, "/etc", vec![archive.clone()]).await.unwrap();
+    assert_eq!(engine.upload(&id, "/no/such", vec![archive]).await.unwrap_err().fault(), Fault::NotFound);
 
     let got = engine.download(&id, "/etc/app/conf", 8192).await.unwrap();
     let mut read = tar::Archive::new(&got[..]);

@@ -112,6 +112,7 @@ fn each_foreign_library_has_one_home() {
         ("clap::", "cli"),
         ("anyhow::", "cli"),
         ("inotify::", "watch"),
+        ("h2::", "probe"),
         ("gotmpl::", "template"),
         ("saphyr_parser::", "template"),
         ("ureq::", "cli"),

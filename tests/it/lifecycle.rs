@@ -1,5 +1,7 @@
 //! The whole life of a pod, on the scripted engine and on paused time.
 
+mod early;
+mod faults;
 mod life;
 
 use std::collections::{BTreeMap, HashMap};
@@ -561,6 +563,131 @@ async fn files_are_copied_through_plugins_before_the_start() {
     assert!(position("upload app") < position("start app"), "{calls:?}");
     pod.signal(15).await;
     pod.ends().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn copies_keep_mode_and_owner_unless_the_label_says_otherwise() {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+    let source = tempfile::NamedTempFile::new().unwrap();
+    std::fs::set_permissions(source.path(), std::fs::Permissions::from_mode(0o440)).unwrap();
+    // Only root may give files away.
+    if nix::unistd::geteuid().is_root() {
+        std::os::unix::fs::chown(source.path(), Some(1000), Some(2000)).unwrap();
+    }
+    let (is, from) = (source.path().metadata().unwrap(), source.path().display());
+    let copy = format!(
+        "[{{source: {from}, target: /as-it-is}}, {{source: {from}, target: /mode, mode: '0755'}}, {{source: {from}, target: /owner, uid: 7, gid: 8}}]"
+    );
+    let all = [("pod.component.app", "image: app"), ("pod.copy.app", copy.as_str())];
+    let mut pod = start(FakeEngine::new(), Script::default(), &all).await;
+    pod.reaches("running").await;
+    let rights = |path: &str| pod.engine.file_mode("app", path).unwrap();
+    assert_eq!(rights("/as-it-is"), (0o440, is.uid(), is.gid()));
+    assert_eq!(rights("/mode"), (0o755, is.uid(), is.gid()));
+    assert_eq!(rights("/owner"), (0o440, 7, 8));
+    pod.signal(15).await;
+    pod.ends().await;
+}
+
+/// A directory of this shape: `nginx.conf` and `conf.d/a.conf`.
+fn directory() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("nginx.conf"), "red").unwrap();
+    std::fs::create_dir(directory.path().join("conf.d")).unwrap();
+    std::fs::write(directory.path().join("conf.d/a.conf"), "blue").unwrap();
+    directory
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_directory_is_copied_at_once_and_each_file_through_the_plugins() {
+    let source = directory();
+    let from = source.path().display();
+    let copy = format!("{{source: {from}, target: /etc/nginx, mode: '0600', uid: 5}}");
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&seen);
+    let answer = move |file: File| {
+        told.lock().unwrap().push(file.path.clone());
+        let more = File { path: "/var/more".to_owned(), ..file.clone() };
+        Ok(match file.path.as_str() {
+            "/etc/nginx/nginx.conf" => vec![File { content: b"green".to_vec(), mode: 0o644, ..file }, more],
+            _ => vec![file],
+        })
+    };
+    let script = Script { copy: Some(Arc::new(answer)), ..Script::default() };
+    let all = [("pod.component.app", "image: app"), ("pod.copy.app", copy.as_str())];
+    let mut pod = start(FakeEngine::new(), script, &all).await;
+    pod.reaches("running").await;
+    assert_eq!(*seen.lock().unwrap(), ["/etc/nginx/conf.d/a.conf", "/etc/nginx/nginx.conf"]);
+    let files = pod.engine.files("app");
+    assert_eq!(files["/etc/nginx/nginx.conf"], b"green");
+    assert_eq!(files["/etc/nginx/conf.d/a.conf"], b"blue");
+    assert_eq!(files["/var/more"], b"red");
+    assert_eq!(pod.engine.file_mode("app", "/etc/nginx/conf.d/a.conf").unwrap().0, 0o600);
+    assert_eq!(pod.engine.file_mode("app", "/etc/nginx/conf.d/a.conf").unwrap().1, 5);
+    assert_eq!(pod.engine.file_mode("app", "/etc/nginx/nginx.conf").unwrap().0, 0o644, "what the plugin says counts");
+    // A look whether it is there, all of it at once, and what the plugin added.
+    assert_eq!(pod.engine.calls_of("upload"), ["upload app /etc/nginx", "upload app /etc/nginx", "upload app /var"]);
+    pod.signal(15).await;
+    pod.ends().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn directories_on_the_way_are_made_from_the_nearest_that_exists() {
+    let source = directory();
+    let from = source.path().display();
+    let copy = format!("{{'{from}/': /data/a/b, {from}/nginx.conf: /data/c/d/e/}}");
+    let all = [("pod.component.app", "image: app"), ("pod.copy.app", copy.as_str())];
+    // What does not exist is not found: for the directory twice, for the file three times.
+    let mut pod = start(FakeEngine::new().fails("upload", "app", Fault::NotFound, 2), Script::default(), &all).await;
+    pod.reaches("running").await;
+    assert_eq!(
+        pod.engine.calls_of("upload"),
+        ["/data/a/b", "/data/a", "/data", "/data", "/data/c/d/e"].map(|path| format!("upload app {path}"))
+    );
+    let files: Vec<String> = pod.engine.files("app").into_keys().collect();
+    assert_eq!(files, ["/data/a/b/conf.d/a.conf", "/data/a/b/nginx.conf", "/data/c/d/e/nginx.conf"]);
+    pod.signal(15).await;
+    pod.ends().await;
+
+    let copy = format!("{from}/nginx.conf:/data/c/d/e/");
+    let all = [("pod.component.app", "image: app"), ("pod.copy.app", copy.as_str())];
+    let mut pod = start(FakeEngine::new().fails("upload", "app", Fault::NotFound, 3), Script::default(), &all).await;
+    pod.reaches("running").await;
+    assert_eq!(
+        pod.engine.calls_of("upload"),
+        ["/data/c/d/e", "/data/c/d", "/data/c", "/data", "/data"].map(|path| format!("upload app {path}"))
+    );
+    assert_eq!(pod.engine.files("app").into_keys().collect::<Vec<_>>(), ["/data/c/d/e/nginx.conf"]);
+    pod.signal(15).await;
+    pod.ends().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_copy_waits_for_an_engine_that_is_away() {
+    let source = directory();
+    let copy = format!("{}:/etc/nginx", source.path().display());
+    let all = [("pod.component.app", "image: app"), ("pod.copy.app", copy.as_str())];
+    let mut pod = start(FakeEngine::new().fails("upload", "app", Fault::Transient, 2), Script::default(), &all).await;
+    pod.reaches("running").await;
+    assert_eq!(pod.engine.files("app").len(), 2);
+    pod.signal(15).await;
+    pod.ends().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_can_not_be_copied_is_named_and_nothing_starts() {
+    let source = directory();
+    std::os::unix::fs::symlink("/etc/passwd", source.path().join("conf.d/link")).unwrap();
+    let copy = format!("{}:/etc/nginx", source.path().display());
+    let all = [("pod.component.app", "image: app"), ("pod.copy.app", copy.as_str())];
+    let pod = start(FakeEngine::new(), Script::default(), &all).await;
+    let engine = pod.engine.clone();
+    let outcome = pod.ends().await;
+    let said = outcome.to_string();
+    for expected in ["`pod.copy.app`", "`conf.d/link`", "leads out of the directory, to `/etc/passwd`"] {
+        assert!(said.contains(expected), "`{expected}` is missing in: {said}");
+    }
+    assert!(engine.calls_of("start").iter().all(|call| call.contains("ipc")));
 }
 
 #[tokio::test(start_paused = true)]

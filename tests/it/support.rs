@@ -47,7 +47,7 @@ pub async fn engine_or_fail() -> Option<Docker> {
 }
 
 /// Whether a test that needs an engine and finds none has failed: in CI, and where `make test` has brought one.
-fn required() -> bool {
+pub fn required() -> bool {
     std::env::var_os("CI").is_some() || std::env::var_os("OUTRIGGER_TEST_ENGINE").is_some()
 }
 

@@ -16,7 +16,7 @@ use bollard::models::{
     ResourcesUlimits, ThrottleDevice,
 };
 
-use crate::engine::ContainerSpec;
+use crate::engine::{ContainerSpec, has_start_interval};
 use crate::pod::{HealthCheck, HostSettings, Mount, MountKind};
 
 /// Why a specification can't be told to the engine.
@@ -34,8 +34,8 @@ pub(super) enum BadSpec {
     Isolation(String),
 }
 
-/// The body of the call that creates it.
-pub(super) fn create_body(spec: &ContainerSpec) -> Result<ContainerCreateBody, BadSpec> {
+/// The body of the call that creates it, for an engine of this API version.
+pub(super) fn create_body(spec: &ContainerSpec, api: (u32, u32)) -> Result<ContainerCreateBody, BadSpec> {
     let ports = ports(&spec.ports)?;
     let mut host = host_config(&spec.host)?;
     let mut binds = Vec::new();
@@ -71,7 +71,7 @@ pub(super) fn create_body(spec: &ContainerSpec) -> Result<ContainerCreateBody, B
         open_stdin: on(spec.stdin_open),
         stop_signal: spec.stop_signal.map(|signal| signal.to_string()),
         stop_timeout: spec.stop_timeout.map(whole_seconds),
-        healthcheck: spec.healthcheck.as_ref().map(health_config),
+        healthcheck: spec.healthcheck.as_ref().map(|check| health_config(check, api)),
         exposed_ports,
         host_config: Some(host),
         ..ContainerCreateBody::default()
@@ -164,7 +164,7 @@ fn throttles(devices: &[(String, u64)]) -> Option<Vec<ThrottleDevice>> {
     unless_empty(devices.iter().map(throttle).collect())
 }
 
-fn health_config(check: &HealthCheck) -> HealthConfig {
+fn health_config(check: &HealthCheck, api: (u32, u32)) -> HealthConfig {
     match check {
         HealthCheck::Disabled => HealthConfig { test: Some(vec!["NONE".to_owned()]), ..HealthConfig::default() },
         HealthCheck::Command { test, interval, timeout, start_period, start_interval, retries } => HealthConfig {
@@ -172,7 +172,7 @@ fn health_config(check: &HealthCheck) -> HealthConfig {
             interval: interval.map(nanos),
             timeout: timeout.map(nanos),
             start_period: start_period.map(nanos),
-            start_interval: start_interval.map(nanos),
+            start_interval: start_interval.filter(|_| has_start_interval(api)).map(nanos),
             retries: retries.map(i64::from),
         },
     }

@@ -202,6 +202,11 @@ impl Engine for FakeEngine {
         Ok(())
     }
 
+    async fn connect(&self, id: &ContainerId, network: &str) -> Result<()> {
+        self.on("connect", id, &format!(" {network}")).await?;
+        self.with("connect", id, |_container| Ok(()))
+    }
+
     async fn rename(&self, id: &ContainerId, name: &str) -> Result<()> {
         self.on("rename", id, &format!(" {name}")).await?;
         self.with("rename", id, |container| {
@@ -210,9 +215,9 @@ impl Engine for FakeEngine {
         })
     }
 
-    async fn upload(&self, id: &ContainerId, directory: &str, archive: Bytes) -> Result<()> {
+    async fn upload(&self, id: &ContainerId, directory: &str, archive: Vec<Bytes>) -> Result<()> {
         let name = self.on("upload", id, &format!(" {directory}")).await?;
-        let files = unpack(directory, &archive)
+        let files = unpack(directory, &archive.concat())
             .map_err(|error| refused("upload", &name, Fault::Permanent, &format!("bad archive: {error}")))?;
         self.with("upload", id, |container| {
             container.files.extend(files);

@@ -202,7 +202,7 @@ async fn files_go_in_move_and_come_out() {
     header.set_mode(0o600);
     header.set_uid(7);
     archive.append_data(&mut header, "conf.d/new", &b"abc"[..]).unwrap();
-    engine.upload(&id, "/etc", archive.into_inner().unwrap().into()).await.unwrap();
+    engine.upload(&id, "/etc", vec![archive.into_inner().unwrap().into()]).await.unwrap();
     assert_eq!(engine.file_mode("app", "/etc/conf.d/new"), Some((0o600, 7, 0)));
 
     let argv = |words: &str| words.split(' ').map(str::to_owned).collect::<Vec<_>>();

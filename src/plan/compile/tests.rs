@@ -132,6 +132,7 @@ fn a_component_joins_the_controller_and_says_whose_it_is() {
         [
             "outrigger.component=app".to_owned(),
             "outrigger.generation=2026-01-01T00:00:00Z".to_owned(),
+            "outrigger.keep=1/3600".to_owned(),
             format!("outrigger.pod={}", "0123456789abcdef".repeat(4)),
             "outrigger.role=component".to_owned(),
             "outrigger.service=web".to_owned(),

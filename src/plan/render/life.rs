@@ -24,6 +24,10 @@ pub(super) fn rows(planned: &Planned) -> Vec<(&'static str, String)> {
     }
     let named = kinds(&planned.probes).into_iter().filter_map(|(kind, it)| Some((kind, it?)));
     rows.extend(named.map(|(kind, it)| (kind, probe(it))));
+    if let Some(early) = &planned.early_check {
+        let (every, within) = (time(early.probe.period), time(early.within));
+        rows.push(("early check", format!("every {every} in the first {within} until healthy, by the controller")));
+    }
     rows.extend(planned.post_start.iter().map(|it| ("after start", step(it))));
     rows.extend(planned.pre_stop.iter().map(|it| ("before stop", step(it))));
     rows

@@ -44,11 +44,10 @@ fn ports(node: &Node<'_>, report: &mut Report) -> Vec<String> {
 
 fn networks(node: &Node<'_>, report: &mut Report) -> Vec<String> {
     let found = node.strings(Node::word, report);
-    if found.len() > 1 {
-        report.push(
-            node.problem("a container can join one network when it is created, and here are more")
-                .hint("keep one, and add the others with `docker network connect`"),
-        );
+    for (place, name) in found.iter().enumerate() {
+        if found.iter().take(place).any(|earlier| earlier == name) {
+            report.push(node.problem(format!("network `{name}` is named twice")).hint("keep one of them"));
+        }
     }
     found
 }

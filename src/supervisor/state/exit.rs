@@ -82,7 +82,6 @@ impl Pod {
             actions.push(Action::Warn(format!("component `{name}` is given up after {} restarts", node.attempts)));
         }
         if node.job && !failed {
-            node.completed = true;
             return self.go_without(name, actions);
         }
         let (init, essential, job) = (node.init, node.essential, node.job);
@@ -103,6 +102,8 @@ impl Pod {
     fn go_without(&mut self, name: &ComponentName, actions: &mut Vec<Action>) {
         if let Some(node) = self.nodes.get_mut(name) {
             node.gone_without = true;
+            // Whoever decided so, a plugin or the policy: what it was there for is done.
+            node.completed = node.job && !node.failed();
         }
         let over = self.nodes.values().all(Node::over);
         if over {
@@ -205,6 +206,23 @@ impl Pod {
                 actions.push(Action::Ask { name, exit_code, oom_killed });
             }
         }
+    }
+
+    /// The container that lends its IPC namespace is started again: at once the first time, then ever more slowly.
+    pub(super) fn donor_ended(&mut self, actions: &mut Vec<Action>) {
+        if self.stage >= Stage::Stopping {
+            return;
+        }
+        let policy = RestartPolicy::default();
+        let after = self.donor_ends.checked_sub(1).map_or(Duration::ZERO, |before| pause(&policy, before));
+        self.donor_ends = self.donor_ends.saturating_add(1);
+        let when = if after.is_zero() { "at once".to_owned() } else { format!("in {after:?}") };
+        actions.push(Action::Warn(format!(
+            "the container that lends the pod its IPC namespace has ended and is started again {when}: \
+             components that run share memory among themselves, and those started from now on anew"
+        )));
+        actions.push(Action::ReviveDonor { after });
+        actions.push(Action::Arm(Deadline::DonorProven, after + policy.reset_after));
     }
 
     /// Whether a component has failed for good while the pod went on.

@@ -14,6 +14,10 @@ impl Pod {
         if !matches!(node.phase, Phase::Launching | Phase::Settling | Phase::Running) {
             return;
         }
+        // A look at the containers finds the engine's own view, which lags behind where the controller looked first.
+        if (health, node.health) == (EngineHealth::Starting, Some(EngineHealth::Healthy)) {
+            return;
+        }
         node.health = Some(health);
         let (status, reason) = match health {
             EngineHealth::Starting => (Status::Starting, "the engine's health check has not succeeded yet"),

@@ -219,6 +219,7 @@ impl Pod {
                 }
             }
             Deadline::PodBackOff => self.begin_again(actions),
+            Deadline::DonorProven => self.donor_ends = 0,
         }
     }
 }

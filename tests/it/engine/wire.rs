@@ -215,7 +215,7 @@ async fn every_call_has_a_deadline() {
         engine.start(&id()).await,
         engine.signal(&id(), 1).await,
         engine.remove(&id()).await,
-        engine.upload(&id(), "/", bytes::Bytes::new()).await,
+        engine.upload(&id(), "/", vec![bytes::Bytes::new()]).await,
         engine.download(&id(), "/a", 1).await.map(drop),
         engine.exec(&id(), &ExecCommand::new(argv), Duration::from_millis(100), 1).await.map(drop),
         engine.events("a=b", None).try_collect::<Vec<_>>().await.map(drop),

@@ -235,3 +235,30 @@ async fn a_donor_that_dies_is_started_again() {
     pod.signal(15).await;
     assert_eq!(pod.ends().await, Outcome::Stopped);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_check_that_succeeds_early_counts_where_the_engine_looks_late() {
+    let started = tokio::time::Instant::now();
+    let engine = FakeEngine::new()
+        .health("db", &[(60 * SECOND, outrigger::engine::EngineHealth::Healthy)])
+        .exec_answers("db", move |argv| {
+            assert_eq!(argv, ["/bin/sh", "-c", "ready?"]);
+            let exit_code = i64::from(started.elapsed() < 5 * SECOND);
+            ExecOutput { exit_code, stdout: "".into(), stderr: "".into(), truncated: false }
+        });
+    let check = "{test: ready?, interval: 60s, start_period: 50s, start_interval: 2s}";
+    let db = format!("{{image: db, healthcheck: {check}}}");
+    let app = "{image: app, depends_on: {db: {condition: service_healthy}}}";
+    let all = [("pod.component.db", db.as_str()), ("pod.component.app", app)];
+    let mut pod = start(engine.clone(), Script::default(), &all).await;
+    pod.reaches("running").await;
+    let took = started.elapsed();
+    assert!(took >= 5 * SECOND && took < 10 * SECOND, "{took:?}");
+    let looks = engine.calls_of("exec").len();
+    // Once is enough, and the engine's own view, found by a look at the containers, changes nothing.
+    tokio::time::sleep(45 * SECOND).await;
+    assert_eq!(engine.calls_of("exec").len(), looks);
+    assert_eq!(told(&pod, "db").health.unwrap().state.as_str(), "healthy");
+    pod.signal(15).await;
+    assert_eq!(pod.ends().await, Outcome::Stopped);
+}

@@ -187,7 +187,7 @@ impl Engine for Journal {
     async fn remove(&self, _: &ContainerId) -> Result<()> {
         refused("remove", Fault::Permanent)
     }
-    async fn upload(&self, _: &ContainerId, _: &str, _: Bytes) -> Result<()> {
+    async fn upload(&self, _: &ContainerId, _: &str, _: Vec<Bytes>) -> Result<()> {
         refused("upload to", Fault::Permanent)
     }
     async fn download(&self, _: &ContainerId, _: &str, _: usize) -> Result<Bytes> {
@@ -195,6 +195,10 @@ impl Engine for Journal {
     }
     async fn tail(&self, _: &ContainerId, _: u32, _: usize) -> Result<bytes::Bytes> {
         refused("read", Fault::Permanent)
+    }
+
+    async fn connect(&self, _: &ContainerId, _: &str) -> Result<()> {
+        refused("run in", Fault::Permanent)
     }
 
     async fn rename(&self, _: &ContainerId, _: &str) -> Result<()> {

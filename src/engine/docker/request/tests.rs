@@ -6,7 +6,7 @@ use super::*;
 use crate::pod::{Blkio, Device, Logging, Ulimit};
 
 fn body(spec: &ContainerSpec) -> Value {
-    serde_json::to_value(create_body(spec).unwrap()).unwrap()
+    serde_json::to_value(create_body(spec, (1, 44)).unwrap()).unwrap()
 }
 
 fn mount(kind: MountKind, source: Option<&str>, target: &str) -> Mount {
@@ -142,6 +142,12 @@ fn health_checks() {
         body(&spec)["Healthcheck"],
         json!({"Interval": 2_000_000_000_i64, "Timeout": 300_000_000, "StartPeriod": 0, "Retries": 4})
     );
+    let Some(HealthCheck::Command { start_interval, .. }) = &mut spec.healthcheck else { unreachable!() };
+    *start_interval = Some(Duration::from_millis(5));
+    for (api, sent) in [((1, 43), json!(null)), ((1, 44), json!(5_000_000)), ((u32::MAX, 0), json!(5_000_000))] {
+        let body = serde_json::to_value(create_body(&spec, api).unwrap()).unwrap();
+        assert_eq!(body["Healthcheck"]["StartInterval"], sent, "{api:?}");
+    }
 }
 
 #[test]
@@ -186,7 +192,7 @@ fn ports_of_every_form() {
     assert_eq!(body["ExposedPorts"], json!({"80/tcp": {}, "53/udp": {}, "2/tcp": {}, "9/tcp": {}}));
     for bad in ["80", "a:80", "80:0", "80:80/icmp", "1-2:3-4", "host:1:2", "99999:1"] {
         spec.ports = vec![bad.to_owned()];
-        assert_eq!(create_body(&spec), Err(BadSpec::Port(bad.to_owned())), "{bad}");
+        assert_eq!(create_body(&spec, (1, 44)), Err(BadSpec::Port(bad.to_owned())), "{bad}");
     }
 }
 
@@ -194,10 +200,10 @@ fn ports_of_every_form() {
 fn what_the_engine_can_not_be_told_is_refused() {
     let mut spec = ContainerSpec::new("a", "i");
     spec.mounts = vec![mount(MountKind::Bind, None, "/b")];
-    assert_eq!(create_body(&spec), Err(BadSpec::NoSource("/b".into())));
+    assert_eq!(create_body(&spec, (1, 44)), Err(BadSpec::NoSource("/b".into())));
     spec.mounts = vec![Mount { propagation: Some("up".into()), ..mount(MountKind::Bind, Some("/a"), "/b") }];
-    assert_eq!(create_body(&spec), Err(BadSpec::Propagation("up".into())));
+    assert_eq!(create_body(&spec, (1, 44)), Err(BadSpec::Propagation("up".into())));
     spec.mounts.clear();
     spec.host.isolation = Some("total".into());
-    assert_eq!(create_body(&spec), Err(BadSpec::Isolation("total".into())));
+    assert_eq!(create_body(&spec, (1, 44)), Err(BadSpec::Isolation("total".into())));
 }

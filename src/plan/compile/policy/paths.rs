@@ -20,11 +20,17 @@ const SOCKETS: [&str; 8] = [
 /// The same, wherever they lie.
 const SOCKET_NAMES: [&str; 5] = ["docker.sock", "podman.sock", "containerd.sock", "crio.sock", "buildkitd.sock"];
 
-/// Registry credentials, where podlike looked for them.
-const CREDENTIALS: [&str; 2] = ["/var/run/secrets/podlike", "/run/secrets/podlike"];
+/// Registry credentials, where podlike and the docker command look for them, and where Swarm puts a secret of that name.
+const CREDENTIALS: [&str; 5] = [
+    "/var/run/secrets/podlike",
+    "/run/secrets/podlike",
+    "/var/run/secrets/docker-config.json",
+    "/run/secrets/docker-config.json",
+    "/root/.docker",
+];
 
 /// Not even for reading: kernel and devices, other services' sockets, the files of engines, and what only root may read.
-const CLOSED: [&str; 26] = [
+const CLOSED: [&str; 40] = [
     "/proc",
     "/sys",
     "/dev",
@@ -49,6 +55,20 @@ const CLOSED: [&str; 26] = [
     "/etc/ssh",
     "/etc/shadow",
     "/etc/gshadow",
+    "/etc/shadow-",
+    "/etc/gshadow-",
+    "/etc/security",
+    "/etc/ssl/private",
+    "/etc/krb5.keytab",
+    "/etc/wireguard",
+    "/etc/letsencrypt",
+    "/etc/rancher",
+    "/var/lib/etcd",
+    "/var/lib/lxd",
+    "/var/lib/snapd",
+    "/var/lock",
+    "/vmlinuz",
+    "/initrd.img",
     "/etc/sudoers",
     "/etc/sudoers.d",
 ];
@@ -101,6 +121,10 @@ impl Paths {
         let sockets: Vec<String> = SOCKETS.iter().map(|path| (*path).to_owned()).chain(named).collect();
         let directories = [&settings.state_dir, &settings.cache_dir, &settings.plugin_dir];
         let mut private = sockets.clone();
+        // The same places that the engine's own command reads: credentials of registries, and the key to an engine elsewhere.
+        let told = |name: &str| me.environment.get(name).map(String::as_str).filter(|path| path.starts_with('/'));
+        private.extend(["DOCKER_CONFIG", "DOCKER_CERT_PATH"].into_iter().filter_map(told).map(normal));
+        private.extend(told("HOME").map(|home| normal(&format!("{home}/.docker"))));
         private.extend(CREDENTIALS.iter().chain(&[FILE]).map(|path| (*path).to_owned()));
         private.extend(directories.iter().map(|path| normal(&path.to_string_lossy())));
         let mut own_sources = Vec::new();

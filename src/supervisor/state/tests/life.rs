@@ -502,7 +502,13 @@ fn a_pod_drains_before_it_stops_and_a_second_signal_cuts_that_short() {
 #[test]
 fn a_dead_donor_is_started_again() {
     let mut pod = running();
-    check(&mut pod, &[(Event::DonorEnded, &["revive-donor"])]);
+    let pauses = |pod: &mut Pod| match pod.step(Event::DonorEnded).as_slice() {
+        [_, Action::ReviveDonor { after }, ..] => after.as_secs(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!([0; 4].map(|_| pauses(&mut pod)), [0, 1, 2, 4]);
+    check(&mut pod, &[(Event::Deadline(Deadline::DonorProven), &[])]);
+    assert_eq!(pauses(&mut pod), 0);
     let _stopping = stop(&mut pod);
     check(&mut pod, &[(Event::DonorEnded, &[])]);
 }

@@ -1,0 +1,200 @@
+//! `outrigger events`: what happens to pods and their components, as it happens.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use anyhow::Context;
+use futures_util::stream::{self, StreamExt};
+use serde::Serialize;
+
+use super::argv::EventsArgs;
+use super::merge::Merge;
+use super::pods::{self, Pod};
+use super::report::{Exit, Report};
+use super::run::CONTROLLER_LABEL;
+use super::{Env, block_on, engine, ps, time};
+use crate::engine::docker::Docker;
+use crate::engine::{ContainerId, Engine, EngineError, EngineEvent, EngineEventKind, Fault};
+use crate::plan::ownership;
+
+/// One event, as `--json` tells it: a line each. The names are part of the interface: see docs/commands.md.
+#[derive(Debug, Serialize)]
+struct Line<'a> {
+    time: String,
+    pod: &'a str,
+    /// None: the pod's controller.
+    component: Option<&'a str>,
+    container: &'a str,
+    /// `start`, `exit`, `oom`, `health`, `remove`.
+    event: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exit_code: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    health: Option<&'static str>,
+}
+
+/// What a container is to us.
+#[derive(Debug, Clone)]
+struct Known {
+    owner: String,
+    component: Option<String>,
+}
+
+#[derive(Debug, Default)]
+struct Names {
+    /// Name of a controller, by id.
+    pods: BTreeMap<String, String>,
+    containers: BTreeMap<String, Known>,
+}
+
+impl Names {
+    fn of(pods: &[Pod]) -> Self {
+        let mut names = Self::default();
+        for pod in pods {
+            let owner = &pod.controller.id.0;
+            names.pods.insert(owner.clone(), pod.controller.name.clone());
+            names.containers.insert(owner.clone(), Known { owner: owner.clone(), component: None });
+            for container in &pod.components {
+                let component = Some(Pod::component(container).to_owned());
+                names.containers.insert(container.id.0.clone(), Known { owner: owner.clone(), component });
+            }
+        }
+        names
+    }
+
+    /// Looks at a container that was made since. None where it is gone already: then nothing is known of it.
+    async fn learn(&mut self, engine: &Docker, id: &ContainerId) -> Result<Option<Known>, Report> {
+        if let Some(known) = self.containers.get(&id.0) {
+            return Ok(Some(known.clone()));
+        }
+        let seen = match engine.inspect(&id.0).await {
+            Ok(seen) => seen,
+            Err(error) if error.fault() == Fault::NotFound => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let known = match seen.labels.get(ownership::POD) {
+            Some(owner) => {
+                let component = seen.labels.get(ownership::COMPONENT).unwrap_or(&seen.name);
+                Known { owner: owner.clone(), component: Some(component.clone()) }
+            }
+            None => {
+                self.pods.insert(id.0.clone(), seen.name.clone());
+                Known { owner: id.0.clone(), component: None }
+            }
+        };
+        if !self.pods.contains_key(&known.owner)
+            && let Ok(owner) = engine.inspect(&known.owner).await
+        {
+            self.pods.insert(known.owner.clone(), owner.name);
+        }
+        self.containers.insert(id.0.clone(), known.clone());
+        Ok(Some(known))
+    }
+}
+
+/// Follows until it is interrupted.
+pub(super) fn run(args: &EventsArgs, env: &Env) -> Result<Exit, Report> {
+    let since = args.since.as_deref().map(time::since).transpose();
+    let since = since.map_err(|why| Report::usage(anyhow::anyhow!("`--since`: {why}")))?;
+    block_on(async {
+        let engine = engine(env).await?;
+        let only = match &args.pod {
+            Some(name) => Some(pods::one(&engine, Some(name)).await?),
+            None => None,
+        };
+        let mut names = Names::of(&pods::all(&engine, true).await?);
+        let components = match &only {
+            Some(pod) => format!("{}={}", ownership::POD, pod.controller.id.0),
+            None => ownership::POD.to_owned(),
+        };
+        let since_s = since.map(|at| at / 1_000_000_000);
+        // Those that came between this moment and the engine's answer are told as well.
+        let from = Some(since_s.unwrap_or_else(|| time::now_ns() / 1_000_000_000));
+        let mut events = Merge::new(false);
+        for (label, of_controllers) in [(components.as_str(), false), (CONTROLLER_LABEL, true)] {
+            let told = engine.events(label, from).map(move |event| {
+                let at = event.as_ref().map_or(i64::MIN, |event| event.at_ns);
+                (at, (of_controllers, event))
+            });
+            // Where one ends, nothing that follows would be whole.
+            let ended = stream::once(async { (i64::MAX, (false, Err(ended()))) });
+            events.push(told.chain(ended).boxed());
+        }
+        let began = since.unwrap_or_else(time::now_ns);
+        while let Some((of_controllers, event)) = events.next().await {
+            let event = event?;
+            if event.at_ns < began {
+                continue;
+            }
+            let Some(known) = names.learn(&engine, &event.id).await? else { continue };
+            // A component made from the controller's image has its label, and is told by the other stream.
+            if of_controllers && known.component.is_some() {
+                continue;
+            }
+            if only.as_ref().is_some_and(|pod| pod.controller.id.0 != known.owner) {
+                continue;
+            }
+            let pod = names.pods.get(&known.owner).map_or("-", String::as_str);
+            let text = line(&event, pod, &known, args.json)?;
+            let mut out = io::stdout().lock();
+            match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(Exit::Success),
+                done => done.context("cannot write to standard output")?,
+            }
+        }
+        Err(ended().into())
+    })
+}
+
+/// The engine has ended a stream that has no end.
+fn ended() -> EngineError {
+    let source = Box::new(io::Error::new(io::ErrorKind::UnexpectedEof, "it ended the stream; is it being restarted?"));
+    EngineError::Unreachable { verb: "follow events of", object: "its pods".to_owned(), source }
+}
+
+fn line(event: &EngineEvent, pod: &str, known: &Known, as_json: bool) -> Result<String, Report> {
+    let (word, told, exit_code, health) = match event.kind {
+        EngineEventKind::Start => ("start", "started".to_owned(), None, None),
+        EngineEventKind::Die { exit_code } => ("exit", format!("exited with {exit_code}"), Some(exit_code), None),
+        EngineEventKind::Oom => ("oom", "ran out of memory".to_owned(), None, None),
+        EngineEventKind::Health(health) => {
+            let health = ps::health(health);
+            ("health", format!("is {health}"), None, Some(health))
+        }
+        EngineEventKind::Destroy => ("remove", "was removed".to_owned(), None, None),
+    };
+    let time = time::format(event.at_ns);
+    if !as_json {
+        return Ok(match &known.component {
+            Some(component) => format!("{time} {pod}: component `{component}` {told}\n"),
+            None => format!("{time} {pod}: the pod {told}\n"),
+        });
+    }
+    let component = known.component.as_deref();
+    let line = Line { time, pod, component, container: &event.id.0, event: word, exit_code, health };
+    Ok(format!("{}\n", serde_json::to_string(&line).context("cannot write JSON")?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_for_people_and_for_programs() {
+        let event = EngineEvent {
+            id: ContainerId("ab".into()),
+            at_ns: 1_000_000_000,
+            kind: EngineEventKind::Die { exit_code: 3 },
+        };
+        let known = Known { owner: "cd".to_owned(), component: Some("app".to_owned()) };
+        let text = line(&event, "web", &known, false).unwrap();
+        assert_eq!(text, "1970-01-01T00:00:01.000000000Z web: component `app` exited with 3\n");
+        let text = line(&event, "web", &known, true).unwrap();
+        assert_eq!(
+            text,
+            "{\"time\":\"1970-01-01T00:00:01.000000000Z\",\"pod\":\"web\",\"component\":\"app\",\"container\":\"ab\",\"event\":\"exit\",\"exit_code\":3}\n"
+        );
+        let known = Known { component: None, ..known };
+        assert!(line(&event, "web", &known, false).unwrap().ends_with("web: the pod exited with 3\n"));
+    }
+}

@@ -1,0 +1,5 @@
+//! What operators use, on a real engine: registries with a password, and the commands that look at pods.
+
+mod commands;
+mod registry;
+mod tls;
