@@ -1,13 +1,16 @@
-//! The life of components on a real engine: probes, restarts, jobs, and what becomes of those that failed.
+//! The life of components on a real engine: what makes it ready, who waits for whom, what is done again, and what becomes of those that failed.
 
+mod again;
+mod drain;
 mod ipc;
+mod jobs;
 mod kept;
 mod steps;
 
-use outrigger::engine::{Engine, EngineHealth};
+use outrigger::engine::EngineHealth;
 
 use super::pod::{PodUnderTest, component, wait_for};
-use crate::support::{IMAGE, engine_or_fail};
+use crate::support::engine_or_fail;
 
 /// Runs until it is told to stop; says so each time it is started.
 const STAYS: &str = "trap 'exit 0' TERM; echo up; while :; do sleep 0.1; done";
@@ -17,9 +20,31 @@ fn shared(pod: &PodUnderTest) -> String {
     format!("volumes: [\"{}:/shared\"]", pod.host_directory())
 }
 
+/// Runs until it is told to stop, and writes down when it begins and when it is told; the first takes so long to stop that whoever stops at the same
+/// time would be before it.
+fn writes(name: &str) -> String {
+    format!(
+        "trap 'sleep 0.5; echo {name} stops >> /shared/order; exit 0' TERM; echo {name} runs >> /shared/order; while :; do sleep 0.1; done"
+    )
+}
+
+/// The lines that components have written down.
+fn order(pod: &PodUnderTest) -> Vec<String> {
+    pod.in_directory("order").lines().map(str::to_owned).collect()
+}
+
 /// A list in the pod's status, as one text.
 fn warnings(status: &serde_json::Value) -> String {
     status["warnings"].to_string()
+}
+
+/// Waits until a component runs in its run of this number, counted from 0.
+async fn runs_again(pod: &PodUnderTest, name: &str, restarts: u32) {
+    wait_for(&format!("`{name}` runs after {restarts} restarts"), || async {
+        let now = pod.status_of(name).await;
+        now["restarts"] == restarts && now["state"] == "running"
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -28,9 +53,8 @@ async fn an_http_probe_decides_about_dependents_and_the_pods_health() {
     let mut pod = PodUnderTest::new(&engine, "life-ready").await;
     let serve = |port: u16, more: &str| {
         let script = format!("mkdir -p /www; exec httpd -f -p 127.0.0.1:{port} -h /www");
-        let probe = format!(
-            "{{http: {{port: {port}, path: /ready}}, period: 200ms, timeout: 5s, failure_threshold: 2{more}}}"
-        );
+        let probe =
+            format!("{{http: {{port: {port}, path: /ready}}, period: 200ms, timeout: 5s, failure_threshold: 2{more}}}");
         component(&script, &format!("probes: {{readiness: {probe}}}"))
     };
     pod.label("pod.component.web", &serve(7811, ""));
@@ -38,7 +62,7 @@ async fn an_http_probe_decides_about_dependents_and_the_pods_health() {
     pod.label("pod.component.app", &component(STAYS, "depends_on: {web: {condition: service_healthy}}"));
     pod.start().await;
     wait_for("the probe has failed", || async {
-        let h = pod.status_of("web").await["health"].to_string(); eprintln!("{h}"); h.contains("/ready answered 404")
+        pod.status_of("web").await["health"].to_string().contains("/ready answered 404")
     })
     .await;
     assert!(pod.inspect("web").await.running, "a readiness probe stops nothing");
@@ -84,15 +108,12 @@ async fn a_component_that_is_no_longer_alive_is_started_again_in_its_container()
     pod.reaches("running").await;
     let (app, web) = (pod.inspect("app").await, pod.inspect("web").await);
     assert_eq!(pod.in_component("app", &["touch", "/tmp/stuck"]).await.0, 0);
-    wait_for("it was started again", || async {
-        let now = pod.status_of("app").await;
-        now["restarts"] == 1 && now["state"] == "running"
-    })
-    .await;
+    runs_again(&pod, "app", 1).await;
     let again = pod.inspect("app").await;
     assert_eq!(again.id, app.id, "the same container");
     assert_ne!(again.started_at, app.started_at);
-    assert_eq!(pod.in_component("app", &["cat", "/tmp/runs"]).await.1, "run\nrun\n", "with the files it had");
+    let runs = || async { pod.in_component("app", &["cat", "/tmp/runs"]).await.1 == "run\nrun\n" };
+    wait_for("it has the files that it had", runs).await;
     let other = pod.inspect("web").await;
     assert_eq!((other.id, other.started_at), (web.id, web.started_at), "the others go on");
     let told = warnings(&pod.status().await);
@@ -105,7 +126,7 @@ async fn a_pod_goes_on_without_a_component_that_is_not_essential() {
     let Some(engine) = engine_or_fail().await else { return };
     let mut pod = PodUnderTest::new(&engine, "life-extra").await;
     let restart = "essential: false\nrestart: {policy: on-failure, max_attempts: 2, delay: 50ms}";
-    pod.label("pod.component.metrics", &component("echo tried; exit 3", restart));
+    pod.label("pod.component.metrics", &component("echo tried >> /tmp/tried; exit 3", restart));
     pod.label("pod.component.app", &component(STAYS, ""));
     pod.start().await;
     wait_for("it is given up", || async {
@@ -120,70 +141,4 @@ async fn a_pod_goes_on_without_a_component_that_is_not_essential() {
     assert_eq!((&metrics["restarts"], &metrics["exit_code"]), (&2.into(), &3.into()), "{metrics}");
     assert!(pod.inspect("app").await.running);
     assert_eq!(pod.stop().await, 0, "the stop is clean all the same");
-    let log = pod.log().await;
-    assert_eq!(log.matches("[out] metrics: tried").count(), 3, "{log}");
-}
-
-#[tokio::test]
-async fn a_pod_is_started_again_in_place() {
-    let Some(engine) = engine_or_fail().await else { return };
-    let mut pod = PodUnderTest::new(&engine, "life-place").await;
-    // What is told to the outside stays the same: the address is the controller's.
-    let address = "echo \"at $(hostname -i)\"";
-    pod.label("pod.init.components", &format!("[{{image: {IMAGE}, command: [sh, -c, 'echo prepared']}}]"));
-    let app = format!(
-        "{address}; if [ -e /shared/go ]; then {STAYS}; fi; until [ -e /shared/go ]; do sleep 0.1; done; exit 4"
-    );
-    let restart = format!("restart: {{policy: on-failure, scope: pod, delay: 50ms}}\n{}", shared(&pod));
-    pod.label("pod.component.app", &component(&app, &restart));
-    pod.label("pod.component.web", &component(STAYS, "depends_on: [app]"));
-    pod.start().await;
-    pod.reaches("running").await;
-    pod.says("[out] web: up").await;
-    let (controller, web) = (engine.inspect(pod.name()).await.unwrap(), pod.inspect("web").await);
-    pod.change_file("go", "");
-    wait_for("all run again", || async {
-        let (app, web) = (pod.status_of("app").await, pod.status_of("web").await);
-        [&app, &web].iter().all(|one| one["restarts"] == 1 && one["state"] == "running")
-    })
-    .await;
-    pod.reaches("running").await;
-    let (now, other) = (engine.inspect(pod.name()).await.unwrap(), pod.inspect("web").await);
-    assert_eq!((now.id, now.started_at, &now.addresses), (controller.id, controller.started_at, &controller.addresses));
-    assert_eq!(other.id, web.id);
-    assert_ne!(other.started_at, web.started_at, "the others are started again too");
-    assert!(warnings(&pod.status().await).contains("started again in place"));
-    assert_eq!(pod.stop().await, 0);
-    let log = pod.log().await;
-    for (line, expected) in [("[out] init-1: prepared", 2), ("[out] web: up", 2), ("[out] app: up", 1)] {
-        assert_eq!(log.matches(line).count(), expected, "`{line}` in:\n{log}");
-    }
-    let addresses: Vec<_> = log.lines().filter(|line| line.starts_with("[out] app: at ")).collect();
-    assert!(addresses.len() == 2 && addresses.first() == addresses.last(), "{addresses:?}");
-    assert!(addresses[0].ends_with(&controller.addresses[0]), "{addresses:?} {:?}", controller.addresses);
-}
-
-#[tokio::test]
-async fn a_job_is_waited_for_and_its_failure_ends_the_pod() {
-    let Some(engine) = engine_or_fail().await else { return };
-    let pod_with = async |name: &str, job: &str| {
-        let mut pod = PodUnderTest::new(&engine, name).await;
-        pod.label("pod.component.migrate", &component(job, &shared(&pod)));
-        let on = "depends_on: {migrate: {condition: service_completed_successfully}}";
-        let app = format!("cat /shared/made; {STAYS}");
-        pod.label("pod.component.app", &component(&app, &format!("{on}\n{}", shared(&pod))));
-        pod.start().await;
-        pod
-    };
-    let good = pod_with("life-job", "sleep 0.5; echo tables > /shared/made").await;
-    let bad = pod_with("life-broken-job", "echo no database; exit 5").await;
-    good.says("[out] app: tables").await;
-    good.reaches("running").await;
-    good.health_check_answers(0).await;
-    let job = good.status_of("migrate").await;
-    assert_eq!((&job["state"], &job["exit_code"]), (&"exited".into(), &0.into()), "{job}");
-    assert_eq!(good.stop().await, 0);
-    assert_eq!(bad.ends().await, 5, "{}", bad.log().await);
-    let log = bad.log().await;
-    assert!(log.contains("[out] migrate: no database") && !log.contains("[out] app"), "{log}");
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use bollard::query_parameters::StopContainerOptions;
 use futures_util::StreamExt;
 use outrigger::engine::docker::Docker;
 use outrigger::engine::{ContainerId, ContainerSpec, Engine, EngineHealth, Inspection, LogsFrom, Output};
@@ -305,6 +306,13 @@ impl PodUnderTest {
     /// Asks the pod to stop, and answers its exit code.
     pub async fn stop(&self) -> i32 {
         self.signal(15).await;
+        self.ends().await
+    }
+
+    /// Has the engine stop the pod, as `docker stop` does, and answers its exit code: 137 where the controller's grace period was too short for it.
+    pub async fn is_stopped_by_the_engine(&self) -> i32 {
+        let client = bollard::Docker::connect_with_defaults().unwrap();
+        client.stop_container(&self.id().0, None::<StopContainerOptions>).await.unwrap();
         self.ends().await
     }
 

@@ -2,7 +2,7 @@
 
 use outrigger::engine::Engine;
 
-use super::warnings;
+use super::{runs_again, warnings};
 use crate::e2e::pod::{PodUnderTest, component, wait_for};
 use crate::support::engine_or_fail;
 
@@ -36,11 +36,9 @@ async fn a_donor_that_dies_is_revived_and_components_can_start_again() {
     for which in ["one", "two"] {
         assert_eq!(pod.in_component(which, &["touch", "/tmp/end"]).await.0, 0);
     }
-    wait_for("both have been started again", || async {
-        let both = [pod.status_of("one").await, pod.status_of("two").await];
-        both.iter().all(|one| one["restarts"] == 1 && one["state"] == "running")
-    })
-    .await;
+    for which in ["one", "two"] {
+        runs_again(&pod, which, 1).await;
+    }
     let after = namespace("one").await;
     assert_eq!(after.0, 0, "{}", after.1);
     assert_eq!(after, namespace("two").await, "they share one again");
