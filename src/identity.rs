@@ -15,7 +15,7 @@ use std::fmt::Write as _;
 use tracing::{debug, warn};
 
 use self::surroundings::Nonce;
-pub use self::surroundings::{Surroundings, compose_text, own_cgroup, self_info};
+pub use self::surroundings::{Surroundings, compose_text, environment, own_cgroup, self_info};
 use crate::config::Settings;
 use crate::engine::{Engine, EngineError, Fault, Inspection};
 

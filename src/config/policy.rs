@@ -47,26 +47,39 @@ pub enum Subject {
 }
 
 impl Subject {
-    /// Every subject and its name in rules.
-    pub const ALL: [(&'static str, Self); 12] = [
-        ("privileged", Self::Privileged),
-        ("userns", Self::Userns),
-        ("bind", Self::Bind),
-        ("capability", Self::Capability),
-        ("device", Self::Device),
-        ("device-rule", Self::DeviceRule),
-        ("security-opt", Self::SecurityOpt),
-        ("sysctl", Self::Sysctl),
-        ("runtime", Self::Runtime),
-        ("volume-driver", Self::VolumeDriver),
-        ("volume-type", Self::VolumeType),
-        ("file", Self::File),
+    /// Every subject.
+    pub const ALL: [Self; 12] = [
+        Self::Privileged,
+        Self::Userns,
+        Self::Bind,
+        Self::Capability,
+        Self::Device,
+        Self::DeviceRule,
+        Self::SecurityOpt,
+        Self::Sysctl,
+        Self::Runtime,
+        Self::VolumeDriver,
+        Self::VolumeType,
+        Self::File,
     ];
 
     /// Its name in rules.
     #[must_use]
     pub fn name(self) -> &'static str {
-        Self::ALL.iter().find(|(_, subject)| *subject == self).map_or("", |(name, _)| name)
+        match self {
+            Self::Privileged => "privileged",
+            Self::Userns => "userns",
+            Self::Bind => "bind",
+            Self::Capability => "capability",
+            Self::Device => "device",
+            Self::DeviceRule => "device-rule",
+            Self::SecurityOpt => "security-opt",
+            Self::Sysctl => "sysctl",
+            Self::Runtime => "runtime",
+            Self::VolumeDriver => "volume-driver",
+            Self::VolumeType => "volume-type",
+            Self::File => "file",
+        }
     }
 
     fn is_path(self) -> bool {
@@ -101,8 +114,8 @@ impl Rule {
     /// What was expected.
     pub fn parse(raw: &str) -> Result<Self, String> {
         let (name, pattern) = raw.split_once('=').map_or((raw, None), |(name, pattern)| (name, Some(pattern)));
-        let Some((_, subject)) = Subject::ALL.into_iter().find(|(known, _)| *known == name.trim()) else {
-            let known = Subject::ALL.map(|(name, _)| name);
+        let Some(subject) = Subject::ALL.into_iter().find(|subject| subject.name() == name.trim()) else {
+            let known = Subject::ALL.map(Subject::name);
             let near = nearest(name.trim(), known.into_iter());
             let hint = near.map_or_else(
                 || format!("expected one of `{}`", known.join("`, `")),
@@ -136,9 +149,9 @@ impl Rule {
         Ok(Self { subject, pattern, access })
     }
 
-    fn is_about(&self, subject: Subject, what: &str, access: Access) -> bool {
+    /// Whether it is about this, whatever is done with it.
+    fn is_about(&self, subject: Subject, what: &str) -> bool {
         self.subject == subject
-            && self.access.is_none_or(|only| only == access)
             && self.pattern.as_deref().is_none_or(|pattern| {
                 if subject.is_path() {
                     pattern::covers(pattern, what)
@@ -146,6 +159,34 @@ impl Rule {
                     glob(pattern, what, subject == Subject::Device)
                 }
             })
+    }
+
+    fn allows(&self, subject: Subject, what: &str, access: Access) -> bool {
+        // Who may write may read.
+        let suffices = access == Access::Read || self.access != Some(Access::Read);
+        suffices && self.is_about(subject, what)
+    }
+
+    fn denies(&self, subject: Subject, what: &str, access: Access) -> bool {
+        // Whoever may not even read gets no writable mount, with which he could read, too.
+        let forbids = access == Access::Write || self.access != Some(Access::Write);
+        // Who gets a directory gets what lies in it.
+        let holds = || {
+            subject == Subject::Bind
+                && self.subject == subject
+                && self.pattern.as_deref().is_some_and(|pattern| pattern::leads_to(what, pattern))
+        };
+        forbids && (self.is_about(subject, what) || holds())
+    }
+
+    /// Whether it allows all that `other` does. A star is matched by a star alone, so that the words of a pattern can be compared.
+    fn includes(&self, other: &Self) -> bool {
+        let access = if other.access == Some(Access::Read) { Access::Read } else { Access::Write };
+        match (&self.pattern, &other.pattern) {
+            (_, Some(pattern)) => self.allows(other.subject, pattern, access),
+            (None, None) => self.allows(other.subject, "", access),
+            (Some(_), None) => false,
+        }
     }
 }
 
@@ -170,6 +211,8 @@ pub struct Policy {
     deny: Vec<Rule>,
     /// Of each source that names any; an image has to match one of each.
     images: Vec<Vec<ImagePattern>>,
+    /// The flag or variable that `allow` is from.
+    allowed_by: String,
     /// Whether a policy file has the last word.
     has_file: bool,
 }
@@ -198,6 +241,7 @@ impl Policy {
                 |it: &Given<'_>| problems.take(Rule::parse(it.text).map_err(|what| Problem::new(it.label, "", what)));
             given.iter().filter_map(read).collect()
         };
+        let allowed_by = allow.first().map_or_else(String::new, |it| it.label.to_owned());
         let (allow, deny) = (rules(allow), rules(deny));
         let patterns: Vec<_> = images
             .iter()
@@ -206,7 +250,7 @@ impl Policy {
             })
             .collect();
         let images = if images.is_empty() { Vec::new() } else { vec![patterns] };
-        Self { allow, deny, images, has_file: false }
+        Self { allow, deny, images, allowed_by, has_file: false }
     }
 
     /// Reads a policy file: a map with the lists `allow`, `deny` and `images`, none of them required.
@@ -220,7 +264,11 @@ impl Policy {
         } else {
             match serde_yaml::from_str(text) {
                 Ok(document) => document,
-                Err(error) => return Err(Problems(vec![Problem::new(origin, "", error.to_string())])),
+                Err(error) => {
+                    let hint =
+                        "a policy file is a map with the lists `allow`, `deny` and `images`, none of them required";
+                    return Err(Problems(vec![Problem::new(origin, "", error.to_string()).hint(hint)]));
+                }
             }
         };
         let given = |list: &'static str, texts: &[String]| -> Vec<(String, String)> {
@@ -235,13 +283,15 @@ impl Policy {
     /// The policy of a file, narrowed by what flags and variables say.
     ///
     /// # Errors
-    /// A [`Problem`] for each rule that would widen it.
+    /// A [`Problem`] for each rule that would widen it; one that repeats what the file allows, or a part of that, is fine.
     pub fn narrowed_by(mut self, flags: &Self) -> Result<Self, Problems> {
         let mut problems = Problems::default();
-        for rule in flags.allow.iter().filter(|rule| !self.allow.contains(rule)) {
+        for rule in flags.allow.iter().filter(|rule| !self.allow.iter().any(|ours| ours.includes(rule))) {
             problems.push(
-                Problem::new("--allow", "", format!("`{rule}` is not allowed by the policy file"))
-                    .hint("flags and variables can narrow a policy file (`--deny`, `--images`), never widen it"),
+                Problem::new(&flags.allowed_by, "", format!("`{rule}` is more than the policy file allows")).hint(
+                    "leave it out, or have it written below `allow:` of the policy file: flags and variables can narrow that file \
+                     (`--deny`, `--images`), never widen it",
+                ),
             );
         }
         self.deny.extend(flags.deny.iter().cloned());
@@ -252,23 +302,11 @@ impl Policy {
     /// What was said about `what`. Paths must be [`normal`].
     #[must_use]
     pub fn verdict(&self, subject: Subject, what: &str, access: Access) -> Verdict {
-        let denies = |rule: &&Rule| {
-            rule.is_about(subject, what, access)
-                // Who gets a directory gets what lies in it.
-                || (subject == Subject::Bind
-                    && rule.subject == subject
-                    && rule.access.is_none_or(|only| only == access)
-                    && rule.pattern.as_deref().is_some_and(|pattern| pattern::leads_to(what, pattern)))
-        };
-        if let Some(rule) = self.deny.iter().find(denies) {
+        if let Some(rule) = self.deny.iter().find(|rule| rule.denies(subject, what, access)) {
             return Verdict::Denied(rule.to_string());
         }
-        // Who may write may read.
-        let allows = |rule: &Rule| {
-            rule.is_about(subject, what, access)
-                || access == Access::Read && rule.is_about(subject, what, Access::Write)
-        };
-        if self.allow.iter().any(allows) { Verdict::Allowed } else { Verdict::Unsaid }
+        let is_allowed = self.allow.iter().any(|rule| rule.allows(subject, what, access));
+        if is_allowed { Verdict::Allowed } else { Verdict::Unsaid }
     }
 
     /// Whether a rule without any `*` allows exactly this path: for what no wider rule should open by accident.

@@ -318,7 +318,8 @@ impl Engine for Docker {
 
     async fn volume(&self, volume: &str) -> Result<VolumeInfo> {
         let name = checked(Call::InspectVolume, volume)?;
-        let volume = self.within(Call::InspectVolume, name, self.look(), self.client.inspect_volume(name)).await?;
+        // The engine asks every volume driver for a name that it does not know, and waits 15 s for one that is gone.
+        let volume = self.within(Call::InspectVolume, name, self.change(), self.client.inspect_volume(name)).await?;
         Ok(VolumeInfo {
             driver: volume.driver,
             options: answer::sorted(Some(volume.options)),

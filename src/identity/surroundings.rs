@@ -134,9 +134,7 @@ pub async fn self_info<E: Engine>(
     let nests = info.cgroup_version == 1 && info.cgroup_driver == CgroupDriver::Cgroupfs;
     // A path that does not end in our id is not ours as the engine sees it (a nested engine, a namespace).
     let cgroup = own_cgroup().filter(|path| nests && path.ends_with(&format!("/{}", own.id.0)));
-    let environment = std::env::vars_os()
-        .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
-        .collect();
+    let environment = environment();
     let volume_aliases = volume_aliases(engine, &own).await?;
     let components: Vec<&Component> = spec.init.iter().chain(spec.components.values()).collect();
     let volumes = existing_volumes(engine, &components, &volume_aliases).await?;
@@ -147,6 +145,14 @@ pub async fn self_info<E: Engine>(
         .collect();
     let copy_sources = copy_sources(&components).await;
     Ok(SelfInfo { container: own, cgroup, environment, env_files, copy_sources, volume_aliases, volumes })
+}
+
+/// The controller's own environment; what is no UTF-8 is replaced.
+#[must_use]
+pub fn environment() -> BTreeMap<String, String> {
+    std::env::vars_os()
+        .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
+        .collect()
 }
 
 /// Whether everything that is to be copied can be. A directory may be large, and its disk slow: the runtime does not wait for it.

@@ -15,13 +15,14 @@ mod resources;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use placement::{Cgroups, Ipc};
 
 use super::{Plan, Planned, SelfInfo, ownership, units};
 use crate::config::{Settings, Sharing};
-use crate::engine::{ContainerSpec, EngineInfo};
+use crate::engine::{ContainerSpec, EngineInfo, Inspection};
 use crate::pod::life::{LifecycleAction, LifecycleStep};
 use crate::pod::{Component, ComponentName, Condition, HealthCheck, HostSettings, Mount, PodSpec, Problem, Problems};
 
@@ -39,6 +40,19 @@ const LEAST_BUDGET: Duration = Duration::from_millis(500);
 
 /// The kernel's highest `oom_score_adj`.
 const HIGHEST_OOM_SCORE: i64 = 1000;
+
+/// Why the operator's policy keeps the controller from reading a file of its own for the pod, as `pod.compose.file` asks it to: what is wrong, and the remedy.
+/// None where it may. What a file says can end up in messages, which the stack's author sees: this comes before the reading.
+#[must_use]
+pub fn withheld(
+    path: &str,
+    own: &Inspection,
+    environment: &BTreeMap<String, String>,
+    engine: &EngineInfo,
+    settings: &Settings,
+) -> Option<(String, String)> {
+    policy::withheld(path, own, environment, engine, settings)
+}
 
 /// Works out what the pod will do.
 ///
@@ -165,7 +179,8 @@ impl<'a> Pod<'a> {
             budget: grace.saturating_sub(settings.timeouts.stop_reserve).max(LEAST_BUDGET),
             shared_mounts: match settings.volumes {
                 Sharing::Shared => {
-                    mounts::shared(me, &policy::paths::Paths::new(me, engine, settings), &mut found.warnings)
+                    let paths = policy::paths::Paths::new(&me.container, &me.environment, engine, settings);
+                    mounts::shared(me, &paths, &mut found.warnings)
                 }
                 Sharing::Private => Vec::new(),
             },

@@ -22,7 +22,7 @@ pub(super) fn look(service: &Map<String, Value>, labels: &[(String, String)], po
         if target.ends_with(AUTH) || target.ends_with("dockerregistryauth.json") {
             list.push(
                 format!("secrets[{index}]"),
-                "podlike took only the part of an image's name before the first `/` for the registry, so that credentials of Docker Hub never matched; here they do",
+                "podlike took only the part of an image's name before the first `/` for the registry, so that credentials of Docker Hub did not match images of its users and organisations (`rycus86/app`); here they do",
                 "",
             );
         }

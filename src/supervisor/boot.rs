@@ -13,11 +13,11 @@ use tracing::{debug, info, warn};
 use crate::admin::status::{LogCounters, PluginStatus};
 use crate::admin::{self, AdminError};
 use crate::config::{LineFormat, Settings, Sharing};
-use crate::engine::{Engine, EngineError, Inspection};
+use crate::engine::{Engine, EngineError, EngineInfo, Inspection};
 use crate::hooks::{Hook, Hooks};
 use crate::identity::{self, IdentityError};
 use crate::janitor;
-use crate::labels;
+use crate::labels::{self, RawPod};
 use crate::logs::format::LogFormat;
 use crate::logs::sink::Sink;
 use crate::plan::overlay::Overlays;
@@ -106,10 +106,7 @@ async fn prepare<E: Engine>(engine: E, settings: Settings, tasks: &Tasks) -> Res
     let own = identity::find(&engine, &settings, &identity::Surroundings::read()).await?;
     let (sweep, read) = tokio::join!(janitor::sweep(&engine, &own, now_s()), async {
         let (mut raw, mut problems) = labels::read_labels(&own.labels);
-        if let Some((_, path)) = &raw.compose_file {
-            let text = identity::compose_text(path);
-            problems.extend(labels::compose::read(&mut raw, text.as_deref(), &|name| std::env::var(name).ok()));
-        }
+        problems.extend(compose_file(&mut raw, &own, &info, &settings));
         let (spec, more) = lower::lower_partly(&raw);
         problems.extend(more);
         let me = match problems.or(()) {
@@ -163,6 +160,17 @@ async fn prepare<E: Engine>(engine: E, settings: Settings, tasks: &Tasks) -> Res
     let (_nobody, signals) = mpsc::channel(1);
     let watches = set.watches();
     Ok(Parts { engine, hooks: set, settings, plan, own, health_intervals, watches, signals, end, status, outputs })
+}
+
+/// Reads the file of `pod.compose.file`, if the operator's policy lets the pod have it.
+fn compose_file(raw: &mut RawPod, own: &Inspection, engine: &EngineInfo, settings: &Settings) -> Problems {
+    let Some((at, path)) = &raw.compose_file else { return Problems::default() };
+    let environment = identity::environment();
+    if let Some((what, hint)) = compile::withheld(path, own, &environment, engine, settings) {
+        return Problems(vec![at.problem(what).hint(hint)]);
+    }
+    let text = identity::compose_text(path);
+    labels::compose::read(raw, text.as_deref(), &|name| environment.get(name).cloned())
 }
 
 fn now_s() -> u64 {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use nix::fcntl::{Flock, FlockArg};
 
-use self::load::Load;
+use self::load::{Load, get};
 use crate::e2e::controller_image;
 use crate::support::{IMAGE, engine_or_fail};
 
@@ -101,9 +101,9 @@ async fn wait_for(what: &str, mut so: impl FnMut() -> bool, evidence: impl Fn() 
 }
 
 /// The nodes on which a task of the service runs that should.
-fn running() -> Vec<String> {
+fn running(service: &str) -> Vec<String> {
     let format = "{{.Node}} {{.DesiredState}} {{.CurrentState}}";
-    let listed = docker_output("node1", &["service", "ps", SERVICE, "--no-trunc", "--format", format]);
+    let listed = docker_output("node1", &["service", "ps", service, "--no-trunc", "--format", format]);
     let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
     let mut nodes: Vec<String> = listed
         .lines()
@@ -200,21 +200,28 @@ fn update_service() {
     );
 }
 
-#[tokio::test]
-async fn pods_are_updated_under_load_and_move_when_a_node_is_lost() {
+fn may_start_engines() -> bool {
     if std::env::var_os("CI").is_none() {
         eprintln!("skipped: three engines are started where CI is set only");
-        return;
+        return false;
     }
     if !nix::unistd::geteuid().is_root() {
         eprintln!("skipped: only root can start engines");
+        return false;
+    }
+    true
+}
+
+#[tokio::test]
+async fn pods_are_updated_under_load_and_move_when_a_node_is_lost() {
+    if !may_start_engines() {
         return;
     }
     let Some(engine) = engine_or_fail().await else { return };
     let image = controller_image(&engine).await;
     let _nodes = Nodes::start(&[&image, IMAGE]);
     create_service(&image);
-    wait_for("two pods run", || running().len() == 2, evidence).await;
+    wait_for("two pods run", || running(SERVICE).len() == 2, evidence).await;
     let load = Load::start(ADDRESSES.map(|address| format!("{address}:{PORT}")).to_vec());
     wait_for("the first answer", || load.counted().answers("one") > 0, evidence).await;
     let before = load.counted();
@@ -223,19 +230,19 @@ async fn pods_are_updated_under_load_and_move_when_a_node_is_lost() {
     update_service();
     let state = ["service", "inspect", SERVICE, "--format", "{{.UpdateStatus.State}}"];
     wait_for("the update is complete", || docker("node1", &state) == "completed", evidence).await;
-    wait_for("two pods run", || running().len() == 2, evidence).await;
+    wait_for("two pods run", || running(SERVICE).len() == 2, evidence).await;
     let updated = load.counted();
     assert_eq!(updated.failed, before.failed, "an update drops no request: {updated:?}");
     assert!(updated.answers("two") > 0, "{updated:?}");
     wait_for("what the update replaced is gone", || NODES.iter().all(|node| orphans(node).is_empty()), evidence).await;
 
     // A node loses its power. Not the first, which is asked for all of this.
-    let lost = running().into_iter().find(|node| node != "node1").unwrap();
+    let lost = running(SERVICE).into_iter().find(|node| node != "node1").unwrap();
     let had: Vec<_> = components(&lost).into_iter().map(|(name, _)| name).collect();
     assert!(!had.is_empty());
     engines(&["kill", &lost]);
     let moved = || {
-        let now = running();
+        let now = running(SERVICE);
         now.len() == 2 && !now.contains(&lost)
     };
     wait_for("the pod has moved", moved, || docker("node1", &["service", "ps", SERVICE])).await;
@@ -256,7 +263,7 @@ async fn pods_are_updated_under_load_and_move_when_a_node_is_lost() {
     assert!(had.iter().all(|name| left.contains(name)), "left over are {left:?} of {had:?}");
     // The next controller on that node cleans up.
     docker("node1", &["service", "scale", "--detach", &format!("{SERVICE}=3")]);
-    wait_for("a pod runs on every node", || running() == NODES, evidence).await;
+    wait_for("a pod runs on every node", || running(SERVICE) == NODES, evidence).await;
     wait_for("nothing is left of the lost pod", || NODES.iter().all(|node| orphans(node).is_empty()), evidence).await;
     for node in NODES {
         assert_eq!(components(node).len(), 1, "{node}: {:?}", components(node));
@@ -269,4 +276,83 @@ async fn pods_are_updated_under_load_and_move_when_a_node_is_lost() {
     docker("node1", &["service", "rm", SERVICE]);
     let empty = || NODES.iter().all(|node| docker(node, &["ps", "--all", "--quiet"]).is_empty());
     wait_for("every container is gone", empty, String::new).await;
+}
+
+/// `examples/hello` as it is, but for the image's name.
+#[tokio::test]
+async fn the_services_of_the_hello_example_find_each_other_from_node_to_node() {
+    if !may_start_engines() {
+        return;
+    }
+    let Some(engine) = engine_or_fail().await else { return };
+    let image = controller_image(&engine).await;
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    told(&["demo-images"], &Command::new(root.join("scripts/demo-images")).output().unwrap());
+    let example = root.join("examples/hello");
+    let directory = tempfile::tempdir().unwrap();
+    let stack = std::fs::read_to_string(example.join("stack.yml")).unwrap();
+    let renamed = stack.replacen("image: outrigger\n", &format!("image: {image}\n"), 1);
+    assert_ne!(stack, renamed);
+    std::fs::write(directory.path().join("stack.yml"), renamed).unwrap();
+    std::fs::copy(example.join("hello.py"), directory.path().join("hello.py")).unwrap();
+
+    let _nodes = Nodes::start(&[&image, "python:3-slim"]);
+    let zone = |node: &str, zone: &str| {
+        docker("node1", &["node", "update", "--label-add", &format!("hello.zone={zone}"), &format!("outrigger-{node}")])
+    };
+    zone("node1", "south");
+    zone("node2", "south");
+    zone("node3", "east");
+    let file = directory.path().join("stack.yml");
+    docker("node1", &["stack", "deploy", "--resolve-image", "never", "-c", file.to_str().unwrap(), "hello"]);
+    let told = || {
+        let services = ["hello_front", "hello_hello", "hello_world"];
+        services.map(|service| docker("node1", &["service", "ps", "--no-trunc", service])).join("\n")
+    };
+    wait_for("`front` runs", || running("hello_front").len() == 1, told).await;
+    wait_for("`hello` runs twice", || running("hello_hello").len() == 2, told).await;
+    // Evenly over the zones, not over the nodes: one of the two is where the third node is alone.
+    let spread = running("hello_hello");
+    assert!(spread[0] != "node3" && spread[1] == "node3", "{spread:?}");
+    assert!(running("hello_world").is_empty(), "no node is in the zone `north`");
+
+    zone("node2", "north");
+    wait_for("`world` runs where it may", || running("hello_world") == ["node2"], told).await;
+    let front = running("hello_front").remove(0);
+    let at = NODES.iter().zip(ADDRESSES).find(|(node, _)| **node == front).map(|(_, address)| address).unwrap();
+    let [one, two] = [1, 2].map(|slot| node_of(&format!("hello_hello.{slot}")));
+    let both = format!("hello is hello.1 on {one}, hello.2 on {two}");
+    for (path, who, other) in [
+        ("/view", "front", "world is world.1 on outrigger-node2".to_owned()),
+        ("/of/world", "world", format!("front is front.1 on outrigger-{front}")),
+        ("/view", "front", both.clone()),
+        ("/of/world", "world", both.clone()),
+        ("/of/hello", "hello", "world is world.1 on outrigger-node2".to_owned()),
+        ("/of/hello", "hello", format!("front is front.1 on outrigger-{front}")),
+    ] {
+        let wanted = format!("{who}: {other}");
+        let began = Instant::now();
+        loop {
+            let said = get(&format!("{at}:8080"), path, PATIENCE).await.unwrap_or_else(|error| error.to_string());
+            if said.lines().any(|line| line == wanted) {
+                break;
+            }
+            assert!(began.elapsed() < PATIENCE, "{path}: `{wanted}` is not in\n{said}\n{}", told());
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+    }
+    docker("node1", &["stack", "rm", "hello"]);
+    let empty = || NODES.iter().all(|node| docker(node, &["ps", "--all", "--quiet"]).is_empty());
+    wait_for("every container is gone", empty, String::new).await;
+}
+
+/// The node that a task is on which should run.
+fn node_of(task: &str) -> String {
+    let (service, _) = task.rsplit_once('.').unwrap();
+    let listed = docker(
+        "node1",
+        &["service", "ps", service, "--filter", "desired-state=running", "--format", "{{.Name}} {{.Node}}"],
+    );
+    let found = listed.lines().find_map(|line| line.strip_prefix(&format!("{task} ")));
+    found.unwrap_or_else(|| panic!("no {task} in {listed}")).trim().to_owned()
 }

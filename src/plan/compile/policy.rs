@@ -7,11 +7,13 @@ mod devices;
 pub(super) mod paths;
 mod volumes;
 
+use std::collections::BTreeMap;
+
 use self::paths::Paths;
 use super::{Found, Role};
 use crate::config::policy::{Access, Policy, Subject, Verdict, capability, normal};
 use crate::config::{Settings, Sharing};
-use crate::engine::EngineInfo;
+use crate::engine::{EngineInfo, Inspection};
 use crate::plan::SelfInfo;
 use crate::pod::life::LifecycleAction;
 use crate::pod::{Component, Mount, MountKind, PodSpec, Problem};
@@ -49,11 +51,22 @@ pub(super) fn check(spec: &PodSpec, me: &SelfInfo, engine: &EngineInfo, settings
                 .to_owned(),
         );
     }
-    let guard = Guard { policy: &settings.policy, paths: Paths::new(me, engine, settings), pids: settings.pids };
+    let guard = Guard::new(&me.container, &me.environment, engine, settings);
     let init = spec.init.iter().map(|component| (Role::Init, component));
     for (role, component) in init.chain(spec.components.values().map(|component| (Role::Component, component))) {
         guard.component(role, component, found);
     }
+}
+
+/// Why a pod may not have the controller read this file of its own: what is wrong, and what to do about it.
+pub(super) fn withheld(
+    path: &str,
+    own: &Inspection,
+    environment: &BTreeMap<String, String>,
+    engine: &EngineInfo,
+    settings: &Settings,
+) -> Option<(String, String)> {
+    Guard::new(own, environment, engine, settings).file(path).map(|Refusal { what, hint }| (what, hint))
 }
 
 struct Guard<'a> {
@@ -62,7 +75,17 @@ struct Guard<'a> {
     pids: Sharing,
 }
 
-impl Guard<'_> {
+impl<'a> Guard<'a> {
+    fn new(
+        own: &Inspection,
+        environment: &BTreeMap<String, String>,
+        engine: &EngineInfo,
+        settings: &'a Settings,
+    ) -> Self {
+        let paths = Paths::new(own, environment, engine, settings);
+        Self { policy: &settings.policy, paths, pids: settings.pids }
+    }
+
     fn component(&self, role: Role, component: &Component, found: &mut Found) {
         let mut report = |field: &str, refusal: Option<Refusal>| {
             if let Some(Refusal { what, hint }) = refusal {
@@ -110,8 +133,7 @@ impl Guard<'_> {
         }
         for (option, value) in component.logging.iter().flat_map(|logging| &logging.options) {
             // Log drivers run in the engine, and connect as root.
-            let path = value.strip_prefix("unix://").or_else(|| value.strip_prefix("unixgram://"));
-            let refusal = path.and_then(|path| self.bind(path, Access::Write));
+            let refusal = sockets_of(value).iter().find_map(|path| self.bind(path, Access::Write));
             report(&format!("logging.options.{option}"), refusal);
         }
         for (at, file) in component.env_file.iter().enumerate() {
@@ -248,6 +270,19 @@ impl Guard<'_> {
             None => self.unless_denied(Subject::File, &path),
         }
     }
+}
+
+/// The paths that log drivers may connect to for an address. They read it as Go's `net/url` does: the scheme in any case, slashes or none behind it, a host
+/// passed over, and percent signs decoded.
+fn sockets_of(address: &str) -> Vec<String> {
+    let Some((scheme, rest)) = address.trim().split_once(':') else { return Vec::new() };
+    if !scheme.to_ascii_lowercase().starts_with("unix") {
+        return Vec::new();
+    }
+    let rest = rest.trim_start_matches('/').split(['?', '#']).next().unwrap_or_default();
+    let rest = percent_encoding::percent_decode_str(rest).decode_utf8_lossy();
+    let behind_host = rest.split_once('/').map(|(_, path)| path.to_owned());
+    [Some(rest.into_owned()), behind_host].into_iter().flatten().collect()
 }
 
 fn denied(rule: &str) -> Refusal {

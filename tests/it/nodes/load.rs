@@ -71,13 +71,13 @@ async fn client(addresses: Vec<String>, first: usize, counted: Arc<Mutex<Counted
         let mut answer = None;
         let mut tries = 0;
         while answer.is_none() && tries < addresses.len() {
-            answer = get(&addresses[(at + tries) % addresses.len()]).await.ok();
+            answer = get(&addresses[(at + tries) % addresses.len()], "/", LIMIT).await.ok();
             tries += 1;
         }
         // Where nobody answered, once more in full: the last one may have come up while the first ones were tried.
         for address in &addresses {
             if answer.is_none() {
-                answer = get(address).await.ok();
+                answer = get(address, "/", LIMIT).await.ok();
                 tries += 1;
             }
         }
@@ -94,10 +94,10 @@ async fn client(addresses: Vec<String>, first: usize, counted: Arc<Mutex<Counted
 }
 
 /// The body of a whole answer.
-async fn get(address: &str) -> io::Result<String> {
+pub async fn get(address: &str, path: &str, limit: Duration) -> io::Result<String> {
     let ask = async {
         let mut stream = TcpStream::connect(address).await?;
-        stream.write_all(b"GET / HTTP/1.0\r\nHost: web\r\n\r\n").await?;
+        stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: web\r\n\r\n").as_bytes()).await?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await?;
         let (head, body) = answer.split_once("\r\n\r\n").ok_or(io::ErrorKind::UnexpectedEof)?;
@@ -107,5 +107,5 @@ async fn get(address: &str) -> io::Result<String> {
             Err(io::ErrorKind::InvalidData.into())
         }
     };
-    timeout(LIMIT, ask).await?
+    timeout(limit, ask).await?
 }

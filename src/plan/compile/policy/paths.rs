@@ -1,9 +1,10 @@
 //! Paths of the host, and of the controller, that components don't get.
 
+use std::collections::BTreeMap;
+
 use crate::config::Settings;
 use crate::config::policy::{Access, FILE, normal};
-use crate::engine::{EngineInfo, MountPoint};
-use crate::plan::SelfInfo;
+use crate::engine::{EngineInfo, Inspection, MountPoint};
 
 /// Sockets that give whoever has them all power over the engine.
 const SOCKETS: [&str; 8] = [
@@ -113,23 +114,28 @@ pub(in crate::plan::compile) struct Paths {
 }
 
 impl Paths {
-    pub(in crate::plan::compile) fn new(me: &SelfInfo, engine: &EngineInfo, settings: &Settings) -> Self {
+    pub(in crate::plan::compile) fn new(
+        own: &Inspection,
+        environment: &BTreeMap<String, String>,
+        engine: &EngineInfo,
+        settings: &Settings,
+    ) -> Self {
         // A socket elsewhere is named by the variable that the engine's own tools use.
         let elsewhere = |address: Option<&str>| address.and_then(|address| address.strip_prefix("unix://")).map(normal);
-        let variable = elsewhere(me.environment.get("DOCKER_HOST").map(String::as_str));
+        let variable = elsewhere(environment.get("DOCKER_HOST").map(String::as_str));
         let named: Vec<String> = variable.into_iter().chain(elsewhere(settings.engine.as_deref())).collect();
         let sockets: Vec<String> = SOCKETS.iter().map(|path| (*path).to_owned()).chain(named).collect();
         let directories = [&settings.state_dir, &settings.cache_dir, &settings.plugin_dir];
         let mut private = sockets.clone();
         // The same places that the engine's own command reads: credentials of registries, and the key to an engine elsewhere.
-        let told = |name: &str| me.environment.get(name).map(String::as_str).filter(|path| path.starts_with('/'));
+        let told = |name: &str| environment.get(name).map(String::as_str).filter(|path| path.starts_with('/'));
         private.extend(["DOCKER_CONFIG", "DOCKER_CERT_PATH"].into_iter().filter_map(told).map(normal));
         private.extend(told("HOME").map(|home| normal(&format!("{home}/.docker"))));
         private.extend(CREDENTIALS.iter().chain(&[FILE]).map(|path| (*path).to_owned()));
         private.extend(directories.iter().map(|path| normal(&path.to_string_lossy())));
         let mut own_sources = Vec::new();
         let mut own_volumes = Vec::new();
-        for point in &me.container.mounts {
+        for point in &own.mounts {
             let target = normal(&point.target);
             for path in &private {
                 let source = normal(&point.source);

@@ -399,7 +399,21 @@ fn a_log_driver_does_not_reach_the_socket() {
     };
     let case = case(&[]);
     assert!(!case.told(|it| it.logging = Some(logging("unix:///run/docker.sock"))).is_empty());
-    assert!(case.told(|it| it.logging = Some(logging("tcp://logs:24224"))).is_empty());
+    for address in [
+        "UNIX:///run/docker.sock",
+        "unix:/run/docker.sock",
+        "unix:////run//docker.sock",
+        "unixgram:///run/docker.sock",
+        "unix://anyhost/run/docker.sock",
+        "unix://run/docker.sock",
+        "unix:///run/%64ocker.sock",
+        "unix:///run/docker.sock?x#y",
+    ] {
+        assert!(!case.told(|it| it.logging = Some(logging(address))).is_empty(), "{address}");
+    }
+    for address in ["tcp://logs:24224", "unix:///srv/logs/fluent.sock", "127.0.0.1:24224", "udp://run/docker.sock"] {
+        assert!(case.told(|it| it.logging = Some(logging(address))).is_empty(), "{address}");
+    }
 }
 
 #[test]
@@ -421,4 +435,16 @@ fn an_engine_on_the_network_is_warned_of() {
     let spec = PodSpec::default();
     let plan = compile(&spec, &case.me, &offline::engine(), &case.settings).unwrap();
     assert!(plan.warnings.iter().any(|warning| warning.contains("use a unix socket")), "{:?}", plan.warnings);
+}
+
+#[test]
+fn a_file_that_components_do_not_get_is_not_read_for_them() {
+    let Case { me, settings } = case(&["--deny file=/srv/secret"]);
+    let why = |path: &str| {
+        super::super::withheld(path, &me.container, &me.environment, &offline::engine(), &settings)
+            .map(|(what, hint)| format!("{what} ({hint})"))
+    };
+    assert!(why("/proc/1/environ").unwrap().contains("--allow 'file=/proc/1/environ'"), "{:?}", why("/proc/1/environ"));
+    assert!(why("/srv/../run/docker.sock").is_some() && why("/srv/secret/x").is_some());
+    assert_eq!(why("/etc/pod/compose.yaml"), None);
 }
