@@ -6,6 +6,7 @@
 //!
 //! | layer | module | responsibility | knows |
 //! | --- | --- | --- | --- |
+//! | 1 | [`problem`] | what is wrong with what users wrote, and where | |
 //! | 1 | [`labels`] | labels, `pod.yaml`, stack files: as they were written | |
 //! | 1 | [`pod`] | what they mean: domain types, and every problem at once | |
 //! | 1 | [`plan`] | what the pod will do: waves, container specs, overlays of plugins | |
@@ -40,6 +41,7 @@ pub mod plugin;
 pub mod pod;
 pub mod podlike;
 pub mod probe;
+pub mod problem;
 pub mod shutdown;
 pub mod supervisor;
 pub mod telemetry;

@@ -1,7 +1,7 @@
 //! A pod in the canonical form of `pod.yaml`, as JSON: what plugins get in `pre-start`, and what their overlays are merged into.
 //!
 //! Everything that is set is written, in one form of those that users may choose from: maps where there is a choice, so that overlays can be merged key
-//! by key; sizes in bytes; every plugin in its long form. What is not set is left out. [`from_value`](crate::labels::from_value) and
+//! by key; sizes in bytes; every plugin in its long form. What is not set is left out. [`from_value`](crate::pod::read::from_value) and
 //! [`lower`](crate::pod::lower::lower()) make the same pod of it again, but for `warnings` and the plugins' `origin`.
 
 use std::collections::{BTreeMap, HashSet};

@@ -26,7 +26,7 @@ use crate::plugin::error::PluginError;
 use crate::plugin::host::{Host, HostDirs};
 use crate::plugin::set::{PluginSet, Standing};
 use crate::plugin::{PodLink, PodView};
-use crate::pod::{PodSpec, Problem, Problems, lower};
+use crate::pod::{PodSpec, Problem, Problems, lower, read};
 use crate::shutdown::Tasks;
 use crate::supervisor::driver::{Driver, Parts, PodEnd};
 use crate::supervisor::events::{Outcome, stops};
@@ -256,5 +256,5 @@ pub async fn overlaid(spec: &PodSpec, set: &PluginSet) -> Result<PodSpec, Proble
         }
     }
     problems.or(())?;
-    lower::lower(&labels::from_value("the plan after `pre-start`", overlays.finish())?)
+    lower::lower(&read::from_value("the plan after `pre-start`", overlays.finish())?)
 }

@@ -9,7 +9,7 @@ use super::service;
 use super::source::{Registration, Template};
 use super::{keys, read, write};
 use crate::labels::{Place, kind};
-use crate::pod::Problems;
+use crate::problem::Problems;
 
 /// Where the engine's socket is, on the host and in the controller.
 const SOCKET: &str = "/var/run/docker.sock";

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::labels::Place;
-use crate::pod::{Problem, Problems};
+use crate::problem::{Problem, Problems};
 
 /// The parts of a stack file in which the client replaces variables; in others a `$` is nothing special.
 const PARTS: [&str; 5] = ["services", "volumes", "networks", "secrets", "configs"];

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules of layer 1: they know neither the clock, nor files, nor any runtime.
-const PURE: [&str; 7] = ["labels", "pod", "plan", "hooks", "config", "template", "podlike"];
+const PURE: [&str; 8] = ["problem", "labels", "pod", "plan", "hooks", "config", "template", "podlike"];
 
 /// Modules of layer 2: they share the types of layer 1, and do not know each other.
 const MIDDLE: [&str; 8] = ["engine", "plugin", "logs", "watch", "identity", "janitor", "probe", "admin"];
@@ -185,6 +185,12 @@ fn the_lowest_layer_imports_nothing_from_above() {
     for module in PURE {
         deny(module, &of_crate(MIDDLE.iter().filter(|above| **above != "engine").chain(&UPPER)));
     }
+}
+
+#[test]
+fn what_users_wrote_is_read_without_knowing_what_it_means() {
+    deny("problem", &of_crate(PURE.iter().filter(|other| **other != "problem").chain(&["engine"])));
+    deny("labels", &of_crate(PURE.iter().filter(|other| !["problem", "labels"].contains(other)).chain(&["engine"])));
 }
 
 #[test]

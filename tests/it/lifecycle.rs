@@ -172,7 +172,7 @@ async fn start(engine: FakeEngine, script: Script, all: &[(&str, &str)]) -> Runn
 }
 
 async fn start_with(settings: Settings, engine: FakeEngine, script: Script, all: &[(&str, &str)]) -> Running {
-    let raw = outrigger::labels::from_labels(&labels(all)).unwrap();
+    let raw = outrigger::pod::read::from_labels(&labels(all)).unwrap();
     let spec = lower::lower(&raw).unwrap();
     let mut me = SelfInfo::offline("pod", labels(all));
     me.container.id.0 = OWN.to_owned();

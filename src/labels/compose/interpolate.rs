@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::labels::Place;
-use crate::pod::{Problem, Problems};
+use crate::problem::{Problem, Problems};
 
 /// How deep defaults may be nested.
 const DEEPEST: usize = 16;

@@ -9,10 +9,10 @@ use super::component::words;
 use super::fields::{Fields, Node, Read, Report};
 use super::probes::{self, request};
 use crate::labels::Place;
-use crate::labels::nearest::nearest;
 use crate::pod::life::{
     Condition, Dependency, ExecCommand, LifecycleAction, LifecycleStep, RestartPolicy, RestartScope, RestartWhen,
 };
+use crate::problem::nearest;
 
 /// A dependency as it was written.
 #[derive(Debug)]

@@ -7,11 +7,11 @@ use serde_json::{Map, Value};
 
 use super::fields::{Fields, Node, Read, Report};
 use crate::hooks::Hook;
-use crate::labels::nearest::nearest;
 use crate::labels::{LONG_FORM, RawPlugin, RawSettings};
 use crate::pod::{
     ComponentName, Grant, OnError, OnErrors, PluginLimits, PluginName, PluginSource, PluginSpec, Problem,
 };
+use crate::problem::nearest;
 
 /// Plugins that ship with this version.
 pub const STOCK: [&str; 3] = ["reload", "signal", "redact"];
