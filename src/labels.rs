@@ -9,6 +9,7 @@ mod detect;
 mod document;
 pub mod schema;
 mod shape;
+pub mod variables;
 mod write;
 pub mod yaml;
 
