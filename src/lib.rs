@@ -24,9 +24,10 @@
 //! | 2 | [`admin`] | the socket behind `healthcheck` and `status` | |
 //! | 3 | [`supervisor`] | the pod's life: a pure `step`, and the driver that does what it says | |
 //! | 4 | [`cli`] | the command line | clap |
-//! | 0 | [`shutdown`], [`telemetry`], [`memory`], [`files`] | tasks with an owner; the log; giving memory back; files that others may change | |
+//! | 0 | [`shutdown`], [`telemetry`], [`memory`], [`files`], [`clock`] | tasks with an owner; the log; giving memory back; files that others may change; the time | |
 pub mod admin;
 pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod engine;
 pub mod files;

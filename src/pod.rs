@@ -8,6 +8,7 @@ pub mod life;
 pub mod lower;
 pub mod name;
 pub mod read;
+pub mod stock;
 pub mod values;
 
 use std::collections::BTreeMap;

@@ -9,9 +9,7 @@ use std::collections::{BTreeMap, HashSet};
 use indexmap::IndexMap;
 use serde_json::{Map, Value, json};
 
-use crate::pod::life::{
-    HttpRequest, LifecycleAction, LifecycleStep, Probe, ProbeCheck, RestartPolicy, RestartScope, RestartWhen, Unready,
-};
+use crate::pod::life::{HttpRequest, LifecycleAction, LifecycleStep, Probe, ProbeCheck, RestartPolicy, Unready};
 use crate::pod::lower::plugin::on_error_name;
 use crate::pod::values::{format_cpus, format_duration, signal_name};
 use crate::pod::{
@@ -147,14 +145,7 @@ fn restart(policy: &RestartPolicy) -> Doc {
     if *policy == RestartPolicy::default() {
         return doc;
     }
-    doc.set(
-        "policy",
-        match when {
-            RestartWhen::Never => "no",
-            RestartWhen::OnFailure => "on-failure",
-            RestartWhen::Always => "always",
-        },
-    );
+    doc.set("policy", when.name());
     let codes = exit_codes
         .iter()
         .map(|(from, to)| if from == to { Value::from(*from) } else { Value::from(format!("{from}-{to}")) });
@@ -163,13 +154,7 @@ fn restart(policy: &RestartPolicy) -> Doc {
     doc.set("delay", format_duration(*delay));
     doc.set("max_delay", format_duration(*max_delay));
     doc.set("reset_after", format_duration(*reset_after));
-    doc.set(
-        "scope",
-        match scope {
-            RestartScope::Component => "component",
-            RestartScope::Pod => "pod",
-        },
-    );
+    doc.set("scope", scope.name());
     doc
 }
 

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use nix::unistd::{getegid, getgid};
 use tokio::sync::{mpsc, watch};
@@ -12,13 +12,13 @@ use tracing::{debug, info, warn};
 
 use crate::admin::status::{LogCounters, PluginStatus};
 use crate::admin::{self, AdminError};
-use crate::config::{LineFormat, Settings, Sharing};
+use crate::clock::since_epoch;
+use crate::config::{Settings, Sharing};
 use crate::engine::{Engine, EngineError, Inspection};
 use crate::hooks::{Hook, Hooks};
 use crate::identity::{self, IdentityError};
 use crate::janitor;
 use crate::labels;
-use crate::logs::format::LogFormat;
 use crate::logs::sink::Sink;
 use crate::plan::overlay::Overlays;
 use crate::plan::{compile, document};
@@ -104,7 +104,7 @@ async fn prepare<E: Engine>(engine: E, settings: Settings, tasks: &Tasks) -> Res
     let info = engine.info().await?;
     debug!(?info, "the engine answers");
     let own = identity::find(&engine, &settings, &identity::Surroundings::read()).await?;
-    let (sweep, read) = tokio::join!(janitor::sweep(&engine, &own, now_s()), async {
+    let (sweep, read) = tokio::join!(janitor::sweep(&engine, &own, since_epoch().as_secs()), async {
         let (mut raw, mut problems) = labels::read_labels(&own.labels);
         if let Some((_, path)) = &raw.compose_file {
             let text = identity::compose_text(path);
@@ -152,7 +152,7 @@ async fn prepare<E: Engine>(engine: E, settings: Settings, tasks: &Tasks) -> Res
         );
     }
     status.send_modify(|status| Arc::make_mut(status).warnings.clone_from(&plan.warnings));
-    let outputs = Outputs::new(Sink::stdout(format(settings.log_format)));
+    let outputs = Outputs::new(Sink::stdout(settings.log_format));
     let (live_plugins, live_outputs) = (set.clone(), outputs.clone());
     let fresh = move |status: &mut admin::Status| refresh(status, &live_plugins, &live_outputs);
     let metrics = set.clone();
@@ -165,10 +165,6 @@ async fn prepare<E: Engine>(engine: E, settings: Settings, tasks: &Tasks) -> Res
     Ok(Parts { engine, hooks: set, settings, plan, own, health_intervals, watches, signals, end, status, outputs })
 }
 
-fn now_s() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
-}
-
 fn both<A, B>(one: Result<A, Problems>, other: Result<B, Problems>) -> Result<(A, B), Problems> {
     match (one, other) {
         (Ok(one), Ok(other)) => Ok((one, other)),
@@ -177,14 +173,6 @@ fn both<A, B>(one: Result<A, Problems>, other: Result<B, Problems>) -> Result<(A
             problems.extend(other.err().unwrap_or_default());
             Err(problems)
         }
-    }
-}
-
-fn format(written: LineFormat) -> LogFormat {
-    match written {
-        LineFormat::Text => LogFormat::Prefixed,
-        LineFormat::Json => LogFormat::Json,
-        LineFormat::Plain => LogFormat::Plain,
     }
 }
 

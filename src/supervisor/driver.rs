@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use crate::admin;
+use crate::clock::since_epoch;
 use crate::config::Output::Streamed;
 use crate::config::Settings;
 use crate::engine::{Engine, Fault, Inspection, chain};
@@ -674,6 +675,5 @@ async fn probe<E: Engine, H: Hooks>(
 }
 
 fn now_ns() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
+    u64::try_from(since_epoch().as_nanos()).unwrap_or(u64::MAX)
 }

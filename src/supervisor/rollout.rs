@@ -9,13 +9,14 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::admin::status::{RolloutStatus, Status};
+use crate::clock::since_epoch;
 use crate::engine::{ContainerId, Engine, chain};
 use crate::hooks::{Action, Change, Command, File, HookFailure, Hooks, Rollout, limits};
 use crate::pod::life::ExecCommand;
@@ -99,13 +100,12 @@ async fn one<E: Engine, H: Hooks>(
 
 /// Shows a rollout's end in `status`.
 fn note(status: &watch::Sender<Arc<Status>>, plugin: &PluginName, rollout: &Rollout, ended: &Result<(), String>) {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let shown = RolloutStatus {
         plugin: plugin.to_string(),
         summary: rollout.summary.clone(),
         outcome: if ended.is_ok() { "applied" } else { "refused" }.to_owned(),
         reason: ended.as_ref().err().cloned().unwrap_or_default(),
-        at: now.as_secs(),
+        at: since_epoch().as_secs(),
     };
     status.send_modify(|status| {
         let rollouts = &mut Arc::make_mut(status).rollouts;

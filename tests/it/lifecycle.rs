@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use outrigger::admin::Status as PodStatus;
+use outrigger::config::LineFormat;
 use outrigger::config::{Keep, Settings};
 use outrigger::engine::fake::FakeEngine;
 use outrigger::engine::{Engine, ExecOutput, Fault, Output};
@@ -16,7 +17,6 @@ use outrigger::hooks::{
     Action, Batch, Change, Command, ComponentEvent, ComponentEventKind, File, HealthTrigger, Hook, HookFailure, Hooks,
     Judged, Judgement, Reaction, Rollout, SignalDecision, Status,
 };
-use outrigger::logs::format::LogFormat;
 use outrigger::logs::sink::Sink;
 use outrigger::plan::{SelfInfo, compile};
 use outrigger::plugin::{PodLink, PodView, Request, RequestKind, WatchRequest};
@@ -198,7 +198,7 @@ async fn start_with(settings: Settings, engine: FakeEngine, script: Script, all:
         signals: signals_out,
         end: PodEnd { requests: requests_out, watches: watches_out, pod: view },
         status,
-        outputs: Outputs::new(Sink::new(Kept(Arc::clone(&written)), LogFormat::Prefixed)),
+        outputs: Outputs::new(Sink::new(Kept(Arc::clone(&written)), LineFormat::Text)),
     });
     #[expect(clippy::disallowed_methods, reason = "the test owns this task, and awaits it")]
     let end = tokio::spawn(driver.run());
