@@ -10,9 +10,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Name of the plugin, its variable for `include_bytes!`.
-const STOCK: [(&str, &str); 3] =
-    [("reload", "OUTRIGGER_STOCK_RELOAD"), ("signal", "OUTRIGGER_STOCK_SIGNAL"), ("redact", "OUTRIGGER_STOCK_REDACT")];
+#[path = "src/pod/stock.rs"]
+mod stock;
+
+use stock::STOCK;
+
 const TARGET: &str = "wasm32-wasip2";
 const READY: &str = "OUTRIGGER_STOCK_PLUGINS";
 /// What of cargo's variables the second cargo may see: where crates come from, and how many jobs may run. All others describe this build, not that one.
@@ -36,10 +38,12 @@ const SCRUBBED: [&str; 13] = [
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {
-    for path in ["build.rs", "wit", "plugins/Cargo.toml", "plugins/Cargo.lock", ".cargo/config.toml"] {
+    for path in
+        ["build.rs", "src/pod/stock.rs", "wit", "plugins/Cargo.toml", "plugins/Cargo.lock", ".cargo/config.toml"]
+    {
         println!("cargo::rerun-if-changed={path}");
     }
-    for name in ["sdk", "reload", "signal", "redact"] {
+    for name in STOCK.into_iter().chain(["sdk"]) {
         println!("cargo::rerun-if-changed=plugins/{name}/Cargo.toml");
         println!("cargo::rerun-if-changed=plugins/{name}/src");
     }
@@ -50,13 +54,22 @@ fn main() -> Result<(), Box<dyn Error>> {
         Some(ready) => PathBuf::from(ready),
         None => build(&root, &out)?,
     };
-    for (name, variable) in STOCK {
+    let mut arms = String::new();
+    for name in STOCK {
         let from = built.join(format!("outrigger_plugin_{name}.wasm"));
         // A copy, so that a later build of the plugins can't change what this one embeds.
         let to = out.join(format!("{name}.wasm"));
         fs::copy(&from, &to).map_err(|error| format!("cannot copy `{}`: {error}", from.display()))?;
-        println!("cargo::rustc-env={variable}={}", to.display());
+        arms.push_str(&format!(
+            "        {name:?} => Some(include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{name}.wasm\"))),\n"
+        ));
     }
+    let code = format!(
+        "/// The component of a stock plugin; none: there is no such plugin.\n\
+         #[must_use]\n\
+         pub fn wasm(name: &str) -> Option<&'static [u8]> {{\n    match name {{\n{arms}        _ => None,\n    }}\n}}\n"
+    );
+    fs::write(out.join("stock.rs"), code)?;
     Ok(())
 }
 

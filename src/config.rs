@@ -97,14 +97,17 @@ pub enum Output {
     Quiet,
 }
 
+/// Where the engine is when nobody says otherwise, and where a controller finds it.
+pub const ENGINE_SOCKET: &str = "/var/run/docker.sock";
+
 /// How lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LineFormat {
-    /// Components: `[out] name: line`, as podlike did. The controller: text.
+    /// Components: `[out] name: line`, or `[err] name: line`, as podlike did; fields follow as one compact JSON object. The controller: text.
     Text,
-    /// One JSON object for each line, of components and of the controller.
+    /// One JSON object for each line, of components (`time`, `component`, `output`, `line`, and `fields` where there are any) and of the controller.
     Json,
-    /// Components: the line and nothing else. The controller: text.
+    /// Components: the line and nothing else, without fields. The controller: text.
     Plain,
 }
 

@@ -1,61 +1,24 @@
 //! Labels and files as they were written.
 //!
 //! The readers take a container's labels, a `pod.yaml`, a stack file or the output of `docker inspect`, and answer [`RawPod`]s: what was written, split
-//! into its parts but not yet understood. [`lower`](crate::pod::lower::lower) does the understanding. Both report every problem at once: where a reader finds a problem, it
-//! lowers what it could read all the same, and answers the problems of both. `docs/labels.md` is the reference for users. Pure: no I/O.
+//! into its parts but not yet understood: `pod::lower` does the understanding. Each reader answers what it could read together with all that is wrong, so that
+//! `pod::read` can lower that much and report the problems of both at once. `docs/labels.md` is the reference for users. Pure: no I/O.
 
 pub mod compose;
 mod detect;
 mod document;
-pub mod nearest;
 pub mod schema;
 mod shape;
+pub mod variables;
 mod write;
 pub mod yaml;
 
-use std::borrow::Borrow;
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use crate::pod::{Problem, Problems, lower};
-use nearest::nearest;
-
-/// Where something was written: what a [`Problem`] names.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Place {
-    /// A label such as `pod.component.app`, or a file's name.
-    pub label: String,
-    /// Dotted path within it, as `volumes[1].source`; empty for the whole.
-    pub field: String,
-}
-
-impl Place {
-    /// The whole of a label or file.
-    #[must_use]
-    pub fn new(label: impl Into<String>) -> Self {
-        Self { label: label.into(), field: String::new() }
-    }
-
-    /// A key of the map that is here.
-    #[must_use]
-    pub fn key(&self, key: &str) -> Self {
-        let field = if self.field.is_empty() { key.to_owned() } else { format!("{}.{key}", self.field) };
-        Self { label: self.label.clone(), field }
-    }
-
-    /// An item, counted from 0, of the list that is here.
-    #[must_use]
-    pub fn index(&self, index: usize) -> Self {
-        Self { label: self.label.clone(), field: format!("{}[{index}]", self.field) }
-    }
-
-    /// A problem with what is here.
-    #[must_use]
-    pub fn problem(&self, what: impl Into<String>) -> Problem {
-        Problem::new(&self.label, &self.field, what)
-    }
-}
+pub use crate::problem::Place;
+use crate::problem::{Problem, Problems, nearest};
 
 /// What a user wrote, part by part, before it is checked.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -157,31 +120,13 @@ pub enum RawSettings {
     Long(Map<String, Value>),
 }
 
-/// Reads the labels of a controller's container. Labels that do not begin with `pod.` are left alone.
-///
-/// # Errors
-/// Every problem of every label, those that only lowering finds among them.
-pub fn from_labels(labels: &BTreeMap<String, String>) -> Result<RawPod, Problems> {
-    let (raw, problems) = read_labels(labels);
-    finish(raw, problems)
-}
-
-/// As [`from_labels`], but answers what could be read together with the reader's own problems.
+/// Reads the labels of a controller's container: what could be read, and the reader's own problems. Labels that do not begin with `pod.` are left alone.
 #[must_use]
 pub fn read_labels(labels: &BTreeMap<String, String>) -> (RawPod, Problems) {
     prefixed_labels("", labels)
 }
 
-/// Reads a `pod.yaml`; `origin` is its name in messages.
-///
-/// # Errors
-/// Every problem of the file, those that only lowering finds among them.
-pub fn from_document(origin: &str, yaml: &str) -> Result<RawPod, Problems> {
-    let (raw, problems) = read_document(origin, yaml);
-    finish(raw, problems)
-}
-
-/// As [`from_document`], but answers what could be read together with the reader's own problems.
+/// Reads a `pod.yaml`; `origin` is its name in messages. Answers what could be read, and the reader's own problems.
 #[must_use]
 pub fn read_document(origin: &str, yaml: &str) -> (RawPod, Problems) {
     let at = Place::new(origin);
@@ -198,36 +143,14 @@ pub fn read_document(origin: &str, yaml: &str) -> (RawPod, Problems) {
     }
 }
 
-/// Reads the JSON form of a `pod.yaml`; `origin` is its name in messages.
-///
-/// # Errors
-/// Every problem, those that only lowering finds among them.
-pub fn from_value(origin: &str, value: impl Borrow<Value>) -> Result<RawPod, Problems> {
-    let (raw, problems) = document::read(&Place::new(origin), value.borrow(), Problems::default());
-    finish(raw, problems)
+/// Reads the JSON form of a `pod.yaml`; `origin` is its name in messages. Answers what could be read, and the reader's own problems.
+#[must_use]
+pub fn read_value(origin: &str, value: &Value) -> (RawPod, Problems) {
+    document::read(&Place::new(origin), value, Problems::default())
 }
 
 /// Finds the pods of a text: a `pod.yaml`, a stack or Compose file (each service with `pod.*` labels is a pod), the JSON of `docker inspect` for containers or
-/// services, or a bare map of labels. Each comes with its name: the service's, the container's, or the file's without its ending.
-///
-/// # Errors
-/// Every problem of every pod, those that only lowering finds among them, or that there is no pod.
-pub fn sources(origin: &str, text: &str) -> Result<Vec<(String, RawPod)>, Problems> {
-    let (sources, mut problems) = read_sources(origin, text);
-    let failed = !problems.is_empty() || sources.iter().any(|source| !source.problems.is_empty());
-    let mut pods = Vec::new();
-    for source in sources {
-        problems.extend(source.problems);
-        if failed {
-            problems.extend(lower::lower_partly(&source.raw).1);
-        } else {
-            pods.push((source.name, source.raw));
-        }
-    }
-    problems.or(pods)
-}
-
-/// As [`sources`], but answers every pod as far as it could be read, and the problems that are no pod's own.
+/// services, or a bare map of labels. Answers every pod as far as it could be read, and the problems that are no pod's own, such as that there is no pod.
 #[must_use]
 pub fn read_sources(origin: &str, text: &str) -> (Vec<Source>, Problems) {
     detect::sources(origin, text)
@@ -240,7 +163,7 @@ pub fn to_labels(document: &Value) -> BTreeMap<String, String> {
     write::labels(document)
 }
 
-/// [`from_labels`] with `prefix` before every label in messages.
+/// [`read_labels`] with `prefix` before every label in messages.
 fn prefixed_labels(prefix: &str, labels: &BTreeMap<String, String>) -> (RawPod, Problems) {
     let mut problems = Problems::default();
     let mut raw = RawPod { components_at: Some(Place::new(format!("{prefix}pod.component.*"))), ..RawPod::default() };
@@ -309,15 +232,6 @@ fn unknown_label(at: &Place, label: &str) -> Problem {
         None => problem
             .hint("known are `pod.component.<name>`, `pod.init.components`, `pod.copy.<component>`, `pod.plugins`, `pod.options`, `pod.volumes` and `pod.compose.file`"),
     }
-}
-
-/// Answers `raw`, or all problems: the reader's and those that lowering finds in what could be read.
-fn finish(raw: RawPod, mut problems: Problems) -> Result<RawPod, Problems> {
-    if problems.is_empty() {
-        return Ok(raw);
-    }
-    problems.extend(lower::lower_partly(&raw).1);
-    Err(problems)
 }
 
 /// What kind of value this is, for messages.

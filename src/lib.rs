@@ -6,6 +6,7 @@
 //!
 //! | layer | module | responsibility | knows |
 //! | --- | --- | --- | --- |
+//! | 1 | [`problem`] | what is wrong with what users wrote, and where | |
 //! | 1 | [`labels`] | labels, `pod.yaml`, stack files: as they were written | |
 //! | 1 | [`pod`] | what they mean: domain types, and every problem at once | |
 //! | 1 | [`plan`] | what the pod will do: waves, container specs, overlays of plugins | |
@@ -23,9 +24,10 @@
 //! | 2 | [`admin`] | the socket behind `healthcheck` and `status` | |
 //! | 3 | [`supervisor`] | the pod's life: a pure `step`, and the driver that does what it says | |
 //! | 4 | [`cli`] | the command line | clap |
-//! | 0 | [`shutdown`], [`telemetry`], [`memory`], [`files`] | tasks with an owner; the log; giving memory back; files that others may change | |
+//! | 0 | [`shutdown`], [`telemetry`], [`memory`], [`files`], [`clock`] | tasks with an owner; the log; giving memory back; files that others may change; the time | |
 pub mod admin;
 pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod engine;
 pub mod files;
@@ -40,6 +42,7 @@ pub mod plugin;
 pub mod pod;
 pub mod podlike;
 pub mod probe;
+pub mod problem;
 pub mod shutdown;
 pub mod supervisor;
 pub mod telemetry;

@@ -7,7 +7,8 @@ pub mod graph;
 pub mod life;
 pub mod lower;
 pub mod name;
-pub mod problem;
+pub mod read;
+pub mod stock;
 pub mod values;
 
 use std::collections::BTreeMap;
@@ -15,10 +16,10 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
+pub use crate::problem::{Problem, Problems};
 pub use life::{Condition, Dependency};
 use life::{LifecycleStep, Probes, RestartPolicy};
 pub use name::{ComponentName, PluginName};
-pub use problem::{Problem, Problems};
 
 /// Everything that the controller was asked to do.
 #[derive(Debug, Clone, Default, PartialEq)]

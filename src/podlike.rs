@@ -9,7 +9,7 @@ mod templates;
 use serde_json::{Map, Value};
 
 use crate::labels::{Place, yaml};
-use crate::pod::Problems;
+use crate::problem::Problems;
 
 /// One place where the behaviour differs.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -128,12 +128,12 @@ async fn look_on<X: Exec>(probes: Probes, exec: X, verdicts: mpsc::Sender<Verdic
     }
 }
 
-/// Sends one request and answers the status.
+/// Sends one request; good is an answer with a status from 200 to 399.
 ///
 /// # Errors
-/// Words for the operator: nobody listens, no answer in time, what came is no HTTP.
-pub async fn send(request: &HttpRequest, limit: Duration) -> Result<u16, String> {
-    within(limit, async |until| http::send(request, until).await).await.map(|answer| answer.status)
+/// Words for the operator: nobody listens, no answer in time, what came is no HTTP, or its status is not good (with the beginning of what it says).
+pub async fn send(request: &HttpRequest, limit: Duration) -> Result<(), String> {
+    within(limit, async |until| http::check(request, until).await).await
 }
 
 /// Gives a look its time.

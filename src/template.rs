@@ -22,9 +22,9 @@ use serde_json::{Map, Value};
 
 pub use self::fetch::{FetchError, Sources};
 use self::source::Registrations;
-use crate::labels::nearest::nearest;
 use crate::labels::{Place, kind};
-use crate::pod::Problems;
+use crate::problem::Problems;
+use crate::problem::nearest;
 
 /// A stack file.
 #[derive(Debug, Clone, Copy)]

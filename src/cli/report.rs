@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::Error;
 
 use crate::admin::AdminError;
+use crate::config::ENGINE_SOCKET;
 use crate::engine::EngineError;
 use crate::identity::IdentityError;
 use crate::pod::Problems;
@@ -14,8 +15,6 @@ use crate::supervisor::boot::BootError;
 
 const NOT_ALLOWED: &str =
     "this user may not open the engine's socket: the controller runs as root, on a host the group `docker` may";
-
-const NOT_THERE: &str = "in a container, mount the engine's socket (`-v /var/run/docker.sock:/var/run/docker.sock`); elsewhere, set `DOCKER_HOST`";
 
 const NOT_INSIDE: &str = "without a sub-command this is the controller, which runs inside its container: `outrigger run FILE` makes one, and `outrigger --help` tells the rest";
 
@@ -183,6 +182,12 @@ fn admin_hint(error: &AdminError) -> Option<String> {
     Some(error.hint().to_owned()).filter(|hint| !hint.is_empty())
 }
 
+fn not_there() -> String {
+    format!(
+        "in a container, mount the engine's socket (`-v {ENGINE_SOCKET}:{ENGINE_SOCKET}`); elsewhere, set `DOCKER_HOST`"
+    )
+}
+
 fn engine_hint(error: &EngineError) -> Option<String> {
     match error {
         EngineError::NoEngine { source, .. } => {
@@ -190,7 +195,7 @@ fn engine_hint(error: &EngineError) -> Option<String> {
             let denied = std::iter::successors(Some(first), |error| error.source())
                 .filter_map(|error| error.downcast_ref::<std::io::Error>())
                 .any(|error| error.kind() == std::io::ErrorKind::PermissionDenied);
-            Some(if denied { NOT_ALLOWED.to_owned() } else { NOT_THERE.to_owned() })
+            Some(if denied { NOT_ALLOWED.to_owned() } else { not_there() })
         }
         EngineError::Timeout { .. } => {
             Some("a busy engine may need longer: see `--timeout` and `outrigger plan --timeouts`".to_owned())

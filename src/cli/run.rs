@@ -2,14 +2,13 @@
 
 pub(super) mod container;
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use tracing::warn;
 
 use super::argv::RunArgs;
 use super::attach::{self, Screen, Signals};
 use super::report::{Exit, Report};
 use super::{Env, block_on, engine_of, input, output, plan};
+use crate::clock::since_epoch;
 use crate::config::{self, Flags};
 use crate::engine::{ContainerId, ContainerSpec, Engine, EngineError, LogFrame};
 use crate::pod::Problem;
@@ -115,13 +114,12 @@ async fn remove<E: Engine>(engine: &E, id: &ContainerId) {
 }
 
 fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+    i64::try_from(since_epoch().as_secs()).unwrap_or(i64::MAX)
 }
 
 /// Twelve digits that no other run on this engine has: the time in nanoseconds and this process's id, mixed.
 fn token() -> String {
-    let nanos = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+    let nanos = since_epoch().as_nanos();
     let low = u64::try_from(nanos & u128::from(u64::MAX)).unwrap_or_default() ^ (u64::from(std::process::id()) << 40);
     // A multiplication by an odd constant (the golden ratio's bits) spreads the quickly changing low bits over the digits that are kept.
     format!("{:016x}", low.wrapping_mul(0x9e37_79b9_7f4a_7c15)).get(..12).unwrap_or_default().to_owned()

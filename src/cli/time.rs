@@ -1,14 +1,14 @@
 //! Times as commands read and print them.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
+use crate::clock::since_epoch;
 use crate::config::values;
 use crate::logs::stamp::{self, StampReader};
 
 /// Nanoseconds since the Unix epoch.
 pub(super) fn now_ns() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+    i64::try_from(since_epoch().as_nanos()).unwrap_or(i64::MAX)
 }
 
 /// An RFC 3339 time in nanoseconds since the Unix epoch.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::policy::{Given, Policy};
 use super::values;
 use super::{Keep, LineFormat, LogFilter, Output, Pull, Settings, Sharing};
-use crate::pod::{Problem, Problems};
+use crate::problem::{Problem, Problems, nearest};
 
 /// What was typed. Every value is text still, so that all that is wrong is found at once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -132,7 +132,7 @@ pub fn lower(flags: &Flags, env: &BTreeMap<String, String>) -> Result<Settings, 
 pub fn unknown_variables(env: &BTreeMap<String, String>) -> Vec<(String, Option<&'static str>)> {
     env.keys()
         .filter(|name| name.starts_with("OUTRIGGER_") && !VARIABLES.contains(&name.as_str()))
-        .map(|name| (name.clone(), nearest(name, VARIABLES.into_iter())))
+        .map(|name| (name.clone(), nearest(name, VARIABLES)))
         .collect()
 }
 
@@ -190,7 +190,7 @@ impl<'a> Sources<'a> {
         };
         let Some(slot) = timeouts.slot(name) else {
             let known = super::Timeouts::default().table().map(|(name, _, _)| name);
-            let hint = nearest(name, known.into_iter())
+            let hint = nearest(name, known)
                 .map_or_else(|| format!("one of {}", known.join(", ")), |near| format!("did you mean `{near}`?"));
             self.problems.push(Problem::new(label, name, "no timeout has this name").hint(hint));
             return;
@@ -225,15 +225,6 @@ fn line_format(raw: &str) -> Result<LineFormat, String> {
         "plain" => Ok(LineFormat::Plain),
         _ => Err(format!("`{raw}` is not a format: expected `text`, `json` or `plain`")),
     }
-}
-
-/// The one of `known` that `raw` was perhaps meant to be.
-pub(super) fn nearest(raw: &str, known: impl Iterator<Item = &'static str>) -> Option<&'static str> {
-    known
-        .map(|name| (strsim::damerau_levenshtein(raw, name), name))
-        .filter(|(distance, _)| *distance <= 3)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, name)| name)
 }
 
 #[cfg(test)]

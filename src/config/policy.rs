@@ -5,8 +5,8 @@
 
 use std::fmt;
 
-use super::lower::nearest;
 use crate::pod::{Problem, Problems};
+use crate::problem::nearest;
 
 mod images;
 mod pattern;

@@ -16,38 +16,16 @@ pub fn boolean(raw: &str) -> Result<bool, String> {
     }
 }
 
-/// A duration as Go writes it: numbers with `ms`, `s`, `m` or `h` behind them, such as `1m30s` or `1.5s`. At most 24 hours.
+/// Longest duration that a flag takes.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
+
+/// A duration as [`crate::pod::values::duration`] reads it, such as `1m30s` or `1.5s`; at most 24 hours.
 ///
 /// # Errors
 /// What was expected.
 pub fn duration(raw: &str) -> Result<Duration, String> {
-    const LONGEST: f64 = 86_400.0;
-    let bad = || format!("`{raw}` is not a duration: expected for instance `500ms`, `10s` or `1m30s`");
-    let mut rest = raw;
-    let mut seconds = 0.0;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(bad)?;
-        let (number, tail) = rest.split_at(digits);
-        let number: f64 = number.parse().map_err(|_| bad())?;
-        let letters = tail.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(tail.len());
-        let (unit, next) = tail.split_at(letters);
-        seconds += number
-            * match unit {
-                "ms" => 0.001,
-                "s" => 1.0,
-                "m" => 60.0,
-                "h" => 3600.0,
-                _ => return Err(bad()),
-            };
-        rest = next;
-    }
-    if raw.is_empty() {
-        Err(bad())
-    } else if seconds > LONGEST {
-        Err(format!("`{raw}` is longer than 24 hours"))
-    } else {
-        Ok(Duration::from_secs_f64(seconds))
-    }
+    let duration = crate::pod::values::duration(raw).map_err(|error| error.to_string())?;
+    if duration > LONGEST { Err(format!("`{raw}` is longer than 24 hours")) } else { Ok(duration) }
 }
 
 /// `level`, or a list of `level` and `target=level` with commas between.

@@ -30,6 +30,7 @@ use bollard::models::NetworkConnectRequest;
 use bollard::query_parameters as query;
 use bollard::{API_DEFAULT_VERSION, BollardRequest};
 use bytes::{Bytes, BytesMut};
+use futures_util::TryFutureExt as _;
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use tracing::warn;
 
@@ -37,15 +38,12 @@ pub use self::access::Access;
 use self::credentials::Found;
 use self::fault::Call;
 pub use self::read::LogQuery;
-use crate::config::Timeouts;
+use crate::config::{ENGINE_SOCKET, Timeouts};
 use crate::engine::{
     ContainerId, ContainerSpec, Engine, EngineError, EngineEvent, EngineInfo, ExecOutput, Fault, Inspection, Listed,
     LogFrame, LogsFrom, Result, VolumeInfo,
 };
 use crate::pod::life::ExecCommand;
-
-/// Where the engine is when nobody says otherwise.
-const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
 
 /// Oldest API that is spoken: Docker 20.10.
 const OLDEST_API: (u32, u32) = (1, 41);
@@ -133,7 +131,7 @@ impl Docker {
     /// [`EngineError::NoEngine`] where there is no such socket, the address is of another kind, or its certificates can't be read.
     pub fn open(access: Access, timeouts: &Timeouts) -> Result<Self> {
         let Access { address, certificates, credentials } = access;
-        let address = address.filter(|address| !address.is_empty()).unwrap_or_else(|| DEFAULT_SOCKET.to_owned());
+        let address = address.filter(|address| !address.is_empty()).unwrap_or_else(|| ENGINE_SOCKET.to_owned());
         let no_engine = |source| EngineError::NoEngine { address: address.clone(), source };
         // Only a net below the deadlines that are kept here.
         let seconds =
@@ -347,9 +345,11 @@ impl Engine for Docker {
         let found = self.shared.credentials.find(name).await;
         let options = query::CreateImageOptionsBuilder::new().from_image(&with_tag(name)).build();
         let client = self.with_credentials(&found);
+        let mut denied = false;
         let work = client.create_image(Some(options), None, None).try_for_each(|_progress| async { Ok(()) });
+        let work = work.inspect_err(|error| denied = fault::is_denial(error));
         let pulled = self.within(Call::Pull, name, self.shared.timeouts.pull, work).await;
-        pulled.map_err(|error| found.explain(error))
+        pulled.map_err(|error| if denied { found.explain(error) } else { error })
     }
 
     async fn create(&self, spec: &ContainerSpec) -> Result<(ContainerId, Vec<String>)> {

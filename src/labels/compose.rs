@@ -10,7 +10,7 @@ use std::fmt::Display;
 use serde_json::{Map, Value};
 
 use super::{Place, RawPod, kind, shape, yaml};
-use crate::pod::Problems;
+use crate::problem::Problems;
 use interpolate::Interpolation;
 
 /// Top-level keys that say nothing about components.

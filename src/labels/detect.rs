@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::{Place, RawPod, Source, document, kind, prefixed_labels, yaml};
-use crate::labels::nearest::nearest;
-use crate::pod::Problems;
+use crate::problem::Problems;
+use crate::problem::nearest;
 
 /// The pods so far.
 type Found = Vec<Source>;
@@ -124,7 +124,7 @@ fn is_document(map: &serde_json::Map<String, Value>) -> bool {
         || map.keys().any(|key| document::KEYS.contains(&key.as_str()) || nearest(key, document::KEYS).is_some())
 }
 
-fn neither(at: &Place, value: &Value) -> crate::pod::Problem {
+fn neither(at: &Place, value: &Value) -> crate::problem::Problem {
     at.problem(format!(
         "expected a `pod.yaml` (with `components:`), a stack file (with `services:`) or the JSON of `docker inspect`, found {}",
         match value {

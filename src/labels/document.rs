@@ -2,9 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::nearest::nearest;
 use super::{Place, RawPod, kind, shape};
-use crate::pod::{Problem, Problems};
+use crate::problem::{Problem, Problems, nearest};
 
 /// The keys of a `pod.yaml`.
 pub const KEYS: [&str; 7] = ["components", "init", "copy", "plugins", "options", "volumes", "controller"];

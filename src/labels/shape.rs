@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::{LONG_FORM, Place, RawComponent, RawCopies, RawCopy, RawPlugin, RawSettings, kind};
-use crate::pod::Problems;
+use crate::problem::Problems;
 
 /// One component; `body` is none where it could not be read.
 pub fn component(name: &str, at: &Place, body: Option<&Value>, problems: &mut Problems) -> RawComponent {
@@ -165,7 +165,7 @@ fn plugin(at: &Place, name: &str, value: &Value) -> RawPlugin {
     RawPlugin { name: name.to_owned(), at: at.key(name), settings }
 }
 
-fn several_names(at: &Place, map: &Map<String, Value>) -> crate::pod::Problem {
+fn several_names(at: &Place, map: &Map<String, Value>) -> crate::problem::Problem {
     let keys: Vec<_> = map.keys().map(|key| format!("`{key}`")).collect();
     let problem = at.problem(match keys.is_empty() {
         true => "expected a plugin's name, found an empty map".to_owned(),

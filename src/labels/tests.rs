@@ -5,9 +5,10 @@ use proptest::sample::select;
 use proptest::strategy::Strategy;
 use serde_json::json;
 
-use super::{Place, from_document, from_labels, from_value, sources, to_labels, yaml};
-use crate::pod::Problems;
+use super::{Place, to_labels, yaml};
 use crate::pod::lower::lower;
+use crate::pod::read::{from_document, from_labels, from_value, sources};
+use crate::problem::Problems;
 
 fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     pairs.iter().map(|(label, text)| ((*label).to_owned(), (*text).to_owned())).collect()

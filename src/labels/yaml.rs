@@ -9,7 +9,7 @@ use serde::de::{DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, Seq
 use serde_json::{Map, Number, Value};
 
 use super::Place;
-use crate::pod::Problems;
+use crate::problem::Problems;
 
 /// The most values that one text may hold once aliases are resolved: thousands of inspected containers, and still no more than some 100 MB.
 const MOST_VALUES: usize = 1_000_000;

@@ -3,36 +3,25 @@
 use std::io::Write as _;
 
 use super::stamp;
+use crate::config::LineFormat;
 use crate::engine::Output;
 use crate::pod::ComponentName;
-
-/// How lines are written to standard output.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum LogFormat {
-    /// `[out] name: line`, or `[err] name: line`; fields follow as one compact JSON object.
-    #[default]
-    Prefixed,
-    /// One JSON object for each line: `time`, `component`, `output`, `line`, and `fields` where there are any.
-    Json,
-    /// The line as it is, without fields.
-    Plain,
-}
 
 /// Writes lines of one component.
 #[derive(Debug)]
 pub(super) struct Formatter {
-    format: LogFormat,
+    format: LineFormat,
     /// What stands before a line of standard output, and of standard error.
     before: [Vec<u8>; 2],
 }
 
 impl Formatter {
-    pub(super) fn new(format: LogFormat, component: &ComponentName) -> Self {
+    pub(super) fn new(format: LineFormat, component: &ComponentName) -> Self {
         let before = [("out", "stdout"), ("err", "stderr")].map(|(short, long)| match format {
-            LogFormat::Prefixed => format!("[{short}] {component}: ").into_bytes(),
+            LineFormat::Text => format!("[{short}] {component}: ").into_bytes(),
             // A component's name is a DNS label: nothing in it needs an escape.
-            LogFormat::Json => format!(r#","component":"{component}","output":"{long}","line":"#).into_bytes(),
-            LogFormat::Plain => Vec::new(),
+            LineFormat::Json => format!(r#","component":"{component}","output":"{long}","line":"#).into_bytes(),
+            LineFormat::Plain => Vec::new(),
         });
         Self { format, before }
     }
@@ -60,7 +49,7 @@ impl Formatter {
             Output::Stderr => stderr,
         };
         match self.format {
-            LogFormat::Prefixed => {
+            LineFormat::Text => {
                 out.extend_from_slice(before);
                 out.extend_from_slice(line);
                 if !fields.is_empty() {
@@ -68,7 +57,7 @@ impl Formatter {
                     out.extend_from_slice(fields);
                 }
             }
-            LogFormat::Json => {
+            LineFormat::Json => {
                 out.extend_from_slice(br#"{"time":""#);
                 stamp::write(out, at_ns);
                 out.push(b'"');
@@ -80,7 +69,7 @@ impl Formatter {
                 }
                 out.push(b'}');
             }
-            LogFormat::Plain => out.extend_from_slice(line),
+            LineFormat::Plain => out.extend_from_slice(line),
         }
         out.push(b'\n');
     }
@@ -110,7 +99,7 @@ fn append_json<T: serde::Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
 mod tests {
     use super::*;
 
-    fn check(format: LogFormat, line: &[u8], fields: &str, expected: &str) {
+    fn check(format: LineFormat, line: &[u8], fields: &str, expected: &str) {
         let mut out = Vec::new();
         let formatter = Formatter::new(format, &ComponentName::new("app").unwrap());
         formatter.line(&mut out, Output::Stderr, 1_500_000_000, line, fields.as_bytes());
@@ -119,22 +108,22 @@ mod tests {
 
     #[test]
     fn prefixed() {
-        check(LogFormat::Prefixed, b"hello", "", "[err] app: hello\n");
-        check(LogFormat::Prefixed, b"hello", "{ \"b\": 1, \"a\": 2 }", "[err] app: hello {\"b\":1,\"a\":2}\n");
-        check(LogFormat::Prefixed, b"", "{}", "[err] app: \n");
-        check(LogFormat::Prefixed, b"one\ntwo", "{\"a\":1}", "[err] app: one {\"a\":1}\n[err] app: two {\"a\":1}\n");
-        check(LogFormat::Prefixed, b"hello", "nonsense\n", "[err] app: hello\n");
+        check(LineFormat::Text, b"hello", "", "[err] app: hello\n");
+        check(LineFormat::Text, b"hello", "{ \"b\": 1, \"a\": 2 }", "[err] app: hello {\"b\":1,\"a\":2}\n");
+        check(LineFormat::Text, b"", "{}", "[err] app: \n");
+        check(LineFormat::Text, b"one\ntwo", "{\"a\":1}", "[err] app: one {\"a\":1}\n[err] app: two {\"a\":1}\n");
+        check(LineFormat::Text, b"hello", "nonsense\n", "[err] app: hello\n");
     }
 
     #[test]
     fn json() {
         let before = r#"{"time":"1970-01-01T00:00:01.500000000Z","component":"app","output":"stderr","line":"#;
-        check(LogFormat::Json, b"a \"b\"\x1b", "", &format!("{before}\"a \\\"b\\\"\\u001b\"}}\n"));
-        check(LogFormat::Json, b"\xff!", r#"{"n":1}"#, &format!("{before}\"\u{fffd}!\",\"fields\":{{\"n\":1}}}}\n"));
+        check(LineFormat::Json, b"a \"b\"\x1b", "", &format!("{before}\"a \\\"b\\\"\\u001b\"}}\n"));
+        check(LineFormat::Json, b"\xff!", r#"{"n":1}"#, &format!("{before}\"\u{fffd}!\",\"fields\":{{\"n\":1}}}}\n"));
     }
 
     #[test]
     fn plain() {
-        check(LogFormat::Plain, b"hello", r#"{"n":1}"#, "hello\n");
+        check(LineFormat::Plain, b"hello", r#"{"n":1}"#, "hello\n");
     }
 }

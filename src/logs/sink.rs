@@ -19,7 +19,7 @@ use tokio::sync::Mutex;
 use tracing::{debug, warn};
 
 use super::counters::Counters;
-use super::format::LogFormat;
+use crate::config::LineFormat;
 
 /// What is kept allocated between chunks, in bytes.
 const KEEP: usize = 16 * 1024;
@@ -27,7 +27,7 @@ const KEEP: usize = 16 * 1024;
 /// Where lines go. Cheap to clone: all clones write to the same output.
 #[derive(Clone)]
 pub struct Sink {
-    format: LogFormat,
+    format: LineFormat,
     writer: Arc<Mutex<Writer>>,
 }
 
@@ -40,7 +40,7 @@ impl fmt::Debug for Sink {
 impl Sink {
     /// Writes to this output.
     #[must_use]
-    pub fn new(out: impl AsyncWrite + Send + 'static, format: LogFormat) -> Self {
+    pub fn new(out: impl AsyncWrite + Send + 'static, format: LineFormat) -> Self {
         let writer =
             Writer { out: Box::pin(out), chunk: Vec::new(), done: 0, owner: None, state: State::Open, torn: false };
         Self { format, writer: Arc::new(Mutex::new(writer)) }
@@ -51,7 +51,7 @@ impl Sink {
     /// A pipe or a terminal is opened once more, so that it can be written without blocking and without changing what others see
     /// of it; a file, or a pipe that may not be opened again, is written on a thread of its own.
     #[must_use]
-    pub fn stdout(format: LogFormat) -> Self {
+    pub fn stdout(format: LineFormat) -> Self {
         let reopened = OpenOptions::new()
             .write(true)
             .custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits())
@@ -68,7 +68,7 @@ impl Sink {
 
     /// How lines look here.
     #[must_use]
-    pub fn format(&self) -> LogFormat {
+    pub fn format(&self) -> LineFormat {
         self.format
     }
 

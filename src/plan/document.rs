@@ -1,7 +1,7 @@
 //! A pod in the canonical form of `pod.yaml`, as JSON: what plugins get in `pre-start`, and what their overlays are merged into.
 //!
 //! Everything that is set is written, in one form of those that users may choose from: maps where there is a choice, so that overlays can be merged key
-//! by key; sizes in bytes; every plugin in its long form. What is not set is left out. [`from_value`](crate::labels::from_value) and
+//! by key; sizes in bytes; every plugin in its long form. What is not set is left out. [`from_value`](crate::pod::read::from_value) and
 //! [`lower`](crate::pod::lower::lower()) make the same pod of it again, but for `warnings` and the plugins' `origin`.
 
 use std::collections::{BTreeMap, HashSet};
@@ -9,9 +9,7 @@ use std::collections::{BTreeMap, HashSet};
 use indexmap::IndexMap;
 use serde_json::{Map, Value, json};
 
-use crate::pod::life::{
-    HttpRequest, LifecycleAction, LifecycleStep, Probe, ProbeCheck, RestartPolicy, RestartScope, RestartWhen, Unready,
-};
+use crate::pod::life::{HttpRequest, LifecycleAction, LifecycleStep, Probe, ProbeCheck, RestartPolicy, Unready};
 use crate::pod::lower::plugin::on_error_name;
 use crate::pod::values::{format_cpus, format_duration, signal_name};
 use crate::pod::{
@@ -147,14 +145,7 @@ fn restart(policy: &RestartPolicy) -> Doc {
     if *policy == RestartPolicy::default() {
         return doc;
     }
-    doc.set(
-        "policy",
-        match when {
-            RestartWhen::Never => "no",
-            RestartWhen::OnFailure => "on-failure",
-            RestartWhen::Always => "always",
-        },
-    );
+    doc.set("policy", when.name());
     let codes = exit_codes
         .iter()
         .map(|(from, to)| if from == to { Value::from(*from) } else { Value::from(format!("{from}-{to}")) });
@@ -163,13 +154,7 @@ fn restart(policy: &RestartPolicy) -> Doc {
     doc.set("delay", format_duration(*delay));
     doc.set("max_delay", format_duration(*max_delay));
     doc.set("reset_after", format_duration(*reset_after));
-    doc.set(
-        "scope",
-        match scope {
-            RestartScope::Component => "component",
-            RestartScope::Pod => "pod",
-        },
-    );
+    doc.set("scope", scope.name());
     doc
 }
 

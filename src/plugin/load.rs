@@ -8,7 +8,6 @@ use tokio::sync::mpsc;
 use serde_json::Value;
 
 use crate::hooks::Hook;
-use crate::labels::nearest::nearest;
 use crate::plugin::PodLink;
 use crate::plugin::call::{Class, Failure};
 use crate::plugin::clock::Budget;
@@ -27,6 +26,7 @@ use crate::plugin::wasi::Wasi;
 use crate::plugin::worker::{CALLS_WAITING, Maker, Worker};
 use crate::pod::lower::plugin::HEALTH_INTERVAL;
 use crate::pod::{ComponentName, Grant, PluginSource, PluginSpec, Problem, Problems};
+use crate::problem::nearest;
 use crate::shutdown::Tasks;
 
 impl PluginSet {

@@ -6,7 +6,7 @@ use jsonschema::ValidationError;
 use jsonschema::error::{TypeKind, ValidationErrorKind};
 use serde_json::Value;
 
-use crate::labels::nearest::nearest;
+use crate::problem::nearest;
 
 /// Errors told of one configuration.
 const ERRORS: usize = 20;

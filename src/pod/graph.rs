@@ -132,8 +132,8 @@ fn shortest_cycle<'a>(edges: &Edges<'a>, start: &'a str) -> Option<Vec<&'a str>>
 #[cfg(test)]
 mod tests {
     use super::{Edges, described, find_cycles, numbered, waves};
-    use crate::labels::from_document;
     use crate::pod::lower::lower;
+    use crate::pod::read::from_document;
     use crate::pod::{ComponentName, Condition};
 
     fn edges(text: &'static str) -> Edges<'static> {

@@ -106,6 +106,21 @@ pub enum RestartWhen {
     Always,
 }
 
+impl RestartWhen {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Never, Self::OnFailure, Self::Always];
+
+    /// As it is written.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Never => "no",
+            Self::OnFailure => "on-failure",
+            Self::Always => "always",
+        }
+    }
+}
+
 /// What a restart starts again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RestartScope {
@@ -113,6 +128,20 @@ pub enum RestartScope {
     Component,
     /// The pod, in place: all components stop in reverse order, init components run again, all start again. The controller, its network and its task remain.
     Pod,
+}
+
+impl RestartScope {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Component, Self::Pod];
+
+    /// As it is written.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Component => "component",
+            Self::Pod => "pod",
+        }
+    }
 }
 
 /// Probes that the controller makes by itself, from the network that it shares with the component; no tool is needed in the image.

@@ -15,8 +15,8 @@ use tokio::time::{Instant, timeout_at};
 use super::{address, connect, drive, tls};
 use crate::pod::life::HttpRequest;
 
-/// What is kept of an answer's body, in characters, to be shown.
-const SHOWN: usize = 100;
+/// What is kept of an answer's body, in bytes, to be shown.
+const SHOWN: usize = 200;
 
 /// What is read of an answer's body, in bytes.
 const MOST_READ: usize = 4096;
@@ -28,26 +28,40 @@ const BODY_TIME: Duration = Duration::from_millis(250);
 const AGENT: &str = concat!("outrigger-probe/", env!("CARGO_PKG_VERSION"));
 
 /// What came back.
-pub(super) struct Answer {
-    pub(super) status: u16,
+struct Answer {
+    status: u16,
     /// The beginning of the body, on one line; empty where the answer is good.
-    pub(super) body: String,
+    body: String,
 }
 
 impl Answer {
-    pub(super) fn is_good(&self) -> bool {
+    /// The one rule for probes and for steps, which is that of Kubernetes.
+    fn is_good(&self) -> bool {
         (200..400).contains(&self.status)
+    }
+
+    /// What is wrong with the answer to `request`, in words for the operator.
+    fn judge(self, request: &HttpRequest) -> Result<(), String> {
+        if self.is_good() {
+            return Ok(());
+        }
+        let said = if self.body.is_empty() { String::new() } else { format!(": {}", self.body) };
+        Err(format!("{} {} answered {}{said}", request.method, shown(request), self.status))
     }
 }
 
+/// Sends a request, and looks whether what comes back is good. The caller sees to it that this takes no longer than `until`.
+pub(super) async fn check(request: &HttpRequest, until: Instant) -> Result<(), String> {
+    send(request, until).await?.judge(request)
+}
+
 /// The request's URL, for messages.
-pub(super) fn shown(request: &HttpRequest) -> String {
+fn shown(request: &HttpRequest) -> String {
     let scheme = if request.tls { "https" } else { "http" };
     format!("{scheme}://{}{}", address(&request.host, request.port), request.path)
 }
 
-/// The caller sees to it that this takes no longer than `until`.
-pub(super) async fn send(request: &HttpRequest, until: Instant) -> Result<Answer, String> {
+async fn send(request: &HttpRequest, until: Instant) -> Result<Answer, String> {
     let stream = connect(&request.host, request.port).await?;
     if request.tls {
         exchange(request, tls::connect(&request.host, stream).await?, until).await
@@ -112,8 +126,10 @@ async fn beginning(response: Response<Incoming>, until: Instant) -> String {
     short(&String::from_utf8_lossy(&read))
 }
 
-/// The first characters, on one line, fit to be shown.
+/// The beginning, on one line, fit to be shown.
 pub(super) fn short(text: &str) -> String {
-    let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    line.chars().filter(|c| !c.is_control()).take(SHOWN).collect()
+    let mut line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    line.retain(|c| !c.is_control());
+    line.truncate(line.floor_char_boundary(SHOWN));
+    line
 }

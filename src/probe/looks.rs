@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::tracker::{Change, Tracker};
-use super::{Exec, ProbeKind, connect, grpc, http, late, within};
+use super::{Exec, ProbeKind, connect, grpc, late, send, within};
 use crate::pod::life::{Probe, ProbeCheck};
 
 /// A command that does not end is waited for so long, though every look meanwhile fails; then the next look runs another one beside it. No engine can end a
@@ -67,14 +67,7 @@ impl<'a, X: Exec> Looks<'a, X> {
         let limit = self.probe.timeout;
         // Between two looks, which is nearly always, a probe holds no room for what a look needs.
         match &self.probe.check {
-            ProbeCheck::Http(request) => {
-                let answer = Box::pin(within(limit, async |until| http::send(request, until).await)).await?;
-                if answer.is_good() {
-                    return Ok(());
-                }
-                let said = if answer.body.is_empty() { String::new() } else { format!(": {}", answer.body) };
-                Err(format!("{} {} answered {}{said}", request.method, http::shown(request), answer.status))
-            }
+            ProbeCheck::Http(request) => Box::pin(send(request, limit)).await,
             ProbeCheck::Tcp { host, port } => {
                 Box::pin(within(limit, async |_until| connect(host, *port).await)).await.map(drop)
             }

@@ -12,13 +12,13 @@ use tracing::{debug, info, warn};
 
 use crate::admin::status::{LogCounters, PluginStatus};
 use crate::admin::{self, AdminError};
-use crate::config::{LineFormat, Settings, Sharing};
+use crate::clock::since_epoch;
+use crate::config::{Settings, Sharing};
 use crate::engine::{Engine, EngineError, EngineInfo, Inspection};
 use crate::hooks::{Hook, Hooks};
 use crate::identity::{self, IdentityError};
 use crate::janitor;
 use crate::labels::{self, RawPod};
-use crate::logs::format::LogFormat;
 use crate::logs::sink::Sink;
 use crate::plan::overlay::Overlays;
 use crate::plan::{compile, document};
@@ -26,12 +26,11 @@ use crate::plugin::error::PluginError;
 use crate::plugin::host::{Host, HostDirs};
 use crate::plugin::set::{PluginSet, Standing};
 use crate::plugin::{PodLink, PodView};
-use crate::pod::{PodSpec, Problem, Problems, lower};
+use crate::pod::{PodSpec, Problem, Problems, lower, read};
 use crate::shutdown::Tasks;
 use crate::supervisor::driver::{Driver, Parts, PodEnd};
 use crate::supervisor::events::{Outcome, stops};
 use crate::supervisor::output::Outputs;
-use crate::supervisor::shared::now_s;
 use crate::supervisor::signals;
 
 /// For the tasks around the pod to end after it.
@@ -105,7 +104,7 @@ async fn prepare<E: Engine>(engine: E, settings: Settings, tasks: &Tasks) -> Res
     let info = engine.info().await?;
     debug!(?info, "the engine answers");
     let own = identity::find(&engine, &settings, &identity::Surroundings::read()).await?;
-    let (sweep, read) = tokio::join!(janitor::sweep(&engine, &own, now_s()), async {
+    let (sweep, read) = tokio::join!(janitor::sweep(&engine, &own, since_epoch().as_secs()), async {
         let (mut raw, mut problems) = labels::read_labels(&own.labels);
         problems.extend(compose_file(&mut raw, &own, &info, &settings));
         let (spec, more) = lower::lower_partly(&raw);
@@ -150,7 +149,7 @@ async fn prepare<E: Engine>(engine: E, settings: Settings, tasks: &Tasks) -> Res
         );
     }
     status.send_modify(|status| Arc::make_mut(status).warnings.clone_from(&plan.warnings));
-    let outputs = Outputs::new(Sink::stdout(format(settings.log_format)));
+    let outputs = Outputs::new(Sink::stdout(settings.log_format));
     let (live_plugins, live_outputs) = (set.clone(), outputs.clone());
     let fresh = move |status: &mut admin::Status| refresh(status, &live_plugins, &live_outputs);
     let metrics = set.clone();
@@ -180,14 +179,6 @@ fn both<A, B>(one: Result<A, Problems>, other: Result<B, Problems>) -> Result<(A
             problems.extend(other.err().unwrap_or_default());
             Err(problems)
         }
-    }
-}
-
-fn format(written: LineFormat) -> LogFormat {
-    match written {
-        LineFormat::Text => LogFormat::Prefixed,
-        LineFormat::Json => LogFormat::Json,
-        LineFormat::Plain => LogFormat::Plain,
     }
 }
 
@@ -260,5 +251,5 @@ pub async fn overlaid(spec: &PodSpec, set: &PluginSet) -> Result<PodSpec, Proble
         }
     }
     problems.or(())?;
-    lower::lower(&labels::from_value("the plan after `pre-start`", overlays.finish())?)
+    lower::lower(&read::from_value("the plan after `pre-start`", overlays.finish())?)
 }

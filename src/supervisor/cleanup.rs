@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
+use crate::clock::since_epoch;
 use crate::config::Output::Streamed;
 use crate::engine::{Engine, Inspection, chain};
 use crate::hooks::{Hook, Hooks};
@@ -17,7 +18,7 @@ use crate::shutdown::Tasks;
 use crate::supervisor::events::Event;
 use crate::supervisor::launch::Donor;
 use crate::supervisor::output::Outputs;
-use crate::supervisor::shared::{Container, Shared, now_s, persist};
+use crate::supervisor::shared::{Container, Shared, persist};
 
 /// Lines of a failed component that are told with the pod's end, and their bytes at most.
 const LAST_LINES: u32 = 10;
@@ -109,7 +110,7 @@ impl<E: Engine, H: Hooks, N: Future<Output = ()> + Send + 'static> Cleanup<E, H,
 
 /// Of earlier failures only so many remain as may beside the one that has just been kept. Ours own their containers still, and stay.
 async fn sweep<E: Engine, H: Hooks>(shared: &Shared<E, H>, own: &Inspection) {
-    match tokio::time::timeout(SWEEP_TIME, janitor::sweep(&shared.engine, own, now_s())).await {
+    match tokio::time::timeout(SWEEP_TIME, janitor::sweep(&shared.engine, own, since_epoch().as_secs())).await {
         Ok(Err(error)) => debug!(error = chain(&error), "the engine does not list what is left over"),
         Ok(Ok(_)) => {}
         Err(_) => debug!("the engine takes too long to list what is left over"),
@@ -139,7 +140,7 @@ async fn last_output<E: Engine, H: Hooks>(
 /// Keeps a failed component for a look. Where the engine will not, it is removed as the others are.
 async fn keep<E: Engine, H: Hooks>(shared: &Shared<E, H>, name: &ComponentName, container: &Container) -> bool {
     let Some(planned) = shared.planned(name) else { return false };
-    let kept = janitor::kept_name(&planned.container.name, now_s());
+    let kept = janitor::kept_name(&planned.container.name, since_epoch().as_secs());
     match shared.engine.rename(&container.id, &kept).await {
         Ok(()) => {
             info!(component = %name, container = kept, "failed, and remains for a look: `docker logs`, `docker cp`; removed when its time is over");

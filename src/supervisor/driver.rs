@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use crate::admin;
+use crate::clock::since_epoch;
 use crate::config::Settings;
 use crate::engine::{Engine, Fault, Inspection, chain};
 use crate::hooks::{ComponentEvent, ComponentEventKind, HealthTrigger, Hook, Hooks, Reaction, SignalDecision};
@@ -25,7 +26,7 @@ use crate::supervisor::cleanup::Cleanup;
 use crate::supervisor::events::{Action, Deadline, Event, Outcome, Phase};
 use crate::supervisor::launch::{Donor, launch, launch_donor, relaunch, revive_donor};
 use crate::supervisor::output::Outputs;
-use crate::supervisor::shared::{EVENTS_IN_FLIGHT, Shared, now_ns, persist};
+use crate::supervisor::shared::{EVENTS_IN_FLIGHT, Shared, persist};
 use crate::supervisor::state::{Node, Pod};
 use crate::supervisor::{follow, lifecycle, polls, requests, rollout, views};
 
@@ -515,4 +516,8 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
         let left = (self.shared.plan.stop_budget + timeouts.stop_reserve / 2).saturating_sub(gone);
         left.clamp(LEAST_DRAIN, timeouts.log_drain.max(LEAST_DRAIN))
     }
+}
+
+fn now_ns() -> u64 {
+    u64::try_from(since_epoch().as_nanos()).unwrap_or(u64::MAX)
 }

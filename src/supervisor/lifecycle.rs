@@ -90,10 +90,7 @@ async fn perform<E: Engine, H: Hooks>(
 ) -> Result<(), String> {
     match &step.action {
         LifecycleAction::Exec(command) => exec(shared, name, command, timeout).await,
-        LifecycleAction::Http(request) => match probe::send(request, timeout).await? {
-            ..400 => Ok(()),
-            status => Err(format!("{} {} answered {status}", request.method, request.path)),
-        },
+        LifecycleAction::Http(request) => probe::send(request, timeout).await,
         LifecycleAction::Sleep(pause) => {
             tokio::time::sleep((*pause).min(timeout)).await;
             Ok(())

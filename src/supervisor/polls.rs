@@ -7,12 +7,13 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
+use crate::clock::since_epoch;
 use crate::engine::{Engine, Inspection, chain};
 use crate::hooks::{ComponentEvent, ComponentEventKind, HealthTrigger, Hooks, Reaction};
 use crate::janitor;
 use crate::pod::PluginName;
 use crate::supervisor::events::Event;
-use crate::supervisor::shared::{Shared, now_s};
+use crate::supervisor::shared::Shared;
 
 /// Time between two looks for what was left over, or kept too long.
 const SWEEP_EVERY: Duration = Duration::from_secs(60 * 60);
@@ -31,7 +32,7 @@ pub async fn sweep<E: Engine, H: Hooks>(shared: Arc<Shared<E, H>>, own: Inspecti
             () = token.cancelled() => return,
             () = tokio::time::sleep(pause) => {}
         }
-        if let Err(error) = janitor::sweep(&shared.engine, &own, now_s()).await {
+        if let Err(error) = janitor::sweep(&shared.engine, &own, since_epoch().as_secs()).await {
             debug!(error = chain(&error), "the engine does not list what is left over");
         }
     }

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::admin::status::{RolloutStatus, Status};
+use crate::clock::since_epoch;
 use crate::engine::{ContainerId, Engine, chain};
 use crate::hooks::{Action, Change, Command, File, HookFailure, Hooks, Rollout, limits};
 use crate::pod::life::ExecCommand;
@@ -23,7 +24,7 @@ use crate::pod::{ComponentName, PluginName};
 use crate::supervisor::copy::{get, put};
 use crate::supervisor::events::{Event, Phase};
 use crate::supervisor::requests::running;
-use crate::supervisor::shared::{Live, Shared, now_s};
+use crate::supervisor::shared::{Live, Shared};
 
 /// Largest file that can be kept for a roll-back, in bytes; as much as `watch` reads.
 const LARGEST_FILE: usize = limits::LARGEST_FILE as usize;
@@ -104,7 +105,7 @@ fn note(status: &watch::Sender<Arc<Status>>, plugin: &PluginName, rollout: &Roll
         summary: rollout.summary.clone(),
         outcome: if ended.is_ok() { "applied" } else { "refused" }.to_owned(),
         reason: ended.as_ref().err().cloned().unwrap_or_default(),
-        at: now_s(),
+        at: since_epoch().as_secs(),
     };
     status.send_modify(|status| {
         let rollouts = &mut Arc::make_mut(status).rollouts;

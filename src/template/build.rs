@@ -8,11 +8,11 @@ use super::merge::{merge, pairs};
 use super::service;
 use super::source::{Registration, Template};
 use super::{keys, read, write};
+use crate::config::ENGINE_SOCKET;
 use crate::labels::{Place, kind};
-use crate::pod::Problems;
+use crate::problem::Problems;
 
 /// Where the engine's socket is, on the host and in the controller.
-const SOCKET: &str = "/var/run/docker.sock";
 
 /// One service on its way to a pod.
 pub struct Builder<'a> {
@@ -193,7 +193,7 @@ impl Builder<'_> {
             list @ (Value::Null | Value::Array(_)) => {
                 let mut volumes = list.as_array().cloned().unwrap_or_default();
                 if !volumes.iter().flat_map(service::short::volume).any(|it| is_socket(&it)) {
-                    volumes.push(format!("{SOCKET}:{SOCKET}:ro").into());
+                    volumes.push(format!("{ENGINE_SOCKET}:{ENGINE_SOCKET}:ro").into());
                 }
                 *list = Value::Array(volumes);
             }
@@ -323,7 +323,7 @@ fn without_pod(labels: &Value) -> Value {
 
 fn is_socket(volume: &Value) -> bool {
     let target = volume.get("target").map(service::text).unwrap_or_default();
-    target == SOCKET || target == "/run/docker.sock"
+    target == ENGINE_SOCKET || target == "/run/docker.sock"
 }
 
 fn yaml(value: &Value) -> Value {

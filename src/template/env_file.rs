@@ -6,7 +6,7 @@ use super::fetch::Sources;
 use super::merge::pairs;
 use super::service::text;
 use crate::labels::Place;
-use crate::pod::Problems;
+use crate::problem::Problems;
 
 /// Puts what the files of `env_file` say into `environment`, which wins, and takes `env_file` away.
 pub fn inline(service: &mut Map<String, Value>, at: &Place, sources: &mut dyn Sources, problems: &mut Problems) {

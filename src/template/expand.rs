@@ -230,7 +230,7 @@ mod tests {
     use super::super::read::read;
     use super::*;
     use crate::labels::Place;
-    use crate::pod::Problems;
+    use crate::problem::Problems;
 
     /// Templates and what Go 1.26's `text/template` makes of them, with podlike's functions; without a result where it is an error.
     const GO: &str = include_str!("../../tests/it/templates/go.json");

@@ -2,7 +2,7 @@
 
 use super::source::Template;
 use crate::labels::Place;
-use crate::pod::Problems;
+use crate::problem::Problems;
 
 /// Where the text of a template comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,7 +86,7 @@ pub fn text(template: &Template, sources: &mut dyn Sources, problems: &mut Probl
     None
 }
 
-fn missing(at: &Place, failed: &[String]) -> crate::pod::Problem {
+fn missing(at: &Place, failed: &[String]) -> crate::problem::Problem {
     let problem = at.problem(format!("can't get the template {}", failed.join(", and its fallback ")));
     match failed {
         [_] => problem.hint("a `fallback` below `file` or `http` names what to take instead"),

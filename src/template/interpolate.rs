@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 use crate::labels::Place;
-use crate::pod::{Problem, Problems};
+use crate::labels::variables::{BadVariable, Rules, Variables};
+use crate::problem::{Problem, Problems};
 
 /// The parts of a stack file in which the client replaces variables; in others a `$` is nothing special.
 const PARTS: [&str; 5] = ["services", "volumes", "networks", "secrets", "configs"];
@@ -48,68 +49,14 @@ fn wrong(at: &Place, what: String) -> Problem {
 }
 
 fn replaced(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<String, String> {
-    let mut out = String::new();
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once('$') {
-        out.push_str(before);
-        if let Some(after) = after.strip_prefix('$') {
-            out.push_str("$$");
-            rest = after;
-        } else if let Some(inner) = after.strip_prefix('{') {
-            let Some((expression, after)) = inner.split_once('}') else {
-                return Err(format!("`${{{}` has no `}}`", inner.chars().take(20).collect::<String>()));
-            };
-            out.push_str(&braced(expression, variable)?);
-            rest = after;
-        } else {
-            let length = name(after);
-            let (name, after) = after.split_at_checked(length).unwrap_or((after, ""));
-            if name.is_empty() {
-                return Err("a `$` begins no variable".to_owned());
-            }
-            out.push_str(&escaped(variable(name)));
-            rest = after;
-        }
-    }
-    out.push_str(rest);
-    Ok(out)
-}
-
-/// How long the name at the start is, in bytes.
-fn name(text: &str) -> usize {
-    if text.starts_with(|c: char| c.is_ascii_digit()) {
-        return 0;
-    }
-    text.bytes().take_while(|b| b.is_ascii_alphanumeric() || *b == b'_').count()
-}
-
-fn braced(expression: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<String, String> {
-    let (name, operator) = expression.split_at_checked(name(expression)).unwrap_or((expression, ""));
-    let wrong = || format!("`${{{expression}}}` is no variable");
-    if name.is_empty() {
-        return Err(wrong());
-    }
-    let found = variable(name);
-    let filled = found.clone().filter(|value| !value.is_empty());
-    let (kept, operator, word) = match (operator.strip_prefix(":-"), operator.strip_prefix(":?")) {
-        (Some(word), _) => (filled, '-', word),
-        (_, Some(word)) => (filled, '?', word),
-        (None, None) => match (operator.strip_prefix('-'), operator.strip_prefix('?')) {
-            (Some(word), _) => (found, '-', word),
-            (_, Some(word)) => (found, '?', word),
-            (None, None) if operator.is_empty() => return Ok(escaped(found)),
-            (None, None) => return Err(wrong()),
-        },
-    };
-    match (kept, operator) {
-        (Some(value), _) => Ok(escaped(Some(value))),
-        (None, '-') => Ok(word.to_owned()),
-        (None, _) => Err(format!("the variable `{name}` is required: {word}")),
-    }
-}
-
-fn escaped(value: Option<String>) -> String {
-    value.unwrap_or_default().replace('$', "$$")
+    Variables::new(Rules::Client, variable, &mut |_unset| {}).fill(text).map_err(|why| match why {
+        BadVariable::Stray => "a `$` begins no variable".to_owned(),
+        BadVariable::Unclosed(text) => format!("`{text}` has no `}}`"),
+        BadVariable::NoVariable(expression) => format!("`{expression}` is no variable"),
+        BadVariable::Required { name, why } => format!("the variable `{name}` is required: {why}"),
+        BadVariable::TooDeep { most } => format!("defaults are nested deeper than {most}"),
+        BadVariable::TooLong { most } => format!("becomes longer than {most} bytes"),
+    })
 }
 
 #[cfg(test)]

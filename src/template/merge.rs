@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::labels::{Place, kind};
-use crate::pod::Problems;
+use crate::problem::Problems;
 
 /// Adds `source` to `target`; `at` is where `source` was written.
 ///
@@ -43,7 +43,7 @@ pub fn merge(target: &mut Map<String, Value>, source: &Map<String, Value>, at: &
     }
 }
 
-fn apart(at: &Place, this: &str, that: &str) -> crate::pod::Problem {
+fn apart(at: &Place, this: &str, that: &str) -> crate::problem::Problem {
     at.problem(format!("{this} can't be added to {that} of an earlier template"))
         .hint("write both as lists, both as maps, or the list as `key=value`")
 }

@@ -10,7 +10,7 @@ use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput, Tag};
 use serde_json::{Map, Number, Value};
 
 use crate::labels::Place;
-use crate::pod::Problems;
+use crate::problem::Problems;
 
 /// The most values that one text may hold once aliases are resolved.
 const MOST_VALUES: usize = 1_000_000;

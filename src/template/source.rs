@@ -5,9 +5,9 @@ use serde_json::{Map, Value};
 
 use super::merge::merge;
 use super::{fetch::Origin, write};
-use crate::labels::nearest::nearest;
 use crate::labels::{Place, kind};
-use crate::pod::Problems;
+use crate::problem::Problems;
+use crate::problem::nearest;
 
 /// The names of the section; where both are there, what the first one says comes first.
 pub const SECTIONS: [&str; 2] = ["x-outrigger", "x-podlike"];

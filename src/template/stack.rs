@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::merge::pairs;
 use super::service::{short, text};
 use crate::labels::{Place, kind};
-use crate::pod::Problems;
+use crate::problem::Problems;
 
 /// Merges `later` into `base`.
 pub fn merge(base: &mut Map<String, Value>, later: Map<String, Value>, at: &Place, problems: &mut Problems) {

@@ -172,7 +172,7 @@ mod tests {
     use super::super::read::read;
     use super::*;
     use crate::labels::{Place, yaml};
-    use crate::pod::Problems;
+    use crate::problem::Problems;
 
     #[test]
     fn every_reader_takes_it_for_the_same() {

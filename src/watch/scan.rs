@@ -8,12 +8,13 @@ use std::os::fd::AsRawFd as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use inotify::{WatchDescriptor, WatchMask, Watches};
 use sha2::{Digest as _, Sha256};
 
 use super::trail::trail;
+use crate::clock::since_epoch;
 use crate::files;
 use crate::hooks::{Change, limits};
 
@@ -95,7 +96,7 @@ pub(super) fn scan(source: &str, known: &Files, watches: Option<Watches>) -> Sca
         content: 0,
         files: 0,
         directories: 0,
-        now: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
+        now: since_epoch(),
         scan: Scan::default(),
     };
     scanner.run();

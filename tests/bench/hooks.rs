@@ -9,11 +9,10 @@ use std::time::{Duration, Instant};
 use outrigger::config::Timeouts;
 use outrigger::engine::Output;
 use outrigger::hooks::{Batch, Hooks};
-use outrigger::labels;
 use outrigger::plugin::host::{Host, HostDirs};
 use outrigger::plugin::set::PluginSet;
 use outrigger::plugin::{PodLink, PodView, stock};
-use outrigger::pod::{ComponentName, PodSpec, lower};
+use outrigger::pod::{ComponentName, PodSpec, lower, read};
 use tokio::sync::{mpsc, watch};
 
 const ROUNDS: usize = 9;
@@ -28,7 +27,7 @@ fn best(mut round: impl FnMut() -> Duration) -> Duration {
 
 fn pod(plugins: &str) -> PodSpec {
     let text = format!("components: {{app: {{image: x}}}}\nplugins: {plugins}\n");
-    lower::lower(&labels::from_document("bench", &text).unwrap()).unwrap()
+    lower::lower(&read::from_document("bench", &text).unwrap()).unwrap()
 }
 
 fn link() -> PodLink {

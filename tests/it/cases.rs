@@ -16,7 +16,7 @@ use outrigger::labels::schema::{self, Part};
 use outrigger::labels::{self, RawPod};
 use outrigger::plan::document;
 use outrigger::pod::lower::lower;
-use outrigger::pod::{PodSpec, Problems};
+use outrigger::pod::{PodSpec, Problems, read};
 use serde_json::{Value, json};
 
 const INPUTS: [&str; 4] = ["pod.yaml", "labels.yaml", "stack.yml", "inspect.json"];
@@ -56,10 +56,10 @@ fn every_good_case_survives_its_canonical_document_and_its_labels() {
             pods_of(&case, &name, &text).into_iter().flatten().filter(|(_, spec)| !spec.components.is_empty())
         {
             let document = document::of(&spec);
-            let again = lower(&labels::from_value(&name, &document).unwrap()).unwrap();
+            let again = lower(&read::from_value(&name, &document).unwrap()).unwrap();
             assert_eq!(comparable(again), comparable(spec.clone()), "{}: {pod}", case.display());
             let written = labels::to_labels(&document);
-            let again = lower(&labels::from_labels(&written).unwrap()).unwrap();
+            let again = lower(&read::from_labels(&written).unwrap()).unwrap();
             let without_controller = PodSpec { controller: Default::default(), ..spec };
             assert_eq!(comparable(again), comparable(without_controller), "{}: {pod}", case.display());
             checked += 1;
@@ -70,13 +70,13 @@ fn every_good_case_survives_its_canonical_document_and_its_labels() {
 
 /// Lowers every pod of the input, and collects the problems of all.
 fn pods(name: &str, text: &str) -> Result<Vec<(String, PodSpec)>, Problems> {
-    lowered(labels::sources(name, text)?, None)
+    lowered(read::sources(name, text)?, None)
 }
 
 /// The same with the Compose file of the case, where it has one.
 fn pods_of(case: &Path, name: &str, text: &str) -> Result<Vec<(String, PodSpec)>, Problems> {
     let file = fs::read_to_string(case.join("compose.yml")).ok();
-    lowered(labels::sources(name, text)?, file.as_deref())
+    lowered(read::sources(name, text)?, file.as_deref())
 }
 
 fn lowered(sources: Vec<(String, RawPod)>, file: Option<&str>) -> Result<Vec<(String, PodSpec)>, Problems> {

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use outrigger::admin::Status as PodStatus;
+use outrigger::config::LineFormat;
 use outrigger::config::{Keep, Settings};
 use outrigger::engine::fake::FakeEngine;
 use outrigger::engine::{Engine, ExecOutput, Fault, Output};
@@ -16,7 +17,6 @@ use outrigger::hooks::{
     Action, Batch, Change, Command, ComponentEvent, ComponentEventKind, File, HealthTrigger, Hook, HookFailure, Hooks,
     Judged, Judgement, Reaction, Rollout, SignalDecision, Status,
 };
-use outrigger::logs::format::LogFormat;
 use outrigger::logs::sink::Sink;
 use outrigger::plan::{SelfInfo, compile};
 use outrigger::plugin::{PodLink, PodView, Request, RequestKind, WatchRequest};
@@ -172,7 +172,7 @@ async fn start(engine: FakeEngine, script: Script, all: &[(&str, &str)]) -> Runn
 }
 
 async fn start_with(settings: Settings, engine: FakeEngine, script: Script, all: &[(&str, &str)]) -> Running {
-    let raw = outrigger::labels::from_labels(&labels(all)).unwrap();
+    let raw = outrigger::pod::read::from_labels(&labels(all)).unwrap();
     let spec = lower::lower(&raw).unwrap();
     let mut me = SelfInfo::offline("pod", labels(all));
     me.container.id.0 = OWN.to_owned();
@@ -197,7 +197,7 @@ async fn start_with(settings: Settings, engine: FakeEngine, script: Script, all:
         watches: Vec::new(),
         end: PodEnd { requests: requests_out, watches: watches_out, pod: view },
         status,
-        outputs: Outputs::new(Sink::new(Kept(Arc::clone(&written)), LogFormat::Prefixed)),
+        outputs: Outputs::new(Sink::new(Kept(Arc::clone(&written)), LineFormat::Text)),
     };
     let driver = Driver::new(parts, signals_out);
     #[expect(clippy::disallowed_methods, reason = "the test owns this task, and awaits it")]

@@ -7,16 +7,16 @@ use std::time::Duration;
 
 use fixture::{Journal, Plan, Plugin, Plugins, read_lines, run, stamped};
 use outrigger::config;
+use outrigger::config::LineFormat;
 use outrigger::engine::Output::{Stderr, Stdout};
 use outrigger::hooks::Batch;
-use outrigger::logs::format::LogFormat;
 use outrigger::logs::position::Position;
 use outrigger::logs::sink::Sink;
 use outrigger::logs::{LogFailure, stream};
 use tokio::io::{AsyncReadExt, duplex};
 
 /// Follows the whole journal without plugins and answers what was written.
-async fn written(journal: &Journal, format: LogFormat) -> String {
+async fn written(journal: &Journal, format: LineFormat) -> String {
     let (run, sink, mut out) = run(format);
     journal.exit(&run.ended);
     stream(journal.clone(), Plugins::none(), run, sink).await.unwrap();
@@ -30,12 +30,12 @@ async fn lines_of_both_streams_in_every_format() {
     journal.write(Stderr, 1_500_000_000, b"oh \xff\r\n");
     journal.write(Stdout, 2_000_000_000, b"last");
     assert_eq!(
-        written(&journal, LogFormat::Prefixed).await,
+        written(&journal, LineFormat::Text).await,
         "[out] app: hello\n[err] app: oh \u{fffd}\r\n[out] app: last\n"
     );
-    assert_eq!(written(&journal, LogFormat::Plain).await, "hello\noh \u{fffd}\r\nlast\n");
+    assert_eq!(written(&journal, LineFormat::Plain).await, "hello\noh \u{fffd}\r\nlast\n");
     assert_eq!(
-        written(&journal, LogFormat::Json).await.lines().nth(1).unwrap(),
+        written(&journal, LineFormat::Json).await.lines().nth(1).unwrap(),
         r#"{"time":"1970-01-01T00:00:01.500000000Z","component":"app","output":"stderr","line":"oh "#.to_owned()
             + "\u{fffd}\\r\"}"
     );
@@ -47,7 +47,7 @@ async fn a_line_in_two_pieces_comes_to_plugins_as_one() {
     journal.write(Stdout, 1, format!("{}sec", "x".repeat(16_381)).as_bytes());
     journal.write(Stdout, 1, b"ret\n");
     let plugins = Plugins::new(Plugin::keep_all());
-    let (run, sink, _out) = run(LogFormat::Plain);
+    let (run, sink, _out) = run(LineFormat::Plain);
     journal.exit(&run.ended);
     stream(journal, plugins.clone(), run, sink).await.unwrap();
     let seen = plugins.seen();
@@ -65,7 +65,7 @@ async fn a_terminals_output_is_one_stream_of_bytes() {
     }
     // The connection breaks in the middle of a piece.
     journal.plan([Plan::BreakAfter(7)]);
-    let (mut run, sink, mut out) = run(LogFormat::Plain);
+    let (mut run, sink, mut out) = run(LineFormat::Plain);
     run.source.terminal = true;
     let ended = run.ended.clone();
     let (counters, engine) = (Arc::clone(&run.counters), journal.clone());
@@ -84,7 +84,7 @@ async fn a_quiet_line_is_not_delayed_for_others() {
     let journal = Journal::default();
     journal.write(Stdout, 1, b"alone\n");
     let plugins = Plugins::new(Plugin::keep_all());
-    let (run, sink, mut out) = run(LogFormat::Plain);
+    let (run, sink, mut out) = run(LineFormat::Plain);
     let token = run.token.clone();
     let begin = tokio::time::Instant::now();
     let see = async {
@@ -104,12 +104,12 @@ async fn the_next_run_goes_on_where_the_last_one_ended() {
     let journal = Journal::default();
     journal.write(Stdout, 5_000_000_000, b"one\n");
     journal.write(Stdout, 5_000_000_000, b"two\n");
-    let (first, sink, mut out) = run(LogFormat::Plain);
+    let (first, sink, mut out) = run(LineFormat::Plain);
     journal.exit(&first.ended);
     let position = stream(journal.clone(), Plugins::none(), first, sink).await.unwrap();
     assert_eq!(read_lines(&mut out).await, "one\ntwo\n");
     journal.write(Stdout, 5_000_000_000, b"three\n");
-    let (mut second, sink, mut out) = run(LogFormat::Plain);
+    let (mut second, sink, mut out) = run(LineFormat::Plain);
     second.position = position;
     journal.exit(&second.ended);
     stream(journal, Plugins::none(), second, sink).await.unwrap();
@@ -121,7 +121,7 @@ async fn lines_written_between_the_end_of_a_stream_and_the_exit_are_read() {
     let journal = Journal::default();
     journal.write(Stdout, 1, b"one\n");
     journal.plan([Plan::EndAfter(1)]);
-    let (run, sink, mut out) = run(LogFormat::Plain);
+    let (run, sink, mut out) = run(LineFormat::Plain);
     let ended = run.ended.clone();
     let engine = journal.clone();
     let exit = async {
@@ -139,7 +139,7 @@ async fn a_stream_that_falls_silent_at_the_exit_is_opened_again() {
     let journal = Journal::default();
     journal.write(Stdout, 1, b"one\n");
     journal.plan([Plan::HangAfter(1)]);
-    let (run, sink, mut out) = run(LogFormat::Plain);
+    let (run, sink, mut out) = run(LineFormat::Plain);
     let ended = run.ended.clone();
     let engine = journal.clone();
     let exit = async {
@@ -156,7 +156,7 @@ async fn a_stream_that_falls_silent_at_the_exit_is_opened_again() {
 async fn a_driver_that_cannot_be_read_is_no_failure() {
     let journal = Journal::default();
     journal.plan([Plan::Unreadable]);
-    let (run, sink, _out) = run(LogFormat::Plain);
+    let (run, sink, _out) = run(LineFormat::Plain);
     let counters = Arc::clone(&run.counters);
     assert_eq!(stream(journal, Plugins::none(), run, sink).await.unwrap(), Position::default());
     assert!(counters.counts().unreadable);
@@ -167,7 +167,7 @@ async fn the_end_is_waited_for_only_so_long() {
     let journal = Journal::default();
     journal.write(Stdout, 1, b"one\ntwo");
     journal.plan([Plan::HangAfter(1), Plan::HangAfter(1)]);
-    let (run, sink, mut out) = run(LogFormat::Plain);
+    let (run, sink, mut out) = run(LineFormat::Plain);
     journal.exit(&run.ended);
     let begin = tokio::time::Instant::now();
     stream(journal, Plugins::none(), run, sink).await.unwrap();
@@ -182,12 +182,12 @@ async fn a_blocked_output_ends_with_the_drain_and_is_counted() {
     for _ in 0..300 {
         journal.write(Stdout, 1, b"0123456789\n");
     }
-    let (mut run, _, _) = run(LogFormat::Plain);
+    let (mut run, _, _) = run(LineFormat::Plain);
     run.drain = Duration::from_secs(3);
     journal.exit(&run.ended);
     let counters = Arc::clone(&run.counters);
     let (ours, _theirs) = duplex(1);
-    stream(journal, Plugins::none(), run, Sink::new(ours, LogFormat::Plain)).await.unwrap();
+    stream(journal, Plugins::none(), run, Sink::new(ours, LineFormat::Plain)).await.unwrap();
     let counts = counters.counts();
     assert_eq!(counts.lines, counts.written + counts.dropped, "{counts:?}");
     assert_eq!(counts.cut, 1);
@@ -198,7 +198,7 @@ async fn an_output_that_nobody_waits_for_any_longer_is_counted_as_cut() {
     for is_through in [false, true] {
         let journal = Journal::default();
         journal.write(Stdout, 1, b"one\n");
-        let (run, sink, mut out) = run(LogFormat::Plain);
+        let (run, sink, mut out) = run(LineFormat::Plain);
         let (counters, token, ended) = (Arc::clone(&run.counters), run.token.clone(), run.ended.clone());
         let engine = journal.clone();
         let stop = async {
@@ -218,7 +218,7 @@ async fn held_lines_come_again_in_front_of_the_next_batch() {
     let journal = Journal::default();
     journal.write(Stdout, 1, b"error\n");
     let plugins = Plugins::new(Plugin::hold(1));
-    let (run, sink, mut out) = run(LogFormat::Plain);
+    let (run, sink, mut out) = run(LineFormat::Plain);
     let ended = run.ended.clone();
     let (engine, seen) = (journal.clone(), plugins.clone());
     let go_on = async {
@@ -242,7 +242,7 @@ async fn held_lines_are_released_after_a_quiet_second() {
     let journal = Journal::default();
     journal.write(Stdout, 1, b"prompt\n");
     let plugins = Plugins::new(Plugin::hold(1));
-    let (run, sink, mut out) = run(LogFormat::Plain);
+    let (run, sink, mut out) = run(LineFormat::Plain);
     let token = run.token.clone();
     let begin = tokio::time::Instant::now();
     let see = async {
@@ -261,7 +261,7 @@ async fn what_plugins_may_hold_is_bounded() {
         journal.write(Stdout, 1, b"x\n");
     }
     let plugins = Plugins::new(Plugin::hold(usize::MAX));
-    let (run, sink, mut out) = run(LogFormat::Plain);
+    let (run, sink, mut out) = run(LineFormat::Plain);
     let counters = Arc::clone(&run.counters);
     journal.exit(&run.ended);
     stream(journal, plugins.clone(), run, sink).await.unwrap();
@@ -274,7 +274,7 @@ async fn what_plugins_may_hold_is_bounded() {
 async fn lines_that_a_failed_plugin_saw_are_not_disclosed() {
     let journal = Journal::default();
     journal.write(Stdout, 1, b"password=1234\n");
-    let (run, sink, mut out) = run(LogFormat::Plain);
+    let (run, sink, mut out) = run(LineFormat::Plain);
     let counters = Arc::clone(&run.counters);
     journal.exit(&run.ended);
     let end = stream(journal, Plugins::new(Plugin::fail()), run, sink).await;
@@ -287,7 +287,7 @@ async fn lines_that_a_failed_plugin_saw_are_not_disclosed() {
 async fn quiet_output_is_for_plugins_only() {
     let journal = Journal::default();
     journal.write(Stdout, 1, b"hello\n");
-    let (mut first, sink, mut out) = run(LogFormat::Plain);
+    let (mut first, sink, mut out) = run(LineFormat::Plain);
     first.output = config::Output::Quiet;
     journal.exit(&first.ended);
     let plugins = Plugins::new(Plugin::keep_all());
@@ -324,7 +324,7 @@ proptest::proptest! {
         journal.plan(breaks.iter().map(|&(n, clean)| if clean { Plan::EndAfter(n) } else { Plan::BreakAfter(n) }));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
         let (text, counts) = runtime.block_on(async {
-            let (run, sink, mut out) = run(LogFormat::Prefixed);
+            let (run, sink, mut out) = run(LineFormat::Text);
             let (ended, engine, counters) = (run.ended.clone(), journal.clone(), Arc::clone(&run.counters));
             let hooks = if plugins { Plugins::new(Plugin::keep_all()) } else { Plugins::none() };
             let end = async {

@@ -187,7 +187,7 @@ fn json_for_programs() {
 fn lively() -> Plan {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(root.join("tests/it/plan/life.yaml")).unwrap();
-    let spec = lower::lower(&outrigger::labels::from_document("pod.yaml", &text).unwrap()).unwrap();
+    let spec = lower::lower(&outrigger::pod::read::from_document("pod.yaml", &text).unwrap()).unwrap();
     let me = SelfInfo::offline("calc", BTreeMap::new());
     compile::compile(&spec, &me, &offline::engine(), &Settings::default()).unwrap()
 }

@@ -100,7 +100,7 @@ fn each_imports_only_what_it_uses() {
 
 #[test]
 fn each_describes_itself_without_a_host() {
-    for &name in stock::NAMES {
+    for name in stock::NAMES {
         let manifest = Lonely::new(name).call("plugin", "describe", &[]);
         assert_eq!(field(&manifest, "name"), &Val::String(name.to_owned()));
         assert_eq!(field(&manifest, "version"), &Val::String(env!("CARGO_PKG_VERSION").to_owned()));

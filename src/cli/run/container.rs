@@ -4,13 +4,13 @@ use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use crate::cli::{Env, input};
+use crate::config::ENGINE_SOCKET;
 use crate::engine::ContainerSpec;
 use crate::labels;
 use crate::plan::document;
 use crate::pod::{Mount, MountKind, PluginSource, PodSpec};
 
 /// Where the engine's socket is, for the controller and, unless `DOCKER_HOST` says otherwise, on the host.
-const SOCKET: &str = "/var/run/docker.sock";
 
 /// Where plugins that lie beside the file are mounted in the controller.
 const PLUGINS: &str = "/run/outrigger/plugins";
@@ -22,8 +22,8 @@ pub(in crate::cli) const GRACE: Duration = Duration::from_secs(30);
 pub(super) fn of(mut spec: PodSpec, folder: &Path, name: String, token: &str, env: &Env) -> ContainerSpec {
     resolve(&mut spec.controller.volumes, folder);
     let mut mounts = spec.controller.volumes.clone();
-    if !mounts.iter().any(|mount| mount.target == SOCKET) {
-        mounts.insert(0, bind(host_socket(env), SOCKET.to_owned(), true));
+    if !mounts.iter().any(|mount| mount.target == ENGINE_SOCKET) {
+        mounts.insert(0, bind(host_socket(env), ENGINE_SOCKET.to_owned(), true));
     }
     for plugin in &mut spec.plugins {
         if let PluginSource::File(path) = &mut plugin.source
@@ -79,7 +79,7 @@ pub(super) fn missing(volumes: &[Mount], folder: &Path, env: &Env) -> Vec<String
 fn host_socket(env: &Env) -> String {
     match env.get("DOCKER_HOST").map(|address| address.strip_prefix("unix://").unwrap_or(address)) {
         Some(path) if path.starts_with('/') => path.to_owned(),
-        _ => SOCKET.to_owned(),
+        _ => ENGINE_SOCKET.to_owned(),
     }
 }
 
@@ -127,7 +127,7 @@ mod tests {
         let wanted = made(PodSpec::default(), &Env::new());
         assert_eq!(wanted.image, format!("outrigger:{}", env!("CARGO_PKG_VERSION")));
         assert_eq!(wanted.mounts.len(), 1);
-        assert_eq!(wanted.mounts[0].source.as_deref(), Some(SOCKET));
+        assert_eq!(wanted.mounts[0].source.as_deref(), Some(ENGINE_SOCKET));
         assert_eq!(wanted.command, None);
         assert_eq!(wanted.labels.get("outrigger.run").map(String::as_str), Some("abc"));
         assert_eq!(wanted.stop_timeout, Some(GRACE));
@@ -138,7 +138,7 @@ mod tests {
         let env = Env::from([("DOCKER_HOST".to_owned(), "unix:///run/user/1000/docker.sock".to_owned())]);
         assert_eq!(made(PodSpec::default(), &env).mounts[0].source.as_deref(), Some("/run/user/1000/docker.sock"));
         let env = Env::from([("DOCKER_HOST".to_owned(), "tcp://far:2375".to_owned())]);
-        assert_eq!(made(PodSpec::default(), &env).mounts[0].source.as_deref(), Some(SOCKET));
+        assert_eq!(made(PodSpec::default(), &env).mounts[0].source.as_deref(), Some(ENGINE_SOCKET));
     }
 
     #[test]
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn a_socket_that_the_file_mounts_is_the_one() {
-        let own = bind("/run/other.sock".to_owned(), SOCKET.to_owned(), false);
+        let own = bind("/run/other.sock".to_owned(), ENGINE_SOCKET.to_owned(), false);
         let wanted =
             made(with(ControllerSpec { volumes: vec![own.clone()], ..ControllerSpec::default() }), &Env::new());
         assert_eq!(wanted.mounts, [own]);

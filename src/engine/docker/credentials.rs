@@ -173,12 +173,9 @@ impl Found {
         Some(value)
     }
 
-    /// Adds to a refusal for want of (right) credentials for which registry, and from where they were taken.
+    /// Adds to a refusal for want of (right) credentials, see [`is_denial`](super::fault::is_denial), for which registry, and from where they were taken.
     pub(super) fn explain(&self, error: EngineError) -> EngineError {
         let EngineError::Refused { verb, object, message, .. } = &error else { return error };
-        if !is_denial(message) {
-            return error;
-        }
         let registry = &self.registry;
         let mut told = match &self.file {
             Some(file) => format!("{message}; the credentials for registry `{registry}` are from `{}`", file.display()),
@@ -196,14 +193,6 @@ impl Found {
         }
         EngineError::Refused { verb, object: object.clone(), message: told, fault: Fault::Permanent }
     }
-}
-
-/// Whether the registry asked for other credentials. Engines tell that only in words, those of the registry among them.
-fn is_denial(message: &str) -> bool {
-    let message = message.to_ascii_lowercase();
-    ["unauthorized", "denied", "no basic auth credentials", "authentication required", "forbidden"]
-        .iter()
-        .any(|word| message.contains(word))
 }
 
 /// An image reference, as far as it matters for credentials.

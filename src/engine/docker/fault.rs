@@ -75,6 +75,23 @@ pub(super) fn status(error: &Error) -> Option<u16> {
     }
 }
 
+/// Whether a pull failed because the registry asked for other credentials.
+///
+/// Engines with containerd's image store say so by status. Others answer 404 or 500 (or break off the stream) for this as for much else, and what the
+/// registry answered, with the codes of its protocol, is to be found in the text alone.
+pub(super) fn is_denial(error: &Error) -> bool {
+    let text = match error {
+        Error::DockerResponseServerError { status_code: 401 | 403, .. } => return true,
+        Error::DockerResponseServerError { status_code: 404 | 500, message } => message,
+        Error::DockerStreamError { error } => error,
+        _ => return false,
+    };
+    let text = text.to_ascii_lowercase();
+    ["unauthorized", "denied", "no basic auth credentials", "authentication required", "forbidden"]
+        .iter()
+        .any(|code| text.contains(code))
+}
+
 /// Our words for a failure of `call` on `object`; `deadline` is the one that the client itself keeps.
 pub(super) fn classify(call: Call, object: &str, deadline: Duration, error: Error) -> EngineError {
     let verb = call.verb();
@@ -142,6 +159,20 @@ mod tests {
         assert_eq!(refused(Call::Logs, 501), Fault::Permanent);
         assert_eq!(refused(Call::Start, 500), Fault::Transient);
         assert_eq!(refused(Call::Pull, 429), Fault::Transient);
+    }
+
+    #[test]
+    fn a_denial_is_told_by_status_and_by_the_registrys_code_where_the_status_says_nothing() {
+        let denied = |status_code, message: &str| {
+            is_denial(&Error::DockerResponseServerError { status_code, message: message.to_owned() })
+        };
+        assert!(denied(401, "") && denied(403, "no"));
+        assert!(denied(500, "Head https://r.io/v2/x: unauthorized: bad password"));
+        assert!(denied(404, "pull access denied for x, repository does not exist or may require 'docker login'"));
+        assert!(!denied(404, "manifest for x:1 not found"));
+        assert!(!denied(500, "dial tcp: lookup r.io: no such host"));
+        assert!(!denied(400, "invalid reference: `denied`"));
+        assert!(is_denial(&Error::DockerStreamError { error: "denied: no".to_owned() }));
     }
 
     #[test]

@@ -52,7 +52,7 @@ async fn write(sink: &Sink, text: &str, counters: &Arc<Counters>) {
 #[tokio::test(start_paused = true)]
 async fn a_cancelled_writer_tears_no_line() {
     let (ours, mut theirs) = duplex(4);
-    let (sink, counters) = (Sink::new(ours, LogFormat::Plain), Arc::default());
+    let (sink, counters) = (Sink::new(ours, LineFormat::Plain), Arc::default());
     let first = tokio::time::timeout(Duration::from_secs(1), write(&sink, "one two three\n", &counters)).await;
     assert!(first.is_err(), "an output of 4 bytes took more");
     let reader = async {
@@ -68,7 +68,7 @@ async fn a_cancelled_writer_tears_no_line() {
 #[tokio::test]
 async fn what_nobody_reads_is_counted() {
     let (ours, theirs) = duplex(64);
-    let (sink, counters) = (Sink::new(ours, LogFormat::Plain), Arc::default());
+    let (sink, counters) = (Sink::new(ours, LineFormat::Plain), Arc::default());
     write(&sink, "one\n", &counters).await;
     drop(theirs);
     write(&sink, "two\nthree\n", &counters).await;
@@ -80,7 +80,7 @@ async fn what_nobody_reads_is_counted() {
 async fn a_full_disk_drops_what_it_must_and_begins_on_a_new_line() {
     let out = Failing::default();
     out.script.lock().unwrap().extend([Ok(6), Err(io::ErrorKind::StorageFull.into())]);
-    let (sink, counters) = (Sink::new(out.clone(), LogFormat::Plain), Arc::default());
+    let (sink, counters) = (Sink::new(out.clone(), LineFormat::Plain), Arc::default());
     write(&sink, "one\ntwo\nthree\n", &counters).await;
     write(&sink, "four\n", &counters).await;
     assert_eq!(String::from_utf8_lossy(&out.written.lock().unwrap()), "one\ntw\nfour\n");

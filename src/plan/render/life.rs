@@ -69,16 +69,8 @@ fn kinds(probes: &Probes) -> [(&'static str, Option<&Probe>); 3] {
     ]
 }
 
-fn when(when: RestartWhen) -> &'static str {
-    match when {
-        RestartWhen::Never => "no",
-        RestartWhen::OnFailure => "on-failure",
-        RestartWhen::Always => "always",
-    }
-}
-
 fn restart(policy: &RestartPolicy) -> String {
-    let mut words = vec![when(policy.when).to_owned()];
+    let mut words = vec![policy.when.name().to_owned()];
     if !policy.exit_codes.is_empty() {
         let codes: Vec<_> = policy
             .exit_codes
@@ -100,16 +92,13 @@ fn restart(policy: &RestartPolicy) -> String {
 
 fn restart_json(policy: &RestartPolicy) -> Value {
     json!({
-        "policy": when(policy.when),
+        "policy": policy.when.name(),
         "exit_codes": policy.exit_codes,
         "max_attempts": policy.max_attempts,
         "delay_ms": milliseconds(policy.delay),
         "max_delay_ms": milliseconds(policy.max_delay),
         "reset_after_ms": milliseconds(policy.reset_after),
-        "scope": match policy.scope {
-            RestartScope::Component => "component",
-            RestartScope::Pod => "pod",
-        },
+        "scope": policy.scope.name(),
     })
 }
 

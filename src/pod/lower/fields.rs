@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value};
 
-use crate::labels::nearest::nearest;
 use crate::labels::{Place, kind};
-use crate::pod::{Problem, Problems};
+use crate::problem::nearest;
+use crate::problem::{Problem, Problems};
 
 /// What lowering has to say besides its result.
 #[derive(Debug, Default)]

@@ -3,8 +3,8 @@
 use super::component::options;
 use super::fields::{Fields, Node, Read, Report};
 use super::{mounts, rejected};
-use crate::labels::nearest::nearest;
 use crate::pod::{Blkio, HostSettings, Ulimit, values};
+use crate::problem::nearest;
 
 /// Names of resource limits, as `setrlimit` knows them.
 const ULIMITS: [&str; 15] = [

@@ -9,10 +9,10 @@ use super::component::words;
 use super::fields::{Fields, Node, Read, Report};
 use super::probes::{self, request};
 use crate::labels::Place;
-use crate::labels::nearest::nearest;
 use crate::pod::life::{
     Condition, Dependency, ExecCommand, LifecycleAction, LifecycleStep, RestartPolicy, RestartScope, RestartWhen,
 };
+use crate::problem::nearest;
 
 /// A dependency as it was written.
 #[derive(Debug)]
@@ -116,15 +116,7 @@ pub fn restart(node: &Node<'_>, report: &mut Report) -> RestartPolicy {
         if node.value == &Value::Bool(false) {
             return Ok(RestartWhen::Never);
         }
-        one_of(
-            node,
-            [
-                ("no", RestartWhen::Never),
-                ("on-failure", RestartWhen::OnFailure),
-                ("always", RestartWhen::Always),
-                ("unless-stopped", RestartWhen::Always),
-            ],
-        )
+        restart_when(node)
     });
     // Who writes a map wants restarts.
     let mut policy = RestartPolicy::new(when.unwrap_or(RestartWhen::OnFailure));
@@ -135,7 +127,7 @@ pub fn restart(node: &Node<'_>, report: &mut Report) -> RestartPolicy {
     policy.delay = delay.unwrap_or(max_delay.map_or(policy.delay, |most| most.min(policy.delay)));
     policy.max_delay = max_delay.unwrap_or(policy.max_delay.max(policy.delay));
     policy.reset_after = fields.read("reset_after", positive).unwrap_or(policy.reset_after);
-    let scopes = [("component", RestartScope::Component), ("pod", RestartScope::Pod)];
+    let scopes = RestartScope::ALL.map(|scope| (scope.name(), scope));
     policy.scope = fields.read("scope", |node| one_of(node, scopes)).unwrap_or(policy.scope);
     let (codes_at, delay_at) = (fields.place("exit_codes"), fields.place("max_delay"));
     fields.end(|key| {
@@ -183,16 +175,12 @@ fn short_restart(node: &Node<'_>) -> Read<RestartPolicy> {
             ..RestartPolicy::new(RestartWhen::OnFailure)
         });
     }
-    one_of(
-        node,
-        [
-            ("no", RestartWhen::Never),
-            ("always", RestartWhen::Always),
-            ("on-failure", RestartWhen::OnFailure),
-            ("unless-stopped", RestartWhen::Always),
-        ],
-    )
-    .map(RestartPolicy::new)
+    restart_when(node).map(RestartPolicy::new)
+}
+
+fn restart_when(node: &Node<'_>) -> Read<RestartWhen> {
+    let [never, on_failure, always] = RestartWhen::ALL.map(|when| (when.name(), when));
+    one_of(node, [never, on_failure, always, ("unless-stopped", RestartWhen::Always)])
 }
 
 /// Numbers, or ranges such as `2-9`.

@@ -7,14 +7,12 @@ use serde_json::{Map, Value};
 
 use super::fields::{Fields, Node, Read, Report};
 use crate::hooks::Hook;
-use crate::labels::nearest::nearest;
 use crate::labels::{LONG_FORM, RawPlugin, RawSettings};
+use crate::pod::stock::STOCK;
 use crate::pod::{
     ComponentName, Grant, OnError, OnErrors, PluginLimits, PluginName, PluginSource, PluginSpec, Problem,
 };
-
-/// Plugins that ship with this version.
-pub const STOCK: [&str; 3] = ["reload", "signal", "redact"];
+use crate::problem::nearest;
 
 /// Time between two `health` calls where nothing is written.
 pub const HEALTH_INTERVAL: Duration = Duration::from_secs(10);

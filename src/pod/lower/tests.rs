@@ -6,8 +6,9 @@ use proptest::strategy::Strategy;
 use serde_json::{Map, Value, json};
 
 use super::lower;
-use crate::labels::{from_document, from_labels, from_value, to_labels};
+use crate::labels::to_labels;
 use crate::plan::document;
+use crate::pod::read::{from_document, from_labels, from_value};
 use crate::pod::{Component, ComponentName, Condition, Grant, HealthCheck, MountKind, OnError, PluginSource, PodSpec};
 
 fn pod(yaml: &str) -> PodSpec {

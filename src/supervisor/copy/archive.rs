@@ -5,6 +5,8 @@ use std::path::Path;
 
 use bytes::Bytes;
 
+use crate::clock::since_epoch;
+
 /// A tar archive is a sequence of blocks of so many bytes.
 const BLOCK: usize = 512;
 
@@ -33,8 +35,7 @@ pub struct Archive {
 
 impl Archive {
     pub fn new() -> Self {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        Self { heads: tar::Builder::new(Vec::new()), pieces: Vec::new(), now: now.map_or(0, |since| since.as_secs()) }
+        Self { heads: tar::Builder::new(Vec::new()), pieces: Vec::new(), now: since_epoch().as_secs() }
     }
 
     pub fn file(&mut self, path: &str, rights: Rights, content: Bytes) -> Result<()> {

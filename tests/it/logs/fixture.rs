@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use outrigger::config;
+use outrigger::config::LineFormat;
 use outrigger::engine::{
     ContainerId, ContainerSpec, Engine, EngineError, EngineEvent, EngineInfo, ExecOutput, Fault, Inspection, Listed,
     LogFrame, LogsFrom, Output, Result,
@@ -15,7 +16,6 @@ use outrigger::hooks::{
     Batch, Change, ComponentEvent, File, HealthTrigger, Hook, HookFailure, Hooks, Judged, Judgement, Reaction, Rollout,
     SignalDecision,
 };
-use outrigger::logs::format::LogFormat;
 use outrigger::logs::position::Position;
 use outrigger::logs::sink::Sink;
 use outrigger::logs::{Run, Source};
@@ -26,7 +26,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 /// A run of `app` with a sink that can be read.
-pub fn run(format: LogFormat) -> (Run, Sink, DuplexStream) {
+pub fn run(format: LineFormat) -> (Run, Sink, DuplexStream) {
     let (ours, theirs) = duplex(1 << 20);
     let run = Run {
         source: Source {

@@ -42,6 +42,9 @@ async fn a_pod_as_an_operator_sees_it() {
     pod.label("pod.component.web", &component(second, "depends_on: [app]"));
     pod.label("pod.component.door", &component("exec nc -ll -p 7001 -e /bin/cat", ""));
     pod.start().await;
+    // From the beginning: an engine remembers its last 256 events only, of which others beside this pod have many.
+    let mut events =
+        command(&["events", pod.name(), "--since", "10m", "--json"]).stdout(Stdio::piped()).spawn().unwrap();
     pod.reaches("running").await;
     pod.says("[out] web: from web").await;
     let (name, id) = (pod.name().to_owned(), engine.inspect(pod.name()).await.unwrap().id.0);
@@ -108,7 +111,6 @@ async fn a_pod_as_an_operator_sees_it() {
 
     // Followed to the end; the events tell why.
     let mut followed = command(&["logs", "--follow", &name]).stdout(Stdio::piped()).spawn().unwrap();
-    let mut events = command(&["events", &name, "--since", "10m", "--json"]).stdout(Stdio::piped()).spawn().unwrap();
     pod.stop().await;
     let followed = tokio::task::spawn_blocking(move || {
         let lines: Vec<_> = BufReader::new(followed.stdout.take().unwrap()).lines().map(Result::unwrap).collect();

@@ -1,6 +1,12 @@
 //! Problems of the input, collected so that the user sees all of them at once.
+//!
+//! Below everything that reads what users wrote. A [`Place`] is where something was written, a [`Problem`] what is wrong there, [`nearest`] what was perhaps meant.
+
+mod nearest;
 
 use std::fmt;
+
+pub use self::nearest::nearest;
 
 /// One thing that is wrong with what the user wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +47,42 @@ impl fmt::Display for Problem {
             write!(f, " (hint: {})", self.hint)?;
         }
         Ok(())
+    }
+}
+
+/// Where something was written: what a [`Problem`] names.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Place {
+    /// A label such as `pod.component.app`, or a file's name.
+    pub label: String,
+    /// Dotted path within it, as `volumes[1].source`; empty for the whole.
+    pub field: String,
+}
+
+impl Place {
+    /// The whole of a label or file.
+    #[must_use]
+    pub fn new(label: impl Into<String>) -> Self {
+        Self { label: label.into(), field: String::new() }
+    }
+
+    /// A key of the map that is here.
+    #[must_use]
+    pub fn key(&self, key: &str) -> Self {
+        let field = if self.field.is_empty() { key.to_owned() } else { format!("{}.{key}", self.field) };
+        Self { label: self.label.clone(), field }
+    }
+
+    /// An item, counted from 0, of the list that is here.
+    #[must_use]
+    pub fn index(&self, index: usize) -> Self {
+        Self { label: self.label.clone(), field: format!("{}[{index}]", self.field) }
+    }
+
+    /// A problem with what is here.
+    #[must_use]
+    pub fn problem(&self, what: impl Into<String>) -> Problem {
+        Problem::new(&self.label, &self.field, what)
     }
 }
 
