@@ -11,6 +11,7 @@ use crate::engine::{Engine, EngineHealth, ExecOutput, chain};
 use crate::hooks::Hooks;
 use crate::pod::ComponentName;
 use crate::pod::life::{ExecCommand, LifecycleAction, LifecycleStep, Probes};
+use crate::probe::findings::Findings;
 use crate::probe::{self, Verdict};
 use crate::shutdown::Tasks;
 use crate::supervisor::events::Event;
@@ -151,7 +152,7 @@ pub fn watch<E: Engine, H: Hooks>(
             biased;
             () = token.cancelled() => {}
             () = ended.cancelled() => {}
-            () = probe::watch(probes, inside, verdicts) => {}
+            () = probe::watch(probes, inside, verdicts, Findings::default()) => {}
         }
     });
     let (shared, name) = (Arc::clone(shared), name.clone());
@@ -178,7 +179,7 @@ pub fn look_early<E: Engine, H: Hooks>(
     tasks.spawn("early check", move |token| async move {
         let probes = Probes { startup: Some(check.probe), ..Probes::default() };
         let look = async {
-            probe::watch(probes, inside, verdicts).await;
+            probe::watch(probes, inside, verdicts, Findings::default()).await;
             found.recv().await
         };
         tokio::select! {
