@@ -10,7 +10,7 @@
 //! run, or runs since another time. Doubt (an owner that can't be looked at) keeps it.
 
 use std::cmp::Reverse;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use futures_util::stream::{self, StreamExt};
 use tracing::{info, warn};
@@ -40,16 +40,29 @@ pub struct Swept {
 pub async fn sweep<E: Engine>(engine: &E, own: &Inspection, now_s: u64) -> Result<Swept, EngineError> {
     let found = engine.list(&[ownership::POD.to_owned()]).await?;
     let remaining = remaining(&found, now_s);
-    let due = found.into_iter().filter(|container| !remaining.contains(&container.name)).collect::<Vec<_>>();
-    let outcomes: Vec<_> = stream::iter(due)
-        .map(|container| async move {
-            let outcome = sweep_one(engine, own, &container).await;
-            (container.name, outcome)
+    // Of each owner what it made. An empty label would match nothing, or be cut short to match something else: it is not ours.
+    let mut of_owner: BTreeMap<String, Vec<Listed>> = BTreeMap::new();
+    for container in found.into_iter().filter(|container| !remaining.contains(&container.name)) {
+        if let Some(owner) = container.labels.get(ownership::POD).filter(|owner| !owner.is_empty())
+            && container.id != own.id
+        {
+            of_owner.entry(owner.clone()).or_default().push(container);
+        }
+    }
+    let mut swept = Swept::default();
+    let due: Vec<Vec<Due>> =
+        stream::iter(of_owner).map(|(owner, made)| due(engine, owner, made)).buffer_unordered(AT_ONCE).collect().await;
+    let outcomes: Vec<_> = stream::iter(due.into_iter().flatten())
+        .map(|due| async move {
+            let outcome = match due.why {
+                Ok(why) => remove(engine, &due.owner, &due.container, why).await,
+                Err(error) => Err(error),
+            };
+            (due.container.name, outcome)
         })
         .buffer_unordered(AT_ONCE)
         .collect()
         .await;
-    let mut swept = Swept::default();
     for (name, outcome) in outcomes {
         match outcome {
             Ok(None) => {}
@@ -106,26 +119,50 @@ fn remaining(found: &[Listed], now_s: u64) -> HashSet<String> {
         .collect()
 }
 
-/// Answers why it was removed; none: it belongs to somebody who lives.
-async fn sweep_one<E: Engine>(
-    engine: &E,
-    own: &Inspection,
-    container: &Listed,
-) -> Result<Option<&'static str>, EngineError> {
-    let Some(owner) = container.labels.get(ownership::POD) else { return Ok(None) };
-    // An empty label would match nothing, or be cut short to match something else: it is not ours.
-    if owner.is_empty() || container.id == own.id {
-        return Ok(None);
+/// A container that is to be removed.
+struct Due {
+    container: Listed,
+    owner: String,
+    /// Why; or why nobody can say.
+    why: Result<&'static str, EngineError>,
+}
+
+/// What of this owner's is to be removed. It is looked at once, after the list was made: what it has made since then is not in it.
+async fn due<E: Engine>(engine: &E, owner: String, made: Vec<Listed>) -> Vec<Due> {
+    let (kept, made): (Vec<_>, Vec<_>) = made.into_iter().partition(|container| kept_since(container).is_some());
+    let why = "it failed, and was kept as long as its service asked, or as the last of so many";
+    let mut all: Vec<Due> =
+        kept.into_iter().map(|container| Due { container, owner: owner.clone(), why: Ok(why) }).collect();
+    if made.is_empty() {
+        return all;
     }
-    let generation = container.labels.get(ownership::GENERATION).map(String::as_str).unwrap_or_default();
-    let why = if kept_since(container).is_some() {
-        "it failed, and was kept as long as its service asked, or as the last of so many"
-    } else {
-        match verdict(engine.inspect(owner).await, generation)? {
-            Some(why) => why,
-            None => return Ok(None),
-        }
+    let looked = match engine.inspect(&owner).await {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.fault() == Fault::NotFound => Ok(None),
+        Err(error) => Err(error),
     };
+    match looked {
+        Ok(found) => {
+            for container in made {
+                let generation = container.labels.get(ownership::GENERATION).map(String::as_str).unwrap_or_default();
+                if let Some(why) = verdict(found.as_ref(), generation) {
+                    all.push(Due { container, owner: owner.clone(), why: Ok(why) });
+                }
+            }
+        }
+        // Doubt keeps all that it made; it is told once.
+        Err(error) => all.extend(made.into_iter().next().map(|container| Due { container, owner, why: Err(error) })),
+    }
+    all
+}
+
+/// Removes it; answers why, or none where there was nothing to remove.
+async fn remove<E: Engine>(
+    engine: &E,
+    owner: &str,
+    container: &Listed,
+    why: &'static str,
+) -> Result<Option<&'static str>, EngineError> {
     // Labels can be inherited, from an image that was made of a component. Whatever a controller makes has its network.
     match engine.inspect(&container.id.0).await {
         Ok(found) if found.network_mode == format!("container:{owner}") => {}
@@ -140,14 +177,13 @@ async fn sweep_one<E: Engine>(
     }
 }
 
-/// Why what this owner made in that run of it is left over; none where it is not.
-fn verdict(owner: Result<Inspection, EngineError>, generation: &str) -> Result<Option<&'static str>, EngineError> {
+/// Why what this owner, if it is still there, made in that run of it is left over; none where it is not.
+fn verdict(owner: Option<&Inspection>, generation: &str) -> Option<&'static str> {
     match owner {
-        Ok(owner) if !owner.running => Ok(Some("its controller does not run")),
-        Ok(owner) if owner.started_at != generation => Ok(Some("it is from an earlier run of its controller")),
-        Ok(_lives) => Ok(None),
-        Err(error) if error.fault() == Fault::NotFound => Ok(Some("its controller is gone")),
-        Err(error) => Err(error),
+        None => Some("its controller is gone"),
+        Some(owner) if !owner.running => Some("its controller does not run"),
+        Some(owner) if owner.started_at != generation => Some("it is from an earlier run of its controller"),
+        Some(_lives) => None,
     }
 }
 
@@ -244,10 +280,13 @@ mod tests {
         let engine = FakeEngine::new();
         let (own, other) = (controller(&engine, "own").await, controller(&engine, "other").await);
         component(&engine, "neighbour", &other.id.0, "an earlier run").await;
+        component(&engine, "neighbour-2", &other.id.0, "an earlier run").await;
+        // It is looked at once for all that it made.
         let engine = engine.fails("inspect", "other", Fault::Transient, 1);
         let swept = sweep(&engine, &own, NOW).await.unwrap();
         assert_eq!((swept.removed.len(), swept.failed.len()), (0, 1));
-        assert!(engine.leftovers().contains(&"neighbour".to_owned()));
+        assert_eq!(engine.leftovers(), ["neighbour", "neighbour-2", "other", "own"]);
+        assert_eq!(sweep(&engine, &own, NOW).await.unwrap().removed, ["neighbour", "neighbour-2"]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -139,9 +139,10 @@ pub async fn stream<E: Engine, H: Hooks>(engine: E, hooks: H, run: Run, sink: Si
             // Whatever can be passed on without waiting still is.
             let result = pipeline.finish().now_or_never().unwrap_or(Ok(()));
             let dropped = pipeline.abandon();
-            if dropped > 0 || !token.is_cancelled() {
-                warn!(component = %source.component, why, dropped, "the end of the output may be missing");
-            }
+            let read_until = pipeline.position().at().unwrap_or_else(|| "its beginning".to_owned());
+            // How much the engine still has is not known; from where on is.
+            warn!(component = %source.component, why, dropped, read_until, "the end of the output may be missing");
+            counters.cut();
             result
         }
     };

@@ -5,6 +5,7 @@
 //! plugins, [`rollout`] changes files in running components as one transaction, [`signals`] listens to the kernel.
 
 pub mod boot;
+pub mod cleanup;
 pub mod copy;
 pub mod driver;
 pub mod events;
@@ -12,6 +13,7 @@ pub mod follow;
 pub mod launch;
 pub mod lifecycle;
 pub mod output;
+pub mod polls;
 pub mod requests;
 pub mod rollout;
 pub mod shared;

@@ -208,6 +208,8 @@ pub struct LogCounters {
     pub filtered: u64,
     /// Lost because a queue was full or an output broke.
     pub dropped: u64,
+    /// Runs of components whose output was not read to its end, because time ran out.
+    pub cut: u64,
 }
 
 /// One rollout.

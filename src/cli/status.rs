@@ -127,6 +127,9 @@ fn text(status: &Status) -> String {
         "\nlines: {} read, {} written, {} filtered, {} dropped\n",
         logs.read, logs.written, logs.filtered, logs.dropped
     ));
+    if logs.cut > 0 {
+        text.push_str(&format!("warning: the output of {} runs was not read to its end: time ran out\n", logs.cut));
+    }
     for rollout in &status.rollouts {
         let why = if rollout.reason.is_empty() { String::new() } else { format!(": {}", rollout.reason) };
         text.push_str(&format!("rollout of `{}`, {}: {}{why}\n", rollout.plugin, rollout.outcome, rollout.summary));

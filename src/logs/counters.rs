@@ -14,6 +14,7 @@ pub struct Counters {
     truncated: AtomicU64,
     released: AtomicU64,
     reconnects: AtomicU64,
+    cut: AtomicU64,
     unreadable: AtomicBool,
     /// The last lines that were ready to be written. Short sections without any await: a plain mutex is right.
     last: Mutex<Vec<u8>>,
@@ -41,6 +42,8 @@ pub struct Counts {
     pub released: u64,
     /// How often the stream was opened again while the component ran.
     pub reconnects: u64,
+    /// Runs whose output was not read to its end, because time ran out.
+    pub cut: u64,
     /// Whether the component's log driver can't be read.
     pub unreadable: bool,
 }
@@ -59,6 +62,7 @@ impl Counters {
             truncated: of(&self.truncated),
             released: of(&self.released),
             reconnects: of(&self.reconnects),
+            cut: of(&self.cut),
             unreadable: self.unreadable.load(Ordering::Relaxed),
         }
     }
@@ -112,6 +116,10 @@ impl Counters {
 
     pub(super) fn reconnected(&self) {
         self.reconnects.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn cut(&self) {
+        self.cut.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Answers whether this is news.

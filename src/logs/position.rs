@@ -4,6 +4,7 @@
 //! (all pieces of one line do), so the pieces at the last timestamp are counted, and the bytes of the last one too: a terminal's
 //! output can break off in the middle of a piece.
 
+use super::stamp;
 use crate::engine::Output;
 
 /// How far before the last piece a reconnect begins to read: pieces of the two streams are not written strictly in the order of their times.
@@ -24,6 +25,15 @@ impl Position {
             Output::Stdout => self.stdout,
             Output::Stderr => self.stderr,
         }
+    }
+
+    /// When the last piece was written, as the engine writes times; none before the first, and where pieces have no time.
+    #[must_use]
+    pub fn at(&self) -> Option<String> {
+        let at_ns = self.stdout.at_ns.max(self.stderr.at_ns);
+        let mut text = Vec::with_capacity(stamp::LONGEST);
+        stamp::write(&mut text, at_ns);
+        (at_ns > 0).then(|| String::from_utf8_lossy(&text).trim().to_owned())
     }
 
     /// From which second on the engine must be asked, given the beginnings of lines that have not ended yet: their remaining

@@ -86,7 +86,6 @@ pub fn compile(spec: &PodSpec, me: &SelfInfo, engine: &EngineInfo, settings: &Se
             pod.planned(component, Role::Component, wave, &mut found)
         })
         .collect();
-    warn_of_short_drain(spec, pod.budget, &mut found);
     for planned in &mut components {
         planned.job = spec
             .components
@@ -280,7 +279,7 @@ impl<'a> Pod<'a> {
         let (drain, most) = (spec.options.drain, self.budget / 2);
         if drain > most {
             found.warnings.push(format!(
-                "`drain` {} is more than half of the {} that the controller has for stopping, and is cut to {}",
+                "`drain` {} of `pod.options` is more than half of the {} that the controller has for stopping, and is cut to {}",
                 units::time(drain),
                 units::time(self.budget),
                 units::time(most),
@@ -423,16 +422,6 @@ impl<'a> Pod<'a> {
 /// How the engine is told to join a namespace of the controller.
 fn joined(me: &SelfInfo) -> String {
     format!("container:{}", me.container.id.0)
-}
-
-fn warn_of_short_drain(spec: &PodSpec, budget: Duration, found: &mut Found) {
-    if spec.options.drain > budget {
-        found.warnings.push(format!(
-            "`drain` {} of the pod's options is longer than the {} that the controller has for stopping, and is cut to it",
-            units::time(spec.options.drain),
-            units::time(budget),
-        ));
-    }
 }
 
 fn warn_of_disabled_checks(component: &Component, spec: &PodSpec, found: &mut Found) {

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use nix::unistd::{getegid, getgid};
 use tokio::sync::{mpsc, watch};
@@ -31,6 +31,7 @@ use crate::shutdown::Tasks;
 use crate::supervisor::driver::{Driver, Parts, PodEnd};
 use crate::supervisor::events::{Outcome, stops};
 use crate::supervisor::output::Outputs;
+use crate::supervisor::shared::now_s;
 use crate::supervisor::signals;
 
 /// For the tasks around the pod to end after it.
@@ -91,7 +92,7 @@ pub async fn run<E: Engine>(engine: E, settings: Settings) -> Result<Outcome, Bo
         }
     };
     let plugins = parts.hooks.clone();
-    let outcome = Driver::new(Parts { signals, ..parts }).run().await;
+    let outcome = Driver::new(parts, signals).run().await;
     plugins.shut_down(LAST_TASKS).await;
     info!(exit_code = outcome.exit_code(), %outcome, "the pod has ended");
     tasks.cancel();
@@ -156,10 +157,8 @@ async fn prepare<E: Engine>(engine: E, settings: Settings, tasks: &Tasks) -> Res
     admin::serve(&admin::socket(&settings.state_dir), status_out, fresh, move || metrics.render_metrics(), tasks)?;
     let health_intervals: HashMap<_, _> =
         spec.plugins.iter().map(|plugin| (plugin.name.clone(), plugin.health_interval)).collect();
-    // Filled in by the caller, who has been listening all the time.
-    let (_nobody, signals) = mpsc::channel(1);
     let watches = set.watches();
-    Ok(Parts { engine, hooks: set, settings, plan, own, health_intervals, watches, signals, end, status, outputs })
+    Ok(Parts { engine, hooks: set, settings, plan, own, health_intervals, watches, end, status, outputs })
 }
 
 /// Reads the file of `pod.compose.file`, if the operator's policy lets the pod have it.
@@ -171,10 +170,6 @@ fn compose_file(raw: &mut RawPod, own: &Inspection, engine: &EngineInfo, setting
     }
     let text = identity::compose_text(path);
     labels::compose::read(raw, text.as_deref(), &|name| environment.get(name).cloned())
-}
-
-fn now_s() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 fn both<A, B>(one: Result<A, Problems>, other: Result<B, Problems>) -> Result<(A, B), Problems> {
@@ -234,6 +229,7 @@ fn refresh(status: &mut admin::Status, plugins: &PluginSet, outputs: &Outputs) {
         written: sum.written + counts.written,
         filtered: sum.filtered + counts.filtered,
         dropped: sum.dropped + counts.dropped,
+        cut: sum.cut + counts.cut,
     });
 }
 

@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -13,22 +13,21 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use crate::admin;
-use crate::config::Output::Streamed;
 use crate::config::Settings;
 use crate::engine::{Engine, Fault, Inspection, chain};
 use crate::hooks::{ComponentEvent, ComponentEventKind, HealthTrigger, Hook, Hooks, Reaction, SignalDecision};
-use crate::janitor;
 use crate::memory;
 use crate::plan::Plan;
 use crate::plugin::{PodView, Request, WatchRequest};
 use crate::pod::{ComponentName, PluginName};
 use crate::shutdown::Tasks;
+use crate::supervisor::cleanup::Cleanup;
 use crate::supervisor::events::{Action, Deadline, Event, Outcome, Phase};
 use crate::supervisor::launch::{Donor, launch, launch_donor, relaunch, revive_donor};
 use crate::supervisor::output::Outputs;
-use crate::supervisor::shared::{Container, EVENTS_IN_FLIGHT, Shared, persist};
+use crate::supervisor::shared::{EVENTS_IN_FLIGHT, Shared, now_ns, persist};
 use crate::supervisor::state::{Node, Pod};
-use crate::supervisor::{follow, lifecycle, requests, rollout, views};
+use crate::supervisor::{follow, lifecycle, polls, requests, rollout, views};
 
 /// Events on their way to plugins with `component-event`; when full, a further one waits in a task of its own.
 const NEWS_IN_FLIGHT: usize = 64;
@@ -41,13 +40,6 @@ const LAST_TASKS: Duration = Duration::from_secs(1);
 
 /// After the last component has been started, the pod has settled: what was needed to start it is given back.
 const SETTLED: Duration = Duration::from_secs(2);
-
-/// Lines of a failed component that are told with the pod's end, and their bytes at most.
-const LAST_LINES: u32 = 10;
-const LAST_BYTES: usize = 4096;
-
-/// Time between two looks for what was left over, or kept too long.
-const SWEEP_EVERY: Duration = Duration::from_secs(60 * 60);
 
 /// So many warnings are shown by `status`; then the oldest goes.
 const WARNINGS: usize = 64;
@@ -83,8 +75,6 @@ pub struct Parts<E, H> {
     pub health_intervals: HashMap<PluginName, Duration>,
     /// What plugins asked to have watched when they were configured.
     pub watches: Vec<WatchRequest>,
-    /// Signals to the controller.
-    pub signals: mpsc::Receiver<i32>,
     /// What connects the pod with its plugins.
     pub end: PodEnd,
     /// What `status` shows: the driver fills in what it knows.
@@ -123,8 +113,8 @@ pub struct Driver<E, H> {
 }
 
 impl<E: Engine, H: Hooks> Driver<E, H> {
-    /// Connects the parts; nothing is created yet.
-    pub fn new(parts: Parts<E, H>) -> Self {
+    /// Connects the parts, and the signals to the controller; nothing is created yet.
+    pub fn new(parts: Parts<E, H>, signals: mpsc::Receiver<i32>) -> Self {
         let tasks = Tasks::new();
         let pod = Pod::new(&parts.plan);
         let (events_in, events) = mpsc::channel(EVENTS_IN_FLIGHT);
@@ -133,7 +123,7 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
         let shared = Arc::new(Shared::new(parts.engine, parts.hooks, parts.settings, parts.plan, events_in, live_out));
         let (news, news_out) = mpsc::channel(NEWS_IN_FLIGHT);
         let telling = Arc::clone(&shared);
-        tasks.spawn("component events", move |token| tell_plugins(telling, news_out, token));
+        tasks.spawn("component events", move |token| polls::tell_plugins(telling, news_out, token));
         let donor = watch::Sender::new(donor);
         let (following, id, lender) = (Arc::clone(&shared), parts.own.id.0.clone(), donor.subscribe());
         tasks.spawn("engine events", move |token| follow::follow(following, id, lender, token));
@@ -146,7 +136,7 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
             tasks,
             launching: Tasks::new(),
             events,
-            signals: parts.signals,
+            signals,
             live,
             view: parts.end.pod,
             status: parts.status,
@@ -262,7 +252,7 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
             Action::Arm(deadline, after) => self.arm(deadline, after),
             Action::DropLaunches => self.shared.launches.cancel(),
             Action::Started => self.started(),
-            Action::Cleanup => self.clean_up(),
+            Action::Cleanup { failed } => self.clean_up(failed),
             Action::Finish(outcome) => return Some(outcome),
         }
         None
@@ -475,7 +465,7 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
         let stopping = self.shared.launches.clone();
         self.tasks.spawn("rollouts", move |_token| rollout::run(shared, changes, status, stopping));
         let (sweeping, own) = (Arc::clone(&self.shared), self.own.clone());
-        self.tasks.spawn("sweep", move |token| sweep_from_time_to_time(sweeping, own, token));
+        self.tasks.spawn("sweep", move |token| polls::sweep(sweeping, own, token));
         self.tasks.spawn("trim", |token| async move {
             tokio::select! {
                 () = token.cancelled() => {}
@@ -484,80 +474,40 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
         });
         for plugin in self.shared.hooks.with(Hook::Tick) {
             let shared = Arc::clone(&self.shared);
-            self.tasks.spawn("ticks", move |token| tick(shared, plugin, token));
+            self.tasks.spawn("ticks", move |token| polls::tick(shared, plugin, token));
         }
         for plugin in self.shared.hooks.with(Hook::Health) {
             let Some(interval) = self.health_intervals.get(&plugin).copied() else { continue };
             let shared = Arc::clone(&self.shared);
-            self.tasks.spawn("health", move |token| probe(shared, plugin, interval, token));
+            self.tasks.spawn("health", move |token| polls::health(shared, plugin, interval, token));
         }
     }
 
-    /// Reads the rest of the output, then removes every container.
-    fn clean_up(&mut self) {
-        let drain = self.drain_time();
-        let (shared, outputs, mut donor) = (Arc::clone(&self.shared), self.outputs.clone(), self.donor.subscribe());
-        let (removals, launching) = (Tasks::new(), self.launching.clone());
-        let told: HashMap<_, _> = self
+    /// Reads the rest of the output, then removes every container but the failed ones that remain for a look.
+    fn clean_up(&self, failed: Vec<ComponentName>) {
+        let news = self
             .pod
             .nodes()
             .map(|(name, node)| (name.clone(), self.tell(name, ComponentEventKind::Removed, node.restarts)))
             .collect();
-        let mut failed = self.pod.failed();
-        // What ended the pod, where that is a component that failed: its last words tell why.
-        let decider = self.pod.outcome().and_then(|outcome| {
-            outcome.component().filter(|name| failed.first() == Some(name)).cloned().zip(Some(outcome.to_string()))
+        let deciding = self.pod.outcome().and_then(|outcome| {
+            let name = outcome.component().filter(|name| failed.contains(name))?;
+            Some((name.clone(), outcome.to_string()))
         });
-        failed.truncate(self.shared.settings.keep.count);
-        self.tasks.spawn("clean up", move |token| async move {
-            outputs.drain(drain).await;
-            if let Some((name, outcome)) = decider {
-                let last = last_output(&shared, &outputs, &name).await;
-                let told = if last.is_empty() { " none".to_owned() } else { format!("\n  | {}", last.join("\n  | ")) };
-                error!(component = %name, "{outcome}; its last output:{told}");
-            }
-            // What is being created now is there only when the engine has answered.
-            launching.wait(shared.settings.timeouts.engine_change).await;
-            let mut told = told;
-            for (name, container) in shared.all_containers() {
-                let news = told.remove(&name);
-                if failed.contains(&name) && keep(&shared, &name, &container).await {
-                    continue;
-                }
-                let (shared, given_up) = (Arc::clone(&shared), token.clone());
-                removals.spawn("remove", move |_token| async move {
-                    match persist(&given_up, || shared.engine.remove(&container.id)).await {
-                        Ok(()) => {
-                            if let Some(news) = news {
-                                news.await;
-                            }
-                        }
-                        Err(error) => {
-                            error!(component = %name, error = chain(&error), "not removed; the next controller on this engine will");
-                        }
-                    }
-                });
-            }
-            // Its creation may still be under way; an error means that nobody will bring it up any more.
-            let settled = donor.wait_for(|donor| !matches!(donor, Donor::Pending | Donor::Created));
-            if tokio::time::timeout(shared.settings.timeouts.engine_change, settled).await.is_err() {
-                warn!("the engine does not say whether the IPC donor was created");
-            }
-            if let Some(id) = shared.donor() {
-                let (shared, given_up) = (Arc::clone(&shared), token.clone());
-                removals.spawn("remove", move |_token| async move {
-                    if let Err(error) = persist(&given_up, || shared.engine.remove(&id)).await {
-                        error!(error = chain(&error), "the IPC donor was not removed; the next controller on this engine will");
-                    }
-                });
-            }
-            removals.wait(shared.settings.timeouts.engine_change).await;
-            shared.tell(Event::Cleaned).await;
-        });
+        let cleanup = Cleanup {
+            shared: Arc::clone(&self.shared),
+            own: self.own.clone(),
+            outputs: self.outputs.clone(),
+            launching: self.launching.clone(),
+            donor: self.donor.subscribe(),
+            drain: self.drain_time(),
+            deciding,
+            keep: failed.into_iter().take(self.shared.settings.keep.count).collect(),
+            news,
+        };
+        self.tasks.spawn("clean up", move |token| cleanup.run(token));
     }
-}
 
-impl<E, H> Driver<E, H> {
     /// How long the rest of the output may take: what is left of the controller's own grace period, less half of the reserve for removals.
     fn drain_time(&self) -> Duration {
         let timeouts = &self.shared.settings.timeouts;
@@ -565,126 +515,4 @@ impl<E, H> Driver<E, H> {
         let left = (self.shared.plan.stop_budget + timeouts.stop_reserve / 2).saturating_sub(gone);
         left.clamp(LEAST_DRAIN, timeouts.log_drain.max(LEAST_DRAIN))
     }
-}
-
-/// The last lines of a component: as plugins left them, or where nobody followed its output, as the engine has them.
-async fn last_output<E: Engine, H: Hooks>(
-    shared: &Shared<E, H>,
-    outputs: &Outputs,
-    name: &ComponentName,
-) -> Vec<String> {
-    let followed = outputs.last(name, LAST_LINES as usize);
-    if !followed.is_empty() || shared.settings.logs == Streamed || !shared.hooks.with(Hook::LogLine).is_empty() {
-        return followed;
-    }
-    let Some(container) = shared.container(name) else { return Vec::new() };
-    match shared.engine.tail(&container.id, LAST_LINES, LAST_BYTES).await {
-        Ok(bytes) => String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect(),
-        Err(error) => {
-            debug!(component = %name, error = chain(&error), "its last output can't be read");
-            Vec::new()
-        }
-    }
-}
-
-/// Keeps a failed component for a look. Where the engine will not, it is removed as the others are.
-async fn keep<E: Engine, H: Hooks>(shared: &Shared<E, H>, name: &ComponentName, container: &Container) -> bool {
-    let Some(planned) = shared.planned(name) else { return false };
-    let kept = janitor::kept_name(&planned.container.name, now_ns() / 1_000_000_000);
-    match shared.engine.rename(&container.id, &kept).await {
-        Ok(()) => {
-            info!(component = %name, container = kept, "failed, and remains for a look: `docker logs`, `docker cp`; removed when its time is over");
-            true
-        }
-        Err(error) => {
-            warn!(component = %name, error = chain(&error), "failed, and can't be kept for a look");
-            false
-        }
-    }
-}
-
-/// Removes what was kept for a look, once its time is over.
-async fn sweep_from_time_to_time<E: Engine, H: Hooks>(
-    shared: Arc<Shared<E, H>>,
-    own: Inspection,
-    token: CancellationToken,
-) {
-    loop {
-        tokio::select! {
-            biased;
-            () = token.cancelled() => return,
-            () = tokio::time::sleep(SWEEP_EVERY) => {}
-        }
-        let now_s = now_ns() / 1_000_000_000;
-        if let Err(error) = janitor::sweep(&shared.engine, &own, now_s).await {
-            debug!(error = chain(&error), "the engine does not list what is left over");
-        }
-    }
-}
-
-/// Tells plugins what happens to components, one event after the other, and the driver what they say to an exit.
-async fn tell_plugins<E: Engine, H: Hooks>(
-    shared: Arc<Shared<E, H>>,
-    mut news: mpsc::Receiver<ComponentEvent>,
-    token: CancellationToken,
-) {
-    loop {
-        let event = tokio::select! {
-            biased;
-            event = news.recv() => event,
-            () = token.cancelled() => return,
-        };
-        let Some(event) = event else { return };
-        let (name, exited) = (event.component.clone(), matches!(event.kind, ComponentEventKind::Exited { .. }));
-        let answer = shared.hooks.component_event(event).await;
-        let (reaction, failure) = match answer {
-            Ok(reaction) => (reaction, None),
-            Err(failure) => (Reaction::AsPlanned, Some(failure)),
-        };
-        if let Some(failure) = failure {
-            shared.tell(Event::PluginFailed(failure)).await;
-        }
-        if exited {
-            shared.tell(Event::Decided { name, reaction }).await;
-        }
-    }
-}
-
-async fn tick<E: Engine, H: Hooks>(shared: Arc<Shared<E, H>>, plugin: PluginName, token: CancellationToken) {
-    loop {
-        let pause = match shared.hooks.tick(&plugin).await {
-            Ok(Some(pause)) => Duration::from_millis(pause.max(crate::hooks::limits::LEAST_TICK_MS).into()),
-            Ok(None) => return,
-            Err(failure) => return shared.tell(Event::PluginFailed(failure)).await,
-        };
-        tokio::select! {
-            biased;
-            () = token.cancelled() => return,
-            () = tokio::time::sleep(pause) => {}
-        }
-    }
-}
-
-async fn probe<E: Engine, H: Hooks>(
-    shared: Arc<Shared<E, H>>,
-    plugin: PluginName,
-    interval: Duration,
-    token: CancellationToken,
-) {
-    loop {
-        match shared.hooks.health(&plugin, HealthTrigger::Interval).await {
-            Ok(judgements) => shared.tell(Event::Judged { plugin: plugin.clone(), judgements }).await,
-            Err(failure) => return shared.tell(Event::PluginFailed(failure)).await,
-        }
-        tokio::select! {
-            biased;
-            () = token.cancelled() => return,
-            () = tokio::time::sleep(interval) => {}
-        }
-    }
-}
-
-fn now_ns() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
 }

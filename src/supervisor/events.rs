@@ -340,7 +340,10 @@ pub enum Action {
     /// All components have been started for the first time: begin watches and ticks.
     Started,
     /// Read the rest of the output, remove containers; answers `Cleaned`.
-    Cleanup,
+    Cleanup {
+        /// Components whose last run failed by itself, the one that ended the pod first: what is worth keeping for a look.
+        failed: Vec<ComponentName>,
+    },
     /// The end.
     Finish(Outcome),
 }

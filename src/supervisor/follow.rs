@@ -123,6 +123,7 @@ async fn tell<E: Engine, H: Hooks>(shared: &Shared<E, H>, seen: &mut Seen, event
         EngineEventKind::Health(health) => shared.tell(Event::Health { name, run: None, health }).await,
         // Somebody removed it by force; the engine reports the death first, but not when it was dead already.
         EngineEventKind::Destroy => {
+            seen.dead.remove(&event.id);
             shared.tell(Event::Exited { name, exit_code: 137, oom_killed: false }).await;
         }
         EngineEventKind::Start => {

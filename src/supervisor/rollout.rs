@@ -9,7 +9,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -23,7 +23,7 @@ use crate::pod::{ComponentName, PluginName};
 use crate::supervisor::copy::{get, put};
 use crate::supervisor::events::{Event, Phase};
 use crate::supervisor::requests::running;
-use crate::supervisor::shared::{Live, Shared};
+use crate::supervisor::shared::{Live, Shared, now_s};
 
 /// Largest file that can be kept for a roll-back, in bytes; as much as `watch` reads.
 const LARGEST_FILE: usize = limits::LARGEST_FILE as usize;
@@ -99,13 +99,12 @@ async fn one<E: Engine, H: Hooks>(
 
 /// Shows a rollout's end in `status`.
 fn note(status: &watch::Sender<Arc<Status>>, plugin: &PluginName, rollout: &Rollout, ended: &Result<(), String>) {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let shown = RolloutStatus {
         plugin: plugin.to_string(),
         summary: rollout.summary.clone(),
         outcome: if ended.is_ok() { "applied" } else { "refused" }.to_owned(),
         reason: ended.as_ref().err().cloned().unwrap_or_default(),
-        at: now.as_secs(),
+        at: now_s(),
     };
     status.send_modify(|status| {
         let rollouts = &mut Arc::make_mut(status).rollouts;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -142,6 +142,19 @@ impl<E: Engine, H: Hooks> Shared<E, H> {
             tracing::debug!("the pod is over, an event came too late");
         }
     }
+}
+
+/// The time in nanoseconds since the Unix epoch.
+#[must_use]
+pub fn now_ns() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// The time in seconds since the Unix epoch.
+#[must_use]
+pub fn now_s() -> u64 {
+    now_ns() / 1_000_000_000
 }
 
 /// How often a call is repeated that the engine has answered with an error of its own: it says so of passing trouble, but also of an image whose

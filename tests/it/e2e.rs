@@ -1,12 +1,15 @@
 //! Whole pods on a real engine: the controller in its container, components beside it, and nothing left at the end.
 
+mod compose;
 mod copies;
+mod life;
 pub mod pod;
 mod policy;
 mod probes;
 mod resources;
 mod restart;
 mod restarts;
+mod storage;
 mod tools;
 mod volumes;
 

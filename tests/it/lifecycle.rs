@@ -187,7 +187,7 @@ async fn start_with(settings: Settings, engine: FakeEngine, script: Script, all:
     let written = Arc::new(Mutex::new(Vec::new()));
     let link = PodLink { requests: requests.clone(), watches: watches.clone(), pod: view_out.clone() };
     drop(link);
-    let driver = Driver::new(Parts {
+    let parts = Parts {
         engine: engine.clone(),
         hooks: script,
         settings,
@@ -195,11 +195,11 @@ async fn start_with(settings: Settings, engine: FakeEngine, script: Script, all:
         own: me.container.clone(),
         health_intervals: HashMap::from([(plugin(), 10 * SECOND)]),
         watches: Vec::new(),
-        signals: signals_out,
         end: PodEnd { requests: requests_out, watches: watches_out, pod: view },
         status,
         outputs: Outputs::new(Sink::new(Kept(Arc::clone(&written)), LogFormat::Prefixed)),
-    });
+    };
+    let driver = Driver::new(parts, signals_out);
     #[expect(clippy::disallowed_methods, reason = "the test owns this task, and awaits it")]
     let end = tokio::spawn(driver.run());
     Running { engine, signals, status: status_out, watches, requests, view: view_out, written, end }

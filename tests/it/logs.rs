@@ -190,6 +190,27 @@ async fn a_blocked_output_ends_with_the_drain_and_is_counted() {
     stream(journal, Plugins::none(), run, Sink::new(ours, LogFormat::Plain)).await.unwrap();
     let counts = counters.counts();
     assert_eq!(counts.lines, counts.written + counts.dropped, "{counts:?}");
+    assert_eq!(counts.cut, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_output_that_nobody_waits_for_any_longer_is_counted_as_cut() {
+    for is_through in [false, true] {
+        let journal = Journal::default();
+        journal.write(Stdout, 1, b"one\n");
+        let (run, sink, mut out) = run(LogFormat::Plain);
+        let (counters, token, ended) = (Arc::clone(&run.counters), run.token.clone(), run.ended.clone());
+        let engine = journal.clone();
+        let stop = async {
+            assert_eq!(read_lines(&mut out).await, "one\n");
+            // All that was read is written; whether there is more, only the end of the stream tells.
+            if is_through { engine.exit(&ended) } else { token.cancel() }
+        };
+        let (end, ()) = tokio::join!(stream(journal, Plugins::none(), run, sink), stop);
+        end.unwrap();
+        let counts = counters.counts();
+        assert_eq!((counts.written, counts.dropped, counts.cut), (1, 0, u64::from(!is_through)));
+    }
 }
 
 #[tokio::test(start_paused = true)]

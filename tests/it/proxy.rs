@@ -12,7 +12,11 @@ use tokio::net::{UnixListener, UnixStream};
 use crate::e2e::pod::{PodUnderTest, component, controller_image};
 use crate::support::{IMAGE, engine_or_fail};
 
-const SOCKET: &str = "/var/run/docker.sock";
+/// The socket of the engine that the tests run on.
+fn socket() -> String {
+    let address = std::env::var("DOCKER_HOST").unwrap_or_default();
+    address.strip_prefix("unix://").unwrap_or("/var/run/docker.sock").to_owned()
+}
 
 /// Longest head of a request.
 const HEAD: usize = 64 * 1024;
@@ -70,14 +74,15 @@ struct Proxy {
 }
 
 impl Proxy {
-    fn start() -> Self {
+    /// Lets these through.
+    fn start(endpoints: Vec<Endpoint>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let listener = UnixListener::bind(directory.path().join("docker.sock")).unwrap();
         let tasks = Tasks::new();
         let used: Arc<Mutex<BTreeSet<Endpoint>>> = Arc::default();
         let refused: Arc<Mutex<Vec<String>>> = Arc::default();
         let (connections, seen, turned_away) = (tasks.clone(), Arc::clone(&used), Arc::clone(&refused));
-        let endpoints = Arc::new(documented());
+        let endpoints = Arc::new(endpoints);
         tasks.spawn("proxy", move |token| async move {
             let accept = async {
                 while let Ok((stream, _)) = listener.accept().await {
@@ -143,7 +148,7 @@ async fn pass(
     if !is_upgrade {
         forwarded.push_str("\r\nConnection: close");
     }
-    let Ok(mut engine) = UnixStream::connect(SOCKET).await else { return };
+    let Ok(mut engine) = UnixStream::connect(socket()).await else { return };
     let sent = [forwarded.as_bytes(), &request[end..]].concat();
     if engine.write_all(&sent).await.is_ok() {
         let _end = copy_bidirectional(&mut client, &mut engine).await;
@@ -171,7 +176,7 @@ fn endpoints_fit_whole_paths_only() {
 #[tokio::test]
 async fn a_pod_lives_with_the_documented_endpoints_alone() {
     let Some(engine) = engine_or_fail().await else { return };
-    let proxy = Proxy::start();
+    let proxy = Proxy::start(documented());
     let image = controller_image(&engine).await;
     let directory = proxy.path().to_str().unwrap().to_owned();
     // Before the pod: a volume can be removed when its containers have gone.
@@ -192,7 +197,8 @@ async fn a_pod_lives_with_the_documented_endpoints_alone() {
     let server = "read_it() { echo \"serving $(cat /etc/app.conf)\"; }; trap read_it HUP; trap 'echo bye; exit 0' TERM; read_it; while :; do sleep 0.1; done";
     pod.label("pod.init.components", &format!("[{{image: {IMAGE}, command: [sh, -c, 'echo made']}}]"));
     pod.label("pod.component.app", &component(server, "healthcheck: {test: [CMD, \"true\"], interval: 300ms}"));
-    pod.label("pod.component.web", &component("exec sleep 1000", "depends_on: {app: {condition: service_healthy}}"));
+    let web = "depends_on: {app: {condition: service_healthy}}\npost_start: [{command: [touch, /tmp/begun]}]\npre_stop: [{command: [rm, /tmp/begun]}]";
+    pod.label("pod.component.web", &component("exec sleep 1000", web));
     pod.label("pod.copy.app", &format!("{config}:/etc/app.conf"));
     pod.label(
         "pod.plugins",
@@ -209,6 +215,18 @@ async fn a_pod_lives_with_the_documented_endpoints_alone() {
     pod.start().await;
     pod.reaches("running").await;
     assert_eq!(pod.stop().await, 0);
+    let log = pod.log().await;
+    assert!(log.contains("`post_start` is through") && !log.contains("`pre_stop` failed"), "{log}");
+    // One whose output nobody follows fails: the engine is asked for its last words, and it remains for a look.
+    let mut failing = PodUnderTest::beside(&engine, "policy-kept", &image, &directory);
+    failing.flag("-logs=false");
+    failing.label("pod.component.app", &component("echo last words; exit 9", ""));
+    failing.start().await;
+    assert_eq!(failing.is_over().await, 9);
+    let log = failing.log().await;
+    assert!(log.contains("its last output:\n  | last words"), "{log}");
+    let kept = failing.components().await;
+    assert!(kept.len() == 1 && kept[0].contains(".podlike.app.failed-"), "{kept:?}:\n{log}");
     // An image that nobody has.
     let mut missing = PodUnderTest::beside(&engine, "policy-pull", &image, &directory);
     missing.label("pod.component.app", "image: 127.0.0.1:1/not-there:1.0");
@@ -218,6 +236,56 @@ async fn a_pod_lives_with_the_documented_endpoints_alone() {
     assert_eq!(refused, Vec::<String>::new(), "these have to be documented, or avoided");
     let unused: Vec<_> = documented().into_iter().filter(|endpoint| !used.contains(endpoint)).collect();
     assert_eq!(unused, Vec::new(), "these are documented and were not needed");
+}
+
+#[tokio::test]
+async fn what_the_documentation_leaves_out_is_not_needed() {
+    let Some(engine) = engine_or_fail().await else { return };
+    // All that a pod can do without, if it is made so.
+    let left_out = [
+        ("POST", "/images/create"),
+        ("POST", "/containers/{id}/exec"),
+        ("POST", "/exec/{id}/start"),
+        ("GET", "/exec/{id}/json"),
+        ("PUT", "/containers/{id}/archive"),
+        ("GET", "/containers/{id}/archive"),
+        ("GET", "/containers/{id}/logs"),
+        ("GET", "/volumes/{name}"),
+        ("POST", "/containers/{id}/rename"),
+    ];
+    let is_left_out = |endpoint: &Endpoint| {
+        left_out.iter().any(|(method, path)| endpoint.method == *method && endpoint.path == *path)
+    };
+    let (out, rest): (Vec<_>, Vec<_>) = documented().into_iter().partition(is_left_out);
+    assert_eq!(out.len(), left_out.len(), "{out:?}");
+    let proxy = Proxy::start(rest);
+    let image = controller_image(&engine).await;
+    let directory = proxy.path().to_str().unwrap().to_owned();
+    let mut pod = PodUnderTest::beside(&engine, "policy-least", &image, &directory);
+    let own = pod.name().to_owned();
+    for flag in [&format!("--self={own}"), "-logs=false", "--keep-failed=0"] {
+        pod.flag(flag);
+    }
+    let served = "probes: {readiness: {tcp: 7831, period: 200ms, timeout: 5s}}";
+    pod.label("pod.component.app", &component("exec nc -ll -p 7831 -e /bin/cat", served));
+    pod.label("pod.component.web", &component("exec sleep 1000", "depends_on: {app: {condition: service_healthy}}"));
+    pod.start().await;
+    pod.reaches("running").await;
+    assert_eq!(pod.stop().await, 0);
+    // All the same where a component ends the pod by itself.
+    let mut short = PodUnderTest::beside(&engine, "policy-short", &image, &directory);
+    let own = short.name().to_owned();
+    for flag in [&format!("--self={own}"), "-logs=false", "--keep-failed=0"] {
+        short.flag(flag);
+    }
+    short.label("pod.component.app", &component("exit 9", ""));
+    short.start().await;
+    assert_eq!(short.ends().await, 9);
+    let (_used, refused) = proxy.stop().await;
+    // Two are asked for all the same, and done without: whether the given container is the controller's, and the last words of the component that failed.
+    let asked =
+        |end: &str| refused.iter().filter(|call| call.starts_with("GET /containers/") && call.ends_with(end)).count();
+    assert_eq!((asked("/archive"), asked("/logs"), refused.len()), (2, 1, 3), "{refused:?}");
 }
 
 fn pod_volume(directory: &str) -> String {

@@ -18,7 +18,7 @@ pub const IMAGE: &str = "outrigger-test/busybox:latest";
 pub const LABEL: &str = "outrigger-test";
 
 /// Longest time that anything may take on the engine.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 const SOCKET: &str = "/var/run/docker.sock";
 

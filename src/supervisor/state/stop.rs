@@ -108,7 +108,7 @@ impl Pod {
                 actions.push(Action::Arm(Deadline::PodBackOff, self.restart_after));
             } else {
                 self.stage = Stage::Cleaning;
-                actions.push(Action::Cleanup);
+                actions.push(Action::Cleanup { failed: self.failed() });
             }
             return;
         }
@@ -227,7 +227,7 @@ impl Pod {
                 if self.stage == Stage::Killing {
                     // The engine does not answer: removing by force is all that is left.
                     self.stage = Stage::Cleaning;
-                    actions.push(Action::Cleanup);
+                    actions.push(Action::Cleanup { failed: self.failed() });
                 }
             }
             Deadline::Drain => {

@@ -77,7 +77,7 @@ fn short(actions: &[Action]) -> Vec<String> {
         Action::Arm(..) | Action::Warn(_) => None,
         Action::DropLaunches => Some("drop-launches".to_owned()),
         Action::Started => Some("started".to_owned()),
-        Action::Cleanup => Some("cleanup".to_owned()),
+        Action::Cleanup { .. } => Some("cleanup".to_owned()),
         Action::Finish(outcome) => Some(format!("finish {}", outcome.exit_code())),
     };
     actions.iter().filter_map(text).collect()

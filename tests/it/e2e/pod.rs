@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use bollard::query_parameters::StopContainerOptions;
 use futures_util::StreamExt;
 use outrigger::engine::docker::Docker;
-use outrigger::engine::{ContainerId, ContainerSpec, Engine, LogsFrom, Output};
+use outrigger::engine::{ContainerId, ContainerSpec, Engine, EngineHealth, Inspection, LogsFrom, Output};
 use outrigger::pod::life::ExecCommand;
 use outrigger::pod::{Mount, MountKind};
 use tokio::sync::OnceCell;
@@ -156,7 +157,13 @@ impl PodUnderTest {
         std::fs::rename(aside, self.directory.path().join(name)).unwrap();
     }
 
-    fn id(&self) -> &ContainerId {
+    /// What is in a file of that directory by now.
+    pub fn in_directory(&self, name: &str) -> String {
+        std::fs::read_to_string(self.directory.path().join(name)).unwrap_or_default()
+    }
+
+    /// The controller's container.
+    pub fn id(&self) -> &ContainerId {
         self.id.as_ref().expect("the pod has been started")
     }
 
@@ -193,6 +200,40 @@ impl PodUnderTest {
         .await;
     }
 
+    /// What `outrigger status` says; null where nobody answers.
+    pub async fn status(&self) -> serde_json::Value {
+        let (_, said) = self.command(&["/outrigger", "status", "--json"]).await;
+        serde_json::from_str(&said).unwrap_or_default()
+    }
+
+    /// What it says of one component.
+    pub async fn status_of(&self, name: &str) -> serde_json::Value {
+        let status = self.status().await;
+        let components = status["components"].as_array().cloned().unwrap_or_default();
+        components.into_iter().find(|component| component["name"] == name).unwrap_or_default()
+    }
+
+    /// What the engine says of one component.
+    pub async fn inspect(&self, name: &str) -> Inspection {
+        self.engine.inspect(&format!("{}.podlike.{name}", self.name())).await.unwrap()
+    }
+
+    /// Waits for this exit code of the image's health check.
+    pub async fn health_check_answers(&self, code: i64) {
+        wait_for(&format!("the health check answers {code}"), || async {
+            self.command(&["/outrigger", "healthcheck"]).await.0 == code
+        })
+        .await;
+    }
+
+    /// Waits until the engine itself says so of the controller.
+    pub async fn engine_calls_it(&self, health: EngineHealth) {
+        wait_for(&format!("the engine calls the pod {health:?}"), || async {
+            self.engine.inspect(&self.id().0).await.unwrap().health == Some(health)
+        })
+        .await;
+    }
+
     /// Runs a command in the controller's container; answers its exit code and its output.
     pub async fn command(&self, argv: &[&str]) -> (i64, String) {
         exec(&self.engine, self.id(), argv).await
@@ -200,8 +241,7 @@ impl PodUnderTest {
 
     /// Runs a command in a component.
     pub async fn in_component(&self, name: &str, argv: &[&str]) -> (i64, String) {
-        let id = self.engine.inspect(&format!("{}.podlike.{name}", self.name())).await.unwrap().id;
-        exec(&self.engine, &id, argv).await
+        exec(&self.engine, &self.inspect(name).await.id, argv).await
     }
 
     /// Everything that the controller has written so far, both streams.
@@ -269,13 +309,26 @@ impl PodUnderTest {
         self.ends().await
     }
 
-    /// Waits for the end of the pod, sees that nothing of it is left, and answers its exit code.
-    pub async fn ends(&self) -> i32 {
+    /// Has the engine stop the pod, as `docker stop` does, and answers its exit code: 137 where the controller's grace period was too short for it.
+    pub async fn is_stopped_by_the_engine(&self) -> i32 {
+        let client = bollard::Docker::connect_with_defaults().unwrap();
+        client.stop_container(&self.id().0, None::<StopContainerOptions>).await.unwrap();
+        self.ends().await
+    }
+
+    /// Waits for the end of the pod, and answers its exit code.
+    pub async fn is_over(&self) -> i32 {
         let began = Instant::now();
         while self.engine.inspect(&self.id().0).await.unwrap().running {
             assert!(began.elapsed() < PATIENCE, "the pod does not end; the log:\n{}", self.log().await);
             tokio::time::sleep(LOOK).await;
         }
+        self.engine.inspect(&self.id().0).await.unwrap().exit_code
+    }
+
+    /// Waits for the end of the pod, sees that nothing of it is left, and answers its exit code.
+    pub async fn ends(&self) -> i32 {
+        let code = self.is_over().await;
         let (kept, left): (Vec<_>, Vec<_>) =
             self.components().await.into_iter().partition(|name| name.contains(".failed-"));
         assert_eq!(left, Vec::<String>::new(), "containers are left; the log:\n{}", self.log().await);
@@ -286,7 +339,7 @@ impl PodUnderTest {
             assert!(!kept.running, "{name} runs");
             self.engine.remove(&kept.id).await.unwrap();
         }
-        self.engine.inspect(&self.id().0).await.unwrap().exit_code
+        code
     }
 }
 

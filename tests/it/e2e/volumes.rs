@@ -17,7 +17,7 @@ use super::restart::{OwnEngine, carry};
 use crate::support::{IMAGE, VolumeGuard, engine_or_fail, shell, unique};
 
 /// A volume driver (protocol version 1) whose volumes are directories. It knows the options `profile` and `snapshot-of`.
-struct Driver {
+pub struct Driver {
     name: String,
     socket: PathBuf,
     state: Arc<State>,
@@ -35,7 +35,7 @@ struct State {
 
 impl Driver {
     /// Listens in the directory where an engine looks for plugins.
-    fn start(name: &str, plugins: &Path) -> Self {
+    pub fn start(name: &str, plugins: &Path) -> Self {
         let name = unique("policy", name);
         let socket = plugins.join(format!("{name}.sock"));
         let listener = UnixListener::bind(&socket).unwrap();
@@ -57,15 +57,23 @@ impl Driver {
         Self { name, socket, state, accepting: Some(accepting) }
     }
 
-    fn options(&self, volume: &str) -> Option<BTreeMap<String, String>> {
+    /// What the engine calls it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The options that a volume was made with, where it was.
+    pub fn options(&self, volume: &str) -> Option<BTreeMap<String, String>> {
         self.state.volumes.lock().unwrap().get(volume).cloned()
     }
 
-    fn file(&self, volume: &str, file: &str) -> Option<String> {
+    /// What is in a file of a volume.
+    pub fn file(&self, volume: &str, file: &str) -> Option<String> {
         std::fs::read_to_string(self.state.root.path().join(volume).join(file)).ok()
     }
 
-    fn calls(&self, call: &str, volume: &str) -> usize {
+    /// How often the engine has made this call about a volume.
+    pub fn calls(&self, call: &str, volume: &str) -> usize {
         let wanted = format!("{call} {volume}");
         self.state.calls.lock().unwrap().iter().filter(|made| **made == wanted).count()
     }

@@ -219,6 +219,25 @@ async fn the_one_that_failed_remains_for_a_look_with_its_last_words() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn no_more_remain_than_may_from_the_moment_of_the_failure() {
+    let engine = FakeEngine::new().exits_after("app", 5 * SECOND, 3);
+    let settings = Settings { keep: Keep { count: 1, ..Keep::default() }, ..Settings::default() };
+    let mut pod = start_with(settings, engine.clone(), Script::default(), &[("pod.component.app", "image: app")]).await;
+    pod.reaches("running").await;
+    // Of an earlier task of the same service.
+    let mut before = engine.created("app").expect("it has been created");
+    before.name = "pod-0.podlike.app.failed-1".to_owned();
+    before.labels.insert("outrigger.pod".to_owned(), "0".repeat(64));
+    before.network_mode = Some(format!("container:{}", "0".repeat(64)));
+    let (before, _) = engine.create(&before).await.unwrap();
+    assert_eq!(tokio::time::timeout(120 * SECOND, pod.end).await.unwrap().unwrap(), component("app", 3));
+    let renames = engine.calls_of("rename");
+    assert_eq!(renames.len(), 1, "{renames:?}");
+    assert!(engine.inspect(&before.0).await.is_err(), "the one from before is gone: {:?}", engine.leftovers());
+    assert_eq!(engine.leftovers().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_donor_that_dies_is_started_again() {
     let engine = FakeEngine::new();
     let all = [("pod.component.app", "image: app"), ("pod.component.web", "image: web")];

@@ -669,7 +669,7 @@ proptest::proptest! {
                     let itself = index == which && matches!(choice, 5 | 6);
                     proptest::prop_assert!(!before[index] || itself, "{launched} is launched twice");
                 }
-                if *action == Action::Cleanup {
+                if matches!(action, Action::Cleanup { .. }) {
                     proptest::prop_assert!(forced || names.iter().all(|raw| !pod.alive(&name(raw))));
                 }
                 if matches!(action, Action::Finish(_)) {

@@ -1,0 +1,153 @@
+//! The end: the rest of the output is read, every container removed, and what failed is kept for a look.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, info, warn};
+
+use crate::config::Output::Streamed;
+use crate::engine::{Engine, Inspection, chain};
+use crate::hooks::{Hook, Hooks};
+use crate::janitor;
+use crate::pod::ComponentName;
+use crate::shutdown::Tasks;
+use crate::supervisor::events::Event;
+use crate::supervisor::launch::Donor;
+use crate::supervisor::output::Outputs;
+use crate::supervisor::shared::{Container, Shared, now_s, persist};
+
+/// Lines of a failed component that are told with the pod's end, and their bytes at most.
+const LAST_LINES: u32 = 10;
+const LAST_BYTES: usize = 4096;
+
+/// For the look whether more remains than may, after one more was kept.
+const SWEEP_TIME: Duration = Duration::from_secs(2);
+
+/// What the end of a pod takes.
+pub struct Cleanup<E, H, N> {
+    /// The pod's.
+    pub shared: Arc<Shared<E, H>>,
+    /// The controller's own container.
+    pub own: Inspection,
+    /// What components have written.
+    pub outputs: Outputs,
+    /// Launches under way.
+    pub launching: Tasks,
+    /// How far the container is that lends its IPC namespace.
+    pub donor: watch::Receiver<Donor>,
+    /// How long the rest of the output may take.
+    pub drain: Duration,
+    /// The failed component that ended the pod, and how.
+    pub deciding: Option<(ComponentName, String)>,
+    /// Those that remain for a look.
+    pub keep: Vec<ComponentName>,
+    /// For each component what tells plugins of its removal.
+    pub news: HashMap<ComponentName, N>,
+}
+
+impl<E: Engine, H: Hooks, N: Future<Output = ()> + Send + 'static> Cleanup<E, H, N> {
+    /// Cleans up, and tells the driver; calls that the engine does not answer are repeated until the token says otherwise.
+    pub async fn run(self, token: CancellationToken) {
+        let Self { shared, own, outputs, launching, mut donor, drain, deciding, keep, mut news } = self;
+        outputs.drain(drain).await;
+        if let Some((name, outcome)) = deciding {
+            let last = last_output(&shared, &outputs, &name).await;
+            let told = if last.is_empty() { " none".to_owned() } else { format!("\n  | {}", last.join("\n  | ")) };
+            error!(component = %name, "{outcome}; its last output:{told}");
+        }
+        // What is being created now is there only when the engine has answered.
+        launching.wait(shared.settings.timeouts.engine_change).await;
+        let removals = Tasks::new();
+        let mut kept = false;
+        for (name, container) in shared.all_containers() {
+            let news = news.remove(&name);
+            if keep.contains(&name) && self::keep(&shared, &name, &container).await {
+                kept = true;
+                continue;
+            }
+            let (shared, given_up) = (Arc::clone(&shared), token.clone());
+            removals.spawn("remove", move |_token| async move {
+                match persist(&given_up, || shared.engine.remove(&container.id)).await {
+                    Ok(()) => {
+                        if let Some(news) = news {
+                            news.await;
+                        }
+                    }
+                    Err(error) => {
+                        error!(component = %name, error = chain(&error), "not removed; the next controller on this engine will");
+                    }
+                }
+            });
+        }
+        if kept {
+            let shared = Arc::clone(&shared);
+            removals.spawn("sweep", move |_token| async move { sweep(&shared, &own).await });
+        }
+        // Its creation may still be under way; an error means that nobody will bring it up any more.
+        let settled = donor.wait_for(|donor| !matches!(donor, Donor::Pending | Donor::Created));
+        if tokio::time::timeout(shared.settings.timeouts.engine_change, settled).await.is_err() {
+            warn!("the engine does not say whether the IPC donor was created");
+        }
+        if let Some(id) = shared.donor() {
+            let (shared, given_up) = (Arc::clone(&shared), token.clone());
+            removals.spawn("remove", move |_token| async move {
+                if let Err(error) = persist(&given_up, || shared.engine.remove(&id)).await {
+                    error!(
+                        error = chain(&error),
+                        "the IPC donor was not removed; the next controller on this engine will"
+                    );
+                }
+            });
+        }
+        removals.wait(shared.settings.timeouts.engine_change).await;
+        shared.tell(Event::Cleaned).await;
+    }
+}
+
+/// Of earlier failures only so many remain as may beside the one that has just been kept. Ours own their containers still, and stay.
+async fn sweep<E: Engine, H: Hooks>(shared: &Shared<E, H>, own: &Inspection) {
+    match tokio::time::timeout(SWEEP_TIME, janitor::sweep(&shared.engine, own, now_s())).await {
+        Ok(Err(error)) => debug!(error = chain(&error), "the engine does not list what is left over"),
+        Ok(Ok(_)) => {}
+        Err(_) => debug!("the engine takes too long to list what is left over"),
+    }
+}
+
+/// The last lines of a component: as plugins left them, or where nobody followed its output, as the engine has them.
+async fn last_output<E: Engine, H: Hooks>(
+    shared: &Shared<E, H>,
+    outputs: &Outputs,
+    name: &ComponentName,
+) -> Vec<String> {
+    let followed = outputs.last(name, LAST_LINES as usize);
+    if !followed.is_empty() || shared.settings.logs == Streamed || !shared.hooks.with(Hook::LogLine).is_empty() {
+        return followed;
+    }
+    let Some(container) = shared.container(name) else { return Vec::new() };
+    match shared.engine.tail(&container.id, LAST_LINES, LAST_BYTES).await {
+        Ok(bytes) => String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect(),
+        Err(error) => {
+            debug!(component = %name, error = chain(&error), "its last output can't be read");
+            Vec::new()
+        }
+    }
+}
+
+/// Keeps a failed component for a look. Where the engine will not, it is removed as the others are.
+async fn keep<E: Engine, H: Hooks>(shared: &Shared<E, H>, name: &ComponentName, container: &Container) -> bool {
+    let Some(planned) = shared.planned(name) else { return false };
+    let kept = janitor::kept_name(&planned.container.name, now_s());
+    match shared.engine.rename(&container.id, &kept).await {
+        Ok(()) => {
+            info!(component = %name, container = kept, "failed, and remains for a look: `docker logs`, `docker cp`; removed when its time is over");
+            true
+        }
+        Err(error) => {
+            warn!(component = %name, error = chain(&error), "failed, and can't be kept for a look");
+            false
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! The label `pod.volumes`, as a running controller hands it to the engine.
+
+use std::collections::BTreeMap;
+
+use outrigger::engine::Engine;
+use outrigger::engine::docker::Docker;
+
+use super::pod::{PodUnderTest, component, controller_image};
+use super::restart::{OwnEngine, carry};
+use super::volumes::Driver;
+use crate::support::{IMAGE, VolumeGuard, engine_or_fail, unique};
+
+/// The engine's name of the volume at this path of a component.
+async fn mounted(engine: &Docker, pod: &PodUnderTest, component: &str, path: &str) -> String {
+    let seen = engine.inspect(&format!("{}.podlike.{component}", pod.name())).await.unwrap();
+    seen.mounts.into_iter().find(|mount| mount.target == path).unwrap().name
+}
+
+#[tokio::test]
+async fn volumes_are_made_as_the_pod_says_and_outlive_it() {
+    let Some(engine) = engine_or_fail().await else { return };
+    // Before the pod: a volume can be removed when its containers have gone.
+    let [small, plain, theirs] = ["small", "plain", "theirs"].map(|name| VolumeGuard(unique("e2e", name)));
+    let client = bollard::Docker::connect_with_defaults().unwrap();
+    let request = bollard::models::VolumeCreateRequest {
+        name: Some(theirs.0.clone()),
+        labels: Some([("made-by".to_owned(), "somebody".to_owned())].into()),
+        ..Default::default()
+    };
+    client.create_volume(request).await.unwrap();
+    let volumes = |size: &str| {
+        format!(
+            "small: {{name: {}, driver_opts: {{type: tmpfs, device: tmpfs, o: size={size}}}, labels: {{made-by: pod}}}}\n{}:\ntheirs: {{name: {}, external: true}}\n",
+            small.0, plain.0, theirs.0
+        )
+    };
+    let mounts = format!("volumes: [\"small:/small\", \"{}:/plain\", \"theirs:/theirs:ro\"]", plain.0);
+    let mut pod = PodUnderTest::new(&engine, "storage-made").await;
+    pod.label("pod.volumes", &volumes("1m"));
+    // What does not fit into the size shows that the options have arrived.
+    let fill = "head -c 100000 /dev/zero > /small/some && echo some fits; head -c 4000000 /dev/zero > /small/all || echo all does not; exec sleep 1000";
+    pod.label("pod.component.app", &component(fill, &mounts));
+    let look = "until [ -e /small/all ]; do sleep 0.1; done; echo shared; exec sleep 1000";
+    pod.label("pod.component.web", &component(look, &mounts));
+    pod.start().await;
+    for line in ["app: some fits", "app: all does not", "web: shared"] {
+        pod.says(&format!("[out] {line}")).await;
+    }
+    pod.reaches("running").await;
+    for (path, guard) in [("/small", &small), ("/plain", &plain), ("/theirs", &theirs)] {
+        assert_eq!(mounted(&engine, &pod, "app", path).await, guard.0);
+    }
+    assert_eq!(pod.in_component("app", &["touch", "/theirs/x"]).await.0, 1, "`ro` holds");
+    assert_eq!(pod.stop().await, 0);
+    let label = async |guard: &VolumeGuard| engine.volume(&guard.0).await.unwrap().labels.get("made-by").cloned();
+    assert_eq!(label(&small).await.as_deref(), Some("pod"));
+    assert_eq!(label(&plain).await, None);
+    assert_eq!(label(&theirs).await.as_deref(), Some("somebody"));
+    let made = engine.volume(&small.0).await.unwrap();
+    let expected = [("type", "tmpfs"), ("device", "tmpfs"), ("o", "size=1m")];
+    assert_eq!(made.options, expected.map(|(key, value)| (key.to_owned(), value.to_owned())).into());
+
+    // The engine would say nothing, and mount the one that is there.
+    let mut other = PodUnderTest::new(&engine, "storage-other").await;
+    other.label("pod.volumes", &volumes("2m"));
+    other.label("pod.component.app", &component("echo reached", &mounts));
+    other.label("pod.component.web", &component("echo reached", ""));
+    other.start().await;
+    assert_eq!(other.ends().await, 1);
+    let log = other.log().await;
+    let told = format!("error: `pod.component.app`, field `volumes[0]`: the volume `{}` exists already with", small.0);
+    assert!(log.contains(&told) && log.contains("o=size=1m") && log.contains("o=size=2m"), "{log}");
+    assert!(log.contains(&format!("hint: the engine does not change volumes: name another one, or remove it, with its data (`docker volume rm {}`)", small.0)), "{log}");
+    assert!(!log.contains("started component") && !log.contains("reached"), "{log}");
+}
+
+#[tokio::test]
+async fn every_problem_of_the_volumes_is_told_and_nothing_is_started() {
+    let Some(engine) = engine_or_fail().await else { return };
+    let mut pod = PodUnderTest::new(&engine, "storage-wrong").await;
+    pod.label("pod.volumes", "{data: {drivr: local}, both: {external: true, driver: local}, 'a b': {}}");
+    pod.label("pod.component.app", &component("echo reached", "volumes: [\"data:/data\"]"));
+    pod.label("pod.component.web", &component("echo reached", ""));
+    pod.start().await;
+    assert_eq!(pod.ends().await, 1);
+    let log = pod.log().await;
+    for problem in [
+        "`pod.volumes`, field `data.drivr`: unknown key\n  hint: did you mean `driver`?",
+        "`pod.volumes`, field `both`: an external volume is made by somebody else",
+        "`a b` is not the name of a volume",
+    ] {
+        assert!(log.contains(problem), "`{problem}` is missing in:\n{log}");
+    }
+    assert!(log.contains("3 problems; nothing has been started") && !log.contains("reached"), "{log}");
+}
+
+/// An engine of the test's own, which looks for drivers where the test puts them.
+async fn with_drivers() -> Option<(OwnEngine, Docker, String)> {
+    let shared = engine_or_fail().await?;
+    if !nix::unistd::geteuid().is_root() && std::env::var_os("CI").is_none() {
+        eprintln!("skipped: an engine of its own needs root");
+        return None;
+    }
+    let image = controller_image(&shared).await;
+    let mut own = OwnEngine::new(true);
+    let engine = own.start().await;
+    carry(&image, &own.socket()).await;
+    carry(IMAGE, &own.socket()).await;
+    Some((own, engine, image))
+}
+
+#[tokio::test]
+async fn a_volume_driver_gets_the_pods_options_and_one_that_is_missing_ends_the_pod() {
+    let Some((own, engine, image)) = with_drivers().await else { return };
+    let driver = Driver::start("pods-driver", &own.path("plugins"));
+    let socket = own.path("socket").to_str().unwrap().to_owned();
+    let mut pod = PodUnderTest::beside(&engine, "storage-driver", &image, &socket);
+    let name = driver.name();
+    pod.label(
+        "pod.volumes",
+        &format!("data: {{name: storage-data, driver: {name}, driver_opts: {{profile: fast, size: 10GiB}}}}"),
+    );
+    pod.label(
+        "pod.component.app",
+        &component("echo written > /data/x; echo done; exec sleep 1000", "volumes: [\"data:/data\"]"),
+    );
+    pod.start().await;
+    pod.says("[out] app: done").await;
+    assert_eq!(pod.stop().await, 0);
+    let options: BTreeMap<_, _> =
+        [("profile", "fast"), ("size", "10GiB")].map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+    assert_eq!(driver.options("storage-data"), Some(options));
+    assert_eq!(driver.file("storage-data", "x").as_deref(), Some("written\n"));
+    assert_eq!(driver.calls("Remove", "storage-data"), 0, "it outlives the pod");
+
+    // What the driver itself refuses is told in its own words.
+    let refused = async |name: &str, volumes: String| {
+        let mut pod = PodUnderTest::beside(&engine, name, &image, &socket);
+        pod.label("pod.volumes", &volumes);
+        pod.label("pod.component.app", &component("echo reached", "volumes: [\"data:/data\"]"));
+        pod.label("pod.component.web", &component("echo reached", "depends_on: [app]"));
+        pod.start().await;
+        assert_eq!(pod.ends().await, 125);
+        let log = pod.log().await;
+        assert!(!log.contains("started component") && !log.contains("reached"), "{log}");
+        assert!(log.contains("component `app` could not be started"), "{log}");
+        log
+    };
+    let log = refused("storage-profile", format!("data: {{driver: {name}, driver_opts: {{profile: golden}}}}")).await;
+    assert!(log.contains("there is no profile golden"), "{log}");
+    let log = refused("storage-missing", "data: {driver: not-there}".to_owned()).await;
+    assert!(log.contains("create data") && log.contains("\"not-there\" not found"), "{log}");
+}
