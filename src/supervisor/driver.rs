@@ -23,6 +23,7 @@ use crate::pod::{ComponentName, PluginName};
 use crate::shutdown::Tasks;
 use crate::supervisor::cleanup::Cleanup;
 use crate::supervisor::events::{Action, Deadline, Event, Outcome, Phase};
+use crate::supervisor::findings::AllFindings;
 use crate::supervisor::launch::{Donor, launch, launch_donor, relaunch, revive_donor};
 use crate::supervisor::output::Outputs;
 use crate::supervisor::shared::{EVENTS_IN_FLIGHT, Shared, now_ns, persist};
@@ -81,6 +82,8 @@ pub struct Parts<E, H> {
     pub status: watch::Sender<Arc<admin::Status>>,
     /// Where the components' lines go.
     pub outputs: Outputs,
+    /// What the components' probes find.
+    pub findings: AllFindings,
 }
 
 /// One pod, from its first container to its last.
@@ -120,7 +123,8 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
         let (events_in, events) = mpsc::channel(EVENTS_IN_FLIGHT);
         let (live, live_out) = watch::channel(Arc::new(views::live(&pod)));
         let donor = if parts.plan.ipc_donor.is_some() { Donor::Pending } else { Donor::NotNeeded };
-        let shared = Arc::new(Shared::new(parts.engine, parts.hooks, parts.settings, parts.plan, events_in, live_out));
+        let Parts { engine, hooks, settings, plan, .. } = parts;
+        let shared = Arc::new(Shared::new(engine, hooks, settings, plan, events_in, live_out, parts.findings));
         let (news, news_out) = mpsc::channel(NEWS_IN_FLIGHT);
         let telling = Arc::clone(&shared);
         tasks.spawn("component events", move |token| polls::tell_plugins(telling, news_out, token));

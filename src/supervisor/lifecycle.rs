@@ -146,13 +146,14 @@ pub fn watch<E: Engine, H: Hooks>(
     let Some(probes) = shared.planned(name).map(|planned| planned.probes.clone()) else { return };
     let (verdicts, mut found) = mpsc::channel(VERDICTS_IN_FLIGHT);
     let inside = InComponent { shared: Arc::clone(shared), name: name.clone() };
+    let findings = shared.findings.of(name);
     let ended = over.clone();
     tasks.spawn("probes", move |token| async move {
         tokio::select! {
             biased;
             () = token.cancelled() => {}
             () = ended.cancelled() => {}
-            () = probe::watch(probes, inside, verdicts, Findings::default()) => {}
+            () = probe::watch(probes, inside, verdicts, findings) => {}
         }
     });
     let (shared, name) = (Arc::clone(shared), name.clone());

@@ -64,6 +64,8 @@ pub fn status(
                 image: planned.container.image.clone(),
                 state: word(state(node.phase)).to_owned(),
                 health: health_of(pod, name, node),
+                // Filled in when somebody asks.
+                probes: Vec::new(),
                 restarts: node.restarts,
                 exit_code: node.exit_code,
                 failure: node.failure.clone(),
