@@ -196,7 +196,7 @@ fn format(written: LineFormat) -> LogFormat {
 fn connect(own: &Inspection) -> (PodLink, PodEnd) {
     let (requests, requests_out) = mpsc::channel(REQUESTS_IN_FLIGHT);
     let (watches, watches_out) = mpsc::channel(WATCHES_IN_FLIGHT);
-    let view = PodView { name: own.name.clone(), labels: own.labels.clone(), components: Vec::new() };
+    let view = PodView { name: own.name.clone(), labels: Arc::new(own.labels.clone()), components: Vec::new() };
     let (view, view_out) = watch::channel(Arc::new(view));
     (PodLink { requests, watches, pod: view_out }, PodEnd { requests: requests_out, watches: watches_out, pod: view })
 }

@@ -99,6 +99,7 @@ pub struct Driver<E, H> {
     signals: mpsc::Receiver<i32>,
     live: watch::Sender<Arc<HashMap<ComponentName, super::shared::Live>>>,
     view: watch::Sender<Arc<PodView>>,
+    fixed: views::Fixed,
     status: watch::Sender<Arc<admin::Status>>,
     donor: watch::Sender<Donor>,
     news: mpsc::Sender<ComponentEvent>,
@@ -123,6 +124,7 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
         let (events_in, events) = mpsc::channel(EVENTS_IN_FLIGHT);
         let (live, live_out) = watch::channel(Arc::new(views::live(&pod)));
         let donor = if parts.plan.ipc_donor.is_some() { Donor::Pending } else { Donor::NotNeeded };
+        let fixed = views::Fixed::new(&parts.own, &parts.plan);
         let Parts { engine, hooks, settings, plan, .. } = parts;
         let shared = Arc::new(Shared::new(engine, hooks, settings, plan, events_in, live_out, parts.findings));
         let (news, news_out) = mpsc::channel(NEWS_IN_FLIGHT);
@@ -143,6 +145,7 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
             signals,
             live,
             view: parts.end.pod,
+            fixed,
             status: parts.status,
             donor,
             news,
@@ -344,11 +347,7 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
         self.live.send_replace(Arc::new(views::live(&self.pod)));
         let containers: HashMap<_, _> = self.shared.all_containers().into_iter().collect();
         if !self.view.is_closed() {
-            self.view.send_replace(Arc::new(PodView {
-                name: self.own.name.clone(),
-                labels: self.own.labels.clone(),
-                components: views::components(&self.pod, &self.shared.plan, &containers),
-            }));
+            self.view.send_replace(Arc::new(self.fixed.view(&self.pod, &self.shared.plan, &containers)));
         }
         let (stage, components, health) = views::status(&self.pod, &self.shared.plan, &containers);
         self.status.send_modify(|status| {

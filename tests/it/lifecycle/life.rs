@@ -2,6 +2,7 @@
 
 use outrigger::admin::status::ProbeState;
 use outrigger::config::{Keep, Output as Logs};
+use outrigger::plugin::ComponentState;
 
 use super::*;
 
@@ -37,6 +38,26 @@ async fn a_failure_is_restarted_in_the_same_container_with_growing_pauses() {
     assert!(took >= 18 * SECOND && took < 19 * SECOND, "{took:?}");
     assert_eq!(engine.calls_of("create").iter().filter(|call| call.contains("app")).count(), 1);
     assert_eq!(starts(&engine).iter().filter(|call| *call == "start app").count(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_plugins_see_changes_and_the_labels_are_not_copied() {
+    let app = "{image: app, restart: on-failure, labels: {tier: front}}";
+    let all = [("pod.component.app", app), ("pod.component.web", "image: web")];
+    let mut pod = start(FakeEngine::new(), Script::default(), &all).await;
+    pod.reaches("running").await;
+    let before = pod.view.borrow().clone();
+    assert_eq!(before.labels.get("pod.component.app").map(String::as_str), Some(app));
+    assert_eq!(before.components[0].labels.get("tier").map(String::as_str), Some("front"));
+    pod.engine.kill("app", 1);
+    let ended = pod.view.wait_for(|view| view.components[0].state == ComponentState::Exited);
+    let after = tokio::time::timeout(60 * SECOND, ended).await.expect("it is told").unwrap().clone();
+    assert!(Arc::ptr_eq(&before.labels, &after.labels));
+    for (before, after) in before.components.iter().zip(&after.components) {
+        assert!(Arc::ptr_eq(&before.labels, &after.labels), "{}", before.name);
+    }
+    pod.signal(15).await;
+    assert_eq!(pod.ends().await, Outcome::Stopped);
 }
 
 #[tokio::test(start_paused = true)]
