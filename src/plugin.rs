@@ -41,6 +41,7 @@ pub mod strikes;
 pub mod wasi;
 pub mod worker;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -123,8 +124,8 @@ pub struct WatchRequest {
 pub struct PodView {
     /// The controller container's name.
     pub name: String,
-    /// Labels of the controller's container.
-    pub labels: std::collections::BTreeMap<String, String>,
+    /// Labels of the controller's container. They never change, so views share them.
+    pub labels: Arc<BTreeMap<String, String>>,
     /// The components, in order.
     pub components: Vec<ComponentView>,
 }
@@ -140,8 +141,8 @@ pub struct ComponentView {
     pub container_id: Option<String>,
     /// Where it is in its life.
     pub state: ComponentState,
-    /// Its labels.
-    pub labels: std::collections::BTreeMap<String, String>,
+    /// Its labels. They never change, so views share them.
+    pub labels: Arc<BTreeMap<String, String>>,
 }
 
 /// Where a component is in its life.

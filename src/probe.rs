@@ -1,8 +1,10 @@
 //! Native probes: what a component's health is, seen from the network that it shares with the controller, without any tool in its image.
 //!
-//! [`watch`] looks at one run of a component and tells what changes. The thresholds are [`tracker`]'s, pure; `looks` keeps the time; `http` and `grpc` make one look each.
+//! [`watch`] looks at one run of a component and tells what changes; [`findings`] keeps what the last looks found. The thresholds are [`tracker`]'s, pure; `looks`
+//! keeps the time; `http` and `grpc` make one look each.
 //! Fields, defaults and meaning are those of Kubernetes: <https://kubernetes.io/docs/concepts/workloads/pods/probes/>.
 
+pub mod findings;
 pub mod tracker;
 
 mod grpc;
@@ -21,6 +23,7 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
+use self::findings::Findings;
 use self::looks::Looks;
 use self::tracker::Change;
 use crate::pod::life::{HttpRequest, Probes};
@@ -77,19 +80,20 @@ pub trait Exec: Send + Sync {
 }
 
 /// Looks at one run of a component, from its start until dropped, or until nothing is left to look at: the startup or liveness probe has failed, or there is no
-/// probe but the startup probe.
-pub async fn watch<X: Exec>(probes: Probes, exec: X, verdicts: mpsc::Sender<Verdict>) {
+/// probe but the startup probe. What each look finds is noted in `findings`, in the place of what an earlier run's looks found.
+pub async fn watch<X: Exec>(probes: Probes, exec: X, verdicts: mpsc::Sender<Verdict>, findings: Findings) {
     // What all kinds of looks need together is some 17 KiB, which only pods with probes should have, and on the heap.
-    Box::pin(look_on(probes, exec, verdicts)).await;
+    Box::pin(look_on(probes, exec, verdicts, findings)).await;
 }
 
-async fn look_on<X: Exec>(probes: Probes, exec: X, verdicts: mpsc::Sender<Verdict>) {
+async fn look_on<X: Exec>(probes: Probes, exec: X, verdicts: mpsc::Sender<Verdict>, findings: Findings) {
+    findings.forget();
     let say = async |verdict| {
         // Nobody listens once the pod is over; then this is dropped, too.
         let _told = verdicts.send(verdict).await;
     };
     if let Some(startup) = &probes.startup {
-        let mut looks = Looks::new(startup, ProbeKind::Startup, &exec);
+        let mut looks = Looks::new(startup, ProbeKind::Startup, &exec, &findings);
         loop {
             match looks.next().await {
                 Some(Change::Succeeds) => break,
@@ -99,8 +103,9 @@ async fn look_on<X: Exec>(probes: Probes, exec: X, verdicts: mpsc::Sender<Verdic
         }
     }
     say(Verdict::Started).await;
-    let liveness = probes.liveness.as_ref().map(|probe| Looks::new(probe, ProbeKind::Liveness, &exec));
-    let readiness = probes.readiness.as_ref().map(|probe| Looks::new(probe, ProbeKind::Readiness, &exec));
+    let look = |probe, kind| Looks::new(probe, kind, &exec, &findings);
+    let liveness = probes.liveness.as_ref().map(|probe| look(probe, ProbeKind::Liveness));
+    let readiness = probes.readiness.as_ref().map(|probe| look(probe, ProbeKind::Readiness));
     if liveness.is_none() && readiness.is_none() {
         return;
     }

@@ -2,13 +2,15 @@
 //!
 //! [`state::Pod::step`] decides, purely; [`driver::Driver`] does what it says and turns every outcome into an event. Around the driver: [`boot`] finds out who
 //! we are and makes the plan, [`launch`] brings one container up, [`follow`] listens to the engine and misses no exit, [`requests`] serves
-//! plugins, [`rollout`] changes files in running components as one transaction, [`signals`] listens to the kernel.
+//! plugins, [`rollout`] changes files in running components as one transaction, [`findings`] keeps what probes find, [`signals`] listens to the
+//! kernel.
 
 pub mod boot;
 pub mod cleanup;
 pub mod copy;
 pub mod driver;
 pub mod events;
+pub mod findings;
 pub mod follow;
 pub mod launch;
 pub mod lifecycle;

@@ -160,6 +160,9 @@ pub struct ComponentStatus {
     pub state: String,
     /// None: nothing judges it, which counts as healthy once it runs.
     pub health: Option<Health>,
+    /// Its probes: startup, liveness, readiness, as far as it has them. Of its current run or, once that is over, of the last one; filled in when the answer is
+    /// written.
+    pub probes: Vec<ProbeStatus>,
     /// How often it has been started again.
     pub restarts: u32,
     /// Of its last exit.
@@ -168,6 +171,47 @@ pub struct ComponentStatus {
     pub failure: Option<String>,
     /// The engine's id, once there is one.
     pub container_id: Option<String>,
+}
+
+/// One probe of a component.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(default)]
+pub struct ProbeStatus {
+    /// `startup`, `liveness` or `readiness`.
+    pub kind: String,
+    /// Its verdict.
+    pub state: ProbeState,
+    /// Whether the last look succeeded; none before the first.
+    pub last_ok: Option<bool>,
+    /// Seconds since the Unix epoch, of the last look.
+    pub last_at: Option<u64>,
+    /// Looks that failed, in a row, up to the last one.
+    pub failures: u32,
+    /// What the last look that failed has found; it stays when later ones succeed.
+    pub last_failure: Option<String>,
+}
+
+/// A probe's verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProbeState {
+    /// No verdict yet: it has not looked, or not often enough.
+    #[default]
+    Pending,
+    /// It succeeds.
+    Succeeds,
+    /// It fails.
+    Fails,
+}
+
+impl fmt::Display for ProbeState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pending => "pending",
+            Self::Succeeds => "succeeds",
+            Self::Fails => "fails",
+        })
+    }
 }
 
 /// One plugin.

@@ -9,6 +9,7 @@ use super::argv::StatusArgs;
 use super::health::state_dir_of;
 use super::report::{Exit, Report};
 use super::{Env, block_on, engine, output, pods, time};
+use crate::admin::status::ProbeStatus;
 use crate::admin::{self, Status};
 use crate::engine::{ContainerId, Engine};
 use crate::pod::life::ExecCommand;
@@ -101,6 +102,7 @@ fn text(status: &Status) -> String {
         text.push('\n');
         text.push_str(&output::table(&std::iter::once(head).chain(rows).collect::<Vec<_>>()));
     }
+    text.push_str(&probes(status));
     if !status.plugins.is_empty() {
         let head = ["PLUGIN", "VERSION", "CALLS", "FAILURES", "STRIKES", "HOOKS", "GRANTS"].map(str::to_owned).to_vec();
         let rows = status.plugins.iter().map(|plugin| {
@@ -140,6 +142,38 @@ fn text(status: &Status) -> String {
     text
 }
 
+/// The probes of all components; empty where there are none.
+fn probes(status: &Status) -> String {
+    let probes: Vec<(&str, &ProbeStatus)> = status
+        .components
+        .iter()
+        .flat_map(|component| component.probes.iter().map(|probe| (component.name.as_str(), probe)))
+        .collect();
+    if probes.is_empty() {
+        return String::new();
+    }
+    let last = |probe: &ProbeStatus| probe.last_ok.map_or("-", |ok| if ok { "ok" } else { "failed" }).to_owned();
+    let head = ["COMPONENT", "PROBE", "STATE", "LAST", "FAILURES"].map(str::to_owned).to_vec();
+    let rows = probes.iter().map(|(component, probe)| {
+        vec![
+            (*component).to_owned(),
+            probe.kind.clone(),
+            probe.state.to_string(),
+            last(probe),
+            probe.failures.to_string(),
+        ]
+    });
+    let mut text = format!("\n{}", output::table(&std::iter::once(head).chain(rows).collect::<Vec<_>>()));
+    for (component, probe) in probes {
+        if let Some(failure) = &probe.last_failure {
+            // A command may have said several lines.
+            let failure = failure.replace('\n', "\n    ");
+            text.push_str(&format!("  last failure of the {} probe of `{component}`: {failure}\n", probe.kind));
+        }
+    }
+    text
+}
+
 fn dash() -> String {
     "-".to_owned()
 }
@@ -151,7 +185,7 @@ fn listed(words: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::admin::status::{ComponentStatus, Health, HealthState, PluginStatus, Stage};
+    use crate::admin::status::{ComponentStatus, Health, HealthState, PluginStatus, ProbeState, Stage};
 
     #[test]
     fn a_status_reads_like_a_table() {
@@ -168,6 +202,17 @@ mod tests {
                 image: "acme/calc".to_owned(),
                 state: "running".to_owned(),
                 container_id: Some("0123456789abcdef".to_owned()),
+                probes: vec![
+                    ProbeStatus { kind: "startup".to_owned(), ..ProbeStatus::default() },
+                    ProbeStatus {
+                        kind: "liveness".to_owned(),
+                        state: ProbeState::Succeeds,
+                        last_ok: Some(false),
+                        failures: 2,
+                        last_failure: Some("`check` ended with 1: no\nroute".to_owned()),
+                        ..ProbeStatus::default()
+                    },
+                ],
                 ..ComponentStatus::default()
             }],
             plugins: vec![PluginStatus {
@@ -186,6 +231,11 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("app        running  -       0         -     0123456789ab  acme/calc\n"), "{text}");
+        let probes = "\nCOMPONENT  PROBE     STATE     LAST    FAILURES\n\
+                      app        startup   pending   -       0\n\
+                      app        liveness  succeeds  failed  2\n  \
+                      last failure of the liveness probe of `app`: `check` ended with 1: no\n    route\n";
+        assert!(text.contains(probes), "{text}");
         assert!(text.contains("redact (evicted)  1.0.0    0      0         0        log-line  -\n"), "{text}");
         assert!(text.contains("last failure of `redact`: trap"), "{text}");
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until, timeout_at};
 
+use super::findings::Findings;
 use super::tracker::{Change, Tracker};
 use super::{Exec, ProbeKind, connect, grpc, late, send, within};
 use crate::pod::life::{Probe, ProbeCheck};
@@ -19,7 +20,9 @@ type Running<'a> = Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>>
 
 pub(super) struct Looks<'a, X> {
     probe: &'a Probe,
+    kind: ProbeKind,
     exec: &'a X,
+    findings: &'a Findings,
     tracker: Tracker,
     due: Instant,
     /// The command of an earlier look, and when that began.
@@ -27,12 +30,14 @@ pub(super) struct Looks<'a, X> {
 }
 
 impl<'a, X: Exec> Looks<'a, X> {
-    pub(super) fn new(probe: &'a Probe, kind: ProbeKind, exec: &'a X) -> Self {
+    pub(super) fn new(probe: &'a Probe, kind: ProbeKind, exec: &'a X, findings: &'a Findings) -> Self {
         // A startup or liveness probe succeeds, and stays so, with one success.
         let successes = if kind == ProbeKind::Readiness { probe.success_threshold } else { 1 };
         Self {
             probe,
+            kind,
             exec,
+            findings,
             tracker: Tracker::new(successes, probe.failure_threshold),
             due: Instant::now() + probe.initial_delay,
             running: None,
@@ -48,7 +53,10 @@ impl<'a, X: Exec> Looks<'a, X> {
             _ => self.probe.period,
         };
         self.due = after(self.due, step, Instant::now());
-        self.tracker.note(seen)
+        let failure = seen.as_ref().err().cloned();
+        let change = self.tracker.note(seen);
+        self.findings.note(self.kind, &self.tracker, failure);
+        change
     }
 
     async fn pause(&mut self) {

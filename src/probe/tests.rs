@@ -35,7 +35,7 @@ impl Exec for NoExec {
 /// What one look finds.
 async fn look(check: ProbeCheck, timeout: Duration) -> Result<(), String> {
     let probe = Probe { timeout, failure_threshold: 1, ..probe(check) };
-    match Looks::new(&probe, ProbeKind::Readiness, &NoExec).next().await.unwrap() {
+    match Looks::new(&probe, ProbeKind::Readiness, &NoExec, &Findings::default()).next().await.unwrap() {
         Change::Succeeds => Ok(()),
         Change::Fails(why) => Err(why),
     }

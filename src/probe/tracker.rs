@@ -2,10 +2,12 @@
 
 /// Where a probe stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Standing {
+pub enum Standing {
     /// No verdict yet.
     Open,
+    /// So many looks in a row have succeeded as it needs, and not so many have failed since.
     Succeeds,
+    /// So many looks in a row have failed, and not so many have succeeded since.
     Fails,
 }
 
@@ -45,6 +47,18 @@ impl Tracker {
     #[must_use]
     pub fn succeeded(&self) -> bool {
         self.standing == Standing::Succeeds
+    }
+
+    /// The verdict as it is.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        self.standing
+    }
+
+    /// Looks that failed, in a row, up to the last one.
+    #[must_use]
+    pub fn failures(&self) -> u32 {
+        self.failures
     }
 
     /// Notes one look, and answers what it changed.

@@ -30,6 +30,7 @@ use crate::pod::{PodSpec, Problem, Problems, lower, read};
 use crate::shutdown::Tasks;
 use crate::supervisor::driver::{Driver, Parts, PodEnd};
 use crate::supervisor::events::{Outcome, stops};
+use crate::supervisor::findings::AllFindings;
 use crate::supervisor::output::Outputs;
 use crate::supervisor::signals;
 
@@ -150,14 +151,15 @@ async fn prepare<E: Engine>(engine: E, settings: Settings, tasks: &Tasks) -> Res
     }
     status.send_modify(|status| Arc::make_mut(status).warnings.clone_from(&plan.warnings));
     let outputs = Outputs::new(Sink::stdout(settings.log_format));
-    let (live_plugins, live_outputs) = (set.clone(), outputs.clone());
-    let fresh = move |status: &mut admin::Status| refresh(status, &live_plugins, &live_outputs);
+    let findings = AllFindings::new(&plan);
+    let (live_plugins, live_outputs, live_findings) = (set.clone(), outputs.clone(), findings.clone());
+    let fresh = move |status: &mut admin::Status| refresh(status, &live_plugins, &live_outputs, &live_findings);
     let metrics = set.clone();
     admin::serve(&admin::socket(&settings.state_dir), status_out, fresh, move || metrics.render_metrics(), tasks)?;
     let health_intervals: HashMap<_, _> =
         spec.plugins.iter().map(|plugin| (plugin.name.clone(), plugin.health_interval)).collect();
     let watches = set.watches();
-    Ok(Parts { engine, hooks: set, settings, plan, own, health_intervals, watches, end, status, outputs })
+    Ok(Parts { engine, hooks: set, settings, plan, own, health_intervals, watches, end, status, outputs, findings })
 }
 
 /// Reads the file of `pod.compose.file`, if the operator's policy lets the pod have it.
@@ -185,7 +187,7 @@ fn both<A, B>(one: Result<A, Problems>, other: Result<B, Problems>) -> Result<(A
 fn connect(own: &Inspection) -> (PodLink, PodEnd) {
     let (requests, requests_out) = mpsc::channel(REQUESTS_IN_FLIGHT);
     let (watches, watches_out) = mpsc::channel(WATCHES_IN_FLIGHT);
-    let view = PodView { name: own.name.clone(), labels: own.labels.clone(), components: Vec::new() };
+    let view = PodView { name: own.name.clone(), labels: Arc::new(own.labels.clone()), components: Vec::new() };
     let (view, view_out) = watch::channel(Arc::new(view));
     (PodLink { requests, watches, pod: view_out }, PodEnd { requests: requests_out, watches: watches_out, pod: view })
 }
@@ -201,7 +203,7 @@ fn first_status(own: &Inspection, spec: &PodSpec) -> admin::Status {
 }
 
 /// What changes too often to be published: filled in when somebody asks.
-fn refresh(status: &mut admin::Status, plugins: &PluginSet, outputs: &Outputs) {
+fn refresh(status: &mut admin::Status, plugins: &PluginSet, outputs: &Outputs, findings: &AllFindings) {
     let shown = |standing: Standing| PluginStatus {
         name: standing.name.to_string(),
         version: standing.version,
@@ -214,6 +216,7 @@ fn refresh(status: &mut admin::Status, plugins: &PluginSet, outputs: &Outputs) {
         failures: standing.failures,
         last_failure: standing.last_failure,
     };
+    findings.show(status);
     status.plugins = plugins.standing().into_iter().map(shown).collect();
     status.logs = outputs.counts().iter().fold(LogCounters::default(), |sum, (_, counts)| LogCounters {
         read: sum.read + counts.lines,

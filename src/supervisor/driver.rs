@@ -24,6 +24,7 @@ use crate::pod::{ComponentName, PluginName};
 use crate::shutdown::Tasks;
 use crate::supervisor::cleanup::Cleanup;
 use crate::supervisor::events::{Action, Deadline, Event, Outcome, Phase};
+use crate::supervisor::findings::AllFindings;
 use crate::supervisor::launch::{Donor, launch, launch_donor, relaunch, revive_donor};
 use crate::supervisor::output::Outputs;
 use crate::supervisor::shared::{EVENTS_IN_FLIGHT, Shared, persist};
@@ -82,6 +83,8 @@ pub struct Parts<E, H> {
     pub status: watch::Sender<Arc<admin::Status>>,
     /// Where the components' lines go.
     pub outputs: Outputs,
+    /// What the components' probes find.
+    pub findings: AllFindings,
 }
 
 /// One pod, from its first container to its last.
@@ -97,6 +100,7 @@ pub struct Driver<E, H> {
     signals: mpsc::Receiver<i32>,
     live: watch::Sender<Arc<HashMap<ComponentName, super::shared::Live>>>,
     view: watch::Sender<Arc<PodView>>,
+    fixed: views::Fixed,
     status: watch::Sender<Arc<admin::Status>>,
     donor: watch::Sender<Donor>,
     news: mpsc::Sender<ComponentEvent>,
@@ -121,7 +125,9 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
         let (events_in, events) = mpsc::channel(EVENTS_IN_FLIGHT);
         let (live, live_out) = watch::channel(Arc::new(views::live(&pod)));
         let donor = if parts.plan.ipc_donor.is_some() { Donor::Pending } else { Donor::NotNeeded };
-        let shared = Arc::new(Shared::new(parts.engine, parts.hooks, parts.settings, parts.plan, events_in, live_out));
+        let fixed = views::Fixed::new(&parts.own, &parts.plan);
+        let Parts { engine, hooks, settings, plan, .. } = parts;
+        let shared = Arc::new(Shared::new(engine, hooks, settings, plan, events_in, live_out, parts.findings));
         let (news, news_out) = mpsc::channel(NEWS_IN_FLIGHT);
         let telling = Arc::clone(&shared);
         tasks.spawn("component events", move |token| polls::tell_plugins(telling, news_out, token));
@@ -140,6 +146,7 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
             signals,
             live,
             view: parts.end.pod,
+            fixed,
             status: parts.status,
             donor,
             news,
@@ -341,11 +348,7 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
         self.live.send_replace(Arc::new(views::live(&self.pod)));
         let containers: HashMap<_, _> = self.shared.all_containers().into_iter().collect();
         if !self.view.is_closed() {
-            self.view.send_replace(Arc::new(PodView {
-                name: self.own.name.clone(),
-                labels: self.own.labels.clone(),
-                components: views::components(&self.pod, &self.shared.plan, &containers),
-            }));
+            self.view.send_replace(Arc::new(self.fixed.view(&self.pod, &self.shared.plan, &containers)));
         }
         let (stage, components, health) = views::status(&self.pod, &self.shared.plan, &containers);
         self.status.send_modify(|status| {

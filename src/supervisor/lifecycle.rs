@@ -11,6 +11,7 @@ use crate::engine::{Engine, EngineHealth, ExecOutput, chain};
 use crate::hooks::Hooks;
 use crate::pod::ComponentName;
 use crate::pod::life::{ExecCommand, LifecycleAction, LifecycleStep, Probes};
+use crate::probe::findings::Findings;
 use crate::probe::{self, Verdict};
 use crate::shutdown::Tasks;
 use crate::supervisor::events::Event;
@@ -142,13 +143,14 @@ pub fn watch<E: Engine, H: Hooks>(
     let Some(probes) = shared.planned(name).map(|planned| planned.probes.clone()) else { return };
     let (verdicts, mut found) = mpsc::channel(VERDICTS_IN_FLIGHT);
     let inside = InComponent { shared: Arc::clone(shared), name: name.clone() };
+    let findings = shared.findings.of(name);
     let ended = over.clone();
     tasks.spawn("probes", move |token| async move {
         tokio::select! {
             biased;
             () = token.cancelled() => {}
             () = ended.cancelled() => {}
-            () = probe::watch(probes, inside, verdicts) => {}
+            () = probe::watch(probes, inside, verdicts, findings) => {}
         }
     });
     let (shared, name) = (Arc::clone(shared), name.clone());
@@ -175,7 +177,7 @@ pub fn look_early<E: Engine, H: Hooks>(
     tasks.spawn("early check", move |token| async move {
         let probes = Probes { startup: Some(check.probe), ..Probes::default() };
         let look = async {
-            probe::watch(probes, inside, verdicts).await;
+            probe::watch(probes, inside, verdicts, Findings::default()).await;
             found.recv().await
         };
         tokio::select! {

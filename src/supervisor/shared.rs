@@ -14,6 +14,7 @@ use crate::hooks::Hooks;
 use crate::plan::{Plan, Planned};
 use crate::pod::ComponentName;
 use crate::supervisor::events::{Event, Phase};
+use crate::supervisor::findings::AllFindings;
 
 /// Events in flight to the driver. When full, the task that has something to tell waits; the driver itself never sends.
 pub const EVENTS_IN_FLIGHT: usize = 256;
@@ -63,6 +64,8 @@ pub struct Shared<E, H> {
     pub launches: CancellationToken,
     /// The components as they are.
     pub live: watch::Receiver<Arc<HashMap<ComponentName, Live>>>,
+    /// What their probes have found.
+    pub findings: AllFindings,
     // Short sections without any await: a plain mutex is right.
     containers: Mutex<HashMap<ComponentName, Container>>,
     donor: Mutex<Option<ContainerId>>,
@@ -77,6 +80,7 @@ impl<E: Engine, H: Hooks> Shared<E, H> {
         plan: Plan,
         events: mpsc::Sender<Event>,
         live: watch::Receiver<Arc<HashMap<ComponentName, Live>>>,
+        findings: AllFindings,
     ) -> Self {
         let launches = CancellationToken::new();
         Self {
@@ -87,6 +91,7 @@ impl<E: Engine, H: Hooks> Shared<E, H> {
             events,
             launches,
             live,
+            findings,
             containers: Mutex::default(),
             donor: Mutex::default(),
         }

@@ -1,13 +1,14 @@
 //! The pod as others see it: rollouts, plugins, and `status`. Pure.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use crate::admin::health::aggregate;
 use crate::admin::status::{ComponentStatus, Health, HealthState, Stage as Shown};
-use crate::engine::EngineHealth;
+use crate::engine::{EngineHealth, Inspection};
 use crate::hooks::{Judgement, Status};
 use crate::plan::Plan;
-use crate::plugin::{ComponentState, ComponentView};
+use crate::plugin::{ComponentState, ComponentView, PodView};
 use crate::pod::life::Unready;
 use crate::pod::{ComponentName, PluginName};
 use crate::supervisor::events::{Phase, Stage};
@@ -30,21 +31,40 @@ pub fn live(pod: &Pod) -> HashMap<ComponentName, Live> {
         .collect()
 }
 
-/// The components as plugins see them.
-#[must_use]
-pub fn components(pod: &Pod, plan: &Plan, containers: &HashMap<ComponentName, Container>) -> Vec<ComponentView> {
-    pod.nodes()
-        .filter_map(|(name, node)| {
-            let planned = plan.find(name)?;
+/// What never changes of what plugins see. A pod of hundreds of labels would else copy them all with each event.
+#[derive(Debug)]
+pub struct Fixed {
+    name: String,
+    labels: Arc<BTreeMap<String, String>>,
+    of: HashMap<ComponentName, Arc<BTreeMap<String, String>>>,
+}
+
+impl Fixed {
+    /// Of the controller's own container, and of those that it will make.
+    #[must_use]
+    pub fn new(own: &Inspection, plan: &Plan) -> Self {
+        let planned = plan.init.iter().chain(&plan.components);
+        Self {
+            name: own.name.clone(),
+            labels: Arc::new(own.labels.clone()),
+            of: planned.map(|it| (it.name.clone(), Arc::new(it.container.labels.clone()))).collect(),
+        }
+    }
+
+    /// The pod as plugins see it now.
+    #[must_use]
+    pub fn view(&self, pod: &Pod, plan: &Plan, containers: &HashMap<ComponentName, Container>) -> PodView {
+        let components = pod.nodes().filter_map(|(name, node)| {
             Some(ComponentView {
                 name: name.clone(),
-                image: planned.container.image.clone(),
+                image: plan.find(name)?.container.image.clone(),
                 container_id: containers.get(name).map(|container| container.id.0.clone()),
                 state: state(node.phase),
-                labels: planned.container.labels.clone(),
+                labels: Arc::clone(self.of.get(name)?),
             })
-        })
-        .collect()
+        });
+        PodView { name: self.name.clone(), labels: Arc::clone(&self.labels), components: components.collect() }
+    }
 }
 
 /// The components as `status` shows them, and the health of all.
@@ -64,6 +84,8 @@ pub fn status(
                 image: planned.container.image.clone(),
                 state: word(state(node.phase)).to_owned(),
                 health: health_of(pod, name, node),
+                // Filled in when somebody asks.
+                probes: Vec::new(),
                 restarts: node.restarts,
                 exit_code: node.exit_code,
                 failure: node.failure.clone(),

@@ -23,6 +23,7 @@ use outrigger::plugin::{PodLink, PodView, Request, RequestKind, WatchRequest};
 use outrigger::pod::{ComponentName, PluginName, lower};
 use outrigger::supervisor::driver::{Driver, Parts, PodEnd};
 use outrigger::supervisor::events::Outcome;
+use outrigger::supervisor::findings::AllFindings;
 use outrigger::supervisor::output::Outputs;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -127,6 +128,7 @@ struct Running {
     watches: mpsc::Sender<WatchRequest>,
     requests: mpsc::Sender<Request>,
     view: watch::Receiver<Arc<PodView>>,
+    findings: AllFindings,
     written: Arc<Mutex<Vec<u8>>>,
     end: JoinHandle<Outcome>,
 }
@@ -187,6 +189,7 @@ async fn start_with(settings: Settings, engine: FakeEngine, script: Script, all:
     let written = Arc::new(Mutex::new(Vec::new()));
     let link = PodLink { requests: requests.clone(), watches: watches.clone(), pod: view_out.clone() };
     drop(link);
+    let findings = AllFindings::new(&plan);
     let parts = Parts {
         engine: engine.clone(),
         hooks: script,
@@ -198,11 +201,12 @@ async fn start_with(settings: Settings, engine: FakeEngine, script: Script, all:
         end: PodEnd { requests: requests_out, watches: watches_out, pod: view },
         status,
         outputs: Outputs::new(Sink::new(Kept(Arc::clone(&written)), LineFormat::Text)),
+        findings: findings.clone(),
     };
     let driver = Driver::new(parts, signals_out);
     #[expect(clippy::disallowed_methods, reason = "the test owns this task, and awaits it")]
     let end = tokio::spawn(driver.run());
-    Running { engine, signals, status: status_out, watches, requests, view: view_out, written, end }
+    Running { engine, signals, status: status_out, watches, requests, view: view_out, findings, written, end }
 }
 
 impl Running {

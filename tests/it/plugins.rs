@@ -63,9 +63,9 @@ impl Pod {
             image: format!("acme/{name}"),
             container_id: None,
             state: ComponentState::Running,
-            labels: BTreeMap::new(),
+            labels: Arc::default(),
         };
-        let labels = [("l".to_owned(), "label".to_owned())].into();
+        let labels = Arc::new([("l".to_owned(), "label".to_owned())].into());
         let pod = PodView { name: "pod".to_owned(), labels, components: vec![part("app"), part("db")] };
         let (view, seen) = watch::channel(Arc::new(pod));
         let link = PodLink { requests, watches, pod: seen };

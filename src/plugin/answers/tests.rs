@@ -8,7 +8,7 @@ fn view() -> PodView {
         image: "i".to_owned(),
         container_id: None,
         state: ComponentState::Running,
-        labels: std::collections::BTreeMap::new(),
+        labels: std::sync::Arc::default(),
     };
     PodView { components: vec![component("app"), component("db")], ..PodView::default() }
 }

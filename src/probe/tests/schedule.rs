@@ -2,6 +2,8 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use super::*;
+use crate::probe::findings::Finding;
+use crate::probe::tracker::Standing;
 
 /// A component whose commands take so long and end so, in this order; then the last one is repeated.
 #[derive(Clone)]
@@ -54,10 +56,15 @@ fn exec() -> Probe {
 
 /// What is told until this time, each with its milliseconds.
 async fn told(probes: Probes, script: &Script, until: Duration) -> Vec<(u128, Verdict)> {
+    noted(probes, script, until, &Findings::default()).await
+}
+
+/// The same, with what is noted meanwhile.
+async fn noted(probes: Probes, script: &Script, until: Duration, findings: &Findings) -> Vec<(u128, Verdict)> {
     let (verdicts, mut heard) = mpsc::channel(1);
     let began = Instant::now();
     let mut told = Vec::new();
-    let watching = watch(probes, script.clone(), verdicts);
+    let watching = watch(probes, script.clone(), verdicts, findings.clone());
     let hearing = async {
         while let Some(verdict) = heard.recv().await {
             told.push((began.elapsed().as_millis(), verdict));
@@ -79,7 +86,7 @@ fn failed(kind: ProbeKind, reason: &str) -> Verdict {
 async fn without_probes_it_is_started_and_nothing_goes_on() {
     let script = Script::new(&[(0, true)]);
     let (verdicts, mut heard) = mpsc::channel(1);
-    watch(Probes::default(), script.clone(), verdicts).await;
+    watch(Probes::default(), script.clone(), verdicts, Findings::default()).await;
     assert_eq!(heard.recv().await, Some(Verdict::Started));
     assert_eq!(heard.recv().await, None);
     assert!(script.starts().is_empty());
@@ -201,7 +208,12 @@ async fn a_slow_listener_is_waited_for() {
     let script = Script::new(&[(0, true), (0, false), (0, true)]);
     let readiness = Probe { period: SECOND, failure_threshold: 1, ..exec() };
     let (verdicts, mut heard) = mpsc::channel(1);
-    let watching = watch(Probes { readiness: Some(readiness), ..Probes::default() }, script.clone(), verdicts);
+    let watching = watch(
+        Probes { readiness: Some(readiness), ..Probes::default() },
+        script.clone(),
+        verdicts,
+        Findings::default(),
+    );
     let hearing = async {
         tokio::time::sleep(60 * SECOND).await;
         let mut told = Vec::new();
@@ -217,6 +229,37 @@ async fn a_slow_listener_is_waited_for() {
 #[tokio::test]
 async fn between_looks_there_is_little_to_hold() {
     let (verdicts, _heard) = mpsc::channel(1);
-    let size = size_of_val(&watch(Probes::default(), Script::new(&[(0, true)]), verdicts));
+    let size = size_of_val(&watch(Probes::default(), Script::new(&[(0, true)]), verdicts, Findings::default()));
     assert!(size <= 6 * 1024, "{size} bytes");
+}
+
+/// Kind, verdict, whether the last look succeeded, failures in a row, the last failure.
+type Noted = (ProbeKind, Standing, Option<bool>, u32, Option<String>);
+
+fn all(findings: &Findings) -> Vec<Noted> {
+    let noted = |it: Finding| (it.kind, it.standing, it.last.map(|(ok, _)| ok), it.failures, it.message);
+    findings.now().into_iter().map(noted).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_each_probe_stands_is_noted_also_where_no_verdict_changes() {
+    let probes = || Probes { startup: Some(exec()), readiness: Some(exec()), ..Probes::default() };
+    let findings = Findings::new(&probes());
+    let no = || Some("it ended with 1".to_owned());
+    let unknown = |kind| (kind, Standing::Open, None, 0, None);
+    assert_eq!(all(&findings), [unknown(ProbeKind::Startup), unknown(ProbeKind::Readiness)]);
+    // Startup: no, yes. Readiness: yes, and two failures of the three that a verdict needs.
+    let script = Script::new(&[(0, false), (0, true), (0, true), (0, false)]);
+    let told = noted(probes(), &script, 31 * SECOND, &findings).await;
+    assert_eq!(told, [(10_000, Verdict::Started), (10_000, Verdict::Ready)]);
+    let expected = [
+        (ProbeKind::Startup, Standing::Succeeds, Some(true), 0, no()),
+        (ProbeKind::Readiness, Standing::Succeeds, Some(false), 2, no()),
+    ];
+    assert_eq!(all(&findings), expected);
+    // Another run: nothing of the first is left, and the probe that has not looked yet has nothing to say.
+    let told = noted(probes(), &Script::new(&[(0, false)]), 11 * SECOND, &findings).await;
+    assert_eq!(told, []);
+    let expected = [(ProbeKind::Startup, Standing::Open, Some(false), 2, no()), unknown(ProbeKind::Readiness)];
+    assert_eq!(all(&findings), expected);
 }

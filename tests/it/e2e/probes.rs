@@ -49,6 +49,12 @@ async fn probes_need_no_tool_in_the_image() {
     wait_for("the pod is not healthy", || async { !healthy().await }).await;
     let (_, status) = pod.command(&["/outrigger", "status", "--json"]).await;
     assert!(status.contains("GET http://127.0.0.1:7801/ok answered 404"), "{status}");
+    let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+    let web = status["components"].as_array().unwrap().iter().find(|it| it["name"] == "web").unwrap();
+    let (startup, readiness) = (&web["probes"][0], &web["probes"][1]);
+    assert_eq!((&startup["kind"], &startup["state"]), (&"startup".into(), &"succeeds".into()), "{web}");
+    assert_eq!((&readiness["kind"], &readiness["state"]), (&"readiness".into(), &"fails".into()), "{web}");
+    assert!(readiness["failures"].as_u64() >= Some(1) && readiness["last_at"].as_u64() > Some(0), "{web}");
     assert_eq!(pod.in_component("web", &["mv", "/tmp/www/no", "/tmp/www/ok"]).await.0, 0);
     wait_for("the pod is healthy again", healthy).await;
     pod.stop().await;

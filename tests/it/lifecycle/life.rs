@@ -1,6 +1,8 @@
 //! Restarts, jobs, steps around start and stop, the drain, and what remains of a failure.
 
+use outrigger::admin::status::ProbeState;
 use outrigger::config::{Keep, Output as Logs};
+use outrigger::plugin::ComponentState;
 
 use super::*;
 
@@ -10,7 +12,8 @@ fn starts(engine: &FakeEngine) -> Vec<String> {
 
 /// What `status` says of a component.
 fn told(pod: &Running, component: &str) -> outrigger::admin::status::ComponentStatus {
-    let status = pod.status.borrow().clone();
+    let mut status = PodStatus::clone(&pod.status.borrow());
+    pod.findings.show(&mut status);
     status.components.iter().find(|it| it.name == component).cloned().expect("it is shown")
 }
 
@@ -35,6 +38,26 @@ async fn a_failure_is_restarted_in_the_same_container_with_growing_pauses() {
     assert!(took >= 18 * SECOND && took < 19 * SECOND, "{took:?}");
     assert_eq!(engine.calls_of("create").iter().filter(|call| call.contains("app")).count(), 1);
     assert_eq!(starts(&engine).iter().filter(|call| *call == "start app").count(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_plugins_see_changes_and_the_labels_are_not_copied() {
+    let app = "{image: app, restart: on-failure, labels: {tier: front}}";
+    let all = [("pod.component.app", app), ("pod.component.web", "image: web")];
+    let mut pod = start(FakeEngine::new(), Script::default(), &all).await;
+    pod.reaches("running").await;
+    let before = pod.view.borrow().clone();
+    assert_eq!(before.labels.get("pod.component.app").map(String::as_str), Some(app));
+    assert_eq!(before.components[0].labels.get("tier").map(String::as_str), Some("front"));
+    pod.engine.kill("app", 1);
+    let ended = pod.view.wait_for(|view| view.components[0].state == ComponentState::Exited);
+    let after = tokio::time::timeout(60 * SECOND, ended).await.expect("it is told").unwrap().clone();
+    assert!(Arc::ptr_eq(&before.labels, &after.labels));
+    for (before, after) in before.components.iter().zip(&after.components) {
+        assert!(Arc::ptr_eq(&before.labels, &after.labels), "{}", before.name);
+    }
+    pod.signal(15).await;
+    assert_eq!(pod.ends().await, Outcome::Stopped);
 }
 
 #[tokio::test(start_paused = true)]
@@ -170,6 +193,42 @@ async fn an_exec_probe_that_fails_restarts_its_component() {
     // One of the next run may have been made already.
     assert!((5..=6).contains(&*looks.lock().unwrap()));
     assert!(pod.status.borrow().warnings.iter().any(|what| what.contains("liveness probe: `check` ended with 1")));
+    pod.signal(15).await;
+    assert_eq!(pod.ends().await, Outcome::Stopped);
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_probe_is_shown_as_it_stands_and_anew_with_each_run() {
+    let ill = Arc::new(Mutex::new(false));
+    let asked = Arc::clone(&ill);
+    let engine = FakeEngine::new().exec_answers("app", move |_| {
+        let exit_code = i64::from(*asked.lock().unwrap());
+        ExecOutput { exit_code, stdout: "".into(), stderr: "no route".into(), truncated: false }
+    });
+    let app = "{image: app, restart: {policy: always, delay: 30s}, probes: {liveness: {exec: [check], period: 10s}}}";
+    let all = [("pod.component.app", app), ("pod.component.web", "image: web")];
+    let mut pod = start(engine, Script::default(), &all).await;
+    pod.reaches("running").await;
+    tokio::time::sleep(15 * SECOND).await;
+    let shown = |pod: &Running| {
+        let [probe] = told(pod, "app").probes.try_into().expect("it has one");
+        assert_eq!((probe.kind.as_str(), probe.last_at > Some(0)), ("liveness", probe.last_ok.is_some()));
+        (probe.state, probe.last_ok, probe.failures, probe.last_failure)
+    };
+    assert_eq!(shown(&pod), (ProbeState::Succeeds, Some(true), 0, None));
+    assert_eq!(told(&pod, "web").probes, []);
+    // Two failures are not enough for a verdict, of which nothing else would tell.
+    *ill.lock().unwrap() = true;
+    tokio::time::sleep(20 * SECOND).await;
+    let failing = (ProbeState::Succeeds, Some(false), 2, Some("`check` ended with 1: no route".to_owned()));
+    assert_eq!(shown(&pod), failing);
+    pod.engine.kill("app", 1);
+    tokio::time::sleep(20 * SECOND).await;
+    assert_eq!((told(&pod, "app").state.as_str(), shown(&pod)), ("exited", failing));
+    *ill.lock().unwrap() = false;
+    restarted(&mut pod, "app", 1).await;
+    tokio::time::sleep(SECOND).await;
+    assert_eq!(shown(&pod), (ProbeState::Succeeds, Some(true), 0, None));
     pod.signal(15).await;
     assert_eq!(pod.ends().await, Outcome::Stopped);
 }
