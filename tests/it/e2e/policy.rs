@@ -52,7 +52,10 @@ async fn a_policy_file_is_not_widened_by_flags() {
     pod.start().await;
     assert_eq!(pod.ends().await, 2);
     let log = pod.log().await;
-    assert!(log.contains("`privileged` is not allowed by the policy file") && !log.contains("reached"), "{log}");
+    assert!(
+        log.contains("`--allow`: `privileged` is more than the policy file allows") && !log.contains("reached"),
+        "{log}"
+    );
 }
 
 #[tokio::test]
