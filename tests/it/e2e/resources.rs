@@ -103,10 +103,14 @@ async fn cpu_time_stays_within_the_quota() {
     };
     let (_, _, quota) = look().await;
     assert_eq!(quota, 20_000);
-    wait_for("thirty periods have passed", || async { field(&look().await.1, "nr_periods") >= 30 }).await;
+    // On a busy machine it is throttled in few periods: in the others it does not even get what it may have.
+    wait_for("it wants more than it gets, time and again", || async {
+        let stat = look().await.1;
+        field(&stat, "nr_periods") >= 30 && field(&stat, "nr_throttled") >= 8
+    })
+    .await;
     let (usage, stat, _) = look().await;
     let (periods, throttled) = (field(&stat, "nr_periods"), field(&stat, "nr_throttled"));
-    assert!(throttled >= periods / 4, "it wants more than it gets: {stat}");
     // A slice that was handed out to a CPU before the end of a period may be used in the next one.
     let bound = (periods + 2) * quota * 1000 * 12 / 10;
     assert!(usage <= bound, "used {usage} ns in {periods} periods of {quota} us");

@@ -44,8 +44,8 @@ async fn requests_are_sent_at_the_same_moments_and_one_that_fails_does_not_hold_
     let mut pod = PodUnderTest::new(&engine, "steps-requests").await;
     let note = "#!/bin/sh\nsleep 0.5\necho \"$REQUEST_METHOD $QUERY_STRING $HTTP_X_WHO\" >> /shared/order\necho Content-Type: text/plain\necho";
     let server = format!(
-        "mkdir -p /www/cgi-bin; printf '%s\\n' {} > /www/cgi-bin/note; chmod +x /www/cgi-bin/note; httpd -p 127.0.0.1:7821 -h /www; touch /www/up; {}",
-        format!("'{}'", note.replace('\n', "' '")),
+        "mkdir -p /www/cgi-bin; printf '%s\\n' '{}' > /www/cgi-bin/note; chmod +x /www/cgi-bin/note; httpd -p 127.0.0.1:7821 -h /www; touch /www/up; {}",
+        note.replace('\n', "' '"),
         writes("app")
     );
     let up = quoted("until wget -q -O - http://127.0.0.1:7821/up; do sleep 0.1; done");

@@ -1,7 +1,7 @@
 //! `ps`, `status`, `logs`, `events` and `debug` against a pod on the real engine.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use outrigger::engine::Engine;
 use serde_json::Value;
@@ -13,6 +13,16 @@ fn command(words: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_outrigger"));
     command.args(words).stdin(Stdio::null()).env_remove("OUTRIGGER_LOG");
     command
+}
+
+/// A command that would not end by itself: ended when dropped, also when the test fails.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _gone = self.0.kill();
+        let _collected = self.0.wait();
+    }
 }
 
 async fn run(words: &[&str]) -> Output {
@@ -42,9 +52,9 @@ async fn a_pod_as_an_operator_sees_it() {
     pod.label("pod.component.web", &component(second, "depends_on: [app]"));
     pod.label("pod.component.door", &component("exec nc -ll -p 7001 -e /bin/cat", ""));
     pod.start().await;
-    // From the beginning: an engine remembers its last 256 events only, of which others beside this pod have many.
-    let mut events =
-        command(&["events", pod.name(), "--since", "10m", "--json"]).stdout(Stdio::piped()).spawn().unwrap();
+    // From the start on: an engine remembers few events, and many tests make them.
+    let watching = command(&["events", pod.name(), "--since", "10m", "--json"]).stdout(Stdio::piped()).spawn();
+    let mut events = Killed(watching.unwrap());
     pod.reaches("running").await;
     pod.says("[out] web: from web").await;
     let (name, id) = (pod.name().to_owned(), engine.inspect(pod.name()).await.unwrap().id.0);
@@ -120,7 +130,7 @@ async fn a_pod_as_an_operator_sees_it() {
     assert!(followed.await.unwrap().iter().any(|line| line == "app        | from the app"));
     let told = tokio::task::spawn_blocking(move || {
         let mut told = Vec::new();
-        for line in BufReader::new(events.stdout.take().unwrap()).lines() {
+        for line in BufReader::new(events.0.stdout.take().unwrap()).lines() {
             let event: Value = serde_json::from_str(&line.unwrap()).unwrap();
             let ended = event["event"] == "exit" && event["component"].is_null();
             told.push(event);
@@ -128,8 +138,6 @@ async fn a_pod_as_an_operator_sees_it() {
                 break;
             }
         }
-        events.kill().unwrap();
-        events.wait().unwrap();
         told
     });
     let told = told.await.unwrap();
