@@ -62,6 +62,9 @@ pub struct RunArgs {
     /// Name of the container, and of the pod
     #[arg(long)]
     pub name: Option<String>,
+    /// Print a JSON object with its id, name and exit code: as the last line when it has ended, or at once with --detach
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Of `plan`.
