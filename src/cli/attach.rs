@@ -171,9 +171,16 @@ async fn still_running<E: Engine>(engine: &E, id: &ContainerId, signals: &mut Si
 pub(super) struct Screen {
     /// A reader that went away does not end the pod; nothing more is written.
     closed: bool,
+    /// Whether the last line of standard output has not ended.
+    within_line: bool,
 }
 
 impl Screen {
+    /// Whether what was shown last on standard output lacks the end of its line.
+    pub(super) fn is_within_line(&self) -> bool {
+        self.within_line
+    }
+
     /// Writes a piece of output.
     pub(super) fn show(&mut self, frame: &LogFrame) {
         if self.closed {
@@ -181,6 +188,7 @@ impl Screen {
         }
         let written = match frame.output {
             Output::Stdout => {
+                self.within_line = frame.bytes.last().map_or(self.within_line, |last| *last != b'\n');
                 let mut out = io::stdout().lock();
                 out.write_all(&frame.bytes).and_then(|()| out.flush())
             }

@@ -55,7 +55,7 @@ pub(super) fn run(args: RunArgs, env: &Env) -> Result<Exit, Report> {
             return Err(error.into());
         }
         if args.detach {
-            output::text(&format!("{}\n", id.0))?;
+            output::text(&if args.json { told(&id, &wanted.name, None) } else { format!("{}\n", id.0) })?;
             return Ok(Exit::Success);
         }
         let label = format!("{RUN_LABEL}={token}");
@@ -63,8 +63,18 @@ pub(super) fn run(args: RunArgs, env: &Env) -> Result<Exit, Report> {
         let mut show = |frame: &LogFrame| screen.show(frame);
         let end = attach::attach(&engine, &id, &label, since, host.timeouts.log_drain, &mut signals, &mut show).await?;
         remove(&engine, &id).await;
+        if args.json {
+            // What the pod printed last may lack the end of its line.
+            let begin = if screen.is_within_line() { "\n" } else { "" };
+            output::text(&format!("{begin}{}", told(&id, &wanted.name, Some(end))))?;
+        }
         Ok(end)
     })
+}
+
+/// What `--json` prints, on a line of its own.
+fn told(id: &ContainerId, name: &str, end: Option<Exit>) -> String {
+    format!("{}\n", serde_json::json!({"id": id.0, "name": name, "exit_code": end.map(Exit::code)}))
 }
 
 /// The container that was asked for, and the networks that it joins besides its first one. What the controller would find wrong is found here, before there is one.
@@ -133,6 +143,13 @@ mod tests {
     fn refused(verb: &'static str, message: &str) -> EngineError {
         let (object, message) = ("`web`".to_owned(), message.to_owned());
         EngineError::Refused { verb, object, message, fault: Fault::Permanent }
+    }
+
+    #[test]
+    fn what_json_tells_is_one_line() {
+        let id = ContainerId("ab12".to_owned());
+        assert_eq!(told(&id, "web", None), "{\"id\":\"ab12\",\"name\":\"web\",\"exit_code\":null}\n");
+        assert_eq!(told(&id, "web", Some(Exit::Pod(3))), "{\"id\":\"ab12\",\"name\":\"web\",\"exit_code\":3}\n");
     }
 
     #[test]

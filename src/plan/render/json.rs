@@ -2,10 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{PluginLine, Step, kind, life, limits::limits, steps, variables};
+use super::{PluginLine, Step, block_io, kind, life, limits::limits, steps, variables};
 use crate::config::Timeouts;
 use crate::plan::Plan;
-use crate::plan::budget::{Budget, BudgetRow};
+use crate::plan::budget::BudgetRow;
 use crate::plan::units::milliseconds;
 use crate::pod::{HealthCheck, Mount};
 
@@ -15,7 +15,7 @@ pub(super) fn json(plan: &Plan, plugins: &[PluginLine], timeouts: Option<&Timeou
     document.insert("stop_budget_ms".to_owned(), json!(milliseconds(plan.stop_budget)));
     document.insert("drain_ms".to_owned(), json!(milliseconds(plan.drain)));
     document.insert("containers".to_owned(), steps(plan).map(|step| container(&step)).collect());
-    document.insert("limits".to_owned(), limits_of_all(&plan.budget));
+    document.insert("limits".to_owned(), limits_of_all(plan));
     document.insert("plugins".to_owned(), plugins.iter().map(plugin).collect());
     if let Some(timeouts) = timeouts {
         let named: Map<_, _> = timeouts
@@ -29,7 +29,8 @@ pub(super) fn json(plan: &Plan, plugins: &[PluginLine], timeouts: Option<&Timeou
     Value::Object(document)
 }
 
-fn limits_of_all(budget: &Budget) -> Value {
+fn limits_of_all(plan: &Plan) -> Value {
+    let budget = &plan.budget;
     let row = |row: &BudgetRow| {
         let components: Vec<_> = row
             .components
@@ -38,7 +39,11 @@ fn limits_of_all(budget: &Budget) -> Value {
             .collect();
         json!({"resource": row.resource.key(), "pod": row.pod, "components": components, "sum": row.sum(), "left": row.left()})
     };
-    json!({"held_by": budget.held_by.name(), "resources": budget.rows.iter().map(row).collect::<Vec<_>>()})
+    json!({
+        "held_by": budget.held_by.name(),
+        "resources": budget.rows.iter().map(row).collect::<Vec<_>>(),
+        "block_io": block_io::json(plan),
+    })
 }
 
 fn container(step: &Step<'_>) -> Value {

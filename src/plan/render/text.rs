@@ -2,11 +2,11 @@
 
 use serde_json::Value;
 
-use super::{PluginLine, Step, kind, life, limits::limits, steps, variables};
+use super::{PluginLine, Step, block_io, kind, life, limits::limits, steps, variables};
 use crate::config::Timeouts;
 use crate::engine::ContainerSpec;
 use crate::plan::Plan;
-use crate::plan::budget::{Budget, BudgetRow};
+use crate::plan::budget::{Budget, BudgetRow, HeldBy};
 use crate::plan::units::{bytes, time};
 use crate::pod::{CopySpec, HealthCheck, Mount};
 
@@ -20,6 +20,14 @@ pub(super) fn text(plan: &Plan, plugins: &[PluginLine], timeouts: Option<&Timeou
     let mut sections = vec![order(plan)];
     if !plan.budget.rows.is_empty() {
         sections.push(limits_of_all(&plan.budget));
+    }
+    let block_io = block_io::rows(plan);
+    if !block_io.is_empty() {
+        let held_by = match plan.budget.held_by {
+            HeldBy::Nobody => HeldBy::Nobody.sentence(),
+            HeldBy::Together | HeldBy::Apart => "held by the kernel for each component: there are none of the pod's",
+        };
+        sections.push(format!("block I/O limits\n{}{GAP}{held_by}\n", table(&block_io)));
     }
     sections.extend(steps(plan).map(|step| details(&step)));
     if !plugins.is_empty() {

@@ -1,0 +1,101 @@
+//! Why the engine did not do something, and whether to try again.
+
+use std::time::Duration;
+
+/// Whether a repetition makes sense.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// What was asked for is so already.
+    AlreadyDone,
+    /// The object does not exist.
+    NotFound,
+    /// It will fail again.
+    Permanent,
+    /// The engine was away or busy.
+    Transient,
+}
+
+/// Why the engine did not do something.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The engine's answer was no.
+    #[error("cannot {verb} {object}: {message}")]
+    Refused {
+        /// What was tried, as an imperative: `create container`.
+        verb: &'static str,
+        /// On what.
+        object: String,
+        /// The engine's own words.
+        message: String,
+        /// What that means for a repetition.
+        fault: Fault,
+    },
+    /// Nobody answered.
+    #[error("cannot reach the engine to {verb} {object}")]
+    Unreachable {
+        /// What was tried.
+        verb: &'static str,
+        /// On what.
+        object: String,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The deadline passed.
+    #[error("the engine did not {verb} {object} within {after:?}")]
+    Timeout {
+        /// What was tried.
+        verb: &'static str,
+        /// On what.
+        object: String,
+        /// The deadline.
+        after: Duration,
+    },
+    /// There is no engine at this address.
+    #[error("no container engine at `{address}`")]
+    NoEngine {
+        /// Path or URL.
+        address: String,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The engine speaks only older versions of the API.
+    #[error("the engine {version} is too old: it speaks API {}.{}, and {}.{} or newer is needed (Docker 20.10)", api.0, api.1, needed.0, needed.1)]
+    TooOld {
+        /// Of the engine.
+        version: String,
+        /// Newest that it speaks.
+        api: (u32, u32),
+        /// Oldest that Outrigger speaks.
+        needed: (u32, u32),
+    },
+}
+
+impl EngineError {
+    /// Whether a repetition makes sense.
+    #[must_use]
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::Refused { fault, .. } => *fault,
+            Self::Unreachable { .. } | Self::Timeout { .. } | Self::NoEngine { .. } => Fault::Transient,
+            Self::TooOld { .. } => Fault::Permanent,
+        }
+    }
+}
+
+/// An error and its causes on one line.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+/// What [`Engine`] calls answer.
+pub type Result<T> = std::result::Result<T, EngineError>;
