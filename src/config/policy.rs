@@ -103,7 +103,7 @@ impl Rule {
         let (name, pattern) = raw.split_once('=').map_or((raw, None), |(name, pattern)| (name, Some(pattern)));
         let Some((_, subject)) = Subject::ALL.into_iter().find(|(known, _)| *known == name.trim()) else {
             let known = Subject::ALL.map(|(name, _)| name);
-            let near = nearest(name.trim(), known.into_iter());
+            let near = nearest(name.trim(), known);
             let hint = near.map_or_else(
                 || format!("expected one of `{}`", known.join("`, `")),
                 |it| format!("did you mean `{it}`?"),
