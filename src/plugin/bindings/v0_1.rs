@@ -1,5 +1,7 @@
-//! What `bindgen!` makes of `wit/`. Nothing of it leaves [`crate::plugin`].
+//! Version 0.1 of the contract: what `bindgen!` makes of `wit/`, and [`convert`] between that and our own types.
 #![expect(missing_docs, reason = "generated; `wit/` documents it")]
+
+pub mod convert;
 
 wasmtime::component::bindgen!({
     path: "wit",
