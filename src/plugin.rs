@@ -9,6 +9,7 @@
 //! | [`worker`], [`strikes`] | the task that owns a store; restarts and evictions |
 //! | [`instance`], [`call`] | one store and its hooks; a call on its way |
 //! | [`answers`], [`lines`] | what plugins answer, checked; what their edits do to lines |
+//! | [`bindings`] | the versions of the contract, and what their types are in ours |
 //! | [`grants`], [`imports`], [`wasi`], [`logging`] | who may what; the host's side of the contract and of WASI |
 //! | [`guest`], [`clock`] | limits on memory and time |
 //! | [`keys`], [`metrics`] | what plugins leave behind |

@@ -116,7 +116,7 @@ impl Rule {
         let (name, pattern) = raw.split_once('=').map_or((raw, None), |(name, pattern)| (name, Some(pattern)));
         let Some(subject) = Subject::ALL.into_iter().find(|subject| subject.name() == name.trim()) else {
             let known = Subject::ALL.map(Subject::name);
-            let near = nearest(name.trim(), known.into_iter());
+            let near = nearest(name.trim(), known);
             let hint = near.map_or_else(
                 || format!("expected one of `{}`", known.join("`, `")),
                 |it| format!("did you mean `{it}`?"),

@@ -17,6 +17,7 @@ mod frames;
 mod logs;
 mod read;
 mod request;
+mod tls;
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -139,7 +140,7 @@ impl Docker {
                 + 60;
         let bare = match (address.split_once("://"), &certificates) {
             (Some(("tcp" | "https", _)), Some(directory)) => {
-                access::connect_tls(&address, directory, seconds).map_err(no_engine)?
+                tls::connect(&address, directory, seconds).map_err(no_engine)?
             }
             (Some(("https", _)), None) => {
                 let text = "TLS needs `DOCKER_CERT_PATH`: a directory with `ca.pem`, `cert.pem` and `key.pem`";

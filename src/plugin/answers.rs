@@ -5,11 +5,13 @@ use serde_json::{Map, Value};
 use crate::hooks::limits::{LONGEST_COMMAND_MS, LONGEST_HEALTHY_MS};
 use crate::hooks::{Action, Command, File, Judgement, Reaction, Rollout, SignalDecision, Status};
 use crate::plugin::PodView;
-use crate::plugin::bindings::exports::outrigger::pod::{component_event, config_changed, config_copy, health, signal};
-use crate::plugin::bindings::outrigger::pod::types;
+use crate::plugin::bindings::v0_1::convert::file_of;
+use crate::plugin::bindings::v0_1::exports::outrigger::pod::{
+    component_event, config_changed, config_copy, health, signal,
+};
+use crate::plugin::bindings::v0_1::outrigger::pod::types;
 use crate::plugin::call::CopyVerdict;
 use crate::plugin::grants::Granter;
-use crate::plugin::imports::file_of;
 use crate::pod::ComponentName;
 
 /// Most files, commands or judgements of one answer.

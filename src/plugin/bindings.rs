@@ -1,14 +1,6 @@
-//! What `bindgen!` makes of `wit/`. Nothing of it leaves [`crate::plugin`].
-#![expect(missing_docs, reason = "generated; `wit/` documents it")]
+//! The versions of the contract, a module for each. Nothing of them leaves [`crate::plugin`].
+//!
+//! What calls and serves a version (`instance`, `call`, `answers`, `imports`) names its types; all else of [`crate::plugin`] knows only ours, which
+//! [`v0_1::convert`] makes of them.
 
-wasmtime::component::bindgen!({
-    path: "wit",
-    world: "everything",
-    with: { "outrigger:pod/pod.component": crate::plugin::imports::PodComponent },
-    imports: {
-        "outrigger:pod/pod": trappable,
-        "outrigger:pod/metrics": trappable,
-        default: async | trappable,
-    },
-    exports: { default: async },
-});
+pub mod v0_1;

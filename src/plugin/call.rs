@@ -1,11 +1,9 @@
 //! One hook call as it travels from the pod to a plugin's task and back.
 
-use std::mem;
-
-use crate::engine::Output;
-use crate::hooks::{self, Batch, Hook, Judgement, Reaction, Rollout, SignalDecision};
-use crate::plugin::bindings::exports::outrigger::pod::{component_event, config_changed, health, log_line};
-use crate::plugin::bindings::outrigger::pod::types;
+use crate::hooks::{self, Hook, Judgement, Reaction, Rollout, SignalDecision};
+use crate::plugin::bindings::v0_1::exports::outrigger::pod::{component_event, config_changed, health, log_line};
+use crate::plugin::bindings::v0_1::outrigger::pod::types;
+use crate::plugin::lines::Verdict;
 
 /// Hooks that share an instance of their plugin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,7 +113,7 @@ pub enum Answer {
     /// To `health`.
     Judgements(Vec<Judgement>),
     /// To `log-line`.
-    Lines(log_line::Verdict),
+    Lines(Verdict),
     /// To `signal`.
     Decision(SignalDecision),
     /// To `component-event`.
@@ -154,32 +152,4 @@ impl Failure {
             Self::Evicted(reason) => format!("failed too often and is called no more; at last: {reason}"),
         }
     }
-}
-
-/// Moves a batch to where plugins can see it; its lists are not copied.
-#[must_use]
-pub fn batch_to(batch: &mut Batch) -> log_line::Batch {
-    log_line::Batch {
-        component: batch.component.to_string(),
-        output: match batch.output {
-            Output::Stdout => log_line::Output::Stdout,
-            Output::Stderr => log_line::Output::Stderr,
-        },
-        first_ns: batch.first_ns,
-        after_us: mem::take(&mut batch.after_us),
-        ends: mem::take(&mut batch.ends),
-        data: mem::take(&mut batch.data),
-        field_ends: mem::take(&mut batch.field_ends),
-        fields: mem::take(&mut batch.fields),
-        final_: batch.is_final,
-    }
-}
-
-/// Moves the lists back.
-pub fn batch_from(batch: &mut Batch, lent: log_line::Batch) {
-    batch.after_us = lent.after_us;
-    batch.ends = lent.ends;
-    batch.data = lent.data;
-    batch.field_ends = lent.field_ends;
-    batch.fields = lent.fields;
 }

@@ -7,9 +7,9 @@ use tokio::sync::oneshot;
 use tracing::warn;
 use wasmtime::component::{HasSelf, Linker, Resource};
 
-use crate::hooks;
 use crate::hooks::limits::{DEBOUNCE_MS, LARGEST_FILE, LONGEST_COMMAND_MS};
-use crate::plugin::bindings::outrigger::pod::{exec, files, metrics, pod, signals, state, types, watch};
+use crate::plugin::bindings::v0_1::convert::{file_of, file_to};
+use crate::plugin::bindings::v0_1::outrigger::pod::{exec, files, metrics, pod, signals, state, types, watch};
 use crate::plugin::grants::Denied;
 use crate::plugin::guest::{Guest, Phase, Shared};
 use crate::plugin::metrics::Change;
@@ -105,34 +105,6 @@ impl Guest {
 
 fn component_name(name: &str) -> Result<ComponentName, types::HookError> {
     ComponentName::new(name).map_err(|error| failed(error.to_string()))
-}
-
-/// The file in our own words.
-///
-/// # Errors
-/// What is wrong with it: its component's name, its path or its mode.
-pub fn file_of(file: types::File) -> Result<hooks::File, String> {
-    let component = ComponentName::new(&file.component).map_err(|error| error.to_string())?;
-    if !crate::plugin::grants::plain_path(&file.path) || file.path.ends_with('/') {
-        return Err(format!("`{}` is not an absolute path without `.` and `..`", file.path));
-    }
-    if file.mode > 0o7777 {
-        return Err(format!("mode {:#o} of `{}` has more than permission bits", file.mode, file.path));
-    }
-    Ok(hooks::File { component, path: file.path, mode: file.mode, uid: file.uid, gid: file.gid, content: file.content })
-}
-
-/// The file as a guest gets it.
-#[must_use]
-pub fn file_to(file: hooks::File) -> types::File {
-    types::File {
-        component: file.component.to_string(),
-        path: file.path,
-        mode: file.mode,
-        uid: file.uid,
-        gid: file.gid,
-        content: file.content,
-    }
 }
 
 impl types::Host for Guest {}

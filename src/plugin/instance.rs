@@ -9,14 +9,16 @@ use crate::hooks::limits::LEAST_TICK_MS;
 use crate::hooks::{Hook, SignalDecision};
 use crate::plugin::PodView;
 use crate::plugin::answers::Judge;
-use crate::plugin::bindings::exports::outrigger::pod::{
+use crate::plugin::bindings::v0_1::convert::{manifest_of, verdict_of, want_of};
+use crate::plugin::bindings::v0_1::exports::outrigger::pod::{
     component_event, config_changed, config_copy, health, log_line, plugin, pre_start, signal, tick,
 };
-use crate::plugin::bindings::outrigger::pod::types::HookError;
+use crate::plugin::bindings::v0_1::outrigger::pod::types::HookError;
 use crate::plugin::call::{Answer, Call, Class, Failure};
 use crate::plugin::clock::{Budget, Clock, Meter, Overrun};
 use crate::plugin::guest::{Guest, Phase, Shared};
 use crate::plugin::lines;
+use crate::plugin::manifest::{Declared, DeclaredWant};
 use crate::plugin::wasi::Wasi;
 
 /// Where a component's hooks are, found once.
@@ -139,26 +141,26 @@ impl Instance {
     ///
     /// # Errors
     /// A trap or an overrun.
-    pub async fn describe(&mut self, budget: Budget) -> Result<plugin::Manifest, Failure> {
+    pub async fn describe(&mut self, budget: Budget) -> Result<Declared, Failure> {
         let Self { store, meter, exports } = self;
         store.data_mut().enter(Phase::Describe);
         store.set_epoch_deadline(1);
         let said = meter.run(budget, exports.plugin.call_describe(&mut *store)).await;
-        settled(store, said)
+        settled(store, said).map(manifest_of)
     }
 
     /// Gives it its configuration; hooks may be called afterwards.
     ///
     /// # Errors
     /// A trap, an overrun, or its own error.
-    pub async fn configure(&mut self, json: &str, phase: Phase, budget: Budget) -> Result<Vec<plugin::Want>, Failure> {
+    pub async fn configure(&mut self, json: &str, phase: Phase, budget: Budget) -> Result<Vec<DeclaredWant>, Failure> {
         let Self { store, meter, exports } = self;
         store.data_mut().enter(phase);
         store.set_epoch_deadline(1);
         let said = meter.run(budget, exports.plugin.call_configure(&mut *store, json)).await;
         let wants = spoken(settled(store, said))?;
         store.data_mut().enter(Phase::Running);
-        Ok(wants)
+        Ok(wants.into_iter().map(want_of).collect())
     }
 
     /// Calls a hook and checks the answer against the pod as it is now.
@@ -178,8 +180,8 @@ impl Instance {
         let answer = match call {
             // First, because it is by far the most frequent; it needs no look at the pod.
             Call::LogLines(batch) => {
-                let verdict = ask!(log_line.call_on_batch(batch));
-                if let log_line::Verdict::Edit(edit) = &verdict {
+                let verdict = verdict_of(ask!(log_line.call_on_batch(batch)));
+                if let lines::Verdict::Edit(edit) = &verdict {
                     lines::check(batch.ends.len(), edit).map_err(Failure::Refused)?;
                 }
                 return Ok(Answer::Lines(verdict));

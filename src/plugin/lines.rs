@@ -6,7 +6,38 @@
 use serde_json::{Map, Value};
 
 use crate::hooks::{Batch, HELD_BYTES, HELD_LINES, Judged};
-use crate::plugin::bindings::exports::outrigger::pod::log_line::{Edit, Verdict};
+
+/// What a plugin says about a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// All lines stay as they are.
+    KeepAll,
+    /// No line stays.
+    DropAll,
+    /// Some change.
+    Edit(Edit),
+}
+
+/// What becomes of the lines of a batch. Indexes count from 0 and ascend; texts are packed, each behind the other, with the ends of each beside them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Edit {
+    /// Lines that go.
+    pub drop: Vec<u32>,
+    /// Lines that get another text.
+    pub rewrite: Vec<u32>,
+    /// Where each text of `data` ends.
+    pub ends: Vec<u32>,
+    /// The new texts.
+    pub data: Vec<u8>,
+    /// Lines that get fields.
+    pub annotate: Vec<u32>,
+    /// Where each object of `fields` ends.
+    pub field_ends: Vec<u32>,
+    /// JSON objects.
+    pub fields: Vec<u8>,
+    /// So many of the last lines come again with the next batch.
+    pub hold: u32,
+}
 
 /// Checks an edit of a batch of so many lines.
 ///

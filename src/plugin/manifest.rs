@@ -3,7 +3,6 @@
 use serde_json::Value;
 
 use crate::hooks::Hook;
-use crate::plugin::bindings::exports::outrigger::pod::plugin;
 use crate::plugin::error::PluginError;
 use crate::plugin::grants;
 use crate::pod::{Grant, PluginName};
@@ -13,7 +12,35 @@ const SCHEMA_BYTES: usize = 256 << 10;
 /// Most wants.
 const WANTS: usize = 256;
 
-/// What a plugin says of itself.
+/// What a plugin says of itself, as it says it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Declared {
+    /// Its own name.
+    pub name: String,
+    /// By semantic versioning.
+    pub version: String,
+    /// What it does, in one sentence.
+    pub summary: String,
+    /// JSON Schema of its configuration, as text.
+    pub config_schema: String,
+    /// Everything that it may ever use.
+    pub wants: Vec<DeclaredWant>,
+}
+
+/// Something of the host that a plugin would use, as it says it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeclaredWant {
+    /// Name of the capability.
+    pub capability: String,
+    /// Its scope.
+    pub scope: String,
+    /// What for, in the plugin's words.
+    pub reason: String,
+    /// Whether it can do nothing useful without.
+    pub required: bool,
+}
+
+/// What a plugin says of itself, checked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Manifest {
     /// Its own name.
@@ -59,7 +86,7 @@ impl Manifest {
     ///
     /// # Errors
     /// [`PluginError::Manifest`].
-    pub fn new(raw: plugin::Manifest) -> Result<Self, PluginError> {
+    pub fn new(raw: Declared) -> Result<Self, PluginError> {
         let wrong = |what: String| PluginError::Manifest { what };
         let name = PluginName::new(&raw.name).map_err(|error| wrong(format!("`name`: {error}")))?;
         if !is_version(&raw.version) {
@@ -93,7 +120,7 @@ impl Manifest {
 ///
 /// # Errors
 /// Which want is wrong and how.
-pub fn wants(raw: Vec<plugin::Want>) -> Result<Vec<Want>, String> {
+pub fn wants(raw: Vec<DeclaredWant>) -> Result<Vec<Want>, String> {
     if raw.len() > WANTS {
         return Err(format!("it wants more than {WANTS} things"));
     }
@@ -131,8 +158,8 @@ fn is_version(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn raw() -> plugin::Manifest {
-        plugin::Manifest {
+    fn raw() -> Declared {
+        Declared {
             name: "p".to_owned(),
             version: "1.0.0".to_owned(),
             summary: String::new(),
@@ -153,19 +180,19 @@ mod tests {
 
     #[test]
     fn wrong_manifests_are_refused() {
-        let want = |capability: &str, scope: &str| plugin::Want {
+        let want = |capability: &str, scope: &str| DeclaredWant {
             capability: capability.to_owned(),
             scope: scope.to_owned(),
             reason: String::new(),
             required: false,
         };
         for (manifest, expected) in [
-            (plugin::Manifest { name: "a/b".to_owned(), ..raw() }, "`name`: `a/b` is not a name"),
-            (plugin::Manifest { version: "one".to_owned(), ..raw() }, "`version` is `one`"),
-            (plugin::Manifest { config_schema: "{".to_owned(), ..raw() }, "`config-schema` is not JSON"),
-            (plugin::Manifest { config_schema: "{\"type\": 7}".to_owned(), ..raw() }, "is not a JSON Schema"),
-            (plugin::Manifest { wants: vec![want("fly", "*")], ..raw() }, "no capability is called `fly`"),
-            (plugin::Manifest { wants: vec![want("files", "/etc")], ..raw() }, "expected `component:/path`"),
+            (Declared { name: "a/b".to_owned(), ..raw() }, "`name`: `a/b` is not a name"),
+            (Declared { version: "one".to_owned(), ..raw() }, "`version` is `one`"),
+            (Declared { config_schema: "{".to_owned(), ..raw() }, "`config-schema` is not JSON"),
+            (Declared { config_schema: "{\"type\": 7}".to_owned(), ..raw() }, "is not a JSON Schema"),
+            (Declared { wants: vec![want("fly", "*")], ..raw() }, "no capability is called `fly`"),
+            (Declared { wants: vec![want("files", "/etc")], ..raw() }, "expected `component:/path`"),
         ] {
             let error = Manifest::new(manifest).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");

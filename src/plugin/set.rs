@@ -7,13 +7,12 @@ use tracing::warn;
 
 use crate::hooks::{
     Batch, Change, ComponentEvent, ComponentEventKind, File, HealthTrigger, Hook, HookFailure, Hooks, Judged,
-    Judgement, Reaction, Rollout, SignalDecision, Status,
+    Judgement, Reaction, Rollout, SignalDecision,
 };
 use crate::plugin::WatchRequest;
 use crate::plugin::answers::plan_of;
-use crate::plugin::bindings::exports::outrigger::pod::{component_event, config_changed, health};
-use crate::plugin::call::{Answer, Call, CopyVerdict, batch_from, batch_to};
-use crate::plugin::imports::{file_of, file_to};
+use crate::plugin::bindings::v0_1::convert::{batch_from, batch_to, change_to, event_to, file_of, file_to, trigger_to};
+use crate::plugin::call::{Answer, Call, CopyVerdict};
 use crate::plugin::lines::Passage;
 use crate::plugin::manifest::Inspected;
 use crate::plugin::member::Member;
@@ -189,26 +188,13 @@ impl Hooks for PluginSet {
     }
 
     async fn health(&self, plugin: &PluginName, trigger: HealthTrigger) -> Result<Vec<Judgement>, HookFailure> {
-        let trigger = match trigger {
-            HealthTrigger::Interval => health::Trigger::Interval,
-            HealthTrigger::EngineReport(judgement) => {
-                let scope = self.member(plugin).and_then(|member| member.scope.as_ref());
-                if scope.is_some() && judgement.component.as_ref() != scope {
-                    return Ok(Vec::new());
-                }
-                health::Trigger::EngineReport(health::Judgement {
-                    component: judgement.component.map(|component| component.to_string()),
-                    status: match judgement.status {
-                        Status::Healthy => health::Status::Healthy,
-                        Status::Degraded => health::Status::Degraded,
-                        Status::Starting => health::Status::Starting,
-                        Status::Unhealthy => health::Status::Unhealthy,
-                    },
-                    reason: judgement.reason,
-                })
+        if let HealthTrigger::EngineReport(judgement) = &trigger {
+            let scope = self.member(plugin).and_then(|member| member.scope.as_ref());
+            if scope.is_some() && judgement.component.as_ref() != scope {
+                return Ok(Vec::new());
             }
-        };
-        match self.ask(plugin, Call::Health(trigger)).await? {
+        }
+        match self.ask(plugin, Call::Health(trigger_to(trigger))).await? {
             Some(Answer::Judgements(judgements)) => Ok(judgements),
             _ => Ok(Vec::new()),
         }
@@ -264,13 +250,7 @@ impl Hooks for PluginSet {
     }
 
     async fn config_changed(&self, plugin: &PluginName, changes: Vec<Change>) -> Result<Option<Rollout>, HookFailure> {
-        let changes = changes.into_iter().map(|change| config_changed::Change {
-            source: change.source,
-            path: change.path,
-            digest: change.digest,
-            content: change.content,
-            removed: change.removed,
-        });
+        let changes = changes.into_iter().map(change_to);
         match self.ask(plugin, Call::Changed(changes.collect())).await? {
             Some(Answer::Rollout(rollout)) => Ok(rollout),
             _ => Ok(None),
@@ -287,25 +267,5 @@ impl Hooks for PluginSet {
             (_, Some(Answer::Next(next))) => Ok(next),
             _ => Ok(member.has(Hook::Tick).then_some(TICK_AFTER_FAILURE_MS)),
         }
-    }
-}
-
-fn event_to(event: &ComponentEvent) -> component_event::Event {
-    let (kind, exit_code, oom_killed) = match event.kind {
-        ComponentEventKind::Created => (component_event::Kind::Created, None, false),
-        ComponentEventKind::Started => (component_event::Kind::Started, None, false),
-        ComponentEventKind::Exited { exit_code, oom_killed } => {
-            (component_event::Kind::Exited, Some(exit_code), oom_killed)
-        }
-        ComponentEventKind::Restarted => (component_event::Kind::Restarted, None, false),
-        ComponentEventKind::Removed => (component_event::Kind::Removed, None, false),
-    };
-    component_event::Event {
-        component: event.component.to_string(),
-        kind,
-        at_ns: event.at_ns,
-        exit_code,
-        oom_killed,
-        restarts: event.restarts,
     }
 }

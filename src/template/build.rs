@@ -12,8 +12,6 @@ use crate::config::ENGINE_SOCKET;
 use crate::labels::{Place, kind};
 use crate::problem::Problems;
 
-/// Where the engine's socket is, on the host and in the controller.
-
 /// One service on its way to a pod.
 pub struct Builder<'a> {
     /// Its name.

@@ -102,7 +102,7 @@ fn names(code: &str, path: &str) -> bool {
     code.match_indices(path).any(|(at, _)| {
         let before = code[..at].strip_suffix("::").unwrap_or(&code[..at]);
         let after = &code[at + path.len()..];
-        !before.ends_with(is_word) && !(ends_in_word && after.starts_with(is_word))
+        !(before.ends_with(is_word) || ends_in_word && after.starts_with(is_word))
     })
 }
 

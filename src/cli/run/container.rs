@@ -10,8 +10,6 @@ use crate::labels;
 use crate::plan::document;
 use crate::pod::{Mount, MountKind, PluginSource, PodSpec};
 
-/// Where the engine's socket is, for the controller and, unless `DOCKER_HOST` says otherwise, on the host.
-
 /// Where plugins that lie beside the file are mounted in the controller.
 const PLUGINS: &str = "/run/outrigger/plugins";
 

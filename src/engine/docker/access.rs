@@ -1,21 +1,16 @@
 //! How an engine is reached: its address, TLS, and credentials for what it pulls.
 
 use std::collections::BTreeMap;
-use std::error::Error as StdError;
-use std::fs;
 use std::path::{Path, PathBuf};
 
-use bollard::API_DEFAULT_VERSION;
-
 use super::credentials::Places;
-use super::fault;
 
 /// How to reach an engine, and what it may be given.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Access {
     /// `unix:///path`, `/path`, `tcp://host:port`, `http://host:port` or `https://host:port`; none: `/var/run/docker.sock`.
     pub address: Option<String>,
-    /// Where `ca.pem`, `cert.pem` and `key.pem` lie; `tcp://` is TLS with it, and the engine's certificate is always checked.
+    /// Where `ca.pem`, `cert.pem` and `key.pem` lie; `tcp://` is TLS with it, and the engine's certificate is always checked against `ca.pem` alone.
     pub certificates: Option<PathBuf>,
     /// Where credentials for registries may be found.
     pub credentials: Places,
@@ -43,21 +38,6 @@ impl Access {
     }
 }
 
-/// A client over TLS.
-pub(super) fn connect_tls(
-    address: &str,
-    directory: &Path,
-    seconds: u64,
-) -> Result<bollard::Docker, Box<dyn StdError + Send + Sync>> {
-    let [ca, cert, key] = ["ca.pem", "cert.pem", "key.pem"].map(|name| directory.join(name));
-    // bollard would take a missing key for none, and the engine's refusal would tell nothing.
-    for file in [&ca, &cert, &key] {
-        fs::File::open(file).map_err(|error| fault::cause(format!("cannot read `{}`: {error}", file.display())))?;
-    }
-    bollard::Docker::connect_with_ssl(address, &key, &cert, &ca, seconds, API_DEFAULT_VERSION)
-        .map_err(|error| Box::new(error).into())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,12 +59,5 @@ mod tests {
             let access = Access::of(Some("tcp://engine:2376"), &env(pairs));
             assert_eq!(access.certificates.as_deref(), expected.map(Path::new), "{pairs:?}");
         }
-    }
-
-    #[test]
-    fn a_missing_certificate_is_named() {
-        let directory = tempfile::tempdir().unwrap();
-        let error = connect_tls("tcp://localhost:1", directory.path(), 1).unwrap_err();
-        assert!(error.to_string().contains("ca.pem"), "{error}");
     }
 }
