@@ -23,12 +23,13 @@ type Result<T> = std::result::Result<T, Box<dyn StdError + Send + Sync>>;
 
 /// A client for `tcp://host:port` or `https://host:port`, with the files in `directory`.
 pub(super) fn connect(address: &str, directory: &Path, seconds: u64) -> Result<bollard::Docker> {
+    let roots = roots(&directory.join("ca.pem"))?;
     let own = OwnKey { certificate: directory.join("cert.pem"), key: directory.join("key.pem") };
     // Read anew for each connection, and at first here: an engine's refusal would tell nothing.
     own.read()?;
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots(&directory.join("ca.pem"))?)
+        .with_root_certificates(roots)
         .with_client_cert_resolver(Arc::new(own));
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
@@ -70,10 +71,11 @@ struct OwnKey {
 
 impl OwnKey {
     fn read(&self) -> Result<CertifiedKey> {
+        let certificates = certificates(&self.certificate)?;
         let shown = self.key.display();
         let key = PrivateKeyDer::from_pem_file(&self.key)
             .map_err(|error| fault::cause(format!("cannot read `{shown}`: {error}")))?;
-        CertifiedKey::from_der(certificates(&self.certificate)?, key, &ring::default_provider())
+        CertifiedKey::from_der(certificates, key, &ring::default_provider())
             .map_err(|error| fault::cause(format!("cannot use `{shown}`: {error}")))
     }
 }
