@@ -97,5 +97,5 @@ pub fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// What [`Engine`](super::Engine) calls answer.
+/// What calls of an [`Engine`](super::Engine) answer.
 pub type Result<T> = std::result::Result<T, EngineError>;
