@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
-pub use crate::problem::{Problem, Problems};
+pub use crate::problem::{Place, Problem, Problems};
 pub use life::{Condition, Dependency};
 use life::{LifecycleStep, Probes, RestartPolicy};
 pub use name::{ComponentName, PluginName};
@@ -36,6 +36,8 @@ pub struct PodSpec {
     pub controller: ControllerSpec,
     /// What was accepted but has no effect, or is probably not meant so: one sentence each, for the log.
     pub warnings: Vec<String>,
+    /// Where components are written, of those that have no label of their own: in a file.
+    pub places: BTreeMap<ComponentName, Place>,
 }
 
 /// What holds for the pod as a whole: the label `pod.options`.

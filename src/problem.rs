@@ -106,6 +106,26 @@ impl Problems {
         self.0.extend(other.0);
     }
 
+    /// The same, where components may be written elsewhere than in the labels `pod.component.<name>`: `written` answers where, by name.
+    #[must_use]
+    pub fn moved<'a>(mut self, written: &dyn Fn(&str) -> Option<&'a Place>) -> Self {
+        for problem in &mut self.0 {
+            let Some(at) = problem.label.strip_prefix("pod.component.").and_then(written) else { continue };
+            let at = if problem.field.is_empty() { at.clone() } else { at.key(&problem.field) };
+            (problem.label, problem.field) = (at.label, at.field);
+        }
+        self
+    }
+
+    /// Adds those of another collection, but for places where something is wrong already: what is missing there leads to more of them.
+    pub fn extend_elsewhere(&mut self, other: Problems) {
+        for problem in other.0 {
+            if !self.0.iter().any(|known| (&known.label, &known.field) == (&problem.label, &problem.field)) {
+                self.0.push(problem);
+            }
+        }
+    }
+
     /// Whether nothing is wrong.
     #[must_use]
     pub fn is_empty(&self) -> bool {

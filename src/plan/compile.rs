@@ -109,7 +109,10 @@ pub fn compile(spec: &PodSpec, me: &SelfInfo, engine: &EngineInfo, settings: &Se
         drain,
         warnings: found.warnings,
     };
-    found.problems.or(plan)
+    found
+        .problems
+        .moved(&|name| spec.places.iter().find(|(known, _)| known.as_str() == name).map(|(_, at)| at))
+        .or(plan)
 }
 
 /// What came to light on the way.

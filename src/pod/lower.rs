@@ -69,6 +69,9 @@ fn lower_with(raw: &RawPod, report: &mut Report) -> PodSpec {
         let Some(lowered) = component::lower(component, &known, report) else { continue };
         dependencies.push((component, lowered.dependencies));
         if let Some(lowered) = lowered.component {
+            if !component.at.field.is_empty() {
+                spec.places.insert(lowered.name.clone(), component.at.clone());
+            }
             spec.components.insert(lowered.name.clone(), lowered);
         }
     }

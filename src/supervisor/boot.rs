@@ -109,7 +109,7 @@ async fn prepare<E: Engine>(engine: E, settings: Settings, tasks: &Tasks) -> Res
         let (mut raw, mut problems) = labels::read_labels(&own.labels);
         problems.extend(compose_file(&mut raw, &own, &info, &settings));
         let (spec, more) = lower::lower_partly(&raw);
-        problems.extend(more);
+        problems.extend_elsewhere(more);
         let me = match problems.or(()) {
             Ok(()) => Ok(identity::self_info(&engine, own.clone(), &spec, &info).await?),
             Err(problems) => Err(problems),

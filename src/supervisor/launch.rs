@@ -46,6 +46,11 @@ enum LaunchError {
         "image `{image}` is not there and cannot be pulled: {source}; build it, load it with `docker load`, or make its registry reachable"
     )]
     Pull { image: String, source: Box<EngineError> },
+    #[error(
+        "field `volumes[{at}]`: the engine has no volume driver `{driver}` that answers: {source}; install and enable it on this node, or correct `driver` \
+         where the volume is declared"
+    )]
+    Driver { at: usize, driver: String, source: Box<EngineError> },
     #[error(transparent)]
     Engine(#[from] EngineError),
     #[error(transparent)]
@@ -167,7 +172,7 @@ async fn create<E: Engine, H: Hooks>(shared: &Shared<E, H>, planned: &Planned) -
     let (id, warnings) = match answer {
         Err(error) if error.fault() == Fault::NotFound => {
             if shared.engine.has_image(&planned.container.image).await? {
-                return Err(error.into());
+                return Err(without_driver(&planned.container, error));
             }
             pull(shared, planned).await?;
             go_on(shared)?;
@@ -184,6 +189,19 @@ async fn create<E: Engine, H: Hooks>(shared: &Shared<E, H>, planned: &Planned) -
         warn!(component = %planned.name, "the engine says: {warning}");
     }
     Ok(id)
+}
+
+/// The engine's words name the driver and the volume, not where they are written; and no answer tells what is missing but its text.
+fn without_driver(container: &ContainerSpec, error: EngineError) -> LaunchError {
+    let told = chain(&error);
+    let drivers =
+        container.mounts.iter().enumerate().filter_map(|(at, mount)| Some((at, &mount.volume.as_ref()?.driver)));
+    let missing =
+        drivers.filter(|(_, driver)| !driver.is_empty()).find(|(_, driver)| told.contains(&format!("\"{driver}\"")));
+    match missing {
+        Some((at, driver)) => LaunchError::Driver { at, driver: driver.clone(), source: Box::new(error) },
+        None => error.into(),
+    }
 }
 
 /// Waits until the donor is so far.

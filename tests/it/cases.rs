@@ -107,6 +107,7 @@ fn shown((name, spec): &(String, PodSpec)) -> Value {
 fn comparable(mut spec: PodSpec) -> PodSpec {
     spec.warnings.clear();
     spec.plugins.iter_mut().for_each(|plugin| plugin.origin.clear());
+    spec.places.clear();
     spec
 }
 

@@ -336,6 +336,7 @@ fn settings() -> impl Strategy<Value = Value> {
 fn comparable(mut spec: PodSpec) -> PodSpec {
     spec.plugins.iter_mut().for_each(|plugin| plugin.origin.clear());
     spec.warnings.clear();
+    spec.places.clear();
     spec
 }
 

@@ -127,4 +127,13 @@ async fn every_problem_of_a_compose_file_is_told_with_its_place() {
         assert!(log.contains(&problem), "`{problem}` is missing in:\n{log}");
     }
     assert!(log.contains("problems; nothing has been started"), "{log}");
+    assert!(!log.contains("is not an image reference"), "it follows from the missing variable: {log}");
+
+    // What only planning finds has the same place.
+    let file = format!("services:\n  app:\n    image: {IMAGE}\n    privileged: true\n    env_file: [nowhere.env]\n");
+    let Some(log) = refused("compose-plan", Some(&file), None).await else { return };
+    for field in ["privileged", "env_file"] {
+        let place = format!("error: `/config/compose.yml`, field `services.app.{field}`: ");
+        assert!(log.contains(&place), "`{place}` is missing in:\n{log}");
+    }
 }

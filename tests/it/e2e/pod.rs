@@ -41,22 +41,30 @@ pub async fn controller_image(engine: &Docker) -> String {
             assert!(engine.has_image(&image).await.unwrap(), "there is no image `{image}`: run `make image`");
             return image;
         }
-        let image = "outrigger-test/controller:latest";
+        // Of this very checkout: another's tests may run at the same time.
+        let tag = binary()
+            .bytes()
+            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
+        let image = format!("outrigger-test/controller:{tag:016x}");
         import(
-            image,
+            &image,
             &["ENTRYPOINT [\"/outrigger\"]", "HEALTHCHECK --interval=1s CMD [\"/outrigger\", \"healthcheck\"]"],
             archive(),
         )
         .await;
-        image.to_owned()
+        image
     })
     .await
     .clone()
 }
 
+fn binary() -> &'static str {
+    env!("CARGO_BIN_EXE_outrigger")
+}
+
 /// The binary, and the shared libraries that it was linked with.
 fn archive() -> Vec<u8> {
-    let binary = env!("CARGO_BIN_EXE_outrigger");
+    let binary = binary();
     let linked = Command::new("ldd").arg(binary).output().expect("`ldd` tells the libraries").stdout;
     let linked = String::from_utf8(linked).unwrap();
     let libraries = linked.split_whitespace().filter(|word| word.starts_with('/')).map(str::to_owned);

@@ -149,5 +149,6 @@ async fn a_volume_driver_gets_the_pods_options_and_one_that_is_missing_ends_the_
     let log = refused("storage-profile", format!("data: {{driver: {name}, driver_opts: {{profile: golden}}}}")).await;
     assert!(log.contains("there is no profile golden"), "{log}");
     let log = refused("storage-missing", "data: {driver: not-there}".to_owned()).await;
-    assert!(log.contains("create data") && log.contains("\"not-there\" not found"), "{log}");
+    let told = "field `volumes[0]`: the engine has no volume driver `not-there` that answers";
+    assert!(log.contains(told) && log.contains("\"not-there\" not found") && log.contains("correct `driver`"), "{log}");
 }
