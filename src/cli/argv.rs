@@ -41,7 +41,7 @@ Exit codes:
 
 Environment:
   OUTRIGGER_PIDS, _IPC, _VOLUMES, _LOGS, _PULL, _SELF, _STATE_DIR, _PLUGIN_DIR, _CACHE_DIR, _LOG_FORMAT,
-  _KEEP_FAILED, _KEEP_FAILED_FOR
+  _KEEP_FAILED, _KEEP_FAILED_FOR, _CGROUP_MODE
                        as the flags of these names, which win
   OUTRIGGER_LOG        as --log-level
   OUTRIGGER_IMAGE      as --image of `template` and `deploy`
@@ -132,6 +132,9 @@ pub struct ControllerFlags {
     /// For how long they remain [default: 1h]
     #[arg(long, value_name = "DURATION")]
     pub keep_failed_for: Option<String>,
+    /// Where the components' cgroups are: auto, inherit, slice, tree, nested or divided; docs/engines.md explains them [default: auto]
+    #[arg(long, value_name = "MODE")]
+    pub cgroup_mode: Option<String>,
     /// A deadline, as name=duration; repeatable; `outrigger plan --timeouts` lists them
     #[arg(long = "timeout", value_name = "NAME=DURATION")]
     pub timeouts: Vec<String>,
@@ -147,6 +150,7 @@ impl From<ControllerFlags> for Flags {
             pull: typed.pull,
             keep_failed: typed.keep_failed,
             keep_failed_for: typed.keep_failed_for,
+            cgroup_mode: typed.cgroup_mode,
             own_id: typed.own_id,
             state_dir: typed.state_dir,
             plugin_dir: typed.plugin_dir,

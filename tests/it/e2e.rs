@@ -1,6 +1,7 @@
 //! Whole pods on a real engine: the controller in its container, components beside it, and nothing left at the end.
 
 mod copies;
+mod placement;
 pub mod pod;
 mod policy;
 mod probes;

@@ -38,7 +38,9 @@ fn limits_of_all(budget: &Budget) -> Value {
             .collect();
         json!({"resource": row.resource.key(), "pod": row.pod, "components": components, "sum": row.sum(), "left": row.left()})
     };
-    json!({"held_by": budget.held_by.name(), "resources": budget.rows.iter().map(row).collect::<Vec<_>>()})
+    let placement = &budget.placement;
+    let placement = json!({"mode": placement.tier.name(), "cgroup_parent": placement.parent, "why": placement.why});
+    json!({"held_by": budget.held_by.name(), "placement": placement, "resources": budget.rows.iter().map(row).collect::<Vec<_>>()})
 }
 
 fn container(step: &Step<'_>) -> Value {

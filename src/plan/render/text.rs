@@ -18,7 +18,8 @@ const SIZES: [&str; 4] = ["mem_limit", "mem_reservation", "memswap_limit", "shm_
 
 pub(super) fn text(plan: &Plan, plugins: &[PluginLine], timeouts: Option<&Timeouts>) -> String {
     let mut sections = vec![order(plan)];
-    if !plan.budget.rows.is_empty() {
+    // Without limits there is nothing to hold, wherever the cgroups are.
+    if !plan.budget.rows.is_empty() || plan.budget.placement.parent.is_some() {
         sections.push(limits_of_all(&plan.budget));
     }
     sections.extend(steps(plan).map(|step| details(&step)));
@@ -80,9 +81,13 @@ fn limits_of_all(budget: &Budget) -> String {
             }
         }));
     }
+    if budget.rows.is_empty() {
+        return format!("limits\n{GAP}none\n{GAP}{}\n", clean(&budget.placement.to_string()));
+    }
     rows.push(line("sum", &|row| row.resource.amount(row.sum())));
     rows.push(line("left", &|row| shown(row, row.left())));
-    format!("limits\n{}{GAP}{}\n", table(&rows), budget.held_by.sentence())
+    let placement = clean(&budget.placement.to_string());
+    format!("limits\n{}{GAP}{}\n{GAP}{placement}\n", table(&rows), budget.sentence())
 }
 
 /// Everything about one container.
