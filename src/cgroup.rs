@@ -1,7 +1,7 @@
 //! Cgroups of whole pods: made before the first container with the limits of the pod, and removed after the last one.
 //!
-//! Where the engine has its cgroups made by systemd, it is a slice, which systemd is asked for over the system's D-Bus ([`bus`]); where the engine makes them
-//! itself, on version 2, a directory of the host's cgroup tree ([`tree`]). Both only where the operator has mounted what it takes into the controller; nothing
+//! Where the engine has its cgroups made by systemd, it is a slice, which systemd is asked for over the system's D-Bus (`bus`); where the engine makes them
+//! itself, on version 2, a directory of the host's cgroup tree (`tree`). Both only where the operator has mounted what it takes into the controller; nothing
 //! here does anything before it is asked to.
 //!
 //! Invariant: nothing is removed in which a process runs, but the pod's own at its end; and of others' nothing whose owner may live.

@@ -287,7 +287,8 @@ async fn a_directory_of_version_2_is_the_pods_and_goes_with_it() {
         let found = directories(&format!("outrigger/{}", owner(&engine, &limited).await));
         assert_eq!(text(&found, &["memory.max"]), (96 * MIB).to_string());
     } else {
-        assert!(status.contains("cgroups: divided: cgroup version 2 has no controller `memory` here"), "{status}");
+        // The engine itself has dropped the limit.
+        assert!(status.contains("cgroups: divided: the controller has no limits"), "{status}");
     }
     limited.stop().await;
 }
