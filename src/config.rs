@@ -44,6 +44,8 @@ pub struct Settings {
     pub policy: Policy,
     /// Which failed components remain for a look.
     pub keep: Keep,
+    /// Where the components' cgroups are made (`--cgroup-mode`).
+    pub cgroup_mode: CgroupMode,
     /// Every deadline there is.
     pub timeouts: Timeouts,
 }
@@ -76,6 +78,42 @@ impl Keep {
 impl Default for Keep {
     fn default() -> Self {
         Self { count: 1, age: Duration::from_secs(60 * 60) }
+    }
+}
+
+/// Where the components' cgroups are made, and with that, what of the pod's limits holds for all of them together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum CgroupMode {
+    /// The best that works here.
+    #[default]
+    Auto,
+    /// Below the controller's own `cgroup_parent`, whose limits are its owner's.
+    Inherit,
+    /// In a slice of the pod's own, with the pod's limits; systemd makes it when it is asked over D-Bus.
+    Slice,
+    /// In a cgroup of the pod's own, with the pod's limits, in the cgroup tree of the host (version 2, cgroupfs).
+    Tree,
+    /// In the controller's own (version 1, cgroupfs).
+    Nested,
+    /// Where the engine puts them; the pod's limits are divided among them.
+    Divided,
+}
+
+impl CgroupMode {
+    /// All, in the order in which they are listed.
+    pub const ALL: [Self; 6] = [Self::Auto, Self::Inherit, Self::Slice, Self::Tree, Self::Nested, Self::Divided];
+
+    /// Its word.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Inherit => "inherit",
+            Self::Slice => "slice",
+            Self::Tree => "tree",
+            Self::Nested => "nested",
+            Self::Divided => "divided",
+        }
     }
 }
 
@@ -254,6 +292,7 @@ impl Default for Settings {
             cache_dir: PathBuf::from("/var/cache/outrigger"),
             policy: Policy::default(),
             keep: Keep::default(),
+            cgroup_mode: CgroupMode::default(),
             timeouts: Timeouts::default(),
         }
     }

@@ -19,6 +19,7 @@
 //! | 2 | [`logs`] | output of components: frames, lines, batches, sinks | |
 //! | 2 | [`watch`] | changed files | inotify |
 //! | 2 | [`identity`] | which container the controller runs in | `/proc` |
+//! | 2 | [`cgroup`] | cgroups of whole pods: slices of systemd, directories of version 2 | zbus |
 //! | 2 | [`janitor`] | what dead controllers left behind | |
 //! | 2 | [`probe`] | native probes: http, tcp, grpc, commands | hyper |
 //! | 2 | [`admin`] | the socket behind `healthcheck` and `status` | |
@@ -26,6 +27,7 @@
 //! | 4 | [`cli`] | the command line | clap |
 //! | 0 | [`shutdown`], [`telemetry`], [`memory`], [`files`], [`clock`] | tasks with an owner; the log; giving memory back; files that others may change; the time | |
 pub mod admin;
+pub mod cgroup;
 pub mod cli;
 pub mod clock;
 pub mod config;

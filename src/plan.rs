@@ -8,6 +8,7 @@ pub mod compile;
 pub mod document;
 pub mod offline;
 pub mod overlay;
+pub mod placement;
 pub mod render;
 mod units;
 
@@ -42,6 +43,8 @@ pub struct SelfInfo {
     pub container: Inspection,
     /// Its cgroup, where it is known and the engine can nest cgroups below it (version 1, cgroupfs).
     pub cgroup: Option<String>,
+    /// Why a cgroup of the pod's own can't be had, where that was tried.
+    pub cgroup_refused: Option<String>,
     /// Its environment, for components that pass a variable through.
     pub environment: BTreeMap<String, String>,
     /// Content of every `env_file` that a component names, or why it can't be read.

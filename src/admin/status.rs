@@ -28,6 +28,8 @@ pub struct Status {
     pub logs: LogCounters,
     /// The last rollouts of `config-changed`, newest last.
     pub rollouts: Vec<RolloutStatus>,
+    /// Where the components' cgroups are; none: the plan is not made yet.
+    pub cgroups: Option<CgroupStatus>,
     /// What the user should know: of the plan, and of what happened since.
     pub warnings: Vec<String>,
     /// Seconds since the controller began to serve; filled in when the answer is written.
@@ -254,6 +256,28 @@ pub struct LogCounters {
     pub dropped: u64,
     /// Runs of components whose output was not read to its end, because time ran out.
     pub cut: u64,
+}
+
+/// Where the components' cgroups are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(default)]
+pub struct CgroupStatus {
+    /// `inherit`, `slice`, `tree`, `nested`, `divided`, or `none` where the engine has no cgroups.
+    pub mode: String,
+    /// Below which one, as the engine is told; none: where the engine puts them.
+    pub parent: Option<String>,
+    /// Why it is this mode, in words.
+    pub why: String,
+}
+
+impl fmt::Display for CgroupStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cgroups: {}", self.mode)?;
+        if let Some(parent) = &self.parent {
+            write!(f, ", in `{parent}`")?;
+        }
+        write!(f, ": {}", self.why)
+    }
 }
 
 /// One rollout.

@@ -50,7 +50,7 @@ Exit codes:
 
 Environment:
   OUTRIGGER_PIDS, _IPC, _VOLUMES, _LOGS, _PULL, _SELF, _STATE_DIR, _PLUGIN_DIR, _CACHE_DIR, _LOG_FORMAT,
-  _KEEP_FAILED, _KEEP_FAILED_FOR
+  _KEEP_FAILED, _KEEP_FAILED_FOR, _CGROUP_MODE
                        as the flags of these names, which win
   OUTRIGGER_LOG        as --log-level
   OUTRIGGER_IMAGE      as --image of `template` and `deploy`

@@ -9,7 +9,8 @@ use anyhow::anyhow;
 use super::argv::DebugArgs;
 use super::pods::{self, Pod};
 use super::report::{Exit, Report};
-use super::{Env, block_on, deploy, engine};
+use super::{Env, block_on, deploy, engine, output, status};
+use crate::admin::Status;
 use crate::engine::Engine;
 
 /// On every container that this makes: the name of the pod.
@@ -25,6 +26,8 @@ struct Joins {
     pid: Option<String>,
     ipc: Option<String>,
     volumes: Option<String>,
+    /// Where the components' cgroups are, in words.
+    cgroups: Option<String>,
 }
 
 /// Hands over to `docker run`; its exit code becomes this one's.
@@ -33,6 +36,9 @@ pub(super) fn run(args: &DebugArgs, env: &Env) -> Result<Exit, Report> {
         .ok_or_else(|| Report::new(anyhow!("there is no `docker` command on the path (`PATH`)")).hint(NO_DOCKER))?;
     let joins = block_on(joins(args, env))?;
     let has_terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
+    if has_terminal && let Some(cgroups) = &joins.cgroups {
+        output::notes(&[cgroups]);
+    }
     let error = Command::new(&docker).args(arguments(&joins, args, has_terminal)).exec();
     Err(Report::new(anyhow::Error::new(error).context(format!("cannot run `{}`", docker.display()))))
 }
@@ -59,6 +65,10 @@ async fn joins(args: &DebugArgs, env: &Env) -> Result<Joins, Report> {
     };
     let mut joins =
         Joins { pod: controller.name.clone(), network: format!("container:{}", controller.id.0), ..Joins::default() };
+    // A controller of an earlier version does not tell; the shell matters more.
+    let told = status::through_engine(Some(&controller.id.0), None, env).await.ok();
+    let told = told.and_then(|text| serde_json::from_str::<Status>(&text).ok());
+    joins.cgroups = told.and_then(|status| status.cgroups).map(|cgroups| cgroups.to_string());
     let Some(container) = found else { return Ok(joins) };
     let seen = engine.inspect(&container.id.0).await?;
     let shared = engine.pid_mode(&container.id.0).await?;
@@ -104,6 +114,7 @@ mod tests {
             pid: Some("container:a".to_owned()),
             ipc: Some("container:i".to_owned()),
             volumes: Some("a".to_owned()),
+            cgroups: None,
         };
         let args = DebugArgs {
             pod: None,

@@ -46,7 +46,8 @@ pub(super) fn inside() -> bool {
     Path::new("/.dockerenv").exists() && std::env::current_exe().is_ok_and(|program| program == Path::new("/outrigger"))
 }
 
-async fn through_engine(container: Option<&str>, pod: Option<&str>, env: &Env) -> Result<String, Report> {
+/// What the controller answers, asked for with a command in its container.
+pub(super) async fn through_engine(container: Option<&str>, pod: Option<&str>, env: &Env) -> Result<String, Report> {
     let engine = engine(env).await?;
     let id = match container {
         Some(name) => {
@@ -132,6 +133,9 @@ fn text(status: &Status) -> String {
     if logs.cut > 0 {
         text.push_str(&format!("warning: the output of {} runs was not read to its end: time ran out\n", logs.cut));
     }
+    if let Some(cgroups) = &status.cgroups {
+        text.push_str(&format!("{cgroups}\n"));
+    }
     for rollout in &status.rollouts {
         let why = if rollout.reason.is_empty() { String::new() } else { format!(": {}", rollout.reason) };
         text.push_str(&format!("rollout of `{}`, {}: {}{why}\n", rollout.plugin, rollout.outcome, rollout.summary));
@@ -185,7 +189,7 @@ fn listed(words: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::admin::status::{ComponentStatus, Health, HealthState, PluginStatus, ProbeState, Stage};
+    use crate::admin::status::{CgroupStatus, ComponentStatus, Health, HealthState, PluginStatus, ProbeState, Stage};
 
     #[test]
     fn a_status_reads_like_a_table() {
@@ -223,9 +227,18 @@ mod tests {
                 last_failure: Some("trap".to_owned()),
                 ..PluginStatus::default()
             }],
+            cgroups: Some(CgroupStatus {
+                mode: "slice".to_owned(),
+                parent: Some("outrigger-0123456789ab.slice".to_owned()),
+                why: "systemd can be asked for a slice".to_owned(),
+            }),
             ..Status::default()
         };
         let text = text(&status);
+        assert!(
+            text.contains("\ncgroups: slice, in `outrigger-0123456789ab.slice`: systemd can be asked for a slice\n"),
+            "{text}"
+        );
         assert!(
             text.starts_with("pod `calc`: running, degraded, up 1h1m\n  component `app` is degraded: slow\n"),
             "{text}"

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::policy::{Given, Policy};
 use super::values;
-use super::{Keep, LineFormat, LogFilter, Output, Pull, Settings, Sharing};
+use super::{CgroupMode, Keep, LineFormat, LogFilter, Output, Pull, Settings, Sharing};
 use crate::problem::{Problem, Problems, nearest};
 
 /// What was typed. Every value is text still, so that all that is wrong is found at once.
@@ -44,12 +44,14 @@ pub struct Flags {
     pub keep_failed: Option<String>,
     /// `--keep-failed-for`.
     pub keep_failed_for: Option<String>,
+    /// `--cgroup-mode`.
+    pub cgroup_mode: Option<String>,
     /// `--timeout`, as often as it was given; later ones win.
     pub timeouts: Vec<String>,
 }
 
 /// The environment twins of the flags, and what they are for where there is no flag.
-pub const VARIABLES: [&str; 17] = [
+pub const VARIABLES: [&str; 18] = [
     "OUTRIGGER_PIDS",
     "OUTRIGGER_IPC",
     "OUTRIGGER_VOLUMES",
@@ -67,6 +69,7 @@ pub const VARIABLES: [&str; 17] = [
     "OUTRIGGER_IMAGES",
     "OUTRIGGER_KEEP_FAILED",
     "OUTRIGGER_KEEP_FAILED_FOR",
+    "OUTRIGGER_CGROUP_MODE",
 ];
 
 /// Lowers flags and environment; a flag wins over its variable, and an empty variable counts as unset.
@@ -93,6 +96,8 @@ pub fn lower(flags: &Flags, env: &BTreeMap<String, String>) -> Result<Settings, 
     let count = from.value(("--keep-failed", flags.keep_failed.as_deref()), "OUTRIGGER_KEEP_FAILED", count);
     let age = ("--keep-failed-for", flags.keep_failed_for.as_deref());
     let age = from.value(age, "OUTRIGGER_KEEP_FAILED_FOR", values::duration);
+    let cgroup_mode = ("--cgroup-mode", flags.cgroup_mode.as_deref());
+    let cgroup_mode = from.value(cgroup_mode, "OUTRIGGER_CGROUP_MODE", cgroup_mode_of);
     let allow = from.rules(("--allow", &flags.allow), "OUTRIGGER_ALLOW");
     let deny = from.rules(("--deny", &flags.deny), "OUTRIGGER_DENY");
     let images = from.rules(("--images", &flags.images), "OUTRIGGER_IMAGES");
@@ -122,6 +127,7 @@ pub fn lower(flags: &Flags, env: &BTreeMap<String, String>) -> Result<Settings, 
         cache_dir: cache_dir.unwrap_or(default.cache_dir),
         policy,
         keep: Keep { count: count.unwrap_or(default.keep.count), age: age.unwrap_or(default.keep.age) },
+        cgroup_mode: cgroup_mode.unwrap_or_default(),
         timeouts,
     };
     from.problems.or(settings)
@@ -227,6 +233,13 @@ fn line_format(raw: &str) -> Result<LineFormat, String> {
     }
 }
 
+fn cgroup_mode_of(raw: &str) -> Result<CgroupMode, String> {
+    CgroupMode::ALL.into_iter().find(|mode| mode.name() == raw).ok_or_else(|| {
+        let known = CgroupMode::ALL.map(|mode| format!("`{}`", mode.name())).join(", ");
+        format!("`{raw}` is not a way to place cgroups: expected one of {known}")
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -273,6 +286,17 @@ mod tests {
         assert_eq!(settings.timeouts.pull, Duration::from_secs(3600));
         assert_eq!(settings.timeouts.hook, Duration::from_secs(1));
         assert_eq!(settings.engine.as_deref(), Some("tcp://engine:2375"));
+    }
+
+    #[test]
+    fn every_cgroup_mode_can_be_asked_for_by_its_name() {
+        for mode in CgroupMode::ALL {
+            let settings = lower(&Flags::default(), &env(&[("OUTRIGGER_CGROUP_MODE", mode.name())])).unwrap();
+            assert_eq!(settings.cgroup_mode, mode);
+        }
+        let flags = Flags { cgroup_mode: Some("slices".into()), ..Flags::default() };
+        let told = lower(&flags, &env(&[])).unwrap_err().to_string();
+        assert!(told.contains("--cgroup-mode") && told.contains("`slice`, `tree`"), "{told}");
     }
 
     #[test]

@@ -144,7 +144,16 @@ pub async fn self_info<E: Engine>(
         .map(|file| (file.path.clone(), read_text(Path::new(&file.path))))
         .collect();
     let copy_sources = copy_sources(&components).await;
-    Ok(SelfInfo { container: own, cgroup, environment, env_files, copy_sources, volume_aliases, volumes })
+    Ok(SelfInfo {
+        container: own,
+        cgroup,
+        cgroup_refused: None,
+        environment,
+        env_files,
+        copy_sources,
+        volume_aliases,
+        volumes,
+    })
 }
 
 /// The controller's own environment; what is no UTF-8 is replaced.

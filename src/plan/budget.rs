@@ -1,5 +1,6 @@
 //! What of the pod's limits each component gets, and who sees to it.
 
+use super::placement::{Placement, Tier};
 use super::units::bytes;
 use crate::pod::ComponentName;
 
@@ -8,14 +9,33 @@ use crate::pod::ComponentName;
 pub struct Budget {
     /// Who holds the components to the pod's limits.
     pub held_by: HeldBy,
+    /// Where the components' cgroups are.
+    pub placement: Placement,
     /// Those of which the pod or a component has a limit.
     pub rows: Vec<BudgetRow>,
+}
+
+impl Budget {
+    /// Who holds the limits, for people.
+    #[must_use]
+    pub fn sentence(&self) -> &'static str {
+        match (self.held_by, self.placement.tier) {
+            (HeldBy::Together, Tier::Slice | Tier::Tree) => {
+                "held by the kernel for the pod as a whole: components lie in a cgroup of the pod's own"
+            }
+            (HeldBy::Together, _) => {
+                "held by the kernel for the pod as a whole: components lie in the controller's cgroup"
+            }
+            (HeldBy::Apart, _) => "held by the kernel for each component: the pod's limits are divided among them",
+            (HeldBy::Nobody, _) => "held by nobody: the engine has no cgroups",
+        }
+    }
 }
 
 /// Who holds the components to the pod's limits.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum HeldBy {
-    /// The kernel, all of them together: their cgroups lie within the controller's.
+    /// The kernel, all of them together: their cgroups lie within the controller's, or within one of the pod's own.
     Together,
     /// The kernel, each to its own limit; these were divided so that they fit.
     #[default]
@@ -32,14 +52,6 @@ impl HeldBy {
             Self::Together => "pod",
             Self::Apart => "components",
             Self::Nobody => "nobody",
-        }
-    }
-
-    pub(super) fn sentence(self) -> &'static str {
-        match self {
-            Self::Together => "held by the kernel for the pod as a whole: components lie in the controller's cgroup",
-            Self::Apart => "held by the kernel for each component: the pod's limits are divided among them",
-            Self::Nobody => "held by nobody: the engine has no cgroups",
         }
     }
 }

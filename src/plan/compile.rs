@@ -18,8 +18,9 @@ mod tests;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use placement::{Cgroups, Ipc};
+use placement::{Cgroups, Ipc, place};
 
+use super::placement::{Placement, Tier};
 use super::{Plan, Planned, SelfInfo, ownership, units};
 use crate::config::{Settings, Sharing};
 use crate::engine::{ContainerSpec, EngineInfo, Inspection};
@@ -98,7 +99,7 @@ pub fn compile(spec: &PodSpec, me: &SelfInfo, engine: &EngineInfo, settings: &Se
     if matches!(pod.cgroups, Cgroups::Absent) {
         init.iter().chain(&components).for_each(|planned| resources::warn_without_cgroups(planned, &mut found));
     }
-    let budget = resources::budget(spec, &me.container, &pod.cgroups, &components);
+    let budget = resources::budget(spec, &me.container, &pod.placement, &components);
     let drain = pod.drain(spec, &mut found);
     let plan = Plan {
         ipc_donor: (pod.ipc == Ipc::Donor).then(|| pod.donor(spec)),
@@ -160,6 +161,7 @@ struct Pod<'a> {
     settings: &'a Settings,
     ipc: Ipc,
     cgroups: Cgroups,
+    placement: Placement,
     budget: Duration,
     shared_mounts: Vec<Mount>,
 }
@@ -172,13 +174,18 @@ impl<'a> Pod<'a> {
         settings: &'a Settings,
         found: &mut Found,
     ) -> Self {
+        let placement = place(me, engine, settings).unwrap_or_else(|problem| {
+            found.problems.push(problem);
+            Placement::default()
+        });
         let grace = me.container.stop_timeout.unwrap_or(settings.timeouts.controller_grace);
         Self {
             me,
             engine,
             settings,
             ipc: Ipc::of(spec, me, settings),
-            cgroups: Cgroups::of(me, engine, settings),
+            cgroups: placement.tier.into(),
+            placement,
             budget: grace.saturating_sub(settings.timeouts.stop_reserve).max(LEAST_BUDGET),
             shared_mounts: match settings.volumes {
                 Sharing::Shared => {
@@ -305,7 +312,7 @@ impl<'a> Pod<'a> {
         let mut container = ContainerSpec::new(format!("{}{NAME_INFIX}{name}", self.me.container.name), image);
         container.network_mode = Some(joined(self.me));
         container.pid_mode = (self.settings.pids == Sharing::Shared).then(|| joined(self.me));
-        container.cgroup_parent = self.cgroups.parent();
+        container.cgroup_parent.clone_from(&self.placement.parent);
         for (key, value) in [
             (ownership::POD, self.me.container.id.0.as_str()),
             (ownership::GENERATION, self.me.container.started_at.as_str()),
@@ -404,12 +411,18 @@ impl<'a> Pod<'a> {
                     memory::refuse_swap_alone(planned, Role::Component, found);
                 }
             }
-            (Cgroups::Nested(_), Some(limit)) => {
+            (Cgroups::Nested, Some(limit)) => {
+                if self.placement.tier == Tier::Slice && self.engine.cgroup_version < 2 && limit.has_swap() {
+                    found.warnings.push(
+                        "the controller's `memswap_limit` can't hold for the pod as a whole: systemd limits no swap with cgroup version 1"
+                            .to_owned(),
+                    );
+                }
                 for planned in init.iter_mut().chain(&mut *components) {
                     limit.cap(planned, found);
                 }
             }
-            (Cgroups::Beside(_), Some(limit)) => {
+            (Cgroups::Beside, Some(limit)) => {
                 for planned in &mut *init {
                     limit.give_all(planned, found);
                 }

@@ -41,6 +41,7 @@ impl SelfInfo {
                 addresses: Vec::new(),
             },
             cgroup: None,
+            cgroup_refused: None,
             environment: BTreeMap::new(),
             env_files: BTreeMap::new(),
             copy_sources: BTreeMap::new(),

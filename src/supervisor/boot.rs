@@ -1,6 +1,6 @@
 //! From nothing to a running pod: who we are, what we were asked to do, what is left of those before us; then the driver takes over.
 //!
-//! Until the driver runs nothing has been created, so that a signal can end the boot at any moment.
+//! Until the driver runs nothing has been created but the pod's own cgroup, where it has one, so that a signal can end the boot at any moment.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,10 +8,12 @@ use std::time::Duration;
 
 use nix::unistd::{getegid, getgid};
 use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use crate::admin::status::{LogCounters, PluginStatus};
+use crate::admin::status::{CgroupStatus, LogCounters, PluginStatus};
 use crate::admin::{self, AdminError};
+use crate::cgroup::{self, Keeper};
 use crate::clock::since_epoch;
 use crate::config::{Settings, Sharing};
 use crate::engine::{Engine, EngineError, EngineInfo, Inspection};
@@ -21,7 +23,8 @@ use crate::janitor;
 use crate::labels::{self, RawPod};
 use crate::logs::sink::Sink;
 use crate::plan::overlay::Overlays;
-use crate::plan::{compile, document};
+use crate::plan::placement::{Means, Mounted, engine_key};
+use crate::plan::{Plan, compile, document};
 use crate::plugin::error::PluginError;
 use crate::plugin::host::{Host, HostDirs};
 use crate::plugin::set::{PluginSet, Standing};
@@ -36,6 +39,9 @@ use crate::supervisor::signals;
 
 /// For the tasks around the pod to end after it.
 const LAST_TASKS: Duration = Duration::from_millis(500);
+
+/// Time between two looks for cgroups of pods whose controllers are gone.
+const SWEEP_EVERY: Duration = Duration::from_secs(60 * 60);
 
 /// Requests of plugins that have not been served yet; when full, the asking plugin waits.
 const REQUESTS_IN_FLIGHT: usize = 64;
@@ -71,11 +77,18 @@ pub enum BootError {
 /// # Errors
 /// [`BootError`] where the pod did not come to life; nothing has been created then.
 pub async fn run<E: Engine>(engine: E, settings: Settings) -> Result<Outcome, BootError> {
+    let keeper = Keeper::default();
+    let ended = live(engine, settings, &keeper).await;
+    keeper.release().await;
+    ended
+}
+
+async fn live<E: Engine>(engine: E, settings: Settings, keeper: &Keeper) -> Result<Outcome, BootError> {
     let tasks = Tasks::new();
     let mut signals = signals::listen(&tasks).map_err(BootError::Signals)?;
     signals::reap(&tasks).map_err(BootError::Signals)?;
     let parts = {
-        let prepare = prepare(engine, settings, &tasks);
+        let prepare = prepare(engine, settings, &tasks, keeper);
         tokio::pin!(prepare);
         loop {
             tokio::select! {
@@ -101,7 +114,12 @@ pub async fn run<E: Engine>(engine: E, settings: Settings) -> Result<Outcome, Bo
 }
 
 /// Everything up to the first container. What it changes are left-overs, which are as well removed by whoever comes next.
-async fn prepare<E: Engine>(engine: E, settings: Settings, tasks: &Tasks) -> Result<Parts<E, PluginSet>, BootError> {
+async fn prepare<E: Engine>(
+    engine: E,
+    settings: Settings,
+    tasks: &Tasks,
+    keeper: &Keeper,
+) -> Result<Parts<E, PluginSet>, BootError> {
     let info = engine.info().await?;
     debug!(?info, "the engine answers");
     let own = identity::find(&engine, &settings, &identity::Surroundings::read()).await?;
@@ -119,6 +137,10 @@ async fn prepare<E: Engine>(engine: E, settings: Settings, tasks: &Tasks) -> Res
     let (spec, me) = read?;
     // What could not be removed the janitor has told.
     sweep?;
+    if let Some(means) = Mounted::of(&own).means(&info) {
+        let (engine, own, key) = (engine.clone(), own.clone(), engine_key(&info).to_owned());
+        tasks.spawn("cgroups", move |token| sweep_cgroups(engine, own, means, key, token));
+    }
     let (link, end) = connect(&own);
     let (status, status_out) = watch::channel(Arc::new(first_status(&own, &spec)));
     let dirs = HostDirs {
@@ -128,18 +150,27 @@ async fn prepare<E: Engine>(engine: E, settings: Settings, tasks: &Tasks) -> Res
     };
     let host = Host::new(dirs, settings.timeouts)?;
     // The pod's own mistakes and those of its plugins are told together.
-    let plan = me.and_then(|me| compile::compile(&spec, &me, &info, &settings));
+    let plan = me.and_then(|me| compile::compile(&spec, &me, &info, &settings).map(|plan| (plan, me)));
     let init = spec.init.iter().map(|component| component.name.clone());
     let components: Vec<_> = init.chain(spec.components.keys().cloned()).collect();
     let set = PluginSet::load(&host, &spec.plugins, &components, &link).await;
     let (plan, set) = both(plan, set)?;
-    let plan = if set.with(Hook::PreStart).is_empty() {
-        plan
+    let (spec, (mut plan, mut me)) = if set.with(Hook::PreStart).is_empty() {
+        (spec, plan)
     } else {
         let spec = overlaid(&spec, &set).await?;
         let me = identity::self_info(&engine, own.clone(), &spec, &info).await?;
-        compile::compile(&spec, &me, &info, &settings)?
+        let plan = compile::compile(&spec, &me, &info, &settings)?;
+        (spec, (plan, me))
     };
+    if let Some(group) = &plan.budget.placement.group
+        && let Err(error) = keeper.make(group).await
+    {
+        // Where it was asked for, this is a problem now; else the limits are divided.
+        warn!(cgroup = group.parent(), %error, "the pod gets no cgroup of its own");
+        me.cgroup_refused = Some(error.to_string());
+        plan = compile::compile(&spec, &me, &info, &settings)?;
+    }
     for warning in &plan.warnings {
         warn!("{warning}");
     }
@@ -149,7 +180,11 @@ async fn prepare<E: Engine>(engine: E, settings: Settings, tasks: &Tasks) -> Res
              at the engine's socket; use the released image without that option, or `-pids=false`"
         );
     }
-    status.send_modify(|status| Arc::make_mut(status).warnings.clone_from(&plan.warnings));
+    status.send_modify(|status| {
+        let status = Arc::make_mut(status);
+        status.warnings.clone_from(&plan.warnings);
+        status.cgroups = Some(cgroup_status(&plan));
+    });
     let outputs = Outputs::new(Sink::stdout(settings.log_format));
     let findings = AllFindings::new(&plan);
     let (live_plugins, live_outputs, live_findings) = (set.clone(), outputs.clone(), findings.clone());
@@ -160,6 +195,41 @@ async fn prepare<E: Engine>(engine: E, settings: Settings, tasks: &Tasks) -> Res
         spec.plugins.iter().map(|plugin| (plugin.name.clone(), plugin.health_interval)).collect();
     let watches = set.watches();
     Ok(Parts { engine, hooks: set, settings, plan, own, health_intervals, watches, end, status, outputs, findings })
+}
+
+fn cgroup_status(plan: &Plan) -> CgroupStatus {
+    let placement = &plan.budget.placement;
+    CgroupStatus {
+        mode: placement.tier.name().to_owned(),
+        parent: placement.parent.clone(),
+        why: placement.why.clone(),
+    }
+}
+
+/// Removes cgroups of pods whose controllers are gone: now, and from time to time.
+async fn sweep_cgroups<E: Engine>(
+    engine: E,
+    own: Inspection,
+    means: Means,
+    engine_key: String,
+    token: CancellationToken,
+) {
+    loop {
+        tokio::select! {
+            biased;
+            () = token.cancelled() => return,
+            swept = cgroup::sweep(&engine, &own.id, &means, &engine_key) => {
+                if let Err(error) = swept {
+                    warn!(%error, "cannot look for cgroups of dead controllers' pods");
+                }
+            }
+        }
+        tokio::select! {
+            biased;
+            () = token.cancelled() => return,
+            () = tokio::time::sleep(SWEEP_EVERY) => {}
+        }
+    }
 }
 
 /// Reads the file of `pod.compose.file`, if the operator's policy lets the pod have it.

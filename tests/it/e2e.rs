@@ -3,6 +3,7 @@
 mod compose;
 mod copies;
 mod life;
+mod placement;
 pub mod pod;
 mod policy;
 mod probes;

@@ -55,6 +55,9 @@ pub struct ControllerFlags {
     /// For how long they remain [default: 1h]
     #[arg(long, value_name = "DURATION")]
     pub keep_failed_for: Option<String>,
+    /// Where the components' cgroups are: auto, inherit, slice, tree, nested or divided; docs/engines.md explains them [default: auto]
+    #[arg(long, value_name = "MODE")]
+    pub cgroup_mode: Option<String>,
     /// A deadline, as name=duration; repeatable; `outrigger plan --timeouts` lists them
     #[arg(long = "timeout", value_name = "NAME=DURATION")]
     pub timeouts: Vec<String>,
@@ -70,6 +73,7 @@ impl From<ControllerFlags> for Flags {
             pull: typed.pull,
             keep_failed: typed.keep_failed,
             keep_failed_for: typed.keep_failed_for,
+            cgroup_mode: typed.cgroup_mode,
             own_id: typed.own_id,
             state_dir: typed.state_dir,
             plugin_dir: typed.plugin_dir,

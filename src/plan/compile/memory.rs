@@ -26,7 +26,11 @@ impl Limit {
         })
     }
 
-    /// A component below the controller's cgroup: the parent limits all of them together, so only what is written is looked at.
+    pub(super) fn has_swap(self) -> bool {
+        self.swap.is_some()
+    }
+
+    /// A component below the controller's cgroup, or one of the pod's own: the parent limits all of them together, so only what is written is looked at.
     pub(super) fn cap(self, planned: &mut Planned, found: &mut Found) {
         let name = planned.name.clone();
         let host = &mut planned.container.host;

@@ -1,10 +1,11 @@
 //! Where components are put: whose IPC namespace they join, and under which cgroup.
 
 use super::joined;
-use crate::config::{Settings, Sharing};
+use crate::config::{CgroupMode, Settings, Sharing};
 use crate::engine::{CgroupDriver, EngineInfo};
 use crate::plan::SelfInfo;
-use crate::pod::PodSpec;
+use crate::plan::placement::{GroupLimits, Means, Mounted, Placement, PodGroup, Tier, engine_key};
+use crate::pod::{PodSpec, Problem};
 
 /// Whose IPC namespace the components are in.
 #[derive(Clone, PartialEq, Eq)]
@@ -32,41 +33,208 @@ impl Ipc {
 /// theirs on they may refuse it (28.5 does): `unable to remove container's cgroup`.
 const LAST_TOLERANT_API: (u32, u32) = (1, 45);
 
+const BUS_REMEDY: &str = "mount `/run/dbus/system_bus_socket` into the controller";
+const TREE_REMEDY: &str = "mount `/sys/fs/cgroup` into the controller at `/host/cgroup`, writable";
+
+/// The runtime makes a directory for the slice in hierarchies that systemd does not have, and nobody removes it.
+const OLD_SLICE: &str = "with version 1 of cgroups a slice leaves empty directories behind, so it has to be asked for (`--cgroup-mode=slice`)";
+
 /// Where the components' cgroups are made.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Cgroups {
-    /// Below the controller's own: its limits hold for all of them together.
-    Nested(String),
-    /// Beside it, where the engine puts them or below the parent that the controller has: no limit of ours holds for all of them together.
-    Beside(Option<String>),
+    /// Below one whose limits hold for all of them together.
+    Nested,
+    /// Where no limit of ours holds for all of them together.
+    Beside,
     /// There are none (rootless).
     Absent,
 }
 
-impl Cgroups {
-    pub(super) fn of(me: &SelfInfo, engine: &EngineInfo, settings: &Settings) -> Self {
-        let own = me.cgroup.as_deref().filter(|path| path.len() > 1);
+/// Why a way to place cgroups does not work here, and the remedy.
+struct Unfit {
+    why: String,
+    remedy: String,
+}
+
+impl Unfit {
+    fn new(why: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { why: why.into(), remedy: remedy.into() }
+    }
+}
+
+/// What decides.
+struct Site<'a> {
+    me: &'a SelfInfo,
+    engine: &'a EngineInfo,
+    settings: &'a Settings,
+    limits: GroupLimits,
+}
+
+/// Places the components' cgroups: as `--cgroup-mode` asks, or as well as it can be.
+///
+/// # Errors
+/// What was asked for does not work here.
+pub(super) fn place(me: &SelfInfo, engine: &EngineInfo, settings: &Settings) -> Result<Placement, Problem> {
+    let site = Site { me, engine, settings, limits: super::resources::of_group(&me.container) };
+    let asked = settings.cgroup_mode;
+    let placed = match asked {
+        CgroupMode::Auto => return Ok(site.best()),
+        CgroupMode::Inherit => site.inherit(),
+        CgroupMode::Slice => site.slice(),
+        CgroupMode::Tree => site.tree(),
+        CgroupMode::Nested => site.nested(),
+        CgroupMode::Divided => site.divided("asked for with `--cgroup-mode`"),
+    };
+    placed.map_err(|Unfit { why, remedy }| {
+        Problem::new("--cgroup-mode", "", format!("`{}` does not work here: {why}", asked.name()))
+            .hint(format!("{remedy}, or leave the flag out"))
+    })
+}
+
+impl Site<'_> {
+    /// The first of the ways that works.
+    fn best(&self) -> Placement {
+        if self.engine.cgroup_driver == CgroupDriver::None {
+            return Placement {
+                tier: Tier::Absent,
+                why: "the engine has no cgroups, as rootless ones without systemd".to_owned(),
+                ..Placement::default()
+            };
+        }
+        // Whoever put the controller there owns that parent and its limits.
+        if !self.me.container.cgroup_parent.is_empty()
+            && let Ok(placed) = self.inherit()
+        {
+            return placed;
+        }
+        let own = match (self.engine.cgroup_driver, self.engine.cgroup_version) {
+            (CgroupDriver::Systemd, 2..) => self.slice(),
+            (CgroupDriver::Systemd, _) => Err(Unfit::new(OLD_SLICE, "")),
+            (_, 2..) => self.tree(),
+            _ => self.nested(),
+        };
+        let unfit = match own {
+            // A cgroup without limits would be one more to remove, for nothing.
+            Ok(placed) if placed.group.is_some() && self.limits.is_empty() => {
+                Unfit::new("the controller has no limits that could hold for the pod as a whole", "")
+            }
+            Ok(placed) => return placed,
+            Err(unfit) => unfit,
+        };
+        Placement { why: unfit.why, ..Placement::default() }
+    }
+
+    fn inherit(&self) -> Result<Placement, Unfit> {
+        self.has_cgroups()?;
+        let parent = self.me.container.cgroup_parent.clone();
+        if parent.is_empty() {
+            let why = "the controller has no `cgroup_parent`";
+            return Err(Unfit::new(why, "give it one in Compose or `docker run`; Swarm has no such key"));
+        }
+        let why = "the controller's own `cgroup_parent`, whose limits are its owner's".to_owned();
+        Ok(Placement { tier: Tier::Inherit, parent: Some(parent), why, group: None })
+    }
+
+    fn slice(&self) -> Result<Placement, Unfit> {
+        self.may_leave()?;
+        if self.engine.cgroup_driver != CgroupDriver::Systemd {
+            let why = "the engine makes its cgroups itself, without systemd";
+            return Err(Unfit::new(why, "start the engine with `--exec-opt native.cgroupdriver=systemd`"));
+        }
+        let Some(socket) = Mounted::of(&self.me.container).bus else {
+            let why = "the socket of the system's D-Bus is not mounted into the controller";
+            return Err(Unfit::new(why, BUS_REMEDY));
+        };
+        let why = format!("systemd can be asked for a slice: its D-Bus is mounted at `{socket}`");
+        self.group(Tier::Slice, Means::Bus(socket), why)
+    }
+
+    fn tree(&self) -> Result<Placement, Unfit> {
+        self.may_leave()?;
+        if (self.engine.cgroup_driver, self.engine.cgroup_version.min(2)) != (CgroupDriver::Cgroupfs, 2) {
+            let why = "it is for version 2 of cgroups that the engine makes itself, without systemd";
+            let better = if self.engine.cgroup_driver == CgroupDriver::Systemd { "slice" } else { "nested" };
+            return Err(Unfit::new(why, format!("take `{better}`")));
+        }
+        let Some(root) = Mounted::of(&self.me.container).tree else {
+            let why = "the host's cgroup tree is not mounted writable into the controller";
+            return Err(Unfit::new(why, TREE_REMEDY));
+        };
+        let why = format!("the host's cgroup tree is mounted at `{root}`");
+        self.group(Tier::Tree, Means::Tree(root), why)
+    }
+
+    /// Version 2 allows no processes in a cgroup that has children with limits, and a scope of systemd has none: there never below the controller's own.
+    fn nested(&self) -> Result<Placement, Unfit> {
+        self.may_leave()?;
+        if (self.engine.cgroup_driver, self.engine.cgroup_version) != (CgroupDriver::Cgroupfs, 1) {
+            let why = "only version 1 of cgroups that the engine makes itself lets them be below one with processes";
+            let better = if self.engine.cgroup_driver == CgroupDriver::Systemd { "slice" } else { "tree" };
+            return Err(Unfit::new(why, format!("take `{better}`")));
+        }
+        let Some(path) = self.me.cgroup.as_deref().filter(|path| path.len() > 1) else {
+            let why = "the controller's own cgroup is not known";
+            return Err(Unfit::new(why, "give it the host's cgroup namespace (`--cgroupns=host`)"));
+        };
         // In the controller's PID namespace they die with it. In their own they outlive a killed controller, and hold on to its cgroup.
-        let may_outlive = settings.pids == Sharing::Private && engine.api > LAST_TOLERANT_API;
-        match (engine.cgroup_driver, engine.cgroup_version) {
-            (CgroupDriver::None, _) => Self::Absent,
-            // Whoever put the controller there owns that parent and its limits.
-            _ if !me.container.cgroup_parent.is_empty() => Self::Beside(Some(me.container.cgroup_parent.clone())),
-            // Version 2 allows no processes in a cgroup that has children with limits, and a scope of systemd has none: never below the
-            // controller's own. A parent for each pod would limit nothing, and nobody removes it: one more empty cgroup for each task.
-            (CgroupDriver::Systemd, _) | (CgroupDriver::Cgroupfs, 2..) => Self::Beside(None),
-            (CgroupDriver::Cgroupfs, _) => match own {
-                Some(path) if !may_outlive => Self::Nested(path.to_owned()),
-                _ => Self::Beside(None),
-            },
+        if self.settings.pids == Sharing::Private && self.engine.api > LAST_TOLERANT_API {
+            let why =
+                "with `--pids=false` components may outlive the controller, which this engine then can't start again";
+            return Err(Unfit::new(why, "leave out `--pids=false`"));
+        }
+        let why = "version 1 of cgroups: the controller's own holds them too".to_owned();
+        Ok(Placement { tier: Tier::Nested, parent: Some(path.to_owned()), why, group: None })
+    }
+
+    fn divided(&self, why: &str) -> Result<Placement, Unfit> {
+        self.may_leave()?;
+        Ok(Placement { why: why.to_owned(), ..Placement::default() })
+    }
+
+    fn group(&self, tier: Tier, means: Means, why: String) -> Result<Placement, Unfit> {
+        if let Some(refused) = &self.me.cgroup_refused {
+            return Err(Unfit::new(refused, "see `docs/engines.md` for what it needs"));
+        }
+        let own = &self.me.container;
+        let group = PodGroup {
+            means,
+            owner: own.id.short().to_owned(),
+            pod: own.name.clone(),
+            engine: engine_key(self.engine).to_owned(),
+            limits: self.limits,
+        };
+        Ok(Placement { tier, parent: Some(group.parent()), why, group: Some(group) })
+    }
+
+    fn has_cgroups(&self) -> Result<(), Unfit> {
+        match self.engine.cgroup_driver {
+            CgroupDriver::None => Err(Unfit::new("the engine has no cgroups", "take an engine that has")),
+            CgroupDriver::Systemd | CgroupDriver::Cgroupfs => Ok(()),
         }
     }
 
-    pub(super) fn parent(&self) -> Option<String> {
-        match self {
-            Self::Nested(path) => Some(path.clone()),
-            Self::Beside(path) => path.clone(),
-            Self::Absent => None,
+    /// Whether components may be elsewhere than below the controller's `cgroup_parent`: not where somebody chose one, since its limits would not hold for them.
+    fn may_leave(&self) -> Result<(), Unfit> {
+        self.has_cgroups()?;
+        match self.me.container.cgroup_parent.as_str() {
+            "" => Ok(()),
+            parent => Err(Unfit::new(
+                format!("the controller's `cgroup_parent` is `{parent}`, which components must not leave"),
+                "take `inherit`, or give the controller no `cgroup_parent`",
+            )),
         }
     }
 }
+
+impl From<Tier> for Cgroups {
+    fn from(tier: Tier) -> Self {
+        match tier {
+            Tier::Slice | Tier::Tree | Tier::Nested => Self::Nested,
+            Tier::Inherit | Tier::Divided => Self::Beside,
+            Tier::Absent => Self::Absent,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

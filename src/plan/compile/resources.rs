@@ -9,6 +9,7 @@ use super::placement::Cgroups;
 use crate::engine::Inspection;
 use crate::plan::Planned;
 use crate::plan::budget::{Budget, BudgetRow, BudgetShare, HeldBy, Resource};
+use crate::plan::placement::{GroupLimits, Placement};
 use crate::pod::{Component, HostSettings, PodSpec, Problem};
 
 /// What the engine takes for the length of a CFS period where none is given, in microseconds.
@@ -80,6 +81,15 @@ fn of_pod(controller: &Inspection, resource: Resource) -> Option<i64> {
     limit.filter(|limit| *limit > 0)
 }
 
+/// The pod's limits, as a cgroup of its own has them.
+pub(super) fn of_group(controller: &Inspection) -> GroupLimits {
+    let of = |resource| of_pod(controller, resource).and_then(|limit| u64::try_from(limit).ok());
+    let memory = of(Resource::Memory);
+    // The engine's limit is on memory and swap together; the kernel's of version 2, and systemd's, is on swap alone.
+    let swap = memory.and_then(|memory| Some(of(Resource::MemorySwap)?.saturating_sub(memory)));
+    GroupLimits { memory, swap, cpus: of(Resource::Cpus), pids: of(Resource::Pids) }
+}
+
 /// Brings CPU time and processes within the pod's limits.
 pub(super) fn limit(
     controller: &Inspection,
@@ -96,12 +106,12 @@ pub(super) fn limit(
             Cgroups::Absent => {
                 found.warnings.push(format!("the engine has no cgroups: `{}` has no effect", resource.key()));
             }
-            Cgroups::Nested(_) => {
+            Cgroups::Nested => {
                 for planned in init.iter_mut().chain(&mut *components) {
                     cap(resource, pod, planned, found);
                 }
             }
-            Cgroups::Beside(_) => {
+            Cgroups::Beside => {
                 for planned in &mut *init {
                     cap(resource, pod, planned, found);
                     if given(&planned.container.host, resource).is_none() {
@@ -171,10 +181,10 @@ fn share(resource: Resource, pod: i64, components: &mut [Planned], found: &mut F
 }
 
 /// The table, after everything is decided.
-pub(super) fn budget(spec: &PodSpec, controller: &Inspection, cgroups: &Cgroups, components: &[Planned]) -> Budget {
-    let held_by = match cgroups {
-        Cgroups::Nested(_) => HeldBy::Together,
-        Cgroups::Beside(_) => HeldBy::Apart,
+pub(super) fn budget(spec: &PodSpec, controller: &Inspection, placement: &Placement, components: &[Planned]) -> Budget {
+    let held_by = match Cgroups::from(placement.tier) {
+        Cgroups::Nested => HeldBy::Together,
+        Cgroups::Beside => HeldBy::Apart,
         Cgroups::Absent => HeldBy::Nobody,
     };
     let written = |component: &Component, resource| given(&component.host, resource);
@@ -191,7 +201,8 @@ pub(super) fn budget(spec: &PodSpec, controller: &Inspection, cgroups: &Cgroups,
             .collect(),
     };
     let is_limited = |row: &BudgetRow| row.pod.is_some() || row.components.iter().any(|share| share.given.is_some());
-    Budget { held_by, rows: Resource::ALL.into_iter().map(row).filter(is_limited).collect() }
+    let rows = Resource::ALL.into_iter().map(row).filter(is_limited).collect();
+    Budget { held_by, placement: placement.clone(), rows }
 }
 
 /// A component's own limits that can't hold.

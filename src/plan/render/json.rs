@@ -39,8 +39,11 @@ fn limits_of_all(plan: &Plan) -> Value {
             .collect();
         json!({"resource": row.resource.key(), "pod": row.pod, "components": components, "sum": row.sum(), "left": row.left()})
     };
+    let placement = &budget.placement;
+    let placement = json!({"mode": placement.tier.name(), "cgroup_parent": placement.parent, "why": placement.why});
     json!({
         "held_by": budget.held_by.name(),
+        "placement": placement,
         "resources": budget.rows.iter().map(row).collect::<Vec<_>>(),
         "block_io": block_io::json(plan),
     })

@@ -18,13 +18,14 @@ const SIZES: [&str; 4] = ["mem_limit", "mem_reservation", "memswap_limit", "shm_
 
 pub(super) fn text(plan: &Plan, plugins: &[PluginLine], timeouts: Option<&Timeouts>) -> String {
     let mut sections = vec![order(plan)];
-    if !plan.budget.rows.is_empty() {
+    // Without limits there is nothing to hold, wherever the cgroups are.
+    if !plan.budget.rows.is_empty() || plan.budget.placement.parent.is_some() {
         sections.push(limits_of_all(&plan.budget));
     }
     let block_io = block_io::rows(plan);
     if !block_io.is_empty() {
         let held_by = match plan.budget.held_by {
-            HeldBy::Nobody => HeldBy::Nobody.sentence(),
+            HeldBy::Nobody => plan.budget.sentence(),
             HeldBy::Together | HeldBy::Apart => "held by the kernel for each component: there are none of the pod's",
         };
         sections.push(format!("block I/O limits\n{}{GAP}{held_by}\n", table(&block_io)));
@@ -88,9 +89,13 @@ fn limits_of_all(budget: &Budget) -> String {
             }
         }));
     }
+    if budget.rows.is_empty() {
+        return format!("limits\n{GAP}none\n{GAP}{}\n", clean(&budget.placement.to_string()));
+    }
     rows.push(line("sum", &|row| row.resource.amount(row.sum())));
     rows.push(line("left", &|row| shown(row, row.left())));
-    format!("limits\n{}{GAP}{}\n", table(&rows), budget.held_by.sentence())
+    let placement = clean(&budget.placement.to_string());
+    format!("limits\n{}{GAP}{}\n{GAP}{placement}\n", table(&rows), budget.sentence())
 }
 
 /// Everything about one container.

@@ -139,10 +139,10 @@ async fn newer_and_older_engines_than_we_know() {
 async fn cgroups_by_what_engines_tell() {
     const NESTED: &str = "/docker/own";
     const SLICE: &str = "mine.slice";
-    // Recorded from the engines, shortened to what matters; those with systemd and without root as the API's documentation has them.
+    // Recorded from the engines, shortened to what matters; that with systemd and version 2, and the one without root, as the API's documentation has them.
     /// The kind, `/version`, `/info`, and where components are put without and with a parent of the controller's.
     type Told = (&'static str, &'static str, &'static str, Option<&'static str>, Option<&'static str>);
-    const ANSWERS: [Told; 5] = [
+    const ANSWERS: [Told; 6] = [
         (
             "cgroupfs, version 1",
             r#"200 {"Version": "20.10.24+dfsg1", "ApiVersion": "1.41", "MinAPIVersion": "1.12"}"#,
@@ -154,6 +154,13 @@ async fn cgroups_by_what_engines_tell() {
             "cgroupfs, version 2",
             r#"200 {"Version": "26.1.5+dfsg1", "ApiVersion": "1.45", "MinAPIVersion": "1.24"}"#,
             r#"200 {"CgroupDriver": "cgroupfs", "CgroupVersion": "2", "MemoryLimit": false, "SecurityOptions": ["name=seccomp,profile=builtin", "name=cgroupns"], "Name": "vm"}"#,
+            None,
+            Some(SLICE),
+        ),
+        (
+            "systemd, version 1",
+            r#"200 {"Version": "26.1.5+dfsg1", "ApiVersion": "1.45", "MinAPIVersion": "1.24"}"#,
+            r#"200 {"CgroupDriver": "systemd", "CgroupVersion": "1", "MemoryLimit": true, "SwapLimit": true, "CpuCfsQuota": true, "PidsLimit": true, "SecurityOptions": ["name=seccomp,profile=builtin"], "Name": "vm"}"#,
             None,
             Some(SLICE),
         ),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::config::Settings;
 use crate::config::policy::{Access, FILE, normal};
 use crate::engine::{EngineInfo, Inspection, MountPoint};
+use crate::plan::placement::Mounted;
 
 /// Sockets that give whoever has them all power over the engine.
 const SOCKETS: [&str; 8] = [
@@ -132,6 +133,9 @@ impl Paths {
         private.extend(["DOCKER_CONFIG", "DOCKER_CERT_PATH"].into_iter().filter_map(told).map(normal));
         private.extend(told("HOME").map(|home| normal(&format!("{home}/.docker"))));
         private.extend(CREDENTIALS.iter().chain(&[FILE]).map(|path| (*path).to_owned()));
+        // With these the controller makes cgroups; whoever else had them could start anything on the host, or move any process.
+        let mounted = Mounted::of(own);
+        private.extend(mounted.bus.into_iter().chain(mounted.tree));
         private.extend(directories.iter().map(|path| normal(&path.to_string_lossy())));
         let mut own_sources = Vec::new();
         let mut own_volumes = Vec::new();
