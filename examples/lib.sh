@@ -91,7 +91,10 @@ fetch() { curl --silent --show-error --max-time 20 "$@" | tr -d '\r'; }
 
 # --- the end ------------------------------------------------------------------------------------------------------------
 
-gone() { [ -z "$(containers "$1")$(docker network ls --quiet --filter "label=com.docker.stack.namespace=$1")" ]; }
+# Of a pod that ended by a failure, the component that failed remains for `docker logs` (docs/operations.md).
+kept_of() { docker ps --all --quiet --filter "name=^/$1_.*[.]failed-[0-9]+\$"; }
+kept_removed() { local kept; kept=$(kept_of "$1"); [ -z "$kept" ] || docker rm $kept; }
+gone() { [ -z "$(containers "$1" | grep -v '[.]failed-[0-9]*:')$(docker network ls --quiet --filter "label=com.docker.stack.namespace=$1")" ]; }
 volumes_of() { docker volume ls --quiet --filter "label=com.docker.stack.namespace=$1"; }
 volumes_gone() {
   local left; left=$(volumes_of "$1")
@@ -102,7 +105,7 @@ volumes_gone() {
 
 # remove STACK...: the last step of every try.sh.
 remove() {
-  local stack left=''
+  local stack left='' kept=''
   command_shown 'docker stack rm' "${@%-*}"
   docker stack rm "$@" 2>&1 | shown
   for stack in "$@"; do
@@ -113,6 +116,12 @@ remove() {
     command_shown "docker ps --all --filter name=${stack%-*}_"
     docker ps --all --filter "name=${stack}_" --format '{{.Names}}: {{.Status}}' | shown
   done
+  for stack in "$@"; do kept+=$(kept_of "$stack"); done
+  if [ -n "$kept" ]; then
+    printf '   %s\n' 'What failed remains for an hour, or until you have seen it:'
+    command_shown 'docker rm $(docker ps --all --quiet --filter name=.failed-)'
+    for stack in "$@"; do kept_removed "$stack" | shown; done
+  fi
   for stack in "$@"; do left+=$(volumes_of "$stack"); done
   if [ -n "$left" ]; then
     printf '   %s\n' 'Swarm leaves volumes to the user, also those of tasks that are gone:'
@@ -134,6 +143,7 @@ clean_up() {
   for stack in "${stacks[@]}"; do
     docker stack rm "$stack" >/dev/null 2>&1 || true
     wait_until "$GONE_SECONDS" "the containers of $stack to be gone" gone "$stack" || say "left: $(containers "$stack")"
+    kept_removed "$stack" >/dev/null || true
     wait_until 20 'the volumes to be free' volumes_gone "$stack" || say "left: $(volumes_of "$stack")"
   done
   rm -rf "$work"

@@ -59,6 +59,11 @@ docker logs "$first" 2>&1 | tail -n 3 | shown
 docker logs "$first" 2>&1 | grep 'PORT is no number: `eighty`' >/dev/null || fails 'the log does not say why' "$(docker logs "$first" 2>&1)"
 if docker logs "$first" 2>&1 | grep 'the application listens' >/dev/null; then fails 'the application was started'; fi
 holds 'the log says why, and the application was never started'
+kept=$(docker ps --all --quiet --filter "name=^/${wrong}_.*[.]failed-")
+command_shown 'docker ps --all --filter name=.failed-'
+docker ps --all --filter "name=^/${wrong}_.*[.]failed-" --format '{{.Names}}: {{.Status}}' | sed -E 's/\.[a-z0-9]{25}\./.<task>./' | shown
+[ "$(docker logs "$kept" 2>&1 | grep -c 'PORT is no number')" = 1 ] || fails 'the component that failed does not remain' "$(containers "$wrong")"
+holds 'the init component that failed remains, stopped, with its output'
 
 heading 'Remove' 'Everything, at once.'
 remove "$init" "$waits" "$wrong"
