@@ -102,3 +102,29 @@ async fn a_pod_is_started_again_in_place() {
     assert!(addresses.len() == 2 && addresses.first() == addresses.last(), "{addresses:?}");
     assert!(addresses[0].ends_with(&controller.addresses[0]), "{addresses:?} {:?}", controller.addresses);
 }
+
+#[tokio::test]
+async fn one_that_somebody_removed_is_made_anew() {
+    let Some(engine) = engine_or_fail().await else { return };
+    let mut pod = PodUnderTest::new(&engine, "again-removed").await;
+    // One file within the container, which goes with it, and one outside.
+    let script = format!("echo run >> /tmp/runs; echo run >> /shared/runs; {STAYS}");
+    let app = format!("restart: {{policy: always, delay: 50ms}}\n{}", shared(&pod));
+    pod.label("pod.component.app", &component(&script, &app));
+    pod.label("pod.component.web", &component(STAYS, "depends_on: [app]"));
+    pod.start().await;
+    pod.reaches("running").await;
+    let (first, web) = (pod.inspect("app").await.id, pod.inspect("web").await);
+    engine.remove(&first).await.unwrap();
+    runs_again(&pod, "app", 1).await;
+    let second = pod.inspect("app").await;
+    assert_ne!(second.id, first);
+    assert_eq!(pod.in_component("app", &["cat", "/tmp/runs"]).await.1, "run\n", "nothing of the first one's is in it");
+    assert_eq!(pod.in_directory("runs"), "run\nrun\n");
+    pod.says("somebody removed its container: a new one is made").await;
+    let still = pod.inspect("web").await;
+    assert_eq!((still.id, still.started_at), (web.id, web.started_at), "nothing else was started again");
+    // What it says is read from the new one, and it is removed with the pod.
+    wait_for("it is heard twice", || async { pod.log().await.matches("app: up").count() == 2 }).await;
+    assert_eq!(pod.stop().await, 0);
+}

@@ -202,3 +202,40 @@ async fn run_joins_every_network_and_leaves_nothing_where_one_is_missing() {
     let stopped = Command::new("docker").args(["stop", &name]).output().unwrap();
     assert!(stopped.status.success());
 }
+
+#[tokio::test]
+async fn run_tells_in_json_what_it_made_and_how_it_ended() {
+    let Some(engine) = engine_or_fail().await else { return };
+    let image = controller_image(&engine).await;
+    let name = unique("tools2", "json");
+    let _guard = Guard(name.clone());
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("pod.yaml");
+    // The last line has no end: what is told is on a line of its own nevertheless.
+    let script = "until [ -e /tmp/go ]; do sleep 0.1; done; printf 'no end of line'; exit 7";
+    let component = format!("app: {{image: '{IMAGE}', command: [sh, -c, {}]}}", serde_json::json!(script));
+    std::fs::write(&file, format!("controller: {{image: '{image}'}}\ncomponents: {{{component}}}\n")).unwrap();
+    let path = file.to_str().unwrap().to_owned();
+
+    let begun = json_lines(&out(&run(&["run", "--detach", "--json", "--name", &name, &path]).await));
+    let id = engine.inspect(&name).await.unwrap().id.0;
+    assert_eq!(begun, [serde_json::json!({"id": id, "name": name, "exit_code": null})]);
+    assert!(Command::new("docker").args(["stop", &name]).output().unwrap().status.success());
+    engine.remove(&outrigger::engine::ContainerId(name.clone())).await.unwrap();
+
+    let attended = ["run", "--json", "--name", &name, &path];
+    let go = async {
+        let app = format!("{name}.podlike.app");
+        wait_for("the component runs", || async { engine.inspect(&app).await.is_ok_and(|seen| seen.running) }).await;
+        let id = engine.inspect(&name).await.unwrap().id.0;
+        assert!(Command::new("docker").args(["exec", &app, "touch", "/tmp/go"]).output().unwrap().status.success());
+        id
+    };
+    let (told, id) = tokio::join!(run(&attended), go);
+    assert_eq!(told.status.code(), Some(7), "{}", String::from_utf8_lossy(&told.stderr));
+    let text = String::from_utf8(told.stdout).unwrap();
+    let last = text.lines().last().unwrap();
+    let machine: Value = serde_json::from_str(last).unwrap_or_else(|error| panic!("{error}: {text}"));
+    assert_eq!(machine, serde_json::json!({"id": id, "name": name, "exit_code": 7}));
+    assert!(engine.inspect(&name).await.is_err(), "one that was attended is removed at its end");
+}
