@@ -214,7 +214,11 @@ async fn run_tells_in_json_what_it_made_and_how_it_ended() {
     // The last line has no end: what is told is on a line of its own nevertheless.
     let script = "until [ -e /tmp/go ]; do sleep 0.1; done; printf 'no end of line'; exit 7";
     let component = format!("app: {{image: '{IMAGE}', command: [sh, -c, {}]}}", serde_json::json!(script));
-    std::fs::write(&file, format!("controller: {{image: '{image}'}}\ncomponents: {{{component}}}\n")).unwrap();
+    std::fs::write(
+        &file,
+        format!("controller: {{image: '{image}', flags: [--keep-failed=0]}}\ncomponents: {{{component}}}\n"),
+    )
+    .unwrap();
     let path = file.to_str().unwrap().to_owned();
 
     let begun = json_lines(&out(&run(&["run", "--detach", "--json", "--name", &name, &path]).await));
