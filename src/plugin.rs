@@ -10,7 +10,7 @@
 //! | [`instance`], [`call`] | one store and its hooks; a call on its way |
 //! | [`answers`], [`lines`] | what plugins answer, checked; what their edits do to lines |
 //! | [`bindings`] | the versions of the contract, and what their types are in ours |
-//! | [`grants`], [`imports`], [`wasi`], [`logging`] | who may what; the host's side of the contract and of WASI |
+//! | [`grants`], [`place`], [`imports`], [`wasi`], [`logging`] | who may what, and where; the host's side of the contract and of WASI |
 //! | [`guest`], [`clock`] | limits on memory and time |
 //! | [`keys`], [`metrics`] | what plugins leave behind |
 //! | [`host`], [`contract`], [`manifest`], [`cache`], `machine_code` | from a file to code that runs |
@@ -35,6 +35,7 @@ mod machine_code;
 pub mod manifest;
 pub mod member;
 pub mod metrics;
+pub mod place;
 pub mod schema;
 pub mod set;
 pub mod stock;
@@ -44,6 +45,7 @@ pub mod worker;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -168,6 +170,8 @@ pub enum ComponentState {
 pub struct PodLink {
     /// Requests of plugins; when full, the asking plugin waits.
     pub requests: mpsc::Sender<Request>,
+    /// Whether they are served: not before there are components.
+    pub served: Arc<AtomicBool>,
     /// Watches that plugins add; when full, the asking plugin waits.
     pub watches: mpsc::Sender<WatchRequest>,
     /// The pod as it is now.

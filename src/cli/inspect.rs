@@ -13,6 +13,7 @@ use super::{Env, block_on, output, plugins};
 use crate::config::Settings;
 use crate::config::{self, Flags};
 use crate::plugin::host::{Host, HostDirs};
+use crate::plugin::place::Place;
 use crate::plugin::stock;
 use crate::pod::{PluginName, PluginSource};
 
@@ -21,7 +22,7 @@ pub(super) fn inspect(args: InspectArgs, env: &Env) -> Result<Exit, Report> {
     let (source, name) = source(&args.plugin)?;
     let settings = config::lower(&Flags::default(), env).map_err(Report::usage)?;
     let seen = block_on(async {
-        let host = plugins::host(&settings, env)?;
+        let host = plugins::host(&settings, env, &Env::new())?;
         let seen = host.inspect(&source, &name).await;
         seen.with_context(|| format!("cannot use `{}`", args.plugin)).map_err(Report::input)
     })?;
@@ -88,7 +89,11 @@ pub(super) fn compile(args: CompileArgs) -> Result<Exit, Report> {
     };
     // Nothing is taken from these directories: what is written comes from these bytes.
     let Settings { plugin_dir, cache_dir, state_dir, timeouts, .. } = Settings::default();
-    let host = Host::new(HostDirs { precompiled: plugin_dir, cache: cache_dir, state: state_dir }, timeouts)?;
+    let host = Host::new(
+        HostDirs { precompiled: plugin_dir, cache: cache_dir, state: state_dir },
+        timeouts,
+        Place::Controller,
+    )?;
     for (name, wasm) in plugins {
         let code = host.precompile(&wasm).with_context(|| format!("cannot compile `{name}`")).map_err(Report::input)?;
         let path = write(&args.out, &name, &code)?;

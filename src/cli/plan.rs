@@ -63,13 +63,15 @@ pub(super) fn run(args: PlanArgs, env: &Env) -> Result<Exit, Report> {
 /// The plan of a pod and its plugins, or what is wrong with either; what was wrong with the reading of the pod has been told.
 pub(super) async fn planned(pod: &input::Pod, env: &Env) -> Result<Result<(Plan, Loaded), Problems>, Report> {
     let mut problems = Problems::default();
+    let mut without = None;
     // Of a pod that is not whole only follow-up problems would come.
-    if pod.is_whole
-        && let Err(more) = compile(&pod.spec, &pod.me, &pod.engine, &pod.settings)
-    {
-        problems.extend(more);
+    if pod.is_whole {
+        match compile(&pod.spec, &pod.me, &pod.engine, &pod.settings) {
+            Ok(plan) => without = Some(plan),
+            Err(more) => problems.extend(more),
+        }
     }
-    let loaded = match plugins::load(pod, env).await? {
+    let mut loaded = match plugins::load(pod, without.as_ref(), env).await? {
         Ok(loaded) if pod.is_whole && problems.is_empty() => loaded,
         Ok(_) => return Ok(Err(problems)),
         Err(more) => {

@@ -1,5 +1,6 @@
 //! Plugins without a pod: what `plan`, `check` and `plugin` load them for.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,14 +11,16 @@ use super::input::Pod;
 use super::report::Report;
 use crate::config::Settings;
 use crate::hooks::{Hook, Hooks};
-use crate::plan::render;
+use crate::plan::{Plan, render};
+use crate::plugin::PodLink;
 use crate::plugin::grants::overlap;
 use crate::plugin::host::{Host, HostDirs};
 use crate::plugin::manifest::Inspected;
+use crate::plugin::place::Place;
 use crate::plugin::set::PluginSet;
-use crate::plugin::{PodLink, PodView};
 use crate::pod::{Grant, PluginName, PluginSource, PluginSpec, PodSpec, Problem, Problems};
-use crate::supervisor::boot::overlaid;
+use crate::supervisor::boot::{Overlaid, overlaid};
+use crate::supervisor::views::Fixed;
 
 /// Requests and watches of plugins that have no pod: nobody serves them, so one is enough, and a plugin that sends more waits until its deadline.
 const NOBODY_LISTENS: usize = 64;
@@ -27,23 +30,21 @@ pub(super) struct Loaded {
     set: Option<PluginSet>,
     /// What could not be looked at from here.
     pub(super) notes: Vec<String>,
+    /// What they have changed of the plan.
+    changes: HashMap<PluginName, Vec<(String, bool)>>,
 }
 
 /// Opens a plugin host with the directories of `settings`, and the user's own cache where none was chosen: outside a container nobody else's
 /// can be written.
-pub(super) fn host(settings: &Settings, env: &Env) -> Result<Host, Report> {
+/// `controller` is the environment of the controller for which plugins are asked.
+pub(super) fn host(settings: &Settings, env: &Env, controller: &Env) -> Result<Host, Report> {
     let cache = if settings.cache_dir == Settings::default().cache_dir {
         own_cache(env).unwrap_or_else(|| settings.cache_dir.clone())
     } else {
         settings.cache_dir.clone()
     };
-    let dirs = HostDirs {
-        precompiled: settings.plugin_dir.clone(),
-        cache,
-        // Keys are a running pod's: `plan` and `check` neither read nor leave any.
-        state: settings.state_dir.join("keys"),
-    };
-    Ok(Host::new(dirs, settings.timeouts)?)
+    let dirs = HostDirs { precompiled: settings.plugin_dir.clone(), cache, state: settings.state_dir.clone() };
+    Ok(Host::new(dirs, settings.timeouts, Place::Elsewhere { environment: Arc::new(controller.clone()) })?)
 }
 
 /// As the XDG base directories say.
@@ -53,7 +54,8 @@ fn own_cache(env: &Env) -> Option<PathBuf> {
 }
 
 /// Loads the plugins that can be loaded here: a stack file names files of the controller, which are noted and left out.
-pub(super) async fn load(pod: &Pod, env: &Env) -> Result<Result<Loaded, Problems>, Report> {
+/// `plan` is the pod's without them, where there is one.
+pub(super) async fn load(pod: &Pod, plan: Option<&Plan>, env: &Env) -> Result<Result<Loaded, Problems>, Report> {
     let mut notes = Vec::new();
     let mut problems = Problems::default();
     let mut specs = Vec::new();
@@ -64,23 +66,28 @@ pub(super) async fn load(pod: &Pod, env: &Env) -> Result<Result<Loaded, Problems
         }
     }
     if specs.is_empty() {
-        return Ok(problems.or(Loaded { set: None, notes }));
+        return Ok(problems.or(Loaded { set: None, notes, changes: HashMap::new() }));
     }
-    let host = host(&pod.settings, env)?;
+    let host = host(&pod.settings, env, &pod.me.environment)?;
     let (requests, _unserved) = mpsc::channel(NOBODY_LISTENS);
     let (watches, _unwatched) = mpsc::channel(NOBODY_LISTENS);
-    let (_publish, view) = watch::channel(Arc::new(PodView::default()));
-    let link = PodLink { requests, watches, pod: view };
+    let (_publish, view) = watch::channel(Arc::new(
+        plan.map(|plan| Fixed::new(&pod.me.container, plan).planned(plan)).unwrap_or_default(),
+    ));
+    let link = PodLink { requests, served: Arc::default(), watches, pod: view };
     let init = pod.spec.init.iter().map(|component| component.name.clone());
     let components: Vec<_> = init.chain(pod.spec.components.keys().cloned()).collect();
     let loaded = match PluginSet::load(&host, &specs, &components, &link).await {
-        Ok(set) => Some(set),
+        Ok(set) => {
+            notes.extend_from_slice(set.notes());
+            Some(set)
+        }
         Err(more) => {
             problems.extend(more);
             None
         }
     };
-    Ok(problems.or(Loaded { set: loaded, notes }))
+    Ok(problems.or(Loaded { set: loaded, notes, changes: HashMap::new() }))
 }
 
 /// Finds the plugin's file here. Relative paths lie beside the pod's file; absolute ones are the controller's (a secret, a config, a volume) and
@@ -104,9 +111,14 @@ fn local(mut plugin: PluginSpec, folder: &Path, notes: &mut Vec<String>) -> Resu
 
 impl Loaded {
     /// The pod with what its plugins lay over the plan in `pre-start`, as the controller does it.
-    pub(super) async fn overlaid(&self, pod: &Pod) -> Result<PodSpec, Problems> {
+    pub(super) async fn overlaid(&mut self, pod: &Pod) -> Result<PodSpec, Problems> {
         match &self.set {
-            Some(set) if !set.with(Hook::PreStart).is_empty() => overlaid(&pod.spec, set).await,
+            Some(set) if !set.with(Hook::PreStart).is_empty() => {
+                let Overlaid { spec, changes, notes } = overlaid(&pod.spec, set).await?;
+                self.notes.extend(notes);
+                self.changes = changes;
+                Ok(spec)
+            }
             _ => Ok(pod.spec.clone()),
         }
     }
@@ -114,7 +126,12 @@ impl Loaded {
     /// What the plan shows of the plugins.
     pub(super) fn lines(&self, pod: &Pod) -> Vec<render::PluginLine> {
         let Some(set) = &self.set else { return Vec::new() };
-        set.inspected().map(|(name, seen)| line(pod, name, seen, &set.grants(name))).collect()
+        set.inspected()
+            .map(|(name, seen)| {
+                let changes = self.changes.get(name).cloned().unwrap_or_default();
+                render::PluginLine { changes, ..line(pod, name, seen, &set.grants(name)) }
+            })
+            .collect()
     }
 }
 
@@ -133,5 +150,6 @@ fn line(pod: &Pod, name: &PluginName, seen: &Inspected, granted: &[Grant]) -> re
         hooks: seen.hooks.iter().map(|hook| hook.name()).collect(),
         granted: granted.iter().map(told).collect(),
         missing: missing.map(|want| told(&want.grant)).collect(),
+        changes: Vec::new(),
     }
 }

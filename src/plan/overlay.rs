@@ -6,8 +6,11 @@
 //! overlays agree does not depend on their order. What comes out is as untrusted as what came in, and is lowered like user input.
 
 mod grants;
+mod shown;
 #[cfg(test)]
 mod tests;
+
+pub use self::shown::shown;
 
 use std::collections::BTreeMap;
 
@@ -91,6 +94,17 @@ impl Overlays {
             self.claims.insert(leaf.path, Claim { plugin: plugin.clone(), value: leaf.value });
         }
         Ok(())
+    }
+
+    /// What a plugin has made different, as dotted paths; of a value that was there before, `true`.
+    #[must_use]
+    pub fn changed_by(&self, plugin: &PluginName) -> Vec<(String, bool)> {
+        let claims = self.claims.iter().filter(|(_, claim)| claim.plugin == *plugin);
+        let changed = claims.filter_map(|(path, claim)| {
+            let before = get(&self.base, path);
+            (before != Some(&claim.value)).then(|| (dotted(path), before.is_some()))
+        });
+        changed.collect()
     }
 
     /// The document with all overlays.

@@ -59,6 +59,8 @@ pub struct PluginLine {
     pub granted: Vec<String>,
     /// What it wants and is not granted, in the same form.
     pub missing: Vec<String>,
+    /// What it has made different in `pre-start`, as dotted paths, and whether something was there before.
+    pub changes: Vec<(String, bool)>,
 }
 
 /// The plan as text, with a table of all timeouts where they are given. Ends with a newline.

@@ -12,6 +12,7 @@ use crate::plugin::clock::{Clock, Meter};
 use crate::plugin::grants::Granter;
 use crate::plugin::keys::Keys;
 use crate::plugin::metrics::Metrics;
+use crate::plugin::place::Place;
 use crate::plugin::wasi::{Gate, Wasi};
 use crate::plugin::{PodLink, WatchRequest};
 
@@ -35,6 +36,8 @@ const PARTS: usize = 200;
 pub struct Shared {
     /// Decides about every call to the host.
     pub granter: Arc<Granter>,
+    /// Where they are called.
+    pub place: Place,
     /// The way to the pod; none while a plugin is only looked at.
     pub link: Option<PodLink>,
     /// Its key-value store.

@@ -23,6 +23,7 @@ use crate::plugin::instance::{Indices, Instance, Recipe};
 use crate::plugin::keys::Keys;
 use crate::plugin::manifest::{Inspected, Manifest};
 use crate::plugin::metrics::Metrics;
+use crate::plugin::place::Place;
 use crate::plugin::wasi::{self, Wasi};
 use crate::plugin::{imports, machine_code, stock};
 use crate::pod::{PluginName, PluginSource};
@@ -60,6 +61,7 @@ pub struct Host(Arc<Inner>);
 struct Inner {
     dirs: HostDirs,
     timeouts: Timeouts,
+    place: Place,
     runtime: Mutex<Option<Arc<Runtime>>>,
 }
 
@@ -91,13 +93,13 @@ impl Host {
     ///
     /// # Errors
     /// Where a directory is not absolute: it would mean another place after a change of the working directory.
-    pub fn new(dirs: HostDirs, timeouts: Timeouts) -> Result<Self, PluginError> {
+    pub fn new(dirs: HostDirs, timeouts: Timeouts, place: Place) -> Result<Self, PluginError> {
         for dir in [&dirs.precompiled, &dirs.cache, &dirs.state] {
             if !dir.is_absolute() {
                 return Err(PluginError::Engine { reason: format!("`{}` is not an absolute path", dir.display()) });
             }
         }
-        Ok(Self(Arc::new(Inner { dirs, timeouts, runtime: Mutex::new(None) })))
+        Ok(Self(Arc::new(Inner { dirs, timeouts, place, runtime: Mutex::new(None) })))
     }
 
     /// The default deadlines.
@@ -106,10 +108,16 @@ impl Host {
         &self.0.timeouts
     }
 
-    /// Where a plugin's keys are kept.
+    /// Where it calls them.
     #[must_use]
-    pub fn keys_of(&self, plugin: &PluginName) -> PathBuf {
-        self.0.dirs.state.join(format!("{plugin}.keys"))
+    pub fn place(&self) -> &Place {
+        &self.0.place
+    }
+
+    /// A plugin's keys; they remain where this is the pod's controller.
+    #[must_use]
+    pub fn keys_of(&self, plugin: &PluginName) -> Keys {
+        Keys::new(self.0.place.is_controller().then(|| self.0.dirs.state.join(format!("{plugin}.keys"))))
     }
 
     /// Compiles a plugin for any machine of this architecture, for the image's directory of stock plugins. Blocks.
@@ -145,9 +153,10 @@ impl Host {
         let budget = self.start_budget();
         let granter = Arc::new(Granter::nothing(name.clone()));
         let failed = |step| move |failure: Failure| PluginError::Failed { step, reason: failure.reason() };
-        let wasi = Wasi::new(&granter).map_err(|reason| PluginError::Engine { reason })?;
+        let wasi = Wasi::new(&granter, &self.0.place).map_err(|reason| PluginError::Engine { reason })?;
         let shared = Arc::new(Shared {
             granter,
+            place: self.0.place.clone(),
             link: None,
             keys: Keys::new(None),
             metrics: Metrics::default(),
@@ -352,13 +361,13 @@ mod tests {
 
     fn host(dir: &Path) -> Host {
         let [precompiled, cache, state] = ["plugins", "cache", "state"].map(|name| dir.join(name));
-        Host::new(HostDirs { precompiled, cache, state }, Timeouts::default()).unwrap()
+        Host::new(HostDirs { precompiled, cache, state }, Timeouts::default(), Place::Controller).unwrap()
     }
 
     #[test]
     fn directories_are_absolute() {
         let dirs = HostDirs { precompiled: "/p".into(), cache: "cache".into(), state: "/s".into() };
-        let error = Host::new(dirs, Timeouts::default()).unwrap_err().to_string();
+        let error = Host::new(dirs, Timeouts::default(), Place::Controller).unwrap_err().to_string();
         assert!(error.ends_with("`cache` is not an absolute path"), "{error}");
     }
 

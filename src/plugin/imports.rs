@@ -1,6 +1,7 @@
 //! What plugins may call: the host's side of `wit/host.wit`. Every function asks the granter first.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -68,6 +69,9 @@ impl Caller {
 
     async fn ask<T>(&self, kind: impl FnOnce(Reply<T>) -> RequestKind) -> Result<T, types::HookError> {
         let Some(link) = &self.shared.link else { return Err(failed("there is no pod")) };
+        if !link.served.load(Ordering::Relaxed) {
+            return Err(failed("no component has been created yet"));
+        }
         let (reply, answer) = oneshot::channel();
         let request = Request { plugin: self.shared.granter.plugin().clone(), kind: kind(reply) };
         link.requests.send(request).await.map_err(|_| failed("the pod is ending"))?;

@@ -15,7 +15,6 @@ use crate::plugin::grants::{self, Granter};
 use crate::plugin::guest::{Phase, Shared};
 use crate::plugin::host::{DEFAULT_MEMORY, Host, Loaded};
 use crate::plugin::instance::{Instance, has_class};
-use crate::plugin::keys::Keys;
 use crate::plugin::manifest::{Manifest, Want, wants};
 use crate::plugin::member::{Member, Tally};
 use crate::plugin::metrics::Metrics;
@@ -45,10 +44,12 @@ impl PluginSet {
         let metrics = Metrics::default();
         let mut problems = Problems::default();
         let mut ready = Vec::new();
+        let mut notes = Vec::new();
         let mut strangers = Strangers::default();
         for spec in specs {
             match (Loading { host, spec, components, link, metrics: &metrics }).load(&mut strangers).await {
-                Ok(loaded) => ready.push(loaded),
+                Ok(Ok(loaded)) => ready.push(loaded),
+                Ok(Err(note)) => notes.push(note),
                 Err(found) => problems.extend(found),
             }
         }
@@ -68,9 +69,12 @@ impl PluginSet {
             member
         });
         let members = members.collect();
-        Ok(Self::new(members, tasks, metrics))
+        Ok(Self::new(members, tasks, metrics, notes))
     }
 }
+
+/// One that is to be called; or why it was left out where it could not be asked, since this is not its pod's controller.
+type Asked = Result<Ready, String>;
 
 type Ready = (Member, Vec<(Class, Option<Instance>)>);
 
@@ -100,7 +104,7 @@ impl Loading<'_> {
         Problems(vec![self.problem(path, what)])
     }
 
-    async fn load(self, strangers: &mut Strangers) -> Result<Ready, Problems> {
+    async fn load(self, strangers: &mut Strangers) -> Result<Asked, Problems> {
         let spec = self.spec;
         let loaded = self.host.load(&spec.source, &spec.name).await;
         // Nobody knows what one does that can't be loaded.
@@ -136,7 +140,11 @@ impl Loading<'_> {
             patient: Budget { cpu: timeouts.wait_hook_cpu.min(wait), wall: wait },
             strikes: Strikes::default(),
         };
-        let wanted = self.trial(&maker(spec.grants.clone().unwrap_or_default())).await?;
+        let trial = maker(spec.grants.clone().unwrap_or_default());
+        let wanted = match self.trial(&trial).await {
+            Ok(wanted) => wanted,
+            Err(problems) => return self.excused(&trial, problems).map(Err),
+        };
         self.check_wants(manifest, &wanted).or(())?;
         strangers.problems.extend(self.wanted_strangers(&wanted));
         let granted = match (&spec.grants, &spec.source) {
@@ -148,7 +156,10 @@ impl Loading<'_> {
         let mut instances = Vec::new();
         for class in Class::ALL {
             let instance = if has_class(&seen.hooks, class) {
-                Some(maker.make().await.map_err(|failure| self.unconfigured(&failure))?)
+                match maker.make().await {
+                    Ok(instance) => Some(instance),
+                    Err(failure) => return self.excused(&maker, self.unconfigured(&failure)).map(Err),
+                }
             } else {
                 None
             };
@@ -163,13 +174,14 @@ impl Loading<'_> {
             tally: Tally::default(),
             tasks: [None, None, None],
         };
-        Ok((member, instances))
+        Ok(Ok((member, instances)))
     }
 
     fn share(&self, manifest: &Manifest, granted: Vec<Grant>) -> Arc<Shared> {
         let name = self.spec.name.clone();
         Arc::new(Shared {
-            keys: Keys::new(Some(self.host.keys_of(&name))),
+            keys: self.host.keys_of(&name),
+            place: self.host.place().clone(),
             granter: Arc::new(Granter::new(name, manifest.declared(), granted, self.spec.scope.clone())),
             link: Some(self.link.clone()),
             metrics: self.metrics.clone(),
@@ -317,7 +329,7 @@ impl Loading<'_> {
 
     /// Configures an instance that is thrown away, to see what it wants.
     async fn trial(&self, maker: &Maker) -> Result<Vec<Want>, Problems> {
-        let wasi = Wasi::new(&maker.shared.granter).map_err(|why| self.only("grants.dir", why))?;
+        let wasi = Wasi::new(&maker.shared.granter, &maker.shared.place).map_err(|why| self.only("grants.dir", why))?;
         let shared = Arc::clone(&maker.shared);
         let started = Instance::start(&maker.recipe, shared, maker.memory, wasi, maker.start).await;
         let mut instance =
@@ -327,7 +339,29 @@ impl Loading<'_> {
         wants(raw).map_err(|what| self.only("", format!("its `configure` answered wrongly: {what}")))
     }
 
+    /// Says why a plugin is left out that would have more in the pod's controller than here; without that, its problems are the pod's.
+    fn excused(&self, maker: &Maker, problems: Problems) -> Result<String, Problems> {
+        let withheld = maker.shared.place.withheld(&maker.shared.granter);
+        if withheld.is_empty() {
+            return Err(problems);
+        }
+        let why: Vec<_> = problems.0.into_iter().map(|problem| problem.what).collect();
+        Ok(format!(
+            "plugin `{}` could not be asked here: {}; {}",
+            self.spec.name,
+            why.join("; "),
+            only_there(&withheld)
+        ))
+    }
+
     fn unconfigured(&self, failure: &Failure) -> Problems {
         self.only("", format!("the plugin's `configure` {}", failure.reason()))
     }
+}
+
+/// Why a plugin may do other things here than in its pod.
+#[must_use]
+pub fn only_there(withheld: &[&str]) -> String {
+    let names: Vec<_> = withheld.iter().map(|name| format!("`{name}`")).collect();
+    format!("its {} is the controller's, and not given here", names.join(", "))
 }

@@ -59,6 +59,7 @@ struct Inner {
     members: Vec<Member>,
     tasks: Tasks,
     metrics: Metrics,
+    notes: Vec<String>,
 }
 
 impl Drop for Inner {
@@ -76,8 +77,8 @@ impl std::fmt::Debug for PluginSet {
 impl PluginSet {
     /// Of plugins whose tasks run in `tasks`.
     #[must_use]
-    pub(in crate::plugin) fn new(members: Vec<Member>, tasks: Tasks, metrics: Metrics) -> Self {
-        Self(Arc::new(Inner { members, tasks, metrics }))
+    pub(in crate::plugin) fn new(members: Vec<Member>, tasks: Tasks, metrics: Metrics, notes: Vec<String>) -> Self {
+        Self(Arc::new(Inner { members, tasks, metrics, notes }))
     }
 
     /// What each plugin says of itself, in order.
@@ -107,6 +108,19 @@ impl PluginSet {
     #[must_use]
     pub fn grants(&self, plugin: &PluginName) -> Vec<Grant> {
         self.member(plugin).map(|member| member.maker.shared.granter.granted().to_vec()).unwrap_or_default()
+    }
+
+    /// Plugins that were left out since they can be asked in their pod's controller only, and why; none in the controller.
+    #[must_use]
+    pub fn notes(&self) -> &[String] {
+        &self.0.notes
+    }
+
+    /// What a plugin would have in the controller, and has not here.
+    #[must_use]
+    pub fn withheld(&self, plugin: &PluginName) -> Vec<&'static str> {
+        let of = |member: &Member| member.maker.shared.place.withheld(&member.maker.shared.granter);
+        self.member(plugin).map(of).unwrap_or_default()
     }
 
     /// What plugins asked to have watched when they were configured; later ones come by [`crate::plugin::PodLink::watches`].

@@ -21,6 +21,7 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 use crate::plugin::grants::{Granter, dir_scope};
 use crate::plugin::guest::{Guest, Phase};
 use crate::plugin::logging::{Level, LogPipe};
+use crate::plugin::place::Place;
 
 /// Most random bytes of one call.
 const RANDOM: u64 = 64 << 10;
@@ -38,22 +39,24 @@ pub struct Wasi {
 }
 
 impl Wasi {
-    /// What the granter allows.
+    /// What the granter allows, as far as it is to be had in this place.
     ///
     /// # Errors
     /// Where a granted directory can't be opened.
-    pub fn new(granter: &Arc<Granter>) -> Result<Self, String> {
+    pub fn new(granter: &Arc<Granter>, place: &Place) -> Result<Self, String> {
         let running = Arc::new(AtomicBool::new(false));
         let mut builder = WasiCtx::builder();
         builder.max_random_size(RANDOM);
         builder.stdout(LogPipe::new(granter.plugin(), Level::Info));
         builder.stderr(LogPipe::new(granter.plugin(), Level::Warn));
-        for (name, value) in std::env::vars_os() {
-            // A variable that is no text can't cross.
-            let (Ok(name), Ok(value)) = (name.into_string(), value.into_string()) else { continue };
+        for (name, value) in place.variables() {
             if granter.check("env", &name).is_ok() {
                 builder.env(name, value);
             }
+        }
+        let gate = Gate { granter: Arc::clone(granter), running: Arc::clone(&running), here: place.is_controller() };
+        if !place.is_controller() {
+            return Ok(Self { ctx: builder.build(), gate, running });
         }
         for scope in granter.both("dir") {
             let (path, writes) = dir_scope(&scope);
@@ -72,7 +75,6 @@ impl Wasi {
                 Box::pin(async move { open && doorman.admits(address, usage).await })
             });
         }
-        let gate = Gate { granter: Arc::clone(granter), running: Arc::clone(&running) };
         Ok(Self { ctx: builder.build(), gate, running })
     }
 }
@@ -86,7 +88,7 @@ pub fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
     linker.allow_shadowing(true);
     ip_name_lookup::add_to_linker::<Guest, Names>(linker, |guest| Lookup {
-        open: guest.phase == Phase::Running,
+        open: guest.phase == Phase::Running && guest.shared.place.is_controller(),
         granter: Arc::clone(&guest.shared.granter),
         sockets: guest.sockets(),
     })?;
@@ -214,6 +216,8 @@ impl ip_name_lookup::HostResolveAddressStream for Lookup<'_> {
 pub struct Gate {
     granter: Arc<Granter>,
     running: Arc<AtomicBool>,
+    /// Whether this is the controller, whose network was granted.
+    here: bool,
 }
 
 type Sent =
@@ -221,6 +225,9 @@ type Sent =
 
 impl Gate {
     fn admits(&self, request: &Request<WasiBody>) -> Result<(), String> {
+        if !self.here {
+            return Err("`http` can be used in the pod's controller only".to_owned());
+        }
         if !self.running.load(Ordering::Relaxed) {
             return Err("`http` can't be used before the first hook".to_owned());
         }
@@ -287,7 +294,7 @@ mod tests {
     fn gate(granted: &str, running: bool) -> Gate {
         let grants = |scope: &str| vec![Grant { capability: "http".to_owned(), scope: scope.to_owned() }];
         let granter = Granter::new(PluginName::new("p").unwrap(), grants("*"), grants(granted), None);
-        Gate { granter: Arc::new(granter), running: Arc::new(AtomicBool::new(running)) }
+        Gate { granter: Arc::new(granter), running: Arc::new(AtomicBool::new(running)), here: true }
     }
 
     fn request(uri: &str) -> Request<WasiBody> {

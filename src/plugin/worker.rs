@@ -58,7 +58,7 @@ impl Maker {
     /// # Errors
     /// Why it did not come up.
     pub async fn make(&self) -> Result<Instance, Failure> {
-        let wasi = Wasi::new(&self.shared.granter).map_err(Failure::Refused)?;
+        let wasi = Wasi::new(&self.shared.granter, &self.shared.place).map_err(Failure::Refused)?;
         let shared = Arc::clone(&self.shared);
         let mut instance = Instance::start(&self.recipe, shared, self.memory, wasi, self.start).await?;
         instance.configure(&self.config, Phase::Configure, self.start).await?;

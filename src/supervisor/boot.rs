@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use nix::unistd::{getegid, getgid};
@@ -22,20 +23,23 @@ use crate::identity::{self, IdentityError};
 use crate::janitor;
 use crate::labels::{self, RawPod};
 use crate::logs::sink::Sink;
-use crate::plan::overlay::Overlays;
+use crate::plan::overlay::{Overlays, shown};
 use crate::plan::placement::{Means, Mounted, engine_key};
 use crate::plan::{Plan, compile, document};
 use crate::plugin::error::PluginError;
 use crate::plugin::host::{Host, HostDirs};
+use crate::plugin::load::only_there;
+use crate::plugin::place::Place;
 use crate::plugin::set::{PluginSet, Standing};
 use crate::plugin::{PodLink, PodView};
-use crate::pod::{PodSpec, Problem, Problems, lower, read};
+use crate::pod::{PluginName, PodSpec, Problem, Problems, lower, read};
 use crate::shutdown::Tasks;
 use crate::supervisor::driver::{Driver, Parts, PodEnd};
 use crate::supervisor::events::{Outcome, stops};
 use crate::supervisor::findings::AllFindings;
 use crate::supervisor::output::Outputs;
 use crate::supervisor::signals;
+use crate::supervisor::views::Fixed;
 
 /// For the tasks around the pod to end after it.
 const LAST_TASKS: Duration = Duration::from_millis(500);
@@ -148,7 +152,7 @@ async fn prepare<E: Engine>(
         cache: settings.cache_dir.clone(),
         state: settings.state_dir.clone(),
     };
-    let host = Host::new(dirs, settings.timeouts)?;
+    let host = Host::new(dirs, settings.timeouts, Place::Controller)?;
     // The pod's own mistakes and those of its plugins are told together.
     let plan = me.and_then(|me| compile::compile(&spec, &me, &info, &settings).map(|plan| (plan, me)));
     let init = spec.init.iter().map(|component| component.name.clone());
@@ -158,7 +162,12 @@ async fn prepare<E: Engine>(
     let (spec, (mut plan, mut me)) = if set.with(Hook::PreStart).is_empty() {
         (spec, plan)
     } else {
-        let spec = overlaid(&spec, &set).await?;
+        end.pod.send_replace(Arc::new(Fixed::new(&own, &plan.0).planned(&plan.0)));
+        let Overlaid { spec, changes, notes: _ } = overlaid(&spec, &set).await?;
+        for (plugin, changes) in &changes {
+            let paths: Vec<_> = changes.iter().map(|(path, _)| path.as_str()).collect();
+            debug!(%plugin, paths = paths.join(", "), "changed the plan");
+        }
         let me = identity::self_info(&engine, own.clone(), &spec, &info).await?;
         let plan = compile::compile(&spec, &me, &info, &settings)?;
         (spec, (plan, me))
@@ -259,7 +268,9 @@ fn connect(own: &Inspection) -> (PodLink, PodEnd) {
     let (watches, watches_out) = mpsc::channel(WATCHES_IN_FLIGHT);
     let view = PodView { name: own.name.clone(), labels: Arc::new(own.labels.clone()), components: Vec::new() };
     let (view, view_out) = watch::channel(Arc::new(view));
-    (PodLink { requests, watches, pod: view_out }, PodEnd { requests: requests_out, watches: watches_out, pod: view })
+    let served = Arc::new(AtomicBool::new(false));
+    let end = PodEnd { requests: requests_out, served: Arc::clone(&served), watches: watches_out, pod: view };
+    (PodLink { requests, served, watches, pod: view_out }, end)
 }
 
 fn first_status(own: &Inspection, spec: &PodSpec) -> admin::Status {
@@ -297,32 +308,53 @@ fn refresh(status: &mut admin::Status, plugins: &PluginSet, outputs: &Outputs, f
     });
 }
 
+/// A pod after `pre-start`.
+#[derive(Debug)]
+pub struct Overlaid {
+    /// With what its plugins have laid over the plan.
+    pub spec: PodSpec,
+    /// What each plugin has made different: dotted paths, and whether something was there before.
+    pub changes: HashMap<PluginName, Vec<(String, bool)>>,
+    /// Of plugins that failed where they have not all that the pod grants them: not the pod's problem.
+    pub notes: Vec<String>,
+}
+
 /// The pod with what its plugins lay over the plan in `pre-start`, checked as user input is.
 ///
 /// # Errors
 /// Every problem of every overlay, and every plugin that failed.
-pub async fn overlaid(spec: &PodSpec, set: &PluginSet) -> Result<PodSpec, Problems> {
+pub async fn overlaid(spec: &PodSpec, set: &PluginSet) -> Result<Overlaid, Problems> {
     let document = document::of(spec);
-    let plan_json = document.to_string();
-    let mut overlays = Overlays::new(document);
+    let mut overlays = Overlays::new(document.clone());
+    let mut notes = Vec::new();
+    let mut changes = HashMap::new();
     let mut problems = Problems::default();
     for name in set.with(Hook::PreStart) {
         let Some(plugin) = spec.plugins.iter().find(|plugin| plugin.name == name) else { continue };
-        // The plan holds the components' environment: who may change nothing of it has no business reading it.
-        if !set.grants(&name).iter().any(|grant| grant.capability == "plan") {
-            warn!(plugin = %name, "not asked about the plan: the pod grants it nothing of `plan`");
+        let grants = set.grants(&name);
+        // Who may change nothing of the plan has no business reading it. Where a plugin can't do without, the lack of the grant is a problem already.
+        if !grants.iter().any(|grant| grant.capability == "plan") {
+            info!(plugin = %name, "not asked about the plan: the pod grants it nothing of `plan`");
             continue;
         }
-        match set.pre_start(&name, plan_json.clone()).await {
+        match set.pre_start(&name, shown(&document, &name, &grants).to_string()).await {
             Ok(None) => {}
-            Ok(Some(overlay)) => {
-                if let Err(more) = overlays.apply(&name, plugin.scope.as_ref(), &overlay, &set.grants(&name)) {
-                    problems.extend(more);
+            Ok(Some(overlay)) => match overlays.apply(&name, plugin.scope.as_ref(), &overlay, &grants) {
+                Ok(()) => {
+                    changes.insert(name.clone(), overlays.changed_by(&name));
                 }
+                Err(more) => problems.extend(more),
+            },
+            Err(failure) if !set.withheld(&name).is_empty() => {
+                notes.push(format!(
+                    "plugin `{name}` could not be asked about the plan here: {failure}; {}",
+                    only_there(&set.withheld(&name))
+                ));
             }
             Err(failure) => problems.push(Problem::new(&plugin.origin, name.as_str(), failure.to_string())),
         }
     }
     problems.or(())?;
-    lower::lower(&read::from_value("the plan after `pre-start`", overlays.finish())?)
+    let spec = lower::lower(&read::from_value("the plan after `pre-start`", overlays.finish())?)?;
+    Ok(Overlaid { spec, changes, notes })
 }

@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -54,6 +55,8 @@ const LEAST_DRAIN: Duration = Duration::from_millis(100);
 pub struct PodEnd {
     /// What plugins ask.
     pub requests: mpsc::Receiver<Request>,
+    /// Tells them that it is served.
+    pub served: Arc<AtomicBool>,
     /// What plugins want to have watched.
     pub watches: mpsc::Receiver<WatchRequest>,
     /// What plugins see.
@@ -135,6 +138,7 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
         let (following, id, lender) = (Arc::clone(&shared), parts.own.id.0.clone(), donor.subscribe());
         tasks.spawn("engine events", move |token| follow::follow(following, id, lender, token));
         let (serving, owner, asked) = (Arc::clone(&shared), tasks.clone(), parts.end.requests);
+        parts.end.served.store(true, Ordering::Relaxed);
         tasks.spawn("plugin requests", move |token| requests::serve(serving, owner, asked, token));
         Self {
             shared,

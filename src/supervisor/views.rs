@@ -51,6 +51,21 @@ impl Fixed {
         }
     }
 
+    /// The pod as plugins see it before anything is created.
+    #[must_use]
+    pub fn planned(&self, plan: &Plan) -> PodView {
+        let components = plan.init.iter().chain(&plan.components).filter_map(|planned| {
+            Some(ComponentView {
+                name: planned.name.clone(),
+                image: planned.container.image.clone(),
+                container_id: None,
+                state: ComponentState::Planned,
+                labels: Arc::clone(self.of.get(&planned.name)?),
+            })
+        });
+        PodView { name: self.name.clone(), labels: Arc::clone(&self.labels), components: components.collect() }
+    }
+
     /// The pod as plugins see it now.
     #[must_use]
     pub fn view(&self, pod: &Pod, plan: &Plan, containers: &HashMap<ComponentName, Container>) -> PodView {

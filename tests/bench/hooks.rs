@@ -10,6 +10,7 @@ use outrigger::config::Timeouts;
 use outrigger::engine::Output;
 use outrigger::hooks::{Batch, Hooks};
 use outrigger::plugin::host::{Host, HostDirs};
+use outrigger::plugin::place::Place;
 use outrigger::plugin::set::PluginSet;
 use outrigger::plugin::{PodLink, PodView, stock};
 use outrigger::pod::{ComponentName, PodSpec, lower, read};
@@ -34,7 +35,7 @@ fn link() -> PodLink {
     let (requests, _) = mpsc::channel(1);
     let (watches, _) = mpsc::channel(1);
     let (_, pod) = watch::channel(Arc::new(PodView::default()));
-    PodLink { requests, watches, pod }
+    PodLink { requests, served: Arc::new(true.into()), watches, pod }
 }
 
 fn batch(lines: usize) -> Batch {
@@ -57,7 +58,7 @@ fn main() {
         cache: directory.path().join("cache"),
         state: directory.path().join("state"),
     };
-    let host = Host::new(dirs, Timeouts::default()).unwrap();
+    let host = Host::new(dirs, Timeouts::default(), Place::Controller).unwrap();
     for name in stock::NAMES {
         let code = host.precompile(stock::wasm(name).unwrap()).unwrap();
         std::fs::write(compiled.join(format!("{name}.cwasm")), code).unwrap();

@@ -19,7 +19,7 @@ use outrigger::hooks::{
 };
 use outrigger::logs::sink::Sink;
 use outrigger::plan::{SelfInfo, compile};
-use outrigger::plugin::{PodLink, PodView, Request, RequestKind, WatchRequest};
+use outrigger::plugin::{PodView, Request, RequestKind, WatchRequest};
 use outrigger::pod::{ComponentName, PluginName, lower};
 use outrigger::supervisor::driver::{Driver, Parts, PodEnd};
 use outrigger::supervisor::events::Outcome;
@@ -187,8 +187,6 @@ async fn start_with(settings: Settings, engine: FakeEngine, script: Script, all:
     let (view, view_out) = watch::channel(Arc::new(PodView::default()));
     let (status, status_out) = watch::channel(Arc::new(PodStatus::default()));
     let written = Arc::new(Mutex::new(Vec::new()));
-    let link = PodLink { requests: requests.clone(), watches: watches.clone(), pod: view_out.clone() };
-    drop(link);
     let findings = AllFindings::new(&plan);
     let parts = Parts {
         engine: engine.clone(),
@@ -198,7 +196,7 @@ async fn start_with(settings: Settings, engine: FakeEngine, script: Script, all:
         own: me.container.clone(),
         health_intervals: HashMap::from([(plugin(), 10 * SECOND)]),
         watches: Vec::new(),
-        end: PodEnd { requests: requests_out, watches: watches_out, pod: view },
+        end: PodEnd { requests: requests_out, served: Arc::default(), watches: watches_out, pod: view },
         status,
         outputs: Outputs::new(Sink::new(Kept(Arc::clone(&written)), LineFormat::Text)),
         findings: findings.clone(),

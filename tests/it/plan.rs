@@ -150,6 +150,10 @@ fn plugins() -> Vec<render::PluginLine> {
             hooks: vec!["pre-start", "health"],
             granted: strings(&["plan: components.*.environment", "routes: *"]),
             missing: Vec::new(),
+            changes: vec![
+                ("components.app.environment.PORT".to_owned(), false),
+                ("components.web.image".to_owned(), true),
+            ],
         },
         render::PluginLine {
             name: "redact".to_owned(),
@@ -158,6 +162,7 @@ fn plugins() -> Vec<render::PluginLine> {
             hooks: vec!["log-line"],
             granted: Vec::new(),
             missing: strings(&["http: pii.acme.local:443"]),
+            changes: Vec::new(),
         },
     ]
 }

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use outrigger::config::Timeouts;
 use outrigger::plugin::host::{Host, HostDirs};
+use outrigger::plugin::place::Place;
 use outrigger::plugin::set::PluginSet;
 use outrigger::plugin::{ComponentState, ComponentView, PodLink, PodView, Request, WatchRequest};
 use outrigger::pod::{
@@ -48,6 +49,10 @@ pub fn plugin() -> PluginName {
 
 impl Pod {
     pub fn new() -> Self {
+        Self::at(Place::Controller)
+    }
+
+    pub fn at(place: Place) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let dirs = HostDirs {
             precompiled: dir.path().join("plugins"),
@@ -55,7 +60,7 @@ impl Pod {
             state: dir.path().join("state"),
         };
         let timeouts = Timeouts { hook: HOOK, wait_hook_cpu: Duration::from_secs(1), ..Timeouts::default() };
-        let host = Host::new(dirs, timeouts).unwrap();
+        let host = Host::new(dirs, timeouts, place).unwrap();
         let (requests, asked) = mpsc::channel(8);
         let (watches, watched) = mpsc::channel(8);
         let part = |name: &str| ComponentView {
@@ -68,7 +73,7 @@ impl Pod {
         let labels = Arc::new([("l".to_owned(), "label".to_owned())].into());
         let pod = PodView { name: "pod".to_owned(), labels, components: vec![part("app"), part("db")] };
         let (view, seen) = watch::channel(Arc::new(pod));
-        let link = PodLink { requests, watches, pod: seen };
+        let link = PodLink { requests, served: Arc::new(true.into()), watches, pod: seen };
         Self { dir, host, link, requests: asked, watches: watched, _view: view }
     }
 

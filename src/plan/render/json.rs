@@ -147,5 +147,6 @@ fn plugin(line: &PluginLine) -> Value {
         "hooks": line.hooks,
         "granted": line.granted,
         "missing": line.missing,
+        "changes": line.changes.iter().map(|(path, replaces)| json!({"path": path, "replaces": replaces})).collect::<Vec<_>>(),
     })
 }

@@ -217,6 +217,18 @@ fn plugin_section(plugins: &[PluginLine]) -> String {
         section.push_str("grants\n");
         section.push_str(&table(&grants));
     }
+    let changes: Vec<_> = plugins
+        .iter()
+        .flat_map(|line| {
+            line.changes.iter().map(|(path, replaces)| {
+                vec![clean(&line.name), if *replaces { "replaces" } else { "sets" }.to_owned(), clean(path)]
+            })
+        })
+        .collect();
+    if !changes.is_empty() {
+        section.push_str("what they change in `pre-start`\n");
+        section.push_str(&table(&changes));
+    }
     section
 }
 

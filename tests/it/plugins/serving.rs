@@ -7,6 +7,7 @@ use outrigger::hooks::{
     Batch, Change, ComponentEvent, ComponentEventKind, File, HealthTrigger, Hooks, Reaction, SignalDecision, Status,
 };
 use outrigger::plugin::RequestKind;
+use outrigger::plugin::place::Place;
 use outrigger::pod::PluginName;
 use serde_json::json;
 
@@ -158,6 +159,63 @@ async fn wasi_gives_what_is_granted() {
     // What `dir *` in the manifest allows does not make a grant of it.
     let told = pod.load(&[pod.spec(json!({}), &["dir /run/x"])]).await.unwrap_err().to_string();
     assert!(told.contains("no part of the system's own"), "{told}");
+}
+
+#[tokio::test]
+async fn elsewhere_grants_give_nothing_of_the_machine() {
+    let environment = std::sync::Arc::new([("CARGO_PKG_VERSION".to_owned(), "of the pod".to_owned())].into());
+    let pod = Pod::at(Place::Elsewhere { environment });
+    assert!(asked(&pod, "env CARGO_PKG_VERSION", &["env CARGO_PKG_VERSION"]).await.contains("of the pod"));
+    // This process has it.
+    assert_eq!(asked(&pod, "env CARGO_PKG_NAME", &["env CARGO_PKG_NAME"]).await, "None");
+    let data = pod.dir.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    std::fs::write(data.join("x"), "content").unwrap();
+    let path = data.to_str().unwrap();
+    let grant = format!("dir {path}:rw");
+    assert!(asked(&pod, &format!("cat {path}/x"), &[&grant]).await.starts_with("error"));
+    assert!(asked(&pod, &format!("put {path}/y"), &[&grant]).await.starts_with("error"));
+    assert!(!data.join("y").exists());
+    // A directory that only the controller has is no reason to refuse the pod.
+    assert!(asked(&pod, "cat /only/there/x", &["dir /only/there"]).await.starts_with("error"));
+    assert_eq!(asked(&pod, "state", &["state *"]).await, format!("ok Some({:?})", b"v"));
+    assert!(!pod.dir.path().join("state").exists(), "its keys are kept nowhere");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let host = format!("127.0.0.1:{}", listener.local_addr().unwrap().port());
+    assert_eq!(asked(&pod, &format!("tcp {host}"), &[&format!("tcp {host}")]).await, "error PermissionDenied");
+    assert_eq!(
+        asked(&pod, "lookup localhost", &["tcp localhost:80"]).await,
+        asked(&pod, "lookup localhost", &[]).await
+    );
+
+    let set = pod.with(json!({}), &[&grant, "http a.b:80"]).await;
+    assert_eq!(set.withheld(&plugin()), ["dir", "http"]);
+    assert_eq!(set.notes(), [""; 0]);
+}
+
+#[tokio::test]
+async fn elsewhere_who_lacks_something_is_left_out_and_who_lacks_nothing_is_wrong() {
+    let config = json!({"configure": "fail"});
+    let pod = Pod::at(Place::Elsewhere { environment: std::sync::Arc::default() });
+    let set = pod.load(&[pod.spec(config.clone(), &["dir /only/there"])]).await.unwrap();
+    let [note] = set.notes() else { panic!("{:?}", set.notes()) };
+    assert!(note.starts_with("plugin `p` could not be asked here: ") && note.contains("`configure`"), "{note}");
+    assert!(note.ends_with("its `dir` is the controller's, and not given here"), "{note}");
+    assert_eq!(set.inspected().count(), 0);
+    pod.load(&[pod.spec(config.clone(), &["state *"])]).await.unwrap_err();
+    let controller = Pod::new();
+    let data = controller.dir.path().to_str().unwrap().to_owned();
+    controller.load(&[controller.spec(config, &[&format!("dir {data}")])]).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn before_there_are_components_requests_are_answered_at_once() {
+    let pod = Pod::new();
+    pod.link.served.store(false, std::sync::atomic::Ordering::Relaxed);
+    let told = asked(&pod, "write app /etc/x", &["files app:/etc"]).await;
+    assert!(told.contains("no component has been created yet"), "{told}");
+    let told = asked(&pod, "signal app 12", &["signals app"]).await;
+    assert!(told.contains("no component has been created yet"), "{told}");
 }
 
 #[tokio::test]
