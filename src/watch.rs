@@ -50,28 +50,36 @@ pub struct Spec {
     pub max_delay: Duration,
 }
 
+/// Why a file, by its real path, is not to be read; none where it is.
+pub type Judge = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
 /// Starts watching whatever arrives in `specs`, at any time, and tells of changes in `out`, with the key that the watch came with.
 ///
 /// The first report of a watch, without delay, is what is there already; where that is nothing, there is none. A report of more than 16 MiB comes in
-/// parts. While `out` is full nothing is looked at, and later reports tell the newest content only. Ends with `out` or with the tasks.
+/// parts. A file that `judge` withholds is left out, and never read. While `out` is full nothing is looked at, and later reports tell the newest content only. Ends with `out` or with the tasks.
 pub fn spawn<K: Clone + Send + 'static>(
     tasks: &Tasks,
     specs: mpsc::Receiver<(K, Spec)>,
     out: mpsc::Sender<(K, Vec<Change>)>,
+    judge: Judge,
 ) {
     tasks.spawn("watch", |token| async move {
         tokio::select! {
             biased;
             () = token.cancelled() => {}
             () = out.closed() => {}
-            () = serve(specs, out.clone()) => {}
+            () = serve(specs, out.clone(), judge) => {}
         }
     });
 }
 
-async fn serve<K: Clone + Send + 'static>(mut specs: mpsc::Receiver<(K, Spec)>, out: mpsc::Sender<(K, Vec<Change>)>) {
+async fn serve<K: Clone + Send + 'static>(
+    mut specs: mpsc::Receiver<(K, Spec)>,
+    out: mpsc::Sender<(K, Vec<Change>)>,
+    judge: Judge,
+) {
     let Some((key, spec)) = specs.recv().await else { return };
-    let mut watcher = Watcher { ears: Ears::open(), watches: Vec::new(), out };
+    let mut watcher = Watcher { ears: Ears::open(), watches: Vec::new(), out, judge };
     let mut poll = interval_at(Instant::now() + POLL, POLL);
     poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut more_specs = true;
@@ -94,6 +102,7 @@ struct Watcher<K> {
     ears: Ears,
     watches: Vec<Watch<K>>,
     out: mpsc::Sender<(K, Vec<Change>)>,
+    judge: Judge,
 }
 
 struct Watch<K> {
@@ -179,7 +188,8 @@ impl<K: Clone + Send + 'static> Watcher<K> {
     async fn scan(&mut self, index: usize) -> Option<Scan> {
         let watch = self.watches.get(index)?;
         let (source, files, watches) = (Arc::clone(&watch.source), Arc::clone(&watch.files), self.ears.watches());
-        let mut scan = tokio::task::spawn_blocking(move || scan::scan(&source, &files, watches)).await.ok()?;
+        let judge = Arc::clone(&self.judge);
+        let mut scan = tokio::task::spawn_blocking(move || scan::scan(&source, &files, watches, &*judge)).await.ok()?;
         let watch = self.watches.get_mut(index)?;
         for (path, why) in &scan.left_out {
             if !watch.left_out.contains(path) {

@@ -1,6 +1,5 @@
 //! Where templates come from: files beside the stack file, and servers.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,6 +7,7 @@ use std::time::Duration;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 use super::Env;
+use crate::files::open_regular;
 use crate::template::{FetchError, Sources};
 
 /// Longest template and environment file, in bytes.
@@ -34,11 +34,9 @@ impl Sources for Fetcher<'_> {
     fn file(&mut self, path: &str) -> Result<String, FetchError> {
         let path = self.folder.join(path);
         let failed = |error: std::io::Error| FetchError(plain(&error));
-        let file = File::open(&path).map_err(failed)?;
-        // A pipe would make us wait for whoever writes to it.
-        if file.metadata().map_err(failed)?.is_dir() {
-            return Err(FetchError("this is a directory".to_owned()));
-        }
+        // A pipe would make us wait for whoever writes to it; a file may well lie elsewhere, by a link.
+        let real = path.canonicalize().map_err(failed)?;
+        let (file, _) = open_regular(&real).map_err(failed)?;
         text(file)
     }
 

@@ -72,8 +72,13 @@ pub(super) async fn planned(pod: &input::Pod, env: &Env) -> Result<Result<(Plan,
         }
     }
     let mut loaded = match plugins::load(pod, without.as_ref(), env).await? {
-        Ok(loaded) if pod.is_whole && problems.is_empty() => loaded,
-        Ok(_) => return Ok(Err(problems)),
+        Ok(loaded) => {
+            problems.extend(loaded.refused(pod));
+            if !pod.is_whole || !problems.is_empty() {
+                return Ok(Err(problems));
+            }
+            loaded
+        }
         Err(more) => {
             problems.extend(more);
             return Ok(Err(problems));

@@ -11,6 +11,7 @@ use super::input::Pod;
 use super::report::Report;
 use crate::config::Settings;
 use crate::hooks::{Hook, Hooks};
+use crate::plan::compile::OwnFiles;
 use crate::plan::{Plan, render};
 use crate::plugin::PodLink;
 use crate::plugin::grants::overlap;
@@ -19,7 +20,7 @@ use crate::plugin::manifest::Inspected;
 use crate::plugin::place::Place;
 use crate::plugin::set::PluginSet;
 use crate::pod::{Grant, PluginName, PluginSource, PluginSpec, PodSpec, Problem, Problems};
-use crate::supervisor::boot::{Overlaid, overlaid};
+use crate::supervisor::boot::{Overlaid, overlaid, refused};
 use crate::supervisor::views::Fixed;
 
 /// Requests and watches of plugins that have no pod: nobody serves them, so one is enough, and a plugin that sends more waits until its deadline.
@@ -110,6 +111,12 @@ fn local(mut plugin: PluginSpec, folder: &Path, notes: &mut Vec<String>) -> Resu
 }
 
 impl Loaded {
+    /// What its plugins want by their configuration alone, and the controller will refuse.
+    pub(super) fn refused(&self, pod: &Pod) -> Problems {
+        let files = OwnFiles::new(&pod.me.container, &pod.me.environment, &pod.engine, &pod.settings);
+        self.set.as_ref().map(|set| refused(&pod.spec, set, &files)).unwrap_or_default()
+    }
+
     /// The pod with what its plugins lay over the plan in `pre-start`, as the controller does it.
     pub(super) async fn overlaid(&mut self, pod: &Pod) -> Result<PodSpec, Problems> {
         match &self.set {

@@ -15,15 +15,16 @@ mod resources;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use placement::{Cgroups, Ipc, place};
 
+pub use self::policy::OwnFiles;
+
 use super::placement::{Placement, Tier};
 use super::{Plan, Planned, SelfInfo, ownership, units};
 use crate::config::{Settings, Sharing};
-use crate::engine::{ContainerSpec, EngineInfo, Inspection};
+use crate::engine::{ContainerSpec, EngineInfo};
 use crate::pod::life::{LifecycleAction, LifecycleStep};
 use crate::pod::{Component, ComponentName, Condition, HealthCheck, HostSettings, Mount, PodSpec, Problem, Problems};
 
@@ -41,19 +42,6 @@ const LEAST_BUDGET: Duration = Duration::from_millis(500);
 
 /// The kernel's highest `oom_score_adj`.
 const HIGHEST_OOM_SCORE: i64 = 1000;
-
-/// Why the operator's policy keeps the controller from reading a file of its own for the pod, as `pod.compose.file` asks it to: what is wrong, and the remedy.
-/// None where it may. What a file says can end up in messages, which the stack's author sees: this comes before the reading.
-#[must_use]
-pub fn withheld(
-    path: &str,
-    own: &Inspection,
-    environment: &BTreeMap<String, String>,
-    engine: &EngineInfo,
-    settings: &Settings,
-) -> Option<(String, String)> {
-    policy::withheld(path, own, environment, engine, settings)
-}
 
 /// Works out what the pod will do.
 ///

@@ -117,6 +117,13 @@ const BUS_SOCKET: &str = "/system_bus_socket";
 /// Where a host has its cgroup tree.
 const TREE: &str = "/sys/fs/cgroup";
 
+/// Of the host: with any of these a process can move others into its cgroups, or have systemd start anything.
+#[must_use]
+pub fn powers() -> Vec<String> {
+    let buses = BUS_DIRECTORIES.iter().map(|directory| format!("{directory}{BUS_SOCKET}"));
+    buses.chain([TREE.to_owned()]).collect()
+}
+
 /// What of the mounts of a controller lets it make cgroups, as paths within it.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Mounted {

@@ -1,7 +1,7 @@
 //! The host: one engine, made when the first plugin is loaded, and the way from a plugin's file to something that can be instantiated.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,6 +11,7 @@ use wasmtime::component::{Component, Linker};
 use wasmtime::{Config, Engine};
 
 use crate::config::Timeouts;
+use crate::files::read_regular;
 use crate::hooks::Hook;
 use crate::plugin::cache::{Cache, Trusted};
 use crate::plugin::call::Failure;
@@ -312,15 +313,11 @@ fn read(path: &str) -> Result<Vec<u8>, PluginError> {
     let named = || path.to_owned();
     let unreadable = |source: io::Error| match source.kind() {
         io::ErrorKind::NotFound => PluginError::Missing { path: named() },
+        io::ErrorKind::FileTooLarge => PluginError::TooBig { path: named(), limit: LARGEST },
         _ => PluginError::Unreadable { path: named(), source },
     };
-    let mut content = Vec::new();
-    let file = std::fs::File::open(path).map_err(unreadable)?;
-    file.take(LARGEST + 1).read_to_end(&mut content).map_err(unreadable)?;
-    if content.len() as u64 > LARGEST {
-        return Err(PluginError::TooBig { path: named(), limit: LARGEST });
-    }
-    Ok(content)
+    // A pipe would hold up the start for ever, and a link in a shared volume may lead to a file that is the controller's alone.
+    read_regular(Path::new(path), LARGEST).map(|(content, _)| content).map_err(unreadable)
 }
 
 /// Tells a component from everything else.

@@ -23,6 +23,7 @@ use crate::identity::{self, IdentityError};
 use crate::janitor;
 use crate::labels::{self, RawPod};
 use crate::logs::sink::Sink;
+use crate::plan::compile::OwnFiles;
 use crate::plan::overlay::{Overlays, shown};
 use crate::plan::placement::{Means, Mounted, engine_key};
 use crate::plan::{Plan, compile, document};
@@ -159,6 +160,8 @@ async fn prepare<E: Engine>(
     let components: Vec<_> = init.chain(spec.components.keys().cloned()).collect();
     let set = PluginSet::load(&host, &spec.plugins, &components, &link).await;
     let (plan, set) = both(plan, set)?;
+    let files = OwnFiles::new(&own, &identity::environment(), &info, &settings);
+    refused(&spec, &set, &files).or(())?;
     let (spec, (mut plan, mut me)) = if set.with(Hook::PreStart).is_empty() {
         (spec, plan)
     } else {
@@ -203,7 +206,20 @@ async fn prepare<E: Engine>(
     let health_intervals: HashMap<_, _> =
         spec.plugins.iter().map(|plugin| (plugin.name.clone(), plugin.health_interval)).collect();
     let watches = set.watches();
-    Ok(Parts { engine, hooks: set, settings, plan, own, health_intervals, watches, end, status, outputs, findings })
+    Ok(Parts {
+        engine,
+        hooks: set,
+        settings,
+        plan,
+        own,
+        health_intervals,
+        watches,
+        files,
+        end,
+        status,
+        outputs,
+        findings,
+    })
 }
 
 fn cgroup_status(plan: &Plan) -> CgroupStatus {
@@ -245,7 +261,7 @@ async fn sweep_cgroups<E: Engine>(
 fn compose_file(raw: &mut RawPod, own: &Inspection, engine: &EngineInfo, settings: &Settings) -> Problems {
     let Some((at, path)) = &raw.compose_file else { return Problems::default() };
     let environment = identity::environment();
-    if let Some((what, hint)) = compile::withheld(path, own, &environment, engine, settings) {
+    if let Some((what, hint)) = OwnFiles::new(own, &environment, engine, settings).withheld(path) {
         return Problems(vec![at.problem(what).hint(hint)]);
     }
     let text = identity::compose_text(path);
@@ -317,6 +333,13 @@ pub struct Overlaid {
     pub changes: HashMap<PluginName, Vec<(String, bool)>>,
     /// Of plugins that failed where they have not all that the pod grants them: not the pod's problem.
     pub notes: Vec<String>,
+}
+
+/// What plugins want by their configuration alone, and do not get: what the pod grants in words has been judged with the rest of it.
+#[must_use]
+pub fn refused(spec: &PodSpec, set: &PluginSet, files: &OwnFiles) -> Problems {
+    let unsaid = spec.plugins.iter().filter(|plugin| plugin.grants.is_none());
+    Problems(unsaid.flat_map(|plugin| files.refused(plugin, &set.grants(&plugin.name)).0).collect())
 }
 
 /// The pod with what its plugins lay over the plan in `pre-start`, checked as user input is.

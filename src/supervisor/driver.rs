@@ -20,6 +20,7 @@ use crate::engine::{Engine, Fault, Inspection, chain};
 use crate::hooks::{ComponentEvent, ComponentEventKind, HealthTrigger, Hook, Hooks, Reaction, SignalDecision};
 use crate::memory;
 use crate::plan::Plan;
+use crate::plan::compile::OwnFiles;
 use crate::plugin::{PodView, Request, WatchRequest};
 use crate::pod::{ComponentName, PluginName};
 use crate::shutdown::Tasks;
@@ -80,6 +81,8 @@ pub struct Parts<E, H> {
     pub health_intervals: HashMap<PluginName, Duration>,
     /// What plugins asked to have watched when they were configured.
     pub watches: Vec<WatchRequest>,
+    /// Which files of the controller are read for it.
+    pub files: OwnFiles,
     /// What connects the pod with its plugins.
     pub end: PodEnd,
     /// What `status` shows: the driver fills in what it knows.
@@ -117,7 +120,7 @@ pub struct Driver<E, H> {
     stopping_since: Option<Instant>,
     health_intervals: HashMap<PluginName, Duration>,
     /// What is to be watched once the pod runs: what is known already, and what comes later.
-    watches: Option<(Vec<WatchRequest>, mpsc::Receiver<WatchRequest>)>,
+    watches: Option<(Vec<WatchRequest>, mpsc::Receiver<WatchRequest>, OwnFiles)>,
 }
 
 impl<E: Engine, H: Hooks> Driver<E, H> {
@@ -160,7 +163,7 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
             outputs: parts.outputs,
             stopping_since: None,
             health_intervals: parts.health_intervals,
-            watches: Some((parts.watches, parts.end.watches)),
+            watches: Some((parts.watches, parts.end.watches, parts.files)),
         }
     }
 
@@ -465,8 +468,8 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
     fn started(&mut self) {
         info!(components = self.pod.nodes().count(), "the pod runs");
         let (changes_in, changes) = mpsc::channel(CHANGES_IN_FLIGHT);
-        if let Some((known, later)) = self.watches.take() {
-            super::watches::forward(&self.tasks, known, later, changes_in);
+        if let Some((known, later, files)) = self.watches.take() {
+            super::watches::forward(&self.tasks, known, later, changes_in, files);
         }
         // A rollout is a kind of launch: none goes on once the pod stops.
         let (shared, status) = (Arc::clone(&self.shared), self.status.clone());

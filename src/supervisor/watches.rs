@@ -1,8 +1,11 @@
 //! From what plugins want to have watched to what the watcher watches.
 
+use std::sync::Arc;
+
 use tokio::sync::mpsc;
 
 use crate::hooks::Change;
+use crate::plan::compile::OwnFiles;
 use crate::plugin::WatchRequest;
 use crate::pod::PluginName;
 use crate::shutdown::Tasks;
@@ -17,9 +20,12 @@ pub fn forward(
     known: Vec<WatchRequest>,
     mut requests: mpsc::Receiver<WatchRequest>,
     changes: mpsc::Sender<(PluginName, Vec<Change>)>,
+    files: OwnFiles,
 ) {
     let (specs, specs_out) = mpsc::channel(SPECS_IN_FLIGHT);
-    watch::spawn(tasks, specs_out, changes);
+    // What a plugin is told of may go on to components: what those don't get is not read, whatever was granted.
+    let judge = Arc::new(move |path: &str| files.withheld(path).map(|(what, _)| what));
+    watch::spawn(tasks, specs_out, changes, judge);
     tasks.spawn("watch requests", move |token| async move {
         for WatchRequest { plugin, source, debounce, max_delay } in known {
             if specs.send((plugin, Spec { source, debounce, max_delay })).await.is_err() {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fs::{self, File, Metadata};
+use std::fs::{self, Metadata};
 use std::io::{self, Read as _};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::ffi::OsStrExt as _;
@@ -87,11 +87,17 @@ pub(super) struct Scan {
 }
 
 /// Looks at a path. Listens to each directory before it reads it, so that nothing falls between the two.
-pub(super) fn scan(source: &str, known: &Files, watches: Option<Watches>) -> Scan {
+pub(super) fn scan(
+    source: &str,
+    known: &Files,
+    watches: Option<Watches>,
+    judge: &dyn Fn(&str) -> Option<String>,
+) -> Scan {
     let mut scanner = Scanner {
         source,
         known,
         watches,
+        judge,
         base: PathBuf::new(),
         content: 0,
         files: 0,
@@ -107,6 +113,8 @@ struct Scanner<'a> {
     source: &'a str,
     known: &'a Files,
     watches: Option<Watches>,
+    /// Why a file is withheld.
+    judge: &'a dyn Fn(&str) -> Option<String>,
     /// Where a file must really lie.
     base: PathBuf,
     /// Bytes of `scan.changes`.
@@ -218,7 +226,7 @@ impl Scanner<'_> {
             self.scan.more = true;
             return self.keep(path);
         }
-        match look(path, &self.base, known.and_then(|known| known.stamp)) {
+        match look(path, &self.base, self.judge, known.and_then(|known| known.stamp)) {
             Ok(Look::Same(stamp)) => {
                 if let Some(known) = known {
                     let stamp = self.settled(stamp);
@@ -270,7 +278,7 @@ impl Scanner<'_> {
     }
 }
 
-fn look(path: &Path, base: &Path, known: Option<Stamp>) -> io::Result<Look> {
+fn look(path: &Path, base: &Path, judge: &dyn Fn(&str) -> Option<String>, known: Option<Stamp>) -> io::Result<Look> {
     let (mut file, found) = match files::open_regular(path) {
         Ok(opened) => opened,
         Err(error) if is_absence(&error) => return Ok(Look::Absent),
@@ -278,8 +286,14 @@ fn look(path: &Path, base: &Path, known: Option<Stamp>) -> io::Result<Look> {
         Err(error) if error.raw_os_error().is_none() => return Ok(Look::LeftOut(error.to_string())),
         Err(error) => return Err(error),
     };
-    if !lies_below(&file, base)? {
+    // The opened file, not merely the path that it was opened by: a component that shares a volume must not make the controller read its own files to a
+    // plugin.
+    let real = fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
+    if !real.starts_with(base) {
         return Ok(Look::LeftOut(format!("it is a link to a file outside of `{}`", base.display())));
+    }
+    if let Some(why) = judge(&real.to_string_lossy()).or_else(|| judge(&path.to_string_lossy())) {
+        return Ok(Look::LeftOut(why));
     }
     if found.len() > MAX_FILE {
         return Ok(Look::LeftOut(format!("it is longer than {} MiB", MAX_FILE >> 20)));
@@ -294,12 +308,6 @@ fn look(path: &Path, base: &Path, known: Option<Stamp>) -> io::Result<Look> {
         return Ok(Look::LeftOut(format!("it is longer than {} MiB", MAX_FILE >> 20)));
     }
     Ok(Look::Read { content, stamp })
-}
-
-/// Whether the opened file, not merely the path that it was opened by, lies below this directory: a component that shares a volume must
-/// not make the controller read its own files to a plugin.
-fn lies_below(file: &File, base: &Path) -> io::Result<bool> {
-    Ok(fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()))?.starts_with(base))
 }
 
 fn is_absence(error: &io::Error) -> bool {

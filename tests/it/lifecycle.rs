@@ -18,6 +18,7 @@ use outrigger::hooks::{
     Judged, Judgement, Reaction, Rollout, SignalDecision, Status,
 };
 use outrigger::logs::sink::Sink;
+use outrigger::plan::compile::OwnFiles;
 use outrigger::plan::{SelfInfo, compile};
 use outrigger::plugin::{PodView, Request, RequestKind, WatchRequest};
 use outrigger::pod::{ComponentName, PluginName, lower};
@@ -188,6 +189,7 @@ async fn start_with(settings: Settings, engine: FakeEngine, script: Script, all:
     let (status, status_out) = watch::channel(Arc::new(PodStatus::default()));
     let written = Arc::new(Mutex::new(Vec::new()));
     let findings = AllFindings::new(&plan);
+    let files = OwnFiles::new(&me.container, &me.environment, &info, &settings);
     let parts = Parts {
         engine: engine.clone(),
         hooks: script,
@@ -196,6 +198,7 @@ async fn start_with(settings: Settings, engine: FakeEngine, script: Script, all:
         own: me.container.clone(),
         health_intervals: HashMap::from([(plugin(), 10 * SECOND)]),
         watches: Vec::new(),
+        files,
         end: PodEnd { requests: requests_out, served: Arc::default(), watches: watches_out, pod: view },
         status,
         outputs: Outputs::new(Sink::new(Kept(Arc::clone(&written)), LineFormat::Text)),

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use outrigger::hooks::Change;
@@ -26,7 +27,7 @@ impl Watched {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().canonicalize().unwrap();
         let ((specs, receiver), (sender, out), tasks) = (mpsc::channel(8), mpsc::channel(8), Tasks::new());
-        spawn(&tasks, receiver, sender);
+        spawn(&tasks, receiver, sender, Arc::new(|_| None));
         Self { _dir: dir, root, tasks, specs, out }
     }
 

@@ -18,7 +18,8 @@ pub(super) fn of(component: &Component, shared: &[Mount], aliases: &BTreeMap<Str
     mounts
 }
 
-fn resolved(mount: &Mount, aliases: &BTreeMap<String, String>) -> Mount {
+/// With the name that the engine has for a volume.
+pub(super) fn resolved(mount: &Mount, aliases: &BTreeMap<String, String>) -> Mount {
     let mut mount = mount.clone();
     if let (MountKind::Volume, Some(source)) = (mount.kind, &mut mount.source)
         && let Some(name) = aliases.get(source.as_str())

@@ -8,15 +8,17 @@ pub(super) mod paths;
 mod volumes;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use self::paths::Paths;
+use super::mounts::resolved;
 use super::{Found, Role};
 use crate::config::policy::{Access, Policy, Subject, Verdict, capability, normal};
 use crate::config::{Settings, Sharing};
 use crate::engine::{EngineInfo, Inspection};
 use crate::plan::SelfInfo;
 use crate::pod::life::LifecycleAction;
-use crate::pod::{Component, Mount, MountKind, PodSpec, Problem};
+use crate::pod::{Component, Grant, Mount, MountKind, PluginSpec, PodSpec, Problem, Problems};
 
 /// Capabilities with which a process leaves its container, or takes over the kernel.
 const ESCAPES: [(&str, &str); 12] = [
@@ -51,39 +53,122 @@ pub(super) fn check(spec: &PodSpec, me: &SelfInfo, engine: &EngineInfo, settings
                 .to_owned(),
         );
     }
-    let guard = Guard::new(&me.container, &me.environment, engine, settings);
+    let guard = Guard::new(me, engine, settings);
     let init = spec.init.iter().map(|component| (Role::Init, component));
     for (role, component) in init.chain(spec.components.values().map(|component| (Role::Component, component))) {
         guard.component(role, component, found);
     }
+    for plugin in &spec.plugins {
+        found.problems.extend(guard.files.refused(plugin, plugin.grants.as_deref().unwrap_or_default()));
+    }
 }
 
-/// Why a pod may not have the controller read this file of its own: what is wrong, and what to do about it.
-pub(super) fn withheld(
-    path: &str,
-    own: &Inspection,
-    environment: &BTreeMap<String, String>,
-    engine: &EngineInfo,
-    settings: &Settings,
-) -> Option<(String, String)> {
-    Guard::new(own, environment, engine, settings).file(path).map(|Refusal { what, hint }| (what, hint))
+/// Files of the controller, and what keeps it from reading them for the pod: the operator's policy, and what is the controller's alone.
+#[derive(Debug, Clone)]
+pub struct OwnFiles {
+    policy: Policy,
+    paths: Arc<Paths>,
+}
+
+impl OwnFiles {
+    /// Of this controller.
+    #[must_use]
+    pub fn new(
+        own: &Inspection,
+        environment: &BTreeMap<String, String>,
+        engine: &EngineInfo,
+        settings: &Settings,
+    ) -> Self {
+        let paths = Arc::new(Paths::new(own, environment, engine, settings));
+        Self { policy: settings.policy.clone(), paths }
+    }
+
+    /// Why the controller does not read this file for the pod: what is wrong, and the remedy. None where it does.
+    #[must_use]
+    pub fn withheld(&self, path: &str) -> Option<(String, String)> {
+        self.file(path).map(|Refusal { what, hint }| (what, hint))
+    }
+
+    /// What of a plugin's grants leads to files that the pod does not get. A directory that is watched may hold some: they are left out of it.
+    #[must_use]
+    pub fn refused(&self, plugin: &PluginSpec, grants: &[Grant]) -> Problems {
+        let of = |grant: &Grant| {
+            let refusal = match grant.capability.as_str() {
+                "dir" => self.file(grant.scope.strip_suffix(":rw").unwrap_or(&grant.scope)),
+                "watch" if grant.scope.starts_with('/') => self.watched(&grant.scope),
+                _ => None,
+            };
+            let Refusal { what, hint } = refusal?;
+            let field = match &plugin.grants {
+                Some(_) => format!("{}.grants.{}", plugin.name, grant.capability),
+                // What a stock plugin wants follows from its configuration.
+                None => plugin.name.to_string(),
+            };
+            Some(Problem::new(&plugin.origin, field, what).hint(hint))
+        };
+        Problems(grants.iter().filter_map(of).collect())
+    }
+
+    fn file(&self, path: &str) -> Option<Refusal> {
+        let path = normal(path);
+        match self.paths.of_controller(&path) {
+            Some(private) => self.unless_named(&path, private),
+            None => self.unless_denied(&path),
+        }
+    }
+
+    fn watched(&self, path: &str) -> Option<Refusal> {
+        let path = normal(path);
+        match self.paths.of_controller(&path).filter(|private| paths::is_within(&path, private)) {
+            Some(private) => self.unless_named(&path, private),
+            None => self.unless_denied(&path),
+        }
+    }
+
+    fn unless_named(&self, path: &str, private: &str) -> Option<Refusal> {
+        let why = format!("`{path}` leads to `{private}` of the controller, which components don't get");
+        unless_allowed(&self.policy, Subject::File, path, &why)
+    }
+
+    fn unless_denied(&self, path: &str) -> Option<Refusal> {
+        unless_denied(&self.policy, Subject::File, path)
+    }
+}
+
+/// For what is refused where nobody allows it.
+fn unless_allowed(policy: &Policy, subject: Subject, what: &str, why: &str) -> Option<Refusal> {
+    match policy.verdict(subject, what, Access::Write) {
+        Verdict::Allowed => None,
+        Verdict::Denied(rule) => Some(denied(&rule)),
+        Verdict::Unsaid => Some(Refusal { what: why.to_owned(), hint: remedy(policy, subject, what) }),
+    }
+}
+
+/// For what is allowed where nobody denies it.
+fn unless_denied(policy: &Policy, subject: Subject, what: &str) -> Option<Refusal> {
+    match policy.verdict(subject, what, Access::Write) {
+        Verdict::Denied(rule) => Some(denied(&rule)),
+        Verdict::Allowed | Verdict::Unsaid => None,
+    }
+}
+
+fn remedy(policy: &Policy, subject: Subject, what: &str) -> String {
+    let name = subject.name();
+    policy.remedy(&if what.is_empty() { name.to_owned() } else { format!("{name}={what}") })
 }
 
 struct Guard<'a> {
     policy: &'a Policy,
-    paths: Paths,
+    files: OwnFiles,
     pids: Sharing,
+    /// The controller's volumes by the names that the pod has for them.
+    aliases: &'a BTreeMap<String, String>,
 }
 
 impl<'a> Guard<'a> {
-    fn new(
-        own: &Inspection,
-        environment: &BTreeMap<String, String>,
-        engine: &EngineInfo,
-        settings: &'a Settings,
-    ) -> Self {
-        let paths = Paths::new(own, environment, engine, settings);
-        Self { policy: &settings.policy, paths, pids: settings.pids }
+    fn new(me: &'a SelfInfo, engine: &EngineInfo, settings: &'a Settings) -> Self {
+        let files = OwnFiles::new(&me.container, &me.environment, engine, settings);
+        Self { policy: &settings.policy, files, pids: settings.pids, aliases: &me.volume_aliases }
     }
 
     fn component(&self, role: Role, component: &Component, found: &mut Found) {
@@ -137,35 +222,25 @@ impl<'a> Guard<'a> {
             report(&format!("logging.options.{option}"), refusal);
         }
         for (at, file) in component.env_file.iter().enumerate() {
-            report(&format!("env_file[{at}]"), self.file(&file.path));
+            report(&format!("env_file[{at}]"), self.files.file(&file.path));
         }
         for copy in &component.copy {
-            if let Some(Refusal { what, hint }) = self.file(&copy.source) {
+            if let Some(Refusal { what, hint }) = self.files.file(&copy.source) {
                 found.problems.push(Problem::new(format!("pod.copy.{}", component.name), "", what).hint(hint));
             }
         }
     }
 
-    /// For what is refused where nobody allows it.
     fn unless_allowed(&self, subject: Subject, what: &str, why: &str) -> Option<Refusal> {
-        match self.policy.verdict(subject, what, Access::Write) {
-            Verdict::Allowed => None,
-            Verdict::Denied(rule) => Some(denied(&rule)),
-            Verdict::Unsaid => Some(Refusal { what: why.to_owned(), hint: self.remedy(subject, what) }),
-        }
+        unless_allowed(self.policy, subject, what, why)
     }
 
-    /// For what is allowed where nobody denies it.
     fn unless_denied(&self, subject: Subject, what: &str) -> Option<Refusal> {
-        match self.policy.verdict(subject, what, Access::Write) {
-            Verdict::Denied(rule) => Some(denied(&rule)),
-            Verdict::Allowed | Verdict::Unsaid => None,
-        }
+        unless_denied(self.policy, subject, what)
     }
 
     fn remedy(&self, subject: Subject, what: &str) -> String {
-        let name = subject.name();
-        self.policy.remedy(&if what.is_empty() { name.to_owned() } else { format!("{name}={what}") })
+        remedy(self.policy, subject, what)
     }
 
     fn image(&self, image: &str) -> Option<Refusal> {
@@ -223,10 +298,12 @@ impl<'a> Guard<'a> {
 
     fn mount(&self, mount: &Mount) -> Option<Refusal> {
         let access = if mount.read_only { Access::Read } else { Access::Write };
+        // By the name that the engine will get: an alias may stand for a volume of the controller's own.
+        let mount = &resolved(mount, self.aliases);
         match (mount.kind, mount.source.as_deref()) {
             (MountKind::Bind, Some(source)) => self.bind(source, access),
             (MountKind::Volume, name) => {
-                if let Some(what) = name.and_then(|name| self.paths.private_volume(name)) {
+                if let Some(what) = name.and_then(|name| self.files.paths.private_volume(name)) {
                     return Some(Refusal {
                         what: format!("the volume is the controller's own, with its `{what}`"),
                         hint: "take another volume: whoever writes to this one could have the controller run something"
@@ -242,7 +319,7 @@ impl<'a> Guard<'a> {
     /// A path of the host, in whatever way it gets into the component.
     fn bind(&self, source: &str, access: Access) -> Option<Refusal> {
         let source = normal(source);
-        let danger = self.paths.of_host(&source, access);
+        let danger = self.files.paths.of_host(&source, access);
         if danger.as_ref().is_some_and(|danger| danger.is_engine) && self.policy.names_path(&source) {
             return None;
         }
@@ -256,18 +333,6 @@ impl<'a> Guard<'a> {
                 Some(Refusal { what: danger.what, hint: self.remedy(Subject::Bind, &rule) })
             }
             (Verdict::Allowed | Verdict::Unsaid, None) => None,
-        }
-    }
-
-    /// A file of the controller.
-    fn file(&self, path: &str) -> Option<Refusal> {
-        let path = normal(path);
-        match self.paths.of_controller(&path) {
-            Some(private) => {
-                let why = format!("`{path}` leads to `{private}` of the controller, which components don't get");
-                self.unless_allowed(Subject::File, &path, &why)
-            }
-            None => self.unless_denied(Subject::File, &path),
         }
     }
 }

@@ -1,3 +1,4 @@
+use std::fs::File;
 use std::os::unix::fs::symlink;
 
 use tempfile::TempDir;
@@ -12,7 +13,7 @@ fn directory() -> (TempDir, PathBuf) {
 
 /// Scans and answers the changes as `path` or `-path`, relative to the root, and what was left out.
 fn check(root: &Path, source: &Path, files: &mut Files) -> (Vec<String>, Vec<String>) {
-    let scan = scan(source.to_str().unwrap(), files, None);
+    let scan = scan(source.to_str().unwrap(), files, None, &|_| None);
     *files = scan.files;
     assert!(!scan.more);
     let short = |path: &Path| path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
@@ -44,9 +45,9 @@ fn a_settled_file_is_not_read_again() {
     fs::write(root.join("a"), "1").unwrap();
     let file = File::open(root.join("a")).unwrap();
     let stamp = Stamp::of(&file.metadata().unwrap());
-    assert!(matches!(look(&root.join("a"), &root, Some(stamp)).unwrap(), Look::Same(_)));
+    assert!(matches!(look(&root.join("a"), &root, &|_| None, Some(stamp)).unwrap(), Look::Same(_)));
     let older = Stamp { modified: (1, 0), ..stamp };
-    assert!(matches!(look(&root.join("a"), &root, Some(older)).unwrap(), Look::Read { .. }));
+    assert!(matches!(look(&root.join("a"), &root, &|_| None, Some(older)).unwrap(), Look::Read { .. }));
     let mut files = Files::new();
     check(&root, &root, &mut files);
     assert_eq!(files[&root.join("a")].stamp, None, "a fresh file must be read again");
@@ -94,9 +95,9 @@ fn a_long_report_comes_in_parts() {
         File::create(root.join(name)).unwrap().set_len(MAX_FILE).unwrap();
     }
     let source = root.to_str().unwrap();
-    let first = scan(source, &Files::new(), None);
+    let first = scan(source, &Files::new(), None, &|_| None);
     assert_eq!((first.changes.len(), first.more), (2, true));
-    let second = scan(source, &first.files, None);
+    let second = scan(source, &first.files, None, &|_| None);
     assert_eq!((second.changes.len(), second.more), (1, false));
 }
 
@@ -106,7 +107,22 @@ fn too_many_files_are_left_out() {
     for index in 0..=MAX_FILES {
         File::create(root.join(format!("{index:05}"))).unwrap();
     }
-    let scan = scan(root.to_str().unwrap(), &Files::new(), None);
+    let scan = scan(root.to_str().unwrap(), &Files::new(), None, &|_| None);
     assert_eq!(scan.changes.len(), MAX_FILES);
     assert_eq!(scan.left_out, [(root.join("04096"), "there are more than 4096 files".to_owned())]);
+}
+
+#[test]
+fn what_is_withheld_is_not_read_whatever_leads_to_it() {
+    let (_dir, root) = directory();
+    fs::write(root.join("open"), "1").unwrap();
+    fs::write(root.join("secret"), "2").unwrap();
+    symlink("secret", root.join("link")).unwrap();
+    let secret = root.join("secret").to_str().unwrap().to_owned();
+    let judge = |path: &str| (path == secret).then(|| "it is a secret".to_owned());
+    let scan = scan(root.to_str().unwrap(), &Files::new(), None, &judge);
+    assert_eq!(scan.changes.iter().map(|change| &change.content[..]).collect::<Vec<_>>(), [b"1"]);
+    let left_out: Vec<_> =
+        scan.left_out.iter().map(|(path, why)| (path.file_name().unwrap().to_str().unwrap(), &**why)).collect();
+    assert_eq!(left_out, [("link", "it is a secret"), ("secret", "it is a secret")]);
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::config::Settings;
 use crate::config::policy::{Access, FILE, normal};
 use crate::engine::{EngineInfo, Inspection, MountPoint};
-use crate::plan::placement::Mounted;
+use crate::plan::placement::{self, Mounted};
 
 /// Sockets that give whoever has them all power over the engine.
 const SOCKETS: [&str; 8] = [
@@ -32,7 +32,7 @@ const CREDENTIALS: [&str; 5] = [
 ];
 
 /// Not even for reading: kernel and devices, other services' sockets, the files of engines, and what only root may read.
-const CLOSED: [&str; 40] = [
+const CLOSED: [&str; 44] = [
     "/proc",
     "/sys",
     "/dev",
@@ -47,6 +47,8 @@ const CLOSED: [&str; 40] = [
     "/var/lib/systemd",
     "/var/lib/libvirt",
     "/var/lib/cloud",
+    "/var/lib/private",
+    "/var/backups",
     "/var/lib/dpkg",
     "/var/lib/rpm",
     "/var/snap",
@@ -70,13 +72,15 @@ const CLOSED: [&str; 40] = [
     "/var/lib/snapd",
     "/var/lock",
     "/vmlinuz",
+    "/vmlinuz.old",
     "/initrd.img",
+    "/initrd.img.old",
     "/etc/sudoers",
     "/etc/sudoers.d",
 ];
 
 /// For reading only: what root runs, or believes.
-const SYSTEM: [&str; 14] = [
+const SYSTEM: [&str; 17] = [
     "/etc",
     "/usr",
     "/bin",
@@ -91,6 +95,9 @@ const SYSTEM: [&str; 14] = [
     "/nix",
     "/ostree",
     "/var/cache/apt",
+    "/var/lib/apt",
+    "/var/lib/dbus",
+    "/var/lib/polkit-1",
 ];
 
 /// Why a path is dangerous.
@@ -101,9 +108,12 @@ pub(super) struct Danger {
 }
 
 /// Every path that is not for components.
+#[derive(Debug)]
 pub(in crate::plan::compile) struct Paths {
     /// Of the host: the engine's sockets.
     sockets: Vec<String>,
+    /// Of the host: what makes and fills cgroups.
+    powers: Vec<String>,
     /// Of the host: where the engine keeps everything, empty where that is not known.
     data_root: String,
     /// Of the host: what is mounted into the controller at one of `private`.
@@ -157,7 +167,8 @@ impl Paths {
         }
         own_sources.retain(|source| source != "/");
         let data_root = if engine.data_root.is_empty() { String::new() } else { normal(&engine.data_root) };
-        Self { sockets, data_root, own_sources, own_volumes, private }
+        let powers = placement::powers();
+        Self { sockets, powers, data_root, own_sources, own_volumes, private }
     }
 
     /// Why a normal path of the host is dangerous.
@@ -216,7 +227,8 @@ impl Paths {
     /// Whether a mount of the controller can be shared with components.
     pub(in crate::plan::compile) fn verdict(&self, point: &MountPoint) -> Sharable {
         let targets = self.private.iter().map(|private| (private, point.target.as_str()));
-        let sources = self.sockets.iter().map(|private| (private, point.source.as_str()));
+        let of_host = self.sockets.iter().chain(&self.powers).filter(|_| point.kind == "bind");
+        let sources = of_host.map(|private| (private, point.source.as_str()));
         let mut holds = None;
         for (private, path) in targets.chain(sources) {
             if is_within(path, private) {

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use crate::config::{Flags, Settings, Sharing, lower};
+use crate::config::{self, Flags, Settings, Sharing};
 use crate::engine::MountPoint;
-use crate::plan::{SelfInfo, compile::compile, offline};
-use crate::pod::{Component, ComponentName, CopySpec, Device, Logging, Mount, MountKind, PodSpec, VolumeSpec};
+use crate::plan::compile::{OwnFiles, compile};
+use crate::plan::{SelfInfo, offline};
+use crate::pod::{
+    Component, ComponentName, CopySpec, Device, Grant, Logging, Mount, MountKind, PodSpec, VolumeSpec, lower, read,
+};
 
 struct Case {
     me: SelfInfo,
@@ -22,7 +25,7 @@ fn case(flags: &[&str]) -> Case {
             other => panic!("{other:?}"),
         }
     }
-    Case { me: SelfInfo::offline("web", BTreeMap::new()), settings: lower(&typed, &BTreeMap::new()).unwrap() }
+    Case { me: SelfInfo::offline("web", BTreeMap::new()), settings: config::lower(&typed, &BTreeMap::new()).unwrap() }
 }
 
 impl Case {
@@ -440,11 +443,91 @@ fn an_engine_on_the_network_is_warned_of() {
 #[test]
 fn a_file_that_components_do_not_get_is_not_read_for_them() {
     let Case { me, settings } = case(&["--deny file=/srv/secret"]);
-    let why = |path: &str| {
-        super::super::withheld(path, &me.container, &me.environment, &offline::engine(), &settings)
-            .map(|(what, hint)| format!("{what} ({hint})"))
-    };
+    let files = OwnFiles::new(&me.container, &me.environment, &offline::engine(), &settings);
+    let why = |path: &str| files.withheld(path).map(|(what, hint)| format!("{what} ({hint})"));
     assert!(why("/proc/1/environ").unwrap().contains("--allow 'file=/proc/1/environ'"), "{:?}", why("/proc/1/environ"));
     assert!(why("/srv/../run/docker.sock").is_some() && why("/srv/secret/x").is_some());
     assert_eq!(why("/etc/pod/compose.yaml"), None);
+}
+
+/// The label and text of what is refused to a plugin that has or wants these grants.
+fn refused(case: &Case, grants: &[&str], is_said: bool) -> Vec<String> {
+    let grants: Vec<_> = grants
+        .iter()
+        .map(|text| text.split_once(' ').unwrap())
+        .map(|(capability, scope)| Grant { capability: capability.to_owned(), scope: scope.to_owned() })
+        .collect();
+    let text = "components: {app: {image: x}}\nplugins: [{reload: {watch: /x, component: app, target: /x}}]\n";
+    let mut spec = lower::lower(&read::from_document("pod.yaml", text).unwrap()).unwrap();
+    spec.plugins[0].grants = is_said.then(|| grants.clone());
+    let files = OwnFiles::new(&case.me.container, &case.me.environment, &offline::engine(), &case.settings);
+    let told = files.refused(&spec.plugins[0], &grants);
+    if is_said {
+        // The whole pod is refused for it.
+        let whole = compile(&spec, &case.me, &offline::engine(), &case.settings);
+        assert_eq!(whole.err().unwrap_or_default().to_string(), told.to_string());
+    }
+    told.0.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn plugins_get_no_files_that_components_do_not_get() {
+    let mut moved = case(&["--deny file=/srv/*"]);
+    moved.settings.cache_dir = "/data/cache".into();
+    moved.me.environment.insert("DOCKER_CONFIG".to_owned(), "/etc/registries".to_owned());
+    for (grant, fits) in [
+        ("dir /data/cache:rw", false),
+        ("dir /data", false),
+        ("dir /root/.docker", false),
+        ("dir /etc/registries/x", false),
+        ("dir /etc/outrigger", false),
+        ("dir /srv/x:rw", false),
+        ("dir /data/other:rw", true),
+        ("watch /run/secrets/docker-config.json", false),
+        ("watch /proc/self/environ", false),
+        ("watch /srv/x", false),
+        // Some files in it are passed over.
+        ("watch /run/secrets", true),
+        ("watch /config", true),
+        ("watch *", true),
+        ("files app:/root/.docker", true),
+    ] {
+        for is_said in [true, false] {
+            assert_eq!(
+                refused(&moved, &[grant], is_said).is_empty(),
+                fits,
+                "{grant} {:?}",
+                refused(&moved, &[grant], is_said)
+            );
+        }
+    }
+    let told = refused(&moved, &["watch /run/secrets/docker-config.json"], true).remove(0);
+    assert!(
+        told.starts_with("pod.plugins, field `reload.grants.watch`") || told.contains("`reload.grants.watch`"),
+        "{told}"
+    );
+    assert!(told.contains("--allow 'file=/run/secrets/docker-config.json'"), "{told}");
+    let told = refused(&moved, &["watch /proc/1/environ"], false).remove(0);
+    assert!(told.contains("`reload`"), "{told}");
+    let opened = case(&["--allow file=/run/secrets/docker-config.json"]);
+    assert_eq!(refused(&opened, &["watch /run/secrets/docker-config.json"], true), [""; 0]);
+    assert_eq!(refused(&case(&["--deny file"]), &["watch /config"], false).len(), 1);
+}
+
+#[test]
+fn an_alias_opens_no_volume_of_the_controllers_own() {
+    let mut case = case(&[]);
+    case.me.container.mounts.push(MountPoint {
+        kind: "volume".to_owned(),
+        name: "proj_cache".to_owned(),
+        source: "/var/lib/docker/volumes/proj_cache/_data".to_owned(),
+        target: "/var/cache/outrigger".to_owned(),
+        writable: true,
+    });
+    case.me.volume_aliases.insert("cache".to_owned(), "proj_cache".to_owned());
+    for name in ["cache", "proj_cache"] {
+        let told = case.told(|it| it.volumes = vec![mount(MountKind::Volume, name, true)]);
+        assert!(told.len() == 1 && told[0].contains("the volume is the controller's own"), "{name}: {told:?}");
+    }
+    assert_eq!(case.told(|it| it.volumes = vec![mount(MountKind::Volume, "other", false)]), [""; 0]);
 }

@@ -28,8 +28,10 @@ pub(super) fn check(guard: &Guard<'_>, volume: &VolumeSpec, access: Access) -> O
     // What a driver makes of its options is its own; one that names a path of the node that is closed probably leads there.
     volume.driver_opts.iter().find_map(|(option, value)| {
         let path = value.strip_prefix("file://").unwrap_or(value);
-        let danger =
-            guard.paths.of_host(&path.starts_with('/').then(|| crate::config::policy::normal(path))?, Access::Write)?;
+        let danger = guard
+            .files
+            .paths
+            .of_host(&path.starts_with('/').then(|| crate::config::policy::normal(path))?, Access::Write)?;
         Some(Refusal {
             what: format!("the option `{option}` of the volume driver: {}", danger.what),
             hint: guard.remedy(Subject::VolumeDriver, driver),
