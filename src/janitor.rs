@@ -16,7 +16,7 @@ use futures_util::stream::{self, StreamExt};
 use tracing::{info, warn};
 
 use crate::config::Keep;
-use crate::engine::{Engine, EngineError, Fault, Inspection, Listed};
+use crate::engine::{Engine, EngineError, Fault, Inspection, Listed, chain};
 use crate::plan::ownership;
 
 /// Removals at the same time: enough that a slow one does not hold up the others, few enough not to swamp the engine.
@@ -71,7 +71,7 @@ pub async fn sweep<E: Engine>(engine: &E, own: &Inspection, now_s: u64) -> Resul
                 swept.removed.push(name);
             }
             Err(error) => {
-                warn!(container = %name, %error, "cannot clean up after a dead controller");
+                warn!(container = %name, error = chain(&error), "cannot clean up after a dead controller");
                 swept.failed.push((name, error));
             }
         }

@@ -76,7 +76,7 @@ pub async fn follow<E: Engine, H: Hooks>(
         }
         match look(&shared, &label, &donor, &mut seen).await {
             Ok(()) => info!("the engine is back"),
-            Err(error) => debug!(%error, "the engine is still away"),
+            Err(error) => debug!(error = chain(&error), "the engine is still away"),
         }
     }
 }

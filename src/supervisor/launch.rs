@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tracing::{debug, info, warn};
 
 use crate::config::Pull;
-use crate::engine::{ContainerId, ContainerSpec, Engine, EngineError, Fault, chain};
+use crate::engine::{ContainerId, ContainerSpec, Engine, EngineError, Fault, Inspection, chain};
 use crate::hooks::Hooks;
 use crate::plan::{Planned, ownership};
 use crate::pod::ComponentName;
@@ -43,11 +43,11 @@ enum LaunchError {
     #[error("the pod is stopping")]
     Dropped,
     #[error(
-        "image `{image}` is not there and cannot be pulled: {source}; build it, load it with `docker load`, or make its registry reachable"
+        "image `{image}` is not there and cannot be pulled: build it, load it with `docker load`, or make its registry reachable"
     )]
     Pull { image: String, source: Box<EngineError> },
     #[error(
-        "field `volumes[{at}]`: the engine has no volume driver `{driver}` that answers: {source}; install and enable it on this node, or correct `driver` \
+        "field `volumes[{at}]`: the engine has no volume driver `{driver}` that answers: install and enable it on this node, or correct `driver` \
          where the volume is declared"
     )]
     Driver { at: usize, driver: String, source: Box<EngineError> },
@@ -68,7 +68,7 @@ pub async fn launch<E: Engine, H: Hooks>(
 ) {
     let Some(planned) = shared.planned(name) else { return };
     let answer = match create_and_fill(shared, planned, donor.clone(), created).await {
-        Ok(id) => start(shared, planned, &id, donor).await,
+        Ok(id) => start(shared, planned, &id, "", donor).await,
         Err(error) => Err(error),
     };
     report(shared, name, answer).await;
@@ -84,7 +84,10 @@ pub async fn relaunch<E: Engine, H: Hooks>(
     let Some((planned, container)) = shared.planned(name).zip(shared.container(name)) else {
         return launch(shared, name, donor, created).await;
     };
-    let answer = match start(shared, planned, &container.id, donor.clone()).await {
+    // Its last run, which a start whose answer gets lost must not be taken for.
+    let before = persist(&shared.launches, || shared.engine.inspect(&container.id.0)).await;
+    let before = before.map(|seen| seen.started_at).unwrap_or_default();
+    let answer = match start(shared, planned, &container.id, &before, donor.clone()).await {
         Err(LaunchError::Engine(error)) if error.fault() == Fault::NotFound && is_gone(shared, &container.id).await => {
             warn!(component = %name, container = %container.id, "somebody removed its container: a new one is made, without what was written in the old one");
             shared.removed(name);
@@ -168,27 +171,61 @@ async fn pull<E: Engine, H: Hooks>(shared: &Shared<E, H>, planned: &Planned) -> 
 /// Creates the container, with one pull where the engine does not have the image: asking first would cost every start a call.
 async fn create<E: Engine, H: Hooks>(shared: &Shared<E, H>, planned: &Planned) -> Result<ContainerId, LaunchError> {
     let spec = with_donor(shared, planned);
-    let answer = persist(&shared.launches, || shared.engine.create(&spec)).await;
-    let (id, warnings) = match answer {
+    let (id, warnings) = match create_once(shared, &spec).await {
         Err(error) if error.fault() == Fault::NotFound => {
             if shared.engine.has_image(&planned.container.image).await? {
                 return Err(without_driver(&planned.container, error));
             }
             pull(shared, planned).await?;
             go_on(shared)?;
-            shared.engine.create(&spec).await?
+            create_once(shared, &spec).await?
         }
-        // Asked twice because the first answer got lost: it is there, and it is ours.
-        Err(error) => match shared.engine.inspect(&planned.container.name).await {
-            Ok(found) if ours(&found.labels, &planned.container.labels) => (found.id, Vec::new()),
-            _ => return Err(error.into()),
-        },
-        Ok(created) => created,
+        answer => answer?,
     };
     for warning in warnings {
         warn!(component = %planned.name, "the engine says: {warning}");
     }
     Ok(id)
+}
+
+/// Creates a container, however many answers get lost on the way: one that is there under its name already, and was made by this very run of the controller,
+/// is it.
+async fn create_once<E: Engine, H: Hooks>(
+    shared: &Shared<E, H>,
+    spec: &ContainerSpec,
+) -> Result<(ContainerId, Vec<String>), EngineError> {
+    match persist(&shared.launches, || shared.engine.create(spec)).await {
+        Err(error) if error.fault() != Fault::NotFound => match shared.engine.inspect(&spec.name).await {
+            Ok(found) if ours(&found.labels, &spec.labels) => Ok((found.id, Vec::new())),
+            _ => Err(error),
+        },
+        answer => answer,
+    }
+}
+
+/// Starts a container once, however many answers get lost on the way: where it has begun another run than the one of `before`, that is it, and it may
+/// well have ended since.
+async fn start_once<E: Engine, H: Hooks>(
+    shared: &Shared<E, H>,
+    id: &ContainerId,
+    before: &str,
+) -> Result<(), EngineError> {
+    let mut asked = false;
+    persist(&shared.launches, || {
+        let again = std::mem::replace(&mut asked, true);
+        async move {
+            if again && has_begun(&shared.engine.inspect(&id.0).await?, before) {
+                return Ok(());
+            }
+            shared.engine.start(id).await
+        }
+    })
+    .await
+}
+
+/// Whether a container has begun another run than the one that began at `before`, where it had one. The engine writes the year 1 for none.
+fn has_begun(seen: &Inspection, before: &str) -> bool {
+    seen.running || (seen.started_at != before && !seen.started_at.is_empty() && !seen.started_at.starts_with("0001-"))
 }
 
 /// The engine's words name the driver and the volume, not where they are written; and no answer tells what is missing but its text.
@@ -235,9 +272,9 @@ fn with_donor<'a, E: Engine, H: Hooks>(shared: &Shared<E, H>, planned: &'a Plann
     }
 }
 
-/// Whether a container was made by this very run of the controller.
+/// Whether a container of a name that is taken was made by this very run of the controller.
 fn ours(found: &BTreeMap<String, String>, planned: &BTreeMap<String, String>) -> bool {
-    [ownership::POD, ownership::GENERATION, ownership::COMPONENT]
+    [ownership::POD, ownership::GENERATION]
         .iter()
         .all(|key| found.get(*key).is_some_and(|value| planned.get(*key) == Some(value)))
 }
@@ -247,13 +284,14 @@ async fn start<E: Engine, H: Hooks>(
     shared: &Arc<Shared<E, H>>,
     planned: &Planned,
     id: &ContainerId,
+    before: &str,
     mut donor: watch::Receiver<Donor>,
 ) -> Result<bool, LaunchError> {
     if planned.joins_donor {
         reached(shared, &mut donor, &[Donor::Up]).await?;
     }
     go_on(shared)?;
-    persist(&shared.launches, || shared.engine.start(id)).await?;
+    start_once(shared, id, before).await?;
     // What the image says about health and stopping is known only now.
     match persist(&shared.launches, || shared.engine.inspect(&id.0)).await {
         Ok(inspection) => {
@@ -262,7 +300,7 @@ async fn start<E: Engine, H: Hooks>(
             Ok(inspection.health.is_some())
         }
         Err(error) => {
-            warn!(component = %planned.name, %error, "started, but the engine does not tell its health");
+            warn!(component = %planned.name, error = chain(&error), "started, but the engine does not tell its health");
             Ok(false)
         }
     }
@@ -272,8 +310,11 @@ async fn start<E: Engine, H: Hooks>(
 pub async fn launch_donor<E: Engine, H: Hooks>(shared: &Arc<Shared<E, H>>, told: &watch::Sender<Donor>) {
     let Some(spec) = &shared.plan.ipc_donor else { return };
     let brought_up = async {
-        let (id, _warnings) = persist(&shared.launches, || shared.engine.create(spec)).await?;
+        let (id, warnings) = create_once(shared, spec).await?;
         shared.set_donor(id.clone());
+        for warning in warnings {
+            warn!(container = %id, "the engine says: {warning}");
+        }
         told.send_replace(Donor::Created);
         go_on(shared)?;
         persist(&shared.launches, || shared.engine.start(&id)).await.map_err(LaunchError::Engine)

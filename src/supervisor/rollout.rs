@@ -238,7 +238,7 @@ impl<E: Engine, H: Hooks> Transaction<'_, E, H> {
                 warn!(component = %file.component, path = file.path, why, "no rename in the component: the file is replaced, but not atomically");
             }
             Err(error) => {
-                warn!(component = %file.component, path = file.path, %error, "no rename in the component: the file is replaced, but not atomically");
+                warn!(component = %file.component, path = file.path, error = chain(&error), "no rename in the component: the file is replaced, but not atomically");
             }
         }
         put(&self.shared.engine, id, file).await.map_err(|error| chain(&error))

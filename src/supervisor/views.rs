@@ -137,6 +137,12 @@ fn health_of(pod: &Pod, name: &ComponentName, node: &Node) -> Option<Health> {
     let engine = match (node.phase, node.health) {
         // Whoever replaces unhealthy pods must leave this one alone: it is being mended where it is.
         (Phase::BackingOff, _) => Some((HealthState::Degraded, "it exited and waits for its restart")),
+        (Phase::Parting | Phase::Stopping, _) if pod.stage() == Stage::Running => {
+            Some((HealthState::Degraded, "it is being stopped"))
+        }
+        (Phase::Waiting | Phase::Launching, _) if pod.stage() == Stage::Running => {
+            Some((HealthState::Degraded, "it is being started again"))
+        }
         (Phase::Settling, _) => Some((HealthState::Starting, "its `post_start` is not through yet")),
         (Phase::Exited, _) if node.gone_without() && node.failed() => {
             Some((HealthState::Degraded, "it has failed, and the pod goes on without it"))

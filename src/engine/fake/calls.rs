@@ -50,6 +50,18 @@ impl FakeEngine {
         Err(refused(verb, name, *fault, "as scripted"))
     }
 
+    /// Loses the answer of what has been done, where that is due.
+    fn answer(&self, verb: &'static str, name: &str) -> Result<()> {
+        let mut world = self.world();
+        match world.disturbances.get_mut(&(verb, name.to_owned())).map(|disturbance| &mut disturbance.lost) {
+            Some(lost) if *lost > 0 => {
+                *lost -= 1;
+                Err(unreachable(verb, name))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn record(&self, call: String) {
         self.world().calls.push(call);
     }
@@ -140,18 +152,22 @@ impl Engine for FakeEngine {
         let name = spec.labels.get(crate::plan::ownership::COMPONENT).unwrap_or(&spec.name);
         self.record(format!("create {name}"));
         self.pass("create", name).await?;
-        let mut world = self.world();
-        if world.missing_images.contains(&spec.image) {
-            return Err(refused("create", name, Fault::NotFound, "no such image"));
-        }
-        if world.containers.iter().any(|container| container.seen.name == spec.name) {
-            return Err(refused("create", name, Fault::Permanent, "the name is in use"));
-        }
-        Ok((world.make(spec), Vec::new()))
+        let made = {
+            let mut world = self.world();
+            if world.missing_images.contains(&spec.image) {
+                return Err(refused("create", name, Fault::NotFound, "no such image"));
+            }
+            if world.containers.iter().any(|container| container.seen.name == spec.name) {
+                return Err(refused("create", name, Fault::Permanent, "the name is in use"));
+            }
+            world.make(spec)
+        };
+        self.answer("create", name)?;
+        Ok((made, Vec::new()))
     }
 
     async fn start(&self, id: &ContainerId) -> Result<()> {
-        self.on("start", id, "").await?;
+        let name = self.on("start", id, "").await?;
         if self.with("start", id, |container| Ok(container.seen.running))? {
             return Ok(());
         }
@@ -171,7 +187,7 @@ impl Engine for FakeEngine {
         if let Some((after, code)) = script.exit {
             self.dies_after(id, run, after, code);
         }
-        Ok(())
+        self.answer("start", &name)
     }
 
     async fn signal(&self, id: &ContainerId, signal: i32) -> Result<()> {

@@ -361,3 +361,56 @@ async fn a_drain_is_unready_at_once_and_ends_early_on_a_second_signal_or_when_no
         assert!(expected.contains(&took), "{second} {dies}: {took:?}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_done_is_not_done_twice_where_its_answer_is_lost() {
+    let joined = [("pod.component.app", "{image: app}".to_owned()), ("pod.component.web", "{image: web}".to_owned())];
+    for (verb, name) in
+        [("create", "app"), ("create", "pod.podlike.ipc"), ("start", "app"), ("start", "pod.podlike.ipc")]
+    {
+        let engine = FakeEngine::new().loses_answer(verb, name, 1);
+        let mut pod = pod_of(engine.clone(), Script::default(), &joined).await;
+        pod.reaches("running").await;
+        pod.signal(15).await;
+        assert_eq!(pod.ends().await, Outcome::Stopped, "{verb} {name}");
+        assert_eq!(engine.leftovers(), [""; 0], "{verb} {name}");
+    }
+    // The same after a pull.
+    let engine = FakeEngine::new().without_image("app").loses_answer("create", "app", 1);
+    let mut pod = pod_of(engine.clone(), Script::default(), &joined).await;
+    pod.reaches("running").await;
+    pod.signal(15).await;
+    assert_eq!(pod.ends().await, Outcome::Stopped);
+    assert_eq!(engine.leftovers(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_has_ended_before_its_start_was_answered_is_the_only_one() {
+    let engine = FakeEngine::new().exits_at_once("app", 3).loses_answer("start", "app", 1);
+    let pod = pod_of(engine.clone(), Script::default(), &app("{image: app}")).await;
+    assert_eq!(pod.ends().await, component("app", 3));
+    assert_eq!(starts(&engine, " app"), 1, "{:?}", engine.calls());
+
+    let engine = FakeEngine::new().exits_at_once("app", 3).loses_answer("start", "app", 1);
+    let twice = "{image: app, restart: {policy: on-failure, delay: 1s, max_attempts: 1}}";
+    let pod = pod_of(engine.clone(), Script::default(), &app(twice)).await;
+    assert_eq!(pod.ends().await, component("app", 3));
+    assert_eq!(starts(&engine, " app"), 2, "{:?}", engine.calls());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_is_degraded_while_a_component_is_stopped_to_be_started_again() {
+    let looks = Arc::new(AtomicUsize::new(0));
+    let sick = move |_: &[String]| match looks.fetch_add(1, Ordering::Relaxed) {
+        2..5 => answer(1, "stuck"),
+        _ => answer(0, ""),
+    };
+    let life = "{image: app, stop_grace_period: 8s, restart: always, probes: {liveness: {exec: [alive], period: 1s}}}";
+    let engine = FakeEngine::new().ignores("app", 15).exec_answers("app", sick);
+    let mut pod = pod_of(engine.clone(), Script::default(), &app(life)).await;
+    pod.reaches("running").await;
+    let stopping = pod.status.wait_for(|status| status.components.iter().any(|it| it.state == "stopping"));
+    let status = tokio::time::timeout(60 * SECOND, stopping).await.expect("it is stopped").unwrap().clone();
+    assert_eq!((status.health.state.as_str(), status.stage.as_str()), ("degraded", "running"), "{:?}", status.health);
+    assert_eq!(status.health.reasons, ["component `app` is degraded: it is being stopped"]);
+}
