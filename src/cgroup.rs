@@ -92,17 +92,17 @@ impl Keeper {
     /// Cancel safety: a call that is dropped may have removed it or not.
     pub async fn release(&self) {
         let Some(group) = self.made().take() else { return };
-        let removed = tokio::time::timeout(PATIENCE, remove(&group.means, &group.owner)).await;
+        let removed = tokio::time::timeout(PATIENCE, remove(&group.means, &group.engine, &group.owner)).await;
         if let Err(error) = removed.unwrap_or(Err(CgroupError::Late)) {
             warn!(cgroup = group.parent(), %error, "cannot remove the pod's cgroup; the next controller on this engine will");
         }
     }
 }
 
-async fn remove(means: &Means, owner: &str) -> Result<(), CgroupError> {
+async fn remove(means: &Means, engine: &str, owner: &str) -> Result<(), CgroupError> {
     match means {
         Means::Bus(socket) => bus::remove(socket, owner).await,
-        Means::Tree(root) => tree::remove(root, owner).await,
+        Means::Tree(root) => tree::remove(root, engine, owner).await,
     }
 }
 
@@ -123,13 +123,14 @@ pub async fn sweep<E: Engine>(
     let listing = async {
         match means {
             Means::Bus(socket) => bus::idle(socket, engine_key).await,
-            Means::Tree(root) => tree::idle(root).await,
+            Means::Tree(root) => tree::idle(root, engine_key).await,
         }
     };
     let idle = tokio::time::timeout(PATIENCE, listing).await.unwrap_or(Err(CgroupError::Late))?;
     let mut swept = Vec::new();
     for owner in dead(engine, own, idle).await {
-        match tokio::time::timeout(PATIENCE, remove(means, &owner)).await.unwrap_or(Err(CgroupError::Late)) {
+        match tokio::time::timeout(PATIENCE, remove(means, engine_key, &owner)).await.unwrap_or(Err(CgroupError::Late))
+        {
             Ok(()) => {
                 info!(owner, "removed the cgroup of a dead controller's pod");
                 swept.push(owner);

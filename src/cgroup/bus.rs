@@ -90,7 +90,8 @@ fn is_of(description: &str, engine: &str) -> bool {
     ours.is_some_and(|(_, on)| on == engine)
 }
 
-/// As systemd names them: bytes, microseconds of CPU in each second, tasks.
+/// As systemd names them: bytes, microseconds of CPU in each second, tasks; its infinity where there is no limit, since a slice of an earlier run may have
+/// had one.
 fn properties(limits: &GroupLimits) -> Properties<'static> {
     let cpu = limits.cpus.map(|nano| (nano / 1000).max(1));
     [
@@ -100,7 +101,7 @@ fn properties(limits: &GroupLimits) -> Properties<'static> {
         ("TasksMax", limits.pids),
     ]
     .into_iter()
-    .filter_map(|(key, limit)| Some((key, Variant::from(limit?))))
+    .map(|(key, limit)| (key, Variant::from(limit.unwrap_or(u64::MAX))))
     .collect()
 }
 

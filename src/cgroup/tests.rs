@@ -6,16 +6,22 @@ use std::path::Path;
 use super::*;
 use crate::engine::ContainerSpec;
 use crate::engine::fake::FakeEngine;
-use crate::plan::placement::GroupLimits;
+use crate::plan::placement::{GroupLimits, tree_directory};
 
 const OWNER: &str = "0123456789ab";
+const ENGINE: &str = "THE:ENGINE";
+
+/// The directory of the engine's pods.
+fn pods(root: &Path) -> std::path::PathBuf {
+    root.join(tree_directory(ENGINE))
+}
 
 fn group(root: &Path, limits: GroupLimits) -> PodGroup {
     PodGroup {
         means: Means::Tree(root.to_str().unwrap().to_owned()),
         owner: OWNER.to_owned(),
         pod: "web".to_owned(),
-        engine: "/var/lib/docker".to_owned(),
+        engine: ENGINE.to_owned(),
         limits,
     }
 }
@@ -23,10 +29,10 @@ fn group(root: &Path, limits: GroupLimits) -> PodGroup {
 /// A directory as a tree with these controllers, and the files that the kernel makes in the pod's cgroup.
 fn tree(controllers: &str, files: &[&str]) -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();
-    let own = root.path().join("outrigger").join(OWNER);
+    let own = pods(root.path()).join(OWNER);
     fs::create_dir_all(&own).unwrap();
     fs::write(root.path().join("cgroup.controllers"), controllers).unwrap();
-    for above in [root.path(), &root.path().join("outrigger")] {
+    for above in [root.path(), &root.path().join("outrigger"), &pods(root.path())] {
         fs::write(above.join("cgroup.subtree_control"), "").unwrap();
     }
     for file in files {
@@ -41,16 +47,20 @@ async fn limits_are_written_as_the_kernel_reads_them() {
     let limits = GroupLimits { memory: Some(1 << 26), swap: Some(0), cpus: Some(1_500_000_000), pids: Some(64) };
     let keeper = Keeper::default();
     keeper.make(&group(root.path(), limits)).await.unwrap();
-    let own = root.path().join("outrigger").join(OWNER);
+    let own = pods(root.path()).join(OWNER);
     let read = |file: &str| fs::read_to_string(own.join(file)).unwrap();
     assert_eq!(
         [read("memory.max"), read("memory.swap.max"), read("cpu.max"), read("pids.max")],
         ["67108864", "0", "150000 100000", "64"]
     );
     // The kernel takes one after the other; a file keeps what was written over it last.
-    for above in [root.path().to_owned(), root.path().join("outrigger")] {
+    for above in [root.path().to_owned(), root.path().join("outrigger"), pods(root.path())] {
         assert!(fs::read_to_string(above.join("cgroup.subtree_control")).unwrap().starts_with("+pids"));
     }
+    // Another run of the same controller has fewer limits.
+    fs::write(own.join("pids.max"), "").unwrap();
+    keeper.make(&group(root.path(), GroupLimits { pids: None, ..limits })).await.unwrap();
+    assert_eq!(read("pids.max"), "max");
 }
 
 #[tokio::test]
@@ -73,7 +83,7 @@ async fn what_was_made_is_removed_once() {
     fs::write(root.path().join("cgroup.controllers"), "").unwrap();
     let keeper = Keeper::default();
     keeper.make(&group(root.path(), GroupLimits::default())).await.unwrap();
-    let own = root.path().join("outrigger").join(OWNER);
+    let own = pods(root.path()).join(OWNER);
     // The engine leaves those of containers that were kept.
     fs::create_dir(own.join("kept")).unwrap();
     keeper.release().await;
@@ -106,7 +116,7 @@ async fn a_bus_that_nobody_listens_to_is_told() {
 async fn only_idle_ones_with_an_owners_name_are_looked_at() {
     let root = tempfile::tempdir().unwrap();
     let path = root.path().to_str().unwrap();
-    assert!(tree::idle(path).await.unwrap().is_empty(), "nobody has made any");
+    assert!(tree::idle(path, ENGINE).await.unwrap().is_empty(), "nobody has made any");
     for (owner, events) in [
         ("0123456789ab", Some("populated 0\nfrozen 0\n")),
         ("0123456789ac", Some("populated 1\nfrozen 0\n")),
@@ -114,13 +124,13 @@ async fn only_idle_ones_with_an_owners_name_are_looked_at() {
         ("somebody", Some("populated 0\n")),
         ("0123456789AB", Some("populated 0\n")),
     ] {
-        let cgroup = root.path().join("outrigger").join(owner);
+        let cgroup = pods(root.path()).join(owner);
         fs::create_dir_all(&cgroup).unwrap();
         if let Some(events) = events {
             fs::write(cgroup.join("cgroup.events"), events).unwrap();
         }
     }
-    assert_eq!(tree::idle(path).await.unwrap(), [OWNER]);
+    assert_eq!(tree::idle(path, ENGINE).await.unwrap(), [OWNER]);
 }
 
 #[tokio::test]

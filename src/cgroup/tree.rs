@@ -6,10 +6,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{CgroupError, is_owner};
-use crate::plan::placement::{GroupLimits, PodGroup, TREE_DIRECTORY};
+use crate::plan::placement::{GroupLimits, PodGroup, TREE_DIRECTORY, tree_directory};
 
 /// Length of a period of the CPU's quota in microseconds, as the engine takes it.
 const PERIOD: u64 = 100_000;
+
+/// The files of limits, and what is written where there is none.
+const UNLIMITED: [(&str, &str); 4] =
+    [("memory.max", "max"), ("memory.swap.max", "max"), ("cpu.max", "max 100000"), ("pids.max", "max")];
 
 /// What has run in a cgroup may keep it in use a moment longer than it lives.
 const BUSY_TRIES: u32 = 20;
@@ -17,13 +21,14 @@ const BUSY_PAUSE: Duration = Duration::from_millis(50);
 
 /// Makes the directory and writes the limits; one that is there already gets them.
 pub(super) async fn make(root: &str, group: &PodGroup) -> Result<(), CgroupError> {
-    let (root, owner, limits) = (PathBuf::from(root), group.owner.clone(), group.limits);
-    blocking(move || make_now(&root, &owner, &limits)).await
+    let (root, directory) = (PathBuf::from(root), tree_directory(&group.engine));
+    let (owner, limits) = (group.owner.clone(), group.limits);
+    blocking(move || make_now(&root, &directory, &owner, &limits)).await
 }
 
 /// Removes the directory; fine where there is none.
-pub(super) async fn remove(root: &str, owner: &str) -> Result<(), CgroupError> {
-    let pods = Path::new(root).join(TREE_DIRECTORY);
+pub(super) async fn remove(root: &str, engine: &str, owner: &str) -> Result<(), CgroupError> {
+    let pods = Path::new(root).join(tree_directory(engine));
     let own = pods.join(owner);
     let mut tries = 0..BUSY_TRIES;
     let outcome = loop {
@@ -39,13 +44,13 @@ pub(super) async fn remove(root: &str, owner: &str) -> Result<(), CgroupError> {
         }
     };
     // The last one leaves no trace. Another pod's keeps it, or makes it anew.
-    let _in_use = fs::remove_dir(&pods);
+    let _in_use = fs::remove_dir(&pods).and_then(|()| fs::remove_dir(Path::new(root).join(TREE_DIRECTORY)));
     outcome
 }
 
-/// Owners of those in which nothing runs.
-pub(super) async fn idle(root: &str) -> Result<Vec<String>, CgroupError> {
-    let pods = Path::new(root).join(TREE_DIRECTORY);
+/// Owners of those of this engine in which nothing runs.
+pub(super) async fn idle(root: &str, engine: &str) -> Result<Vec<String>, CgroupError> {
+    let pods = Path::new(root).join(tree_directory(engine));
     blocking(move || {
         let entries = match fs::read_dir(&pods) {
             Ok(entries) => entries,
@@ -62,17 +67,26 @@ pub(super) async fn idle(root: &str) -> Result<Vec<String>, CgroupError> {
     .await
 }
 
-fn make_now(root: &Path, owner: &str, limits: &GroupLimits) -> Result<(), CgroupError> {
+fn make_now(root: &Path, directory: &str, owner: &str, limits: &GroupLimits) -> Result<(), CgroupError> {
     let controllers = fs::read_to_string(root.join("cgroup.controllers"))
         .map_err(|_| CgroupError::NoTree(root.display().to_string()))?;
-    let pods = root.join(TREE_DIRECTORY);
+    let (all, pods) = (root.join(TREE_DIRECTORY), root.join(directory));
     let own = pods.join(owner);
     fs::create_dir_all(&own).map_err(|error| told(&own, error))?;
-    for (controller, files) in files(limits) {
+    // One of an earlier run may have limits that this one has not; where there is no such file, there is no such limit.
+    let wanted = files(limits);
+    let is_wanted = |file: &str| wanted.iter().any(|(_, files)| files.iter().any(|(name, _)| *name == file));
+    for (file, unlimited) in UNLIMITED.into_iter().filter(|(file, _)| !is_wanted(file)) {
+        match write(&own.join(file), unlimited) {
+            Err(CgroupError::Tree { source, .. }) if source.kind() == ErrorKind::NotFound => {}
+            written => written?,
+        }
+    }
+    for (controller, files) in wanted {
         if !controllers.split_whitespace().any(|one| one == controller) {
             return Err(CgroupError::Controller(controller));
         }
-        for above in [root, &pods] {
+        for above in [root, &all, &pods] {
             write(&above.join("cgroup.subtree_control"), &format!("+{controller}"))?;
         }
         for (file, limit) in files {

@@ -290,6 +290,7 @@ impl Engine for Docker {
             api,
             cgroup_version: answer::cgroup_version(info.cgroup_version),
             cgroup_driver: answer::cgroup_driver(info.cgroup_driver),
+            id: info.id.unwrap_or_default(),
             node: info.name.unwrap_or_default(),
             data_root: info.docker_root_dir.unwrap_or_default(),
         })

@@ -13,6 +13,8 @@ pub struct EngineInfo {
     pub cgroup_version: u8,
     /// Who makes the cgroups.
     pub cgroup_driver: CgroupDriver,
+    /// What tells this engine from all others; empty where it does not tell.
+    pub id: String,
     /// Name of the node.
     pub node: String,
     /// Where the engine keeps images, containers and volumes; empty where it does not tell.

@@ -84,6 +84,34 @@ impl Doc {
 }
 
 fn component(component: &Component, plugins: &[PluginSpec]) -> Doc {
+    // A new key does not compile until somebody has thought of it here.
+    let Component {
+        name: _,
+        image: _,
+        entrypoint: _,
+        command: _,
+        working_dir: _,
+        environment: _,
+        env_file: _,
+        labels: _,
+        user: _,
+        tty: _,
+        stdin_open: _,
+        stop_signal: _,
+        stop_grace_period: _,
+        healthcheck: _,
+        depends_on: _,
+        essential: _,
+        restart: _,
+        probes: _,
+        post_start: _,
+        pre_stop: _,
+        volumes: _,
+        tmpfs: _,
+        copy: _,
+        host: _,
+        logging: _,
+    } = component;
     let mut doc = Doc::default();
     doc.set("image", component.image.as_str());
     doc.some("entrypoint", component.entrypoint.clone());
@@ -283,6 +311,41 @@ fn tmpfs(tmpfs: &IndexMap<String, String>) -> Vec<String> {
 }
 
 fn host(host: &HostSettings, doc: &mut Doc) {
+    // A new key does not compile until somebody has thought of it here.
+    let HostSettings {
+        privileged: _,
+        read_only: _,
+        runtime: _,
+        oom_score_adj: _,
+        oom_kill_disable: _,
+        cap_add: _,
+        cap_drop: _,
+        group_add: _,
+        security_opt: _,
+        storage_opt: _,
+        sysctls: _,
+        userns_mode: _,
+        devices: _,
+        device_cgroup_rules: _,
+        isolation: _,
+        memory: _,
+        memory_reservation: _,
+        memory_swap: _,
+        memory_swappiness: _,
+        shm_size: _,
+        cpu_shares: _,
+        nano_cpus: _,
+        cpu_period: _,
+        cpu_quota: _,
+        cpu_rt_period: _,
+        cpu_rt_runtime: _,
+        cpuset: _,
+        cpu_count: _,
+        cpu_percent: _,
+        blkio: _,
+        pids_limit: _,
+        ulimits: _,
+    } = host;
     doc.flag("privileged", host.privileged);
     doc.flag("read_only", host.read_only);
     doc.some("runtime", host.runtime.clone());

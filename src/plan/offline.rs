@@ -60,6 +60,7 @@ pub fn engine() -> EngineInfo {
         cgroup_version: 2,
         cgroup_driver: CgroupDriver::Systemd,
         node: String::new(),
+        id: String::new(),
         data_root: String::new(),
     }
 }

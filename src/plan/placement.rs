@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use sha2::{Digest as _, Sha256};
+
 use crate::config::policy::normal;
 use crate::engine::{CgroupDriver, EngineInfo, Inspection};
 
@@ -66,7 +68,7 @@ impl Tier {
 pub const SLICE_PREFIX: &str = "outrigger-";
 /// What the names of slices end in.
 pub const SLICE_SUFFIX: &str = ".slice";
-/// The directory of the cgroups of pods in the host's tree.
+/// The directory of the cgroups of all pods in the host's tree.
 pub const TREE_DIRECTORY: &str = "outrigger";
 
 /// A cgroup of a pod's own.
@@ -90,15 +92,23 @@ impl PodGroup {
     pub fn parent(&self) -> String {
         match self.means {
             Means::Bus(_) => format!("{SLICE_PREFIX}{}{SLICE_SUFFIX}", self.owner),
-            Means::Tree(_) => format!("/{TREE_DIRECTORY}/{}", self.owner),
+            Means::Tree(_) => format!("/{}/{}", tree_directory(&self.engine), self.owner),
         }
     }
 }
 
-/// What tells an engine from others on the same host: where it keeps everything.
+/// What tells an engine from others on the same host, which know nothing of each other's containers: its id, else where it keeps everything.
 #[must_use]
 pub fn engine_key(engine: &EngineInfo) -> &str {
-    &engine.data_root
+    if engine.id.is_empty() { &engine.data_root } else { &engine.id }
+}
+
+/// The directory of the cgroups of one engine's pods in the host's tree; `engine` is its [`engine_key`].
+#[must_use]
+pub fn tree_directory(engine: &str) -> String {
+    let digest = Sha256::digest(engine.as_bytes());
+    let digits: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    format!("{TREE_DIRECTORY}/{digits}")
 }
 
 /// What the operator has mounted into the controller, so that it can make cgroups.

@@ -81,17 +81,21 @@ pub const COMPONENT: [&str; 49] = [
     "working_dir",
 ];
 
-/// Keys that only a service has, or a controller.
-const OTHERS: [&str; 12] = [
+/// Settings that nobody takes over: of services, of controllers, and of components where they are written as such.
+const OTHERS: [&str; 16] = [
     "build",
     "cgroup_parent",
     "cgroupns_mode",
     "container_name",
     "env_file",
+    "essential",
     "external_links",
     "init",
     "links",
     "network_mode",
+    "post_start",
+    "pre_stop",
+    "probes",
     "profiles",
     "pull_policy",
     "restart",
@@ -121,6 +125,15 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn every_key_of_a_component_is_known_as_one() {
+        let schema: Value = serde_json::from_str(include_str!("../labels/schema/pod.json")).unwrap();
+        let keys: Vec<_> = schema["definitions"]["component"]["properties"].as_object().unwrap().keys().collect();
+        assert!(keys.len() > 50, "{keys:?}");
+        let unknown: Vec<_> = keys.into_iter().filter(|key| !is_setting(key)).collect();
+        assert!(unknown.is_empty(), "{unknown:?}");
+    }
 
     #[test]
     fn settings_are_told_from_names() {

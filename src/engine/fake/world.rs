@@ -105,6 +105,7 @@ impl Default for World {
                 cgroup_version: 1,
                 cgroup_driver: CgroupDriver::Cgroupfs,
                 node: "fake".to_owned(),
+                id: "THE:FAKE".to_owned(),
                 data_root: "/var/lib/docker".to_owned(),
             },
             containers: Vec::new(),

@@ -86,8 +86,9 @@ pub(super) fn place(me: &SelfInfo, engine: &EngineInfo, settings: &Settings) -> 
         CgroupMode::Divided => site.divided("asked for with `--cgroup-mode`"),
     };
     placed.map_err(|Unfit { why, remedy }| {
+        // It may also have been said in the environment.
         Problem::new("--cgroup-mode", "", format!("`{}` does not work here: {why}", asked.name()))
-            .hint(format!("{remedy}, or leave the flag out"))
+            .hint(format!("{remedy}, or leave the flag (`OUTRIGGER_CGROUP_MODE`) out"))
     })
 }
 

@@ -18,7 +18,7 @@ use crate::config::{Settings, Sharing};
 use crate::engine::{EngineInfo, Inspection};
 use crate::plan::SelfInfo;
 use crate::pod::life::LifecycleAction;
-use crate::pod::{Component, Grant, Mount, MountKind, PluginSpec, PodSpec, Problem, Problems};
+use crate::pod::{Component, Grant, HostSettings, Mount, MountKind, PluginSpec, PodSpec, Problem, Problems};
 
 /// Capabilities with which a process leaves its container, or takes over the kernel.
 const ESCAPES: [(&str, &str); 12] = [
@@ -177,7 +177,69 @@ impl<'a> Guard<'a> {
                 found.problems.push(role.problem(&component.name, field, what).hint(hint));
             }
         };
+        // A new key does not compile until somebody has thought of it here.
+        let Component {
+            name: _,
+            image: _,
+            entrypoint: _,
+            command: _,
+            working_dir: _,
+            environment: _,
+            env_file: _,
+            labels: _,
+            user: _,
+            tty: _,
+            stdin_open: _,
+            stop_signal: _,
+            stop_grace_period: _,
+            healthcheck: _,
+            depends_on: _,
+            essential: _,
+            restart: _,
+            probes: _,
+            post_start: _,
+            pre_stop: _,
+            volumes: _,
+            tmpfs: _,
+            copy: _,
+            host: _,
+            logging: _,
+        } = component;
         let host = &component.host;
+        let HostSettings {
+            privileged: _,
+            read_only: _,
+            runtime: _,
+            oom_score_adj: _,
+            oom_kill_disable: _,
+            cap_add: _,
+            cap_drop: _,
+            group_add: _,
+            security_opt: _,
+            storage_opt: _,
+            sysctls: _,
+            userns_mode: _,
+            devices: _,
+            device_cgroup_rules: _,
+            isolation: _,
+            memory: _,
+            memory_reservation: _,
+            memory_swap: _,
+            memory_swappiness: _,
+            shm_size: _,
+            cpu_shares: _,
+            nano_cpus: _,
+            cpu_period: _,
+            cpu_quota: _,
+            cpu_rt_period: _,
+            cpu_rt_runtime: _,
+            cpuset: _,
+            cpu_count: _,
+            cpu_percent: _,
+            blkio: _,
+            pids_limit: _,
+            ulimits: _,
+        } = host;
         report("image", self.image(&component.image));
         if host.privileged {
             let why = "a privileged container has all of the node";

@@ -64,7 +64,7 @@ fn a_slice_where_systemd_can_be_asked() {
 fn a_directory_where_the_engines_own_tree_can_be_written() {
     let me = controller(vec![bind(BUS, BUS, true), bind("/sys/fs/cgroup", "/host/cgroup/", true)]);
     let placed = auto(&me, &engine(CgroupDriver::Cgroupfs, 2));
-    assert_eq!((placed.tier, placed.parent.as_deref()), (Tier::Tree, Some("/outrigger/0123456789ab")));
+    assert_eq!((placed.tier, placed.parent.as_deref()), (Tier::Tree, Some("/outrigger/e3b0c442/0123456789ab")));
     assert_eq!(placed.group.unwrap().means, Means::Tree("/host/cgroup".to_owned()));
     let read_only = controller(vec![bind("/sys/fs/cgroup", "/host/cgroup", false)]);
     let placed = auto(&read_only, &engine(CgroupDriver::Cgroupfs, 2));
