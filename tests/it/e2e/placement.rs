@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use outrigger::engine::docker::Docker;
 use outrigger::engine::{CgroupDriver, Engine};
+use outrigger::plan::placement::{engine_key, tree_directory};
 use outrigger::pod::{Mount, MountKind};
 
 use super::pod::{PodUnderTest, component, wait_for};
@@ -248,6 +249,7 @@ async fn a_way_that_does_not_work_here_ends_the_pod_with_the_remedy() {
 #[tokio::test]
 async fn a_directory_of_version_2_is_the_pods_and_goes_with_it() {
     let Some(engine) = engine_with(CgroupDriver::Cgroupfs, Some(2)).await else { return };
+    let pods = tree_directory(engine_key(&engine.info().await.unwrap()));
     let started = async |name: &str, memory: Option<i64>| {
         let mut pod = PodUnderTest::new(&engine, name).await;
         pod.spec().host.memory = memory;
@@ -262,7 +264,7 @@ async fn a_directory_of_version_2_is_the_pods_and_goes_with_it() {
     };
     let pod = started("tree", None).await;
     let owner_ = owner(&engine, &pod).await;
-    let last = format!("outrigger/{owner_}");
+    let last = format!("{pods}/{owner_}");
     let app = engine.inspect(&format!("{}.podlike.app", pod.name())).await.unwrap();
     assert_eq!(app.cgroup_parent, format!("/{last}"));
     let found = directories(&last);
@@ -273,7 +275,7 @@ async fn a_directory_of_version_2_is_the_pods_and_goes_with_it() {
 
     let next = started("tree-next", None).await;
     wait_for("the dead controller's directory is gone", || async { directories(&last).is_empty() }).await;
-    let last = format!("outrigger/{}", owner(&engine, &next).await);
+    let last = format!("{pods}/{}", owner(&engine, &next).await);
     assert!(!directories(&last).is_empty());
     next.stop().await;
     assert!(directories(&last).is_empty());
@@ -284,7 +286,7 @@ async fn a_directory_of_version_2_is_the_pods_and_goes_with_it() {
         .or_else(|_| fs::read_to_string("/sys/fs/cgroup/unified/cgroup.controllers"))
         .unwrap();
     if controllers.contains("memory") {
-        let found = directories(&format!("outrigger/{}", owner(&engine, &limited).await));
+        let found = directories(&format!("{pods}/{}", owner(&engine, &limited).await));
         assert_eq!(text(&found, &["memory.max"]), (96 * MIB).to_string());
     } else {
         // The engine itself has dropped the limit.
