@@ -227,7 +227,8 @@ fn limited(what: &str, count: usize) -> Result<(), String> {
 }
 
 fn shortened(text: &str) -> String {
-    text.chars().take(TEXT).collect()
+    // It goes to the log, to `status`, and to what Docker keeps of health checks: there it must not look like a line of its own, or move a terminal.
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(TEXT).collect()
 }
 
 #[cfg(test)]

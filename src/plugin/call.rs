@@ -133,12 +133,14 @@ pub enum Failure {
     Dead(String),
     /// The plugin answered an error, or something that it must not.
     Refused(String),
+    /// The same, and it would answer the same again.
+    Final(String),
     /// The plugin asks to be called again after so many milliseconds.
     Retry(u32),
     /// The plugin is waiting to be started again.
     Down(String),
-    /// The plugin failed too often and is called no more.
-    Evicted(String),
+    /// The plugin failed too often, for the last time in this hook, and is called no more.
+    Evicted(&'static str, String),
 }
 
 impl Failure {
@@ -146,10 +148,10 @@ impl Failure {
     #[must_use]
     pub fn reason(&self) -> String {
         match self {
-            Self::Dead(reason) | Self::Refused(reason) => reason.clone(),
+            Self::Dead(reason) | Self::Refused(reason) | Self::Final(reason) => reason.clone(),
             Self::Retry(ms) => format!("asked to be called again in {ms} ms"),
             Self::Down(reason) => format!("is waiting to be started again: {reason}"),
-            Self::Evicted(reason) => format!("failed too often and is called no more; at last: {reason}"),
+            Self::Evicted(_, reason) => format!("failed too often and is called no more; at last: {reason}"),
         }
     }
 }

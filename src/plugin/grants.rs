@@ -249,9 +249,13 @@ pub fn valid(capability: &str, scope: &str) -> Result<(), String> {
         "dir" => {
             let (path, _) = dir_scope(scope);
             if !plain_path(path) {
-                Some("an absolute path without `.` and `..`, with `:rw` behind it to write")
+                Some(
+                    "an absolute path without `.` and `..`, with `:rw` behind it to write; in a manifest, `*` for one that the pod chooses",
+                )
             } else if path == "/" || CLOSED_DIRS.iter().any(|closed| below(path, closed) || below(closed, path)) {
-                Some("a directory that has no part of the system's own in it")
+                Some(
+                    "a directory that has no part of the system's own in it; in a manifest, `*` for one that the pod chooses",
+                )
             } else {
                 None
             }

@@ -11,6 +11,7 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 use crate::plugin::clock::{Clock, Meter};
 use crate::plugin::grants::Granter;
 use crate::plugin::keys::Keys;
+use crate::plugin::logging::LastWords;
 use crate::plugin::metrics::Metrics;
 use crate::plugin::place::Place;
 use crate::plugin::wasi::{Gate, Wasi};
@@ -93,6 +94,8 @@ pub struct Guest {
     wasi: WasiCtx,
     http: WasiHttpCtx,
     gate: Gate,
+    /// What it wrote to its standard error in this call.
+    pub last_words: LastWords,
     running: Arc<AtomicBool>,
 }
 
@@ -115,6 +118,7 @@ impl Guest {
             wasi: wasi.ctx,
             http: WasiHttpCtx::new(),
             gate: wasi.gate,
+            last_words: wasi.last_words,
             running: wasi.running,
         };
         let mut store = Store::new(engine, guest);

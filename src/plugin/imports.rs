@@ -297,7 +297,11 @@ impl Guest {
         let plugin = self.shared.granter.plugin();
         if let Err(error) = self.caller().allowed("metrics", "*") {
             if self.shared.say_once() {
-                warn!(%plugin, metric = name, %error, "metrics are dropped");
+                let why = match error {
+                    types::HookError::Denied(why) => why,
+                    other => other.to_string(),
+                };
+                warn!(%plugin, metric = name, why, "metrics are dropped");
             }
             return;
         }

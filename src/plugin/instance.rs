@@ -169,6 +169,7 @@ impl Instance {
     /// A trap or an overrun, after which the instance is of no use; the plugin's own error; or an answer that it must not give.
     pub async fn call(&mut self, call: &mut Call, budget: Budget) -> Result<Answer, Failure> {
         let Self { store, meter, exports } = self;
+        store.data().last_words.clear();
         store.set_epoch_deadline(1);
         macro_rules! ask {
             ($hook:ident . $function:ident ( $($argument:expr),* )) => {{
@@ -188,7 +189,8 @@ impl Instance {
             }
             Call::PreStart(plan) => {
                 let overlay = ask!(pre_start.call_pre_start(plan));
-                judged(store, |judge| judge.overlay(overlay)).map(Answer::Overlay)
+                // Of the same plan it would make the same overlay.
+                return judged(store, |judge| judge.overlay(overlay)).map(Answer::Overlay).map_err(Failure::Final);
             }
             Call::ConfigCopy { source, file } => {
                 let verdict = ask!(config_copy.call_config_copy(source, file));
@@ -228,7 +230,7 @@ fn judged<T>(store: &Store<Guest>, ask: impl FnOnce(&Judge<'_>) -> Result<T, Str
 /// The plugin's own error as a failure.
 fn spoken<T>(said: Said<T>) -> Result<T, Failure> {
     said?.map_err(|error| match error {
-        HookError::BadConfig(text) => Failure::Refused(format!("says that its configuration is wrong: {text}")),
+        HookError::BadConfig(text) => Failure::Final(format!("says that its configuration is wrong: {text}")),
         HookError::Denied(text) => Failure::Refused(format!("was denied what it needs: {text}")),
         HookError::Retry(ms) => Failure::Retry(ms),
         HookError::Failed(text) => Failure::Refused(format!("failed: {text}")),
@@ -246,6 +248,10 @@ fn settled<T>(store: &Store<Guest>, ran: Result<wasmtime::Result<T>, Overrun>) -
         return Err(Failure::Dead(format!("ran out of memory: its limit is {} KiB", limit / 1024)));
     }
     Err(Failure::Dead(match error.downcast_ref::<wasmtime::Trap>() {
+        // A panic, or an abort: what it was about the guest has written.
+        Some(wasmtime::Trap::UnreachableCodeReached) if !store.data().last_words.text().is_empty() => {
+            format!("trapped: {}", store.data().last_words.text())
+        }
         Some(trap) => format!("trapped: {trap}"),
         None => format!("trapped: {}", error.root_cause()),
     }))

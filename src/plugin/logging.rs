@@ -30,10 +30,42 @@ pub enum Level {
     Warn,
 }
 
+/// Of what a guest wrote before it trapped, so much is told as the reason, in characters.
+const LAST_WORDS: usize = 300;
+
+/// What a guest last wrote to its standard error.
+#[derive(Debug, Clone, Default)]
+pub struct LastWords(Arc<Mutex<String>>);
+
+impl LastWords {
+    /// Forgets what was written: the next call begins.
+    pub fn clear(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// What was written since, on one line; empty where that is nothing.
+    #[must_use]
+    pub fn text(&self) -> String {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The first lines are kept: a panic's message comes before its trace.
+    fn note(&self, line: &str) {
+        let mut words = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = LAST_WORDS.saturating_sub(words.chars().count());
+        if !words.is_empty() && room > 1 {
+            words.push(' ');
+        }
+        words.extend(line.trim().chars().filter(|c| !c.is_control()).take(room.saturating_sub(1)));
+    }
+}
+
 #[derive(Debug)]
 struct Lines {
     plugin: PluginName,
     level: Level,
+    /// None for standard output.
+    last_words: Option<LastWords>,
     partial: Vec<u8>,
     window: Instant,
     in_window: u32,
@@ -45,12 +77,13 @@ struct Lines {
 pub struct LogPipe(Arc<Mutex<Lines>>);
 
 impl LogPipe {
-    /// Logs with the plugin's name.
+    /// Logs with the plugin's name, and keeps the beginning of what was written in `last_words`.
     #[must_use]
-    pub fn new(plugin: &PluginName, level: Level) -> Self {
+    pub fn new(plugin: &PluginName, level: Level, last_words: Option<LastWords>) -> Self {
         Self(Arc::new(Mutex::new(Lines {
             plugin: plugin.clone(),
             level,
+            last_words,
             partial: Vec::new(),
             window: Instant::now(),
             in_window: 0,
@@ -82,6 +115,12 @@ impl Lines {
     }
 
     fn log(&mut self, line: &[u8]) {
+        if line.iter().all(u8::is_ascii_whitespace) {
+            return;
+        }
+        if let Some(last_words) = &self.last_words {
+            last_words.note(&String::from_utf8_lossy(line));
+        }
         if self.window.elapsed() >= WINDOW {
             if self.dropped > 0 {
                 warn!(plugin = %self.plugin, dropped = self.dropped, "the plugin writes too much; lines were dropped");
@@ -158,7 +197,7 @@ mod tests {
     use super::*;
 
     fn split(writes: &[&[u8]]) -> (Vec<String>, usize) {
-        let pipe = LogPipe::new(&PluginName::new("p").unwrap(), Level::Info);
+        let pipe = LogPipe::new(&PluginName::new("p").unwrap(), Level::Info, None);
         let mut lines = Vec::new();
         let mut inner = pipe.0.lock().unwrap();
         for bytes in writes {
@@ -181,7 +220,7 @@ mod tests {
 
     #[test]
     fn a_flood_is_cut() {
-        let pipe = LogPipe::new(&PluginName::new("p").unwrap(), Level::Info);
+        let pipe = LogPipe::new(&PluginName::new("p").unwrap(), Level::Info, None);
         pipe.0.lock().unwrap().window = Instant::now() + Duration::from_secs(3600);
         for _ in 0..LINES + 5 {
             pipe.take(b"x\n");

@@ -106,7 +106,7 @@ impl Member {
             self.tally.calls.fetch_add(1, Ordering::Relaxed);
             let sent = task.send(Message { call, on_error, may_retry, reply }).await;
             let Some((back, outcome)) = (if sent.is_ok() { answer.await.ok() } else { None }) else {
-                return Err(self.failure(hook, "the pod is ending".to_owned()));
+                return Err(self.failure(hook.name(), "the pod is ending".to_owned()));
             };
             call = back;
             let failure = match outcome {
@@ -123,7 +123,12 @@ impl Member {
             let reason = failure.reason();
             self.tally.failed(hook, &reason);
             match (on_error, &failure) {
-                (OnError::Fail, _) | (OnError::Restart, Failure::Evicted(_)) => return Err(self.failure(hook, reason)),
+                (OnError::Restart, Failure::Evicted(last, _)) => return Err(self.failure(last, reason)),
+                (OnError::Fail, _) | (OnError::Restart, Failure::Final(_)) => {
+                    return Err(self.failure(hook.name(), reason));
+                }
+                // The next turn tells that it is called no more.
+                (OnError::Restart, _) if self.maker.strikes.is_evicted() => {}
                 (OnError::Restart, _) => {
                     warn!(%plugin, %hook, reason, "hook failed; it is called again when the plugin has been restarted")
                 }
@@ -135,7 +140,7 @@ impl Member {
         }
     }
 
-    fn failure(&self, hook: Hook, reason: String) -> HookFailure {
-        HookFailure { plugin: self.name.clone(), hook: hook.name(), reason }
+    fn failure(&self, hook: &'static str, reason: String) -> HookFailure {
+        HookFailure { plugin: self.name.clone(), hook, reason }
     }
 }

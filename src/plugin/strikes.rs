@@ -27,7 +27,8 @@ pub enum Verdict {
 struct Book {
     count: u32,
     last: Option<Instant>,
-    evicted: Option<String>,
+    /// In which hook the last strike was, and why.
+    evicted: Option<(&'static str, String)>,
 }
 
 /// One plugin's strikes; its instances share them.
@@ -35,9 +36,9 @@ struct Book {
 pub struct Strikes(Mutex<Book>);
 
 impl Strikes {
-    /// Notes a strike.
+    /// Notes a strike in this hook.
     #[must_use]
-    pub fn strike(&self, reason: &str) -> Verdict {
+    pub fn strike(&self, hook: &'static str, reason: &str) -> Verdict {
         let now = Instant::now();
         let mut book = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if book.last.is_some_and(|last| now.duration_since(last) >= FORGIVEN_AFTER) {
@@ -46,16 +47,16 @@ impl Strikes {
         book.count += 1;
         book.last = Some(now);
         if book.count >= MOST {
-            book.evicted.get_or_insert_with(|| reason.to_owned());
+            book.evicted.get_or_insert_with(|| (hook, reason.to_owned()));
             return Verdict::Evict;
         }
         let doubled = FIRST_WAIT.saturating_mul(1 << (book.count - 1).min(16));
         Verdict::Retry(now + doubled.min(LONGEST_WAIT))
     }
 
-    /// Why the plugin is called no more, where that is so.
+    /// In which hook the plugin failed for the last time, and why; none where it is still called.
     #[must_use]
-    pub fn evicted(&self) -> Option<String> {
+    pub fn evicted(&self) -> Option<(&'static str, String)> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).evicted.clone()
     }
 
@@ -82,18 +83,18 @@ mod tests {
     async fn waits_double_and_the_fifth_strike_evicts() {
         let strikes = Strikes::default();
         for expected in [100, 200, 400, 800] {
-            assert_eq!(strikes.strike("x"), Verdict::Retry(Instant::now() + Duration::from_millis(expected)));
+            assert_eq!(strikes.strike("tick", "x"), Verdict::Retry(Instant::now() + Duration::from_millis(expected)));
         }
         assert_eq!(strikes.evicted(), None);
-        assert_eq!(strikes.strike("the fifth"), Verdict::Evict);
-        assert_eq!(strikes.evicted().as_deref(), Some("the fifth"));
+        assert_eq!(strikes.strike("tick", "the fifth"), Verdict::Evict);
+        assert_eq!(strikes.evicted(), Some(("tick", "the fifth".to_owned())));
     }
 
     #[tokio::test(start_paused = true)]
     async fn strikes_are_forgiven() {
         let strikes = Strikes::default();
         for _ in 0..20 {
-            assert!(matches!(strikes.strike("x"), Verdict::Retry(_)));
+            assert!(matches!(strikes.strike("tick", "x"), Verdict::Retry(_)));
             tokio::time::advance(FORGIVEN_AFTER).await;
         }
     }

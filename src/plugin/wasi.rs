@@ -20,7 +20,7 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 use crate::plugin::grants::{Granter, dir_scope};
 use crate::plugin::guest::{Guest, Phase};
-use crate::plugin::logging::{Level, LogPipe};
+use crate::plugin::logging::{LastWords, Level, LogPipe};
 use crate::plugin::place::Place;
 
 /// Most random bytes of one call.
@@ -34,6 +34,8 @@ pub struct Wasi {
     pub ctx: WasiCtx,
     /// For HTTP.
     pub gate: Gate,
+    /// What it wrote to its standard error.
+    pub last_words: LastWords,
     /// Whether hooks are being called: no network before.
     pub running: Arc<AtomicBool>,
 }
@@ -47,8 +49,9 @@ impl Wasi {
         let running = Arc::new(AtomicBool::new(false));
         let mut builder = WasiCtx::builder();
         builder.max_random_size(RANDOM);
-        builder.stdout(LogPipe::new(granter.plugin(), Level::Info));
-        builder.stderr(LogPipe::new(granter.plugin(), Level::Warn));
+        builder.stdout(LogPipe::new(granter.plugin(), Level::Info, None));
+        let last_words = LastWords::default();
+        builder.stderr(LogPipe::new(granter.plugin(), Level::Warn, Some(last_words.clone())));
         for (name, value) in place.variables() {
             if granter.check("env", &name).is_ok() {
                 builder.env(name, value);
@@ -56,7 +59,7 @@ impl Wasi {
         }
         let gate = Gate { granter: Arc::clone(granter), running: Arc::clone(&running), here: place.is_controller() };
         if !place.is_controller() {
-            return Ok(Self { ctx: builder.build(), gate, running });
+            return Ok(Self { ctx: builder.build(), gate, last_words, running });
         }
         for scope in granter.both("dir") {
             let (path, writes) = dir_scope(&scope);
@@ -75,7 +78,7 @@ impl Wasi {
                 Box::pin(async move { open && doorman.admits(address, usage).await })
             });
         }
-        Ok(Self { ctx: builder.build(), gate, running })
+        Ok(Self { ctx: builder.build(), gate, last_words, running })
     }
 }
 

@@ -127,11 +127,12 @@ impl Worker {
     }
 
     async fn serve(&mut self, call: &mut Call, on_error: OnError, may_retry: bool) -> Result<Answer, Failure> {
-        if let Some(why) = self.maker.strikes.evicted() {
+        if let Some((hook, why)) = self.maker.strikes.evicted() {
             // Another class of the plugin may have had the last strike.
             self.instance = Err(Down { why: why.clone(), until: Instant::now() });
-            return Err(Failure::Evicted(why));
+            return Err(Failure::Evicted(hook, why));
         }
+        let hook = call.hook().name();
         if let Err(down) = &self.instance {
             // Only who wants the plugin restarted and called again waits for that.
             if on_error != OnError::Restart && Instant::now() < down.until {
@@ -146,24 +147,25 @@ impl Worker {
             outcome = Err(Failure::Refused(failure.reason()));
         }
         match &outcome {
-            Err(Failure::Dead(why)) => self.bury(why),
-            Err(Failure::Refused(why)) if on_error == OnError::Restart => self.bury(why),
+            Err(Failure::Dead(why)) => self.bury(hook, why),
+            Err(Failure::Refused(why)) if on_error == OnError::Restart => self.bury(hook, why),
             Ok(_) | Err(_) => {}
         }
         outcome
     }
 
     /// Throws the instance away.
-    fn bury(&mut self, why: &str) {
+    fn bury(&mut self, hook: &'static str, why: &str) {
         let plugin = self.maker.shared.granter.plugin();
-        let until = match self.maker.strikes.strike(why) {
+        let until = match self.maker.strikes.strike(hook, why) {
             Verdict::Retry(at) => {
                 let wait = at.saturating_duration_since(Instant::now());
-                warn!(%plugin, class = self.class.task(), why, restart_in = ?wait, "plugin stopped");
+                let wait = format!("{:.0} ms", wait.as_secs_f64() * 1000.0);
+                warn!(%plugin, class = self.class.task(), hook, why, restart_in = wait, "plugin stopped");
                 at
             }
             Verdict::Evict => {
-                warn!(%plugin, class = self.class.task(), why, "plugin failed too often and is called no more");
+                warn!(%plugin, class = self.class.task(), hook, why, "plugin failed too often and is called no more");
                 self.maker.event("outrigger_hook_evictions_total", self.class);
                 Instant::now()
             }
@@ -181,7 +183,7 @@ impl Worker {
             }
             Err(failure) => {
                 let why = format!("could not be started again: {}", failure.reason());
-                self.bury(&why);
+                self.bury("configure", &why);
                 Err(Failure::Dead(why))
             }
         }

@@ -14,10 +14,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use crate::admin;
+use crate::admin::status::HealthState;
 use crate::clock::since_epoch;
 use crate::config::Settings;
 use crate::engine::{Engine, Fault, Inspection, chain};
-use crate::hooks::{ComponentEvent, ComponentEventKind, HealthTrigger, Hook, Hooks, Reaction, SignalDecision};
+use crate::hooks::{
+    ComponentEvent, ComponentEventKind, HealthTrigger, Hook, HookFailure, Hooks, Judgement, Reaction, SignalDecision,
+    Status,
+};
 use crate::memory;
 use crate::plan::Plan;
 use crate::plan::compile::OwnFiles;
@@ -115,6 +119,8 @@ pub struct Driver<E, H> {
     runs: HashMap<ComponentName, CancellationToken>,
     /// Those whose exit was told before their launch.
     early_exits: HashMap<ComponentName, (i32, bool)>,
+    /// Failures of plugins that were told: any of a plugin's hooks may meet the same one.
+    failures: Vec<HookFailure>,
     outputs: Outputs,
     /// When the pod began to stop.
     stopping_since: Option<Instant>,
@@ -160,6 +166,7 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
             timers: HashMap::new(),
             runs: HashMap::new(),
             early_exits: HashMap::new(),
+            failures: Vec::new(),
             outputs: parts.outputs,
             stopping_since: None,
             health_intervals: parts.health_intervals,
@@ -308,7 +315,14 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
                     self.narrate_exit(name, exit_code, oom_killed);
                 }
             }
-            Event::LaunchFailed { name, reason } => error!(component = %name, "could not be started: {reason}"),
+            Event::LaunchFailed { name, reason } => {
+                error!(component = %name, "could not be started: {reason}");
+                self.early_exits.remove(name);
+            }
+            Event::LaunchDropped { name } => {
+                debug!(component = %name, "its launch was dropped");
+                self.early_exits.remove(name);
+            }
             // Its removal, too, ends with an exit, of which there is nothing to say.
             Event::Exited { name, .. } if !self.pod.alive(name) => {}
             Event::Exited { name, exit_code, oom_killed } => {
@@ -318,13 +332,23 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
                     self.narrate_exit(name, *exit_code, *oom_killed);
                 }
             }
-            Event::PluginFailed(failure) => error!("{failure}"),
+            // Each of its hooks may meet the same failure.
+            Event::PluginFailed(failure) if self.failures.contains(failure) => debug!("{failure}"),
+            Event::PluginFailed(failure) => {
+                error!("{failure}");
+                self.failures.push(failure.clone());
+            }
+            Event::Judged { plugin, judgements } => judgements.iter().for_each(|it| self.narrate_judgement(plugin, it)),
+            Event::SignalDecided { signal, decision: SignalDecision::Forward } if !super::events::stops(*signal) => {
+                warn!(
+                    signal,
+                    "nothing is done about this signal: a plugin such as `signal` says which component gets it"
+                );
+            }
             Event::Signal(signal) => info!(signal, "signal received"),
             Event::Begin
-            | Event::LaunchDropped { .. }
             | Event::Decided { .. }
             | Event::Health { .. }
-            | Event::Judged { .. }
             | Event::SignalDecided { .. }
             | Event::Deadline(_)
             | Event::Restart(_)
@@ -335,6 +359,21 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
             | Event::Probed { .. }
             | Event::DonorEnded
             | Event::Cleaned => debug!(?event, "event"),
+        }
+    }
+
+    /// What a plugin says of the pod's health, where it has changed its mind.
+    fn narrate_judgement(&self, plugin: &PluginName, now: &Judgement) {
+        let before = self.pod.judgements().find(|(of, it)| *of == plugin && it.component == now.component);
+        let before = before.map_or(Status::Healthy, |(_, it)| it.status);
+        if before == now.status {
+            return;
+        }
+        let component = now.component.as_ref().map_or("(the pod)", ComponentName::as_str);
+        let (status, reason) = (HealthState::from(now.status).as_str(), &now.reason);
+        match now.status {
+            Status::Healthy | Status::Starting => info!(%plugin, component, status, reason, "judges health"),
+            Status::Degraded | Status::Unhealthy => warn!(%plugin, component, status, reason, "judges health"),
         }
     }
 
@@ -401,9 +440,6 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
 
     fn ask_about_signal(&self, signal: i32, due: &mut VecDeque<Event>) {
         if self.shared.hooks.with(Hook::Signal).is_empty() {
-            if !super::events::stops(signal) {
-                warn!(signal, "nothing is done about this signal: the `signal` plugin says which component gets it");
-            }
             due.push_back(Event::SignalDecided { signal, decision: SignalDecision::Forward });
             return;
         }
@@ -424,7 +460,13 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
     fn judge(&self, task: &'static str, plugin: PluginName, trigger: HealthTrigger) {
         let shared = Arc::clone(&self.shared);
         self.tasks.spawn(task, move |_token| async move {
-            let event = match shared.hooks.health(&plugin, trigger).await {
+            let answer = tokio::select! {
+                biased;
+                // A pod that stops has no use for it.
+                () = shared.launches.cancelled() => return,
+                answer = shared.hooks.health(&plugin, trigger) => answer,
+            };
+            let event = match answer {
                 Ok(judgements) => Event::Judged { plugin, judgements },
                 Err(failure) => Event::PluginFailed(failure),
             };
@@ -485,12 +527,12 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
         });
         for plugin in self.shared.hooks.with(Hook::Tick) {
             let shared = Arc::clone(&self.shared);
-            self.tasks.spawn("ticks", move |token| polls::tick(shared, plugin, token));
+            self.tasks.spawn("ticks", move |_token| polls::tick(shared, plugin));
         }
         for plugin in self.shared.hooks.with(Hook::Health) {
             let Some(interval) = self.health_intervals.get(&plugin).copied() else { continue };
             let shared = Arc::clone(&self.shared);
-            self.tasks.spawn("health", move |token| polls::health(shared, plugin, interval, token));
+            self.tasks.spawn("health", move |_token| polls::health(shared, plugin, interval));
         }
     }
 

@@ -66,37 +66,43 @@ pub async fn tell_plugins<E: Engine, H: Hooks>(
     }
 }
 
-/// Calls a plugin's `tick`, and again when it says.
-pub async fn tick<E: Engine, H: Hooks>(shared: Arc<Shared<E, H>>, plugin: PluginName, token: CancellationToken) {
+/// Calls a plugin's `tick`, and again when it says, until the pod stops.
+pub async fn tick<E: Engine, H: Hooks>(shared: Arc<Shared<E, H>>, plugin: PluginName) {
     loop {
-        let pause = match shared.hooks.tick(&plugin).await {
+        let answer = tokio::select! {
+            biased;
+            // A pod that stops has no use for it.
+            () = shared.launches.cancelled() => return,
+            answer = shared.hooks.tick(&plugin) => answer,
+        };
+        let pause = match answer {
             Ok(Some(pause)) => Duration::from_millis(pause.max(crate::hooks::limits::LEAST_TICK_MS).into()),
             Ok(None) => return,
             Err(failure) => return shared.tell(Event::PluginFailed(failure)).await,
         };
         tokio::select! {
             biased;
-            () = token.cancelled() => return,
+            () = shared.launches.cancelled() => return,
             () = tokio::time::sleep(pause) => {}
         }
     }
 }
 
-/// Asks a plugin about the pod's health, from time to time.
-pub async fn health<E: Engine, H: Hooks>(
-    shared: Arc<Shared<E, H>>,
-    plugin: PluginName,
-    interval: Duration,
-    token: CancellationToken,
-) {
+/// Asks a plugin about the pod's health, from time to time, until the pod stops.
+pub async fn health<E: Engine, H: Hooks>(shared: Arc<Shared<E, H>>, plugin: PluginName, interval: Duration) {
     loop {
-        match shared.hooks.health(&plugin, HealthTrigger::Interval).await {
+        let answer = tokio::select! {
+            biased;
+            () = shared.launches.cancelled() => return,
+            answer = shared.hooks.health(&plugin, HealthTrigger::Interval) => answer,
+        };
+        match answer {
             Ok(judgements) => shared.tell(Event::Judged { plugin: plugin.clone(), judgements }).await,
             Err(failure) => return shared.tell(Event::PluginFailed(failure)).await,
         }
         tokio::select! {
             biased;
-            () = token.cancelled() => return,
+            () = shared.launches.cancelled() => return,
             () = tokio::time::sleep(interval) => {}
         }
     }

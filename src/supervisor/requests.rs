@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::engine::{ContainerId, Engine, chain};
+use crate::engine::{ContainerId, Engine, EngineError, chain};
 use crate::hooks::Hooks;
 use crate::plugin::{Reply, Request, RequestKind};
 use crate::pod::ComponentName;
@@ -16,6 +16,9 @@ use crate::supervisor::shared::Shared;
 
 /// Longest output of each stream that a plugin gets from a command, in bytes; as `wit/host.wit` promises.
 const EXEC_OUTPUT: usize = 64 << 10;
+
+/// So much of a command is shown where it did not end, in characters.
+const SHOWN_COMMAND: usize = 120;
 
 /// Serves requests until told to end. Each runs as a task of its own: a slow command holds up nobody else.
 pub async fn serve<E: Engine, H: Hooks>(
@@ -62,14 +65,22 @@ async fn answer<E: Engine, H: Hooks>(shared: &Shared<E, H>, kind: RequestKind) {
         RequestKind::Exec { component, argv, timeout, reply } => {
             let done = async {
                 let id = running(shared, &component)?;
-                shared
-                    .engine
-                    .exec(&id, &ExecCommand::new(argv), timeout, EXEC_OUTPUT)
-                    .await
-                    .map_err(|error| chain(&error))
+                let shown = argv.join(" ");
+                let done = shared.engine.exec(&id, &ExecCommand::new(argv), timeout, EXEC_OUTPUT).await;
+                done.map_err(|error| unfinished(&shown, &component, &error))
             };
             send(reply, done.await);
         }
+    }
+}
+
+/// Why a command did not end: the engine knows neither the component nor the command.
+pub fn unfinished(command: &str, component: &ComponentName, error: &EngineError) -> String {
+    let short: String = command.chars().take(SHOWN_COMMAND).collect();
+    let dots = if short.len() < command.len() { "…" } else { "" };
+    match error {
+        EngineError::Timeout { after, .. } => format!("`{short}{dots}` in `{component}` did not end within {after:?}"),
+        error => format!("`{short}{dots}` in `{component}`: {}", chain(error)),
     }
 }
 

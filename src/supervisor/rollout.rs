@@ -7,7 +7,7 @@
 //! ```
 //! One rollout at a time; while it runs, an exit of its components is its business, and not the end of the pod.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ use crate::pod::life::ExecCommand;
 use crate::pod::{ComponentName, PluginName};
 use crate::supervisor::copy::{get, put};
 use crate::supervisor::events::{Event, Phase};
-use crate::supervisor::requests::running;
+use crate::supervisor::requests::{running, unfinished};
 use crate::supervisor::shared::{Live, Shared};
 
 /// Largest file that can be kept for a roll-back, in bytes; as much as `watch` reads.
@@ -265,7 +265,7 @@ impl<E: Engine, H: Hooks> Transaction<'_, E, H> {
             .engine
             .exec(&id, &ExecCommand::new(argv), timeout, SHOWN)
             .await
-            .map_err(|error| chain(&error))?;
+            .map_err(|error| unfinished(&shown, &command.component, &error))?;
         if done.exit_code == 0 {
             return Ok(());
         }
@@ -353,6 +353,7 @@ impl<E: Engine, H: Hooks> Transaction<'_, E, H> {
 
     async fn roll_back(&self, before: &[Before], applied: bool) -> Result<(), String> {
         let mut ended = BTreeSet::new();
+        let mut new: BTreeMap<&ComponentName, Vec<&str>> = BTreeMap::new();
         for Before { component, path, file } in before {
             let container = self.shared.container(component);
             let id = container.ok_or_else(|| format!("component `{component}` is gone"))?.id;
@@ -369,17 +370,34 @@ impl<E: Engine, H: Hooks> Transaction<'_, E, H> {
                 // In a container that does not run nobody reads it meanwhile.
                 Some(file) => put(&self.shared.engine, &id, file).await.map_err(|error| chain(&error))?,
                 None if runs => self.remove_file(&id, path).await?,
-                None => warn!(%component, path, "a new file stays behind in a component that has ended"),
+                // Nothing can be removed from a container that does not run.
+                None => new.entry(component).or_default().push(path),
             }
         }
         self.drop_candidates_of_running(&ended).await;
         for component in &ended {
-            self.restart(component).await?;
+            let Some(paths) = new.get(component) else {
+                self.restart(component).await?;
+                continue;
+            };
+            self.restart_without(component, paths).await.map_err(|why| {
+                format!("`{}`, which was not there before, is still in `{component}`: {why}", paths.join("`, `"))
+            })?;
         }
         if applied && ended.is_empty() {
             self.apply().await?;
         }
         Ok(())
+    }
+
+    /// Brings back a component that has ended, takes the new files out of it while it runs, and has it begin again without them.
+    async fn restart_without(&self, component: &ComponentName, paths: &[&str]) -> Result<(), String> {
+        self.restart(component).await?;
+        let id = running(self.shared, component)?;
+        for path in paths {
+            self.remove_file(&id, path).await?;
+        }
+        self.restart(component).await
     }
 
     /// A candidate that was never renamed, because an earlier one could not be.

@@ -781,11 +781,17 @@ fn webserver() -> FakeEngine {
 
 /// A pod with `web`, whose watched file a test may change.
 async fn rolling(engine: FakeEngine) -> (Running, Script, tempfile::TempDir) {
+    let (pod, script, directory) = rolling_without_file(engine).await;
+    pod.engine.put_file("web", "/etc/web.conf", b"first");
+    (pod, script, directory)
+}
+
+/// The same, where `web` has no configuration yet.
+async fn rolling_without_file(engine: FakeEngine) -> (Running, Script, tempfile::TempDir) {
     let script = roller();
     let all = [("pod.component.app", "image: app"), ("pod.component.web", "image: web")];
     let mut pod = start(engine, script.clone(), &all).await;
     pod.reaches("running").await;
-    pod.engine.put_file("web", "/etc/web.conf", b"first");
     (pod, script, tempfile::tempdir().unwrap())
 }
 
@@ -853,6 +859,37 @@ async fn a_file_that_kills_its_component_is_rolled_back() {
     assert_eq!(restarts, 1);
     pod.signal(15).await;
     assert_eq!(pod.ends().await, Outcome::Stopped);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_file_that_kills_its_component_is_taken_out_of_it_again() {
+    let (mut pod, script, directory) = rolling_without_file(webserver().exits_on("web", 1, 70)).await;
+    let (applied, text) = change(&pod, &script, &directory, "deadly").await;
+    assert!(!applied && text.contains("rolled back"), "{text}");
+    let files = pod.engine.files("web");
+    assert!(!files.keys().any(|path| path.contains("web.conf")), "{:?}", files.keys());
+    pod.reaches("running").await;
+    let restarts = pod.status.borrow().components.iter().find(|component| component.name == "web").unwrap().restarts;
+    assert_eq!(restarts, 2, "once to take it out, once to begin without it");
+    pod.signal(15).await;
+    assert_eq!(pod.ends().await, Outcome::Stopped);
+
+    // What can't be removed is not said to be.
+    let told = |exit_code: i64| ExecOutput {
+        exit_code,
+        stdout: bytes::Bytes::new(),
+        stderr: bytes::Bytes::new(),
+        truncated: false,
+    };
+    let stuck = webserver().exits_on("web", 1, 70).exec_answers("web", move |argv| match argv[0].as_str() {
+        "rm" if argv.contains(&"/etc/web.conf".to_owned()) => told(1),
+        _ => told(0),
+    });
+    let (pod, script, directory) = rolling_without_file(stuck).await;
+    let (applied, text) = change(&pod, &script, &directory, "deadly").await;
+    assert!(!applied && text.contains("rolling back failed") && text.contains("is still in `web`"), "{text}");
+    pod.signal(15).await;
+    pod.ends().await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -141,7 +141,7 @@ pub fn read_file(component: &str, path: &str, limit: u32) -> Result<File, Error>
 /// Writes one file, replacing what is there. Needs `files` for it.
 ///
 /// # Errors
-/// Where the component or the directory does not exist.
+/// Where the component does not exist, or has not been created yet. Directories are made where they are missing.
 pub fn write_file(file: &File) -> Result<(), Error> {
     #[cfg(target_family = "wasm")]
     return real::files::write(file);

@@ -51,7 +51,7 @@ pub trait ConfigCopy: Plugin {
     /// `source` is the file's path in the controller, or `plugin:<name>`.
     ///
     /// # Errors
-    /// Refuses the file, and by `on-error` the start.
+    /// Ends the pod, or, where `on-error` ignores it, copies the file as it is. [`FileVerdict::Skip`] leaves a file out.
     fn config_copy(&mut self, source: &str, file: File) -> Result<FileVerdict, Error>;
 }
 
@@ -60,7 +60,7 @@ pub trait Health: Plugin {
     /// Answers what changed or holds; the last judgement about each component counts until the next one.
     ///
     /// # Errors
-    /// Judges nothing; what was said before still counts.
+    /// As `on-error` says: the pod ends, the plugin is started again and asked again, or nothing is judged, and what was said before still counts.
     fn check(&mut self, why: Trigger) -> Result<Vec<Judgement>, Error>;
 }
 
@@ -97,7 +97,8 @@ pub trait ConfigChanged: Plugin {
     /// out as one transaction.
     ///
     /// # Errors
-    /// Nothing is rolled out.
+    /// As `on-error` says: nothing is rolled out and the pod goes on, or the pod ends. For a file that is wrong, answer a rollout whose `validate` says so, or
+    /// nothing; an error is for what the plugin itself can't do.
     fn on_change(&mut self, changes: Vec<Change>) -> Result<Option<Rollout>, Error>;
 
     /// How the last rollout ended. `applied` false: the text says what failed and what is in force now.

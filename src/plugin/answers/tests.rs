@@ -127,6 +127,9 @@ fn judgements_name_what_there_is() {
         let judgement = health::Judgement { component, status: health::Status::Degraded, reason: "r".repeat(600) };
         judge(&[], only, |judge| judge.judgements(vec![judgement]))
     };
+    let reason = "a\r\nb\u{1b}[31m".to_owned();
+    let judgement = health::Judgement { component: None, status: health::Status::Degraded, reason };
+    assert_eq!(judge(&[], None, |judge| judge.judgements(vec![judgement])).unwrap()[0].reason, "a  b [31m");
     assert_eq!(ask(None, None).unwrap()[0].component, None);
     assert_eq!(ask(Some("db"), None).unwrap()[0].reason.len(), TEXT);
     assert_eq!(ask(None, Some("app")).unwrap()[0].component, Some(ComponentName::new("app").unwrap()));

@@ -76,6 +76,37 @@ async fn a_trap_in_any_hook_ends_the_hook_only() {
 }
 
 #[tokio::test]
+async fn a_panic_is_told_in_its_own_words() {
+    let told = reason(Hook::Tick, "panic").await;
+    assert!(told.starts_with("trapped: ") && told.contains("the glass is empty and [31mred"), "{told}");
+    assert!(!told.contains("unreachable") && told.len() < 400 && !told.contains(char::is_control), "{told:?}");
+}
+
+#[tokio::test]
+async fn what_would_fail_again_is_not_called_again() {
+    for (hook, act) in [(Hook::PreStart, "bad"), (Hook::PreStart, "bad-config"), (Hook::Tick, "bad-config")] {
+        let pod = Pod::new();
+        let set = pod.with_policy(OnError::Restart, json!({ hook.name(): act }), &[]).await;
+        let failure = call(&set, hook).await.unwrap_err();
+        assert_eq!(failure.hook, hook.name());
+        let standing = &set.standing()[0];
+        assert_eq!((standing.calls, standing.failures, standing.strikes), (1, 1, 0), "{hook} {act}: {standing:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_evicted_plugin_names_the_hook_that_failed() {
+    let pod = Pod::new();
+    let acts = json!({"component-event": "trap", "log-line": "good", "tick": "good", "health": "good"});
+    let set = pod.with_policy(OnError::Restart, acts, &[]).await;
+    assert_eq!(call(&set, Hook::ComponentEvent).await.unwrap_err().hook, "component-event");
+    for hook in [Hook::LogLine, Hook::Tick, Hook::Health] {
+        let failure = call(&set, hook).await.unwrap_err();
+        assert_eq!(failure.hook, "component-event", "{hook}: {failure}");
+    }
+}
+
+#[tokio::test]
 async fn wrong_answers_count_as_failures() {
     for (hook, act, expected) in [
         (Hook::PreStart, "bad", "`plan` for `components.app.image`: its manifest does not ask for it"),

@@ -69,6 +69,7 @@ fn misbehave(act: &str) -> Result<bool, HookError> {
     match word {
         "spin" => spin(),
         "trap" => std::process::abort(),
+        "panic" => panic!("the glass is empty\nand \u{1b}[31mred"),
         "hog" => {
             let mut hoard: Vec<Vec<u8>> = Vec::new();
             loop {
