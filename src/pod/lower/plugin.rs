@@ -21,6 +21,9 @@ const SHORTEST_HEALTH_INTERVAL: Duration = Duration::from_millis(100);
 /// One page of WebAssembly's memory: less can't be given.
 const LEAST_MEMORY: i64 = 64 * 1024;
 
+/// What a memory of 32-bit addresses can have: more can't be given either.
+const MOST_MEMORY: i64 = 4 << 30;
+
 /// Every capability, in the order of the table in `wit/plugin.wit`, and the form of its scope.
 const CAPABILITIES: [(&str, Scope); 15] = [
     ("pod", Scope::All),
@@ -226,7 +229,11 @@ fn limits(node: &Node<'_>, report: &mut Report) -> PluginLimits {
         memory: fields
             .read("memory", |node| {
                 let bytes = node.size()?;
-                if bytes < LEAST_MEMORY { Err(node.problem("is less than `64k`")) } else { Ok(bytes) }
+                match bytes {
+                    ..LEAST_MEMORY => Err(node.problem("is less than `64k`")),
+                    LEAST_MEMORY..=MOST_MEMORY => Ok(bytes),
+                    _ => Err(node.problem("is more than `4g`, the most that WebAssembly can address")),
+                }
             })
             .and_then(|bytes| u64::try_from(bytes).ok()),
         hook: fields.read("hook", deadline),
