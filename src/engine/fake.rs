@@ -142,6 +142,13 @@ impl FakeEngine {
         self.disturb(verb, name, |disturbance| disturbance.failures.push((fault, times)))
     }
 
+    /// The next `times` calls of this verb, `create` or `start`, on `name` have their effect, and the answer is lost: after a minute the caller
+    /// sees a [`Timeout`](crate::engine::EngineError::Timeout).
+    #[must_use]
+    pub fn loses_the_answer(self, verb: &'static str, name: &str, times: usize) -> Self {
+        self.disturb(verb, name, |disturbance| disturbance.lost = times)
+    }
+
     /// Each call of this verb on `name` takes so long before it has an effect. A command that takes longer than its timeout is given up on.
     #[must_use]
     pub fn slow(self, verb: &'static str, name: &str, duration: Duration) -> Self {

@@ -168,27 +168,40 @@ async fn pull<E: Engine, H: Hooks>(shared: &Shared<E, H>, planned: &Planned) -> 
 /// Creates the container, with one pull where the engine does not have the image: asking first would cost every start a call.
 async fn create<E: Engine, H: Hooks>(shared: &Shared<E, H>, planned: &Planned) -> Result<ContainerId, LaunchError> {
     let spec = with_donor(shared, planned);
-    let answer = persist(&shared.launches, || shared.engine.create(&spec)).await;
-    let (id, warnings) = match answer {
+    let (id, warnings) = match create_once(shared, &spec).await {
         Err(error) if error.fault() == Fault::NotFound => {
             if shared.engine.has_image(&planned.container.image).await? {
                 return Err(without_driver(&planned.container, error));
             }
             pull(shared, planned).await?;
             go_on(shared)?;
-            shared.engine.create(&spec).await?
+            create_once(shared, &spec).await?
         }
-        // Asked twice because the first answer got lost: it is there, and it is ours.
-        Err(error) => match shared.engine.inspect(&planned.container.name).await {
-            Ok(found) if ours(&found.labels, &planned.container.labels) => (found.id, Vec::new()),
-            _ => return Err(error.into()),
-        },
-        Ok(created) => created,
+        answer => answer?,
     };
     for warning in warnings {
         warn!(component = %planned.name, "the engine says: {warning}");
     }
     Ok(id)
+}
+
+/// Creates a container, and answers with the engine's warnings. One that is there already is taken for the answer where this run has made it: asked twice because
+/// the first answer got lost, the engine says that the name is taken.
+async fn create_once<E: Engine, H: Hooks>(
+    shared: &Shared<E, H>,
+    spec: &ContainerSpec,
+) -> Result<(ContainerId, Vec<String>), EngineError> {
+    match persist(&shared.launches, || shared.engine.create(spec)).await {
+        // What the engine does not find for it is missing before there is a container.
+        Err(error) if error.fault() != Fault::NotFound => {
+            // The engine may be away for a moment more, and a container that nobody knows of would be left.
+            match persist(&shared.launches, || shared.engine.inspect(&spec.name)).await {
+                Ok(found) if ours(&found.labels, &spec.labels) => Ok((found.id, Vec::new())),
+                _ => Err(error),
+            }
+        }
+        answer => answer,
+    }
 }
 
 /// The engine's words name the driver and the volume, not where they are written; and no answer tells what is missing but its text.
@@ -237,9 +250,10 @@ fn with_donor<'a, E: Engine, H: Hooks>(shared: &Shared<E, H>, planned: &'a Plann
 
 /// Whether a container was made by this very run of the controller.
 fn ours(found: &BTreeMap<String, String>, planned: &BTreeMap<String, String>) -> bool {
-    [ownership::POD, ownership::GENERATION, ownership::COMPONENT]
-        .iter()
-        .all(|key| found.get(*key).is_some_and(|value| planned.get(*key) == Some(value)))
+    let same = |key: &str| found.get(key) == planned.get(key);
+    // The one that lends its IPC namespace is no component.
+    let has_owner = [ownership::POD, ownership::GENERATION].iter().all(|key| planned.contains_key(*key) && same(key));
+    has_owner && same(ownership::COMPONENT) && same(ownership::ROLE)
 }
 
 /// Starts it, and answers whether the engine checks its health.
@@ -272,7 +286,7 @@ async fn start<E: Engine, H: Hooks>(
 pub async fn launch_donor<E: Engine, H: Hooks>(shared: &Arc<Shared<E, H>>, told: &watch::Sender<Donor>) {
     let Some(spec) = &shared.plan.ipc_donor else { return };
     let brought_up = async {
-        let (id, _warnings) = persist(&shared.launches, || shared.engine.create(spec)).await?;
+        let (id, _warnings) = create_once(shared, spec).await?;
         shared.set_donor(id.clone());
         told.send_replace(Donor::Created);
         go_on(shared)?;

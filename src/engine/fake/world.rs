@@ -37,6 +37,8 @@ pub(super) struct Disturbance {
     pub(super) delay: Duration,
     /// Faults, and how often each is still due.
     pub(super) failures: Vec<(Fault, usize)>,
+    /// How often an effect is still to be had without an answer.
+    pub(super) lost: usize,
 }
 
 /// A file in a container.

@@ -361,3 +361,17 @@ async fn a_drain_is_unready_at_once_and_ends_early_on_a_second_signal_or_when_no
         assert!(expected.contains(&took), "{second} {dies}: {took:?}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_container_whose_creation_is_not_answered_is_found_again() {
+    let all = [("pod.component.app", "image: app".to_owned()), ("pod.component.web", "image: web".to_owned())];
+    for lost in ["pod.podlike.ipc", "app"] {
+        let engine = FakeEngine::new().loses_the_answer("create", lost, 1);
+        let mut pod = pod_of(engine.clone(), Script::default(), &all).await;
+        let reached = pod.status.wait_for(|status| status.stage == outrigger::admin::status::Stage::Running);
+        tokio::time::timeout(200 * SECOND, reached).await.expect(lost).unwrap();
+        pod.signal(15).await;
+        assert_eq!(pod.ends().await, Outcome::Stopped, "{lost}");
+        assert_eq!(engine.leftovers(), Vec::<String>::new(), "{lost}");
+    }
+}
