@@ -375,3 +375,30 @@ async fn a_container_whose_creation_is_not_answered_is_found_again() {
         assert_eq!(engine.leftovers(), Vec::<String>::new(), "{lost}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_is_degraded_while_a_component_is_stopped_and_started_again() {
+    use outrigger::admin::status::HealthState;
+    let life = "{image: app, restart: always, probes: {liveness: {exec: [alive], period: 1s, timeout: 1s, failure_threshold: 1}}}";
+    let fails = Arc::new(AtomicUsize::new(0));
+    let looks = Arc::clone(&fails);
+    // The second look fails; it does not heed SIGTERM, and its next start takes a while.
+    let engine = FakeEngine::new()
+        .ignores("app", 15)
+        .exec_answers("app", move |_| answer(i64::from(looks.fetch_add(1, Ordering::Relaxed) == 1), ""));
+    let mut pod = pod_of(engine.clone(), Script::default(), &app(life)).await;
+    pod.reaches("running").await;
+    let _engine = engine.clone().slow("start", "app", 3 * SECOND);
+    for (state, reason) in [
+        ("stopping", "component `app` is degraded: it is being stopped"),
+        ("exited", "component `app` is degraded: it exited and waits for its restart"),
+        ("starting", "component `app` is degraded: it is being started again"),
+    ] {
+        let reached = pod.status.wait_for(|status| status.components.iter().any(|it| it.state == state));
+        let health = tokio::time::timeout(60 * SECOND, reached).await.expect(state).unwrap().health.clone();
+        assert_eq!((health.state, health.reasons), (HealthState::Degraded, vec![reason.to_owned()]), "{state}");
+    }
+    started(&engine, " app", 2).await;
+    pod.signal(15).await;
+    pod.ends().await;
+}
