@@ -25,13 +25,14 @@
 //! | 2 | [`admin`] | the socket behind `healthcheck` and `status` | |
 //! | 3 | [`supervisor`] | the pod's life: a pure `step`, and the driver that does what it says | |
 //! | 4 | [`cli`] | the command line | clap |
-//! | 0 | [`shutdown`], [`telemetry`], [`memory`], [`files`], [`clock`] | tasks with an owner; the log; giving memory back; files that others may change; the time | |
+//! | 0 | [`shutdown`], [`telemetry`], [`memory`], [`files`], [`clock`], [`faults`] | tasks with an owner; the log; giving memory back; files that others may change; the time; faults and their handlers | |
 pub mod admin;
 pub mod cgroup;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod engine;
+pub mod faults;
 pub mod files;
 pub mod hooks;
 pub mod identity;

@@ -1,8 +1,10 @@
 //! Problems of the input, collected so that the user sees all of them at once.
 //!
-//! Below everything that reads what users wrote. A [`Place`] is where something was written, a [`Problem`] what is wrong there, [`nearest`] what was perhaps meant.
+//! Below everything that reads what users wrote. A [`Place`] is where something was written, a [`Problem`] what is wrong there, [`nearest`] what was perhaps meant; [`nesting`] is asked before
+//! any of it is parsed.
 
 mod nearest;
+pub mod nesting;
 
 use std::fmt;
 

@@ -15,6 +15,7 @@ use tracing::{debug, warn};
 
 use super::status::Status;
 use super::{AdminError, LONGEST_PATH};
+use crate::plan::render::clean;
 use crate::shutdown::Tasks;
 
 /// Connections served at a time; more wait in the kernel's queue until one of these ends, which [`PATIENCE`] bounds.
@@ -114,8 +115,9 @@ impl Answers {
             "health" => {
                 let status = Arc::clone(&self.status.borrow());
                 let mut text = format!("{}\n", status.health.state);
+                // A component's words may hold line ends and escapes, and each line is one reason.
                 for reason in &status.health.reasons {
-                    text.push_str(&reason.replace('\n', " "));
+                    text.push_str(&clean(&reason.replace('\n', " ")));
                     text.push('\n');
                 }
                 text

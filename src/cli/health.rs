@@ -7,6 +7,7 @@ use super::{Env, block_on, output};
 use crate::admin::status::HealthState;
 use crate::admin::{self, AdminError};
 use crate::config::Settings;
+use crate::plan::render::clean;
 
 /// Asks the controller beside it. Answers only 0 and 1: Docker reserves all other codes of a health check.
 pub(super) fn run(state_dir: Option<&Path>, env: &Env) -> Result<Exit, Report> {
@@ -21,7 +22,8 @@ pub(super) fn run(state_dir: Option<&Path>, env: &Env) -> Result<Exit, Report> {
     };
     // The engine keeps what a health check prints: `docker inspect` shows it.
     if state != HealthState::Healthy {
-        output::text(&answer).map_err(|_| Report::input(anyhow::anyhow!("{}", answer.trim_end())))?;
+        let told: String = answer.lines().map(|line| format!("{}\n", clean(line))).collect();
+        output::text(&told).map_err(|_| Report::input(anyhow::anyhow!("{}", answer.trim_end())))?;
     }
     Ok(if state.counts_as_healthy() { Exit::Success } else { Exit::Problems })
 }

@@ -12,6 +12,7 @@ use super::{Env, block_on, engine, output, pods, time};
 use crate::admin::status::ProbeStatus;
 use crate::admin::{self, Status};
 use crate::engine::{ContainerId, Engine};
+use crate::plan::render::clean;
 use crate::pod::life::ExecCommand;
 
 /// For the command in the controller's container.
@@ -78,26 +79,26 @@ pub(super) async fn through_engine(container: Option<&str>, pod: Option<&str>, e
 fn text(status: &Status) -> String {
     let mut text = format!(
         "pod `{}`: {}, {}, up {}\n",
-        status.pod,
+        clean(&status.pod),
         status.stage,
         status.health.state,
         time::short(Duration::from_secs(status.uptime_s))
     );
     for reason in &status.health.reasons {
-        text.push_str(&format!("  {reason}\n"));
+        text.push_str(&format!("  {}\n", clean(reason)));
     }
     if !status.components.is_empty() {
         let head =
             ["COMPONENT", "STATE", "HEALTH", "RESTARTS", "EXIT", "CONTAINER", "IMAGE"].map(str::to_owned).to_vec();
         let rows = status.components.iter().map(|component| {
             vec![
-                if component.init { format!("{} (init)", component.name) } else { component.name.clone() },
-                component.state.clone(),
+                clean(&if component.init { format!("{} (init)", component.name) } else { component.name.clone() }),
+                clean(&component.state),
                 component.health.as_ref().map_or_else(dash, |health| health.state.to_string()),
                 component.restarts.to_string(),
                 component.exit_code.map_or_else(dash, |code| code.to_string()),
                 component.container_id.as_ref().map_or_else(dash, |id| ContainerId(id.clone()).short().to_owned()),
-                component.image.clone(),
+                clean(&component.image),
             ]
         });
         text.push('\n');
@@ -109,7 +110,7 @@ fn text(status: &Status) -> String {
         let rows = status.plugins.iter().map(|plugin| {
             vec![
                 if plugin.evicted { format!("{} (evicted)", plugin.name) } else { plugin.name.clone() },
-                plugin.version.clone(),
+                clean(&plugin.version),
                 plugin.calls.to_string(),
                 plugin.failures.to_string(),
                 plugin.strikes.to_string(),
@@ -121,7 +122,7 @@ fn text(status: &Status) -> String {
         text.push_str(&output::table(&std::iter::once(head).chain(rows).collect::<Vec<_>>()));
         for plugin in &status.plugins {
             if let Some(failure) = &plugin.last_failure {
-                text.push_str(&format!("  last failure of `{}`: {failure}\n", plugin.name));
+                text.push_str(&format!("  last failure of `{}`: {}\n", plugin.name, clean(failure)));
             }
         }
     }
@@ -134,14 +135,15 @@ fn text(status: &Status) -> String {
         text.push_str(&format!("warning: the output of {} runs was not read to its end: time ran out\n", logs.cut));
     }
     if let Some(cgroups) = &status.cgroups {
-        text.push_str(&format!("{cgroups}\n"));
+        text.push_str(&format!("{}\n", clean(&cgroups.to_string())));
     }
     for rollout in &status.rollouts {
         let why = if rollout.reason.is_empty() { String::new() } else { format!(": {}", rollout.reason) };
-        text.push_str(&format!("rollout of `{}`, {}: {}{why}\n", rollout.plugin, rollout.outcome, rollout.summary));
+        let told = format!("rollout of `{}`, {}: {}{why}", rollout.plugin, rollout.outcome, rollout.summary);
+        text.push_str(&format!("{}\n", clean(&told)));
     }
     for warning in &status.warnings {
-        text.push_str(&format!("warning: {warning}\n"));
+        text.push_str(&format!("warning: {}\n", clean(warning)));
     }
     text
 }
@@ -170,8 +172,8 @@ fn probes(status: &Status) -> String {
     let mut text = format!("\n{}", output::table(&std::iter::once(head).chain(rows).collect::<Vec<_>>()));
     for (component, probe) in probes {
         if let Some(failure) = &probe.last_failure {
-            // A command may have said several lines.
-            let failure = failure.replace('\n', "\n    ");
+            // A command may have said several lines, and anything in them.
+            let failure = failure.lines().map(clean).collect::<Vec<_>>().join("\n    ");
             text.push_str(&format!("  last failure of the {} probe of `{component}`: {failure}\n", probe.kind));
         }
     }
@@ -183,13 +185,35 @@ fn dash() -> String {
 }
 
 fn listed(words: &[String]) -> String {
-    if words.is_empty() { dash() } else { words.join(", ") }
+    if words.is_empty() { dash() } else { clean(&words.join(", ")) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::admin::status::{CgroupStatus, ComponentStatus, Health, HealthState, PluginStatus, ProbeState, Stage};
+
+    #[test]
+    fn what_components_say_stays_on_its_line() {
+        let told = "its readiness probe fails: \u{1b}[31mRED\nall is well\r".to_owned();
+        let probe =
+            ProbeStatus { kind: "readiness".to_owned(), last_failure: Some(told.clone()), ..ProbeStatus::default() };
+        let status = Status {
+            health: Health { state: HealthState::Unhealthy, reasons: vec![told.clone()] },
+            components: vec![ComponentStatus {
+                name: "app".to_owned(),
+                probes: vec![probe],
+                ..ComponentStatus::default()
+            }],
+            plugins: vec![PluginStatus { last_failure: Some(told.clone()), ..PluginStatus::default() }],
+            warnings: vec![told],
+            ..Status::default()
+        };
+        let text = text(&status);
+        assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
+        assert!(text.lines().all(|line| !line.starts_with("all is well")), "{text}");
+        assert!(text.contains("fails: \\u{1b}[31mRED\\nall is well\\r"), "{text}");
+    }
 
     #[test]
     fn a_status_reads_like_a_table() {

@@ -6,7 +6,7 @@
 use std::fmt;
 
 use crate::pod::{Problem, Problems};
-use crate::problem::nearest;
+use crate::problem::{Place, nearest, nesting};
 
 mod images;
 mod pattern;
@@ -259,6 +259,7 @@ impl Policy {
     /// All that is wrong with it; `origin` is the file's name in messages.
     pub fn read(origin: &str, text: &str) -> Result<Self, Problems> {
         let mut problems = Problems::default();
+        nesting::check(&Place::new(origin), text).map_err(|problem| Problems(vec![problem]))?;
         let document: Document = if text.trim().is_empty() {
             Document::default()
         } else {

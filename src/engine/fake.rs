@@ -142,10 +142,11 @@ impl FakeEngine {
         self.disturb(verb, name, |disturbance| disturbance.failures.push((fault, times)))
     }
 
-    /// The next `times` calls of `create` or `start` on `name` are done, but their answers get lost on the way.
+    /// The next `times` calls of this verb, `create` or `start`, on `name` have their effect, and the answer is lost: after a minute the caller
+    /// sees a [`Timeout`](crate::engine::EngineError::Timeout).
     #[must_use]
-    pub fn loses_answer(self, verb: &'static str, name: &str, times: usize) -> Self {
-        self.disturb(verb, name, |disturbance| disturbance.lost += times)
+    pub fn loses_the_answer(self, verb: &'static str, name: &str, times: usize) -> Self {
+        self.disturb(verb, name, |disturbance| disturbance.lost = times)
     }
 
     /// Each call of this verb on `name` takes so long before it has an effect. A command that takes longer than its timeout is given up on.

@@ -9,7 +9,7 @@ use serde::de::{DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, Seq
 use serde_json::{Map, Number, Value};
 
 use super::Place;
-use crate::problem::Problems;
+use crate::problem::{Problems, nesting};
 
 /// The most values that one text may hold once aliases are resolved: thousands of inspected containers, and still no more than some 100 MB.
 const MOST_VALUES: usize = 1_000_000;
@@ -18,6 +18,7 @@ const MOST_VALUES: usize = 1_000_000;
 pub fn parse(at: &Place, text: &str, problems: &mut Problems) -> Option<Value> {
     // A byte order mark is what some editors put before the first key.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    problems.take(nesting::check(at, text))?;
     let found = RefCell::new(Problems::default());
     let values = Cell::new(0);
     let reader = Reader { at: at.clone(), problems: &found, values: &values };

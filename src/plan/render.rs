@@ -37,6 +37,7 @@ mod life;
 mod limits;
 mod text;
 
+pub use self::text::clean;
 use serde_json::Value;
 
 use super::{Plan, Planned};

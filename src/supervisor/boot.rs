@@ -18,6 +18,7 @@ use crate::cgroup::{self, Keeper};
 use crate::clock::since_epoch;
 use crate::config::{Settings, Sharing};
 use crate::engine::{Engine, EngineError, EngineInfo, Inspection};
+use crate::faults;
 use crate::hooks::{Hook, Hooks};
 use crate::identity::{self, IdentityError};
 use crate::janitor;
@@ -110,6 +111,8 @@ async fn live<E: Engine>(engine: E, settings: Settings, keeper: &Keeper) -> Resu
         }
     };
     let plugins = parts.hooks.clone();
+    // The host of plugins has its handlers now, and no component runs yet.
+    faults::harden();
     let outcome = Driver::new(parts, signals).run().await;
     plugins.shut_down(LAST_TASKS).await;
     info!(exit_code = outcome.exit_code(), %outcome, "the pod has ended");

@@ -188,17 +188,21 @@ async fn create<E: Engine, H: Hooks>(shared: &Shared<E, H>, planned: &Planned) -
     Ok(id)
 }
 
-/// Creates a container, however many answers get lost on the way: one that is there under its name already, and was made by this very run of the controller,
-/// is it.
+/// Creates a container, and answers with the engine's warnings. One that is there already is taken for the answer where this run has made it: asked twice because
+/// the first answer got lost, the engine says that the name is taken.
 async fn create_once<E: Engine, H: Hooks>(
     shared: &Shared<E, H>,
     spec: &ContainerSpec,
 ) -> Result<(ContainerId, Vec<String>), EngineError> {
     match persist(&shared.launches, || shared.engine.create(spec)).await {
-        Err(error) if error.fault() != Fault::NotFound => match shared.engine.inspect(&spec.name).await {
-            Ok(found) if ours(&found.labels, &spec.labels) => Ok((found.id, Vec::new())),
-            _ => Err(error),
-        },
+        // What the engine does not find for it is missing before there is a container.
+        Err(error) if error.fault() != Fault::NotFound => {
+            // The engine may be away for a moment more, and a container that nobody knows of would be left.
+            match persist(&shared.launches, || shared.engine.inspect(&spec.name)).await {
+                Ok(found) if ours(&found.labels, &spec.labels) => Ok((found.id, Vec::new())),
+                _ => Err(error),
+            }
+        }
         answer => answer,
     }
 }
@@ -274,9 +278,10 @@ fn with_donor<'a, E: Engine, H: Hooks>(shared: &Shared<E, H>, planned: &'a Plann
 
 /// Whether a container of a name that is taken was made by this very run of the controller.
 fn ours(found: &BTreeMap<String, String>, planned: &BTreeMap<String, String>) -> bool {
-    [ownership::POD, ownership::GENERATION]
-        .iter()
-        .all(|key| found.get(*key).is_some_and(|value| planned.get(*key) == Some(value)))
+    let same = |key: &str| found.get(key) == planned.get(key);
+    // The one that lends its IPC namespace is no component.
+    let has_owner = [ownership::POD, ownership::GENERATION].iter().all(|key| planned.contains_key(*key) && same(key));
+    has_owner && same(ownership::COMPONENT) && same(ownership::ROLE)
 }
 
 /// Starts it, and answers whether the engine checks its health.

@@ -171,6 +171,18 @@ impl Node {
         self.gone_without
     }
 
+    /// Whether it has been brought up before, in this life of the pod or an earlier one.
+    #[must_use]
+    pub fn launched_before(&self) -> bool {
+        self.launched_once
+    }
+
+    /// Whether it ended as it should, for those that await its success.
+    #[must_use]
+    pub fn succeeded(&self) -> bool {
+        self.job && !self.failed()
+    }
+
     /// Whether it has ended for good.
     fn over(&self) -> bool {
         matches!(self.phase, Phase::Exited | Phase::Skipped)

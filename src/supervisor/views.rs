@@ -134,14 +134,23 @@ fn health_of(pod: &Pod, name: &ComponentName, node: &Node) -> Option<Health> {
     if node.init {
         return None;
     }
+    // A pod that is being stopped as a whole says so itself, of all of its components.
+    let stops = pod.stage() >= Stage::Restarting;
     let engine = match (node.phase, node.health) {
         // Whoever replaces unhealthy pods must leave this one alone: it is being mended where it is.
         (Phase::BackingOff, _) => Some((HealthState::Degraded, "it exited and waits for its restart")),
-        (Phase::Parting | Phase::Stopping, _) if pod.stage() == Stage::Running => {
-            Some((HealthState::Degraded, "it is being stopped"))
-        }
-        (Phase::Waiting | Phase::Launching, _) if pod.stage() == Stage::Running => {
+        (Phase::Waiting, _) if pod.stage() == Stage::Running => {
             Some((HealthState::Degraded, "it is being started again"))
+        }
+        (Phase::Launching, _) if node.launched_before() => Some((HealthState::Degraded, "it is being started again")),
+        (Phase::Launching, _) => Some((HealthState::Starting, "it has not been started yet")),
+        (Phase::Parting | Phase::Stopping, _) if !stops => Some((HealthState::Degraded, "it is being stopped")),
+        (Phase::Asking, _) if !stops && !node.succeeded() => {
+            Some((HealthState::Degraded, "it exited, and plugins are asked what that means"))
+        }
+        // Put off until a rollout has ended.
+        (Phase::Exited, _) if !stops && !node.gone_without() => {
+            Some((HealthState::Degraded, "it exited, and it is not decided yet what that means"))
         }
         (Phase::Settling, _) => Some((HealthState::Starting, "its `post_start` is not through yet")),
         (Phase::Exited, _) if node.gone_without() && node.failed() => {
@@ -152,7 +161,8 @@ fn health_of(pod: &Pod, name: &ComponentName, node: &Node) -> Option<Health> {
         }
         (Phase::Running, Some(EngineHealth::Unhealthy)) => Some((HealthState::Unhealthy, "its health check fails")),
         (Phase::Running, Some(EngineHealth::Healthy)) => Some((HealthState::Healthy, "its health check succeeds")),
-        _ => None,
+        (Phase::Running, None) | (Phase::Parting | Phase::Stopping | Phase::Asking | Phase::Exited, _) => None,
+        (Phase::Waiting | Phase::Skipped, _) => None,
     };
     let engine = engine.map(|(state, reason)| Health { state, reasons: vec![reason.to_owned()] });
     let probes = probed(node).map(|(state, reason)| Health { state, reasons: vec![reason] });

@@ -11,16 +11,15 @@ use serde_json::{Map, Number, Value};
 
 use crate::labels::Place;
 use crate::problem::Problems;
+use crate::problem::nesting::{self, DEEPEST};
 
 /// The most values that one text may hold once aliases are resolved.
 const MOST_VALUES: usize = 1_000_000;
 
-/// How deep lists and maps may be nested; every level takes stack.
-const DEEPEST: usize = 100;
-
 /// Reads one YAML document; nothing but comments is [`Value::Null`]. None where it is no YAML; duplicate keys and tags are told and passed over.
 pub fn read(at: &Place, text: &str, problems: &mut Problems) -> Option<Value> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    problems.take(nesting::check(at, text))?;
     let mut reader = Reader {
         parser: Parser::new_from_str(text),
         anchors: BTreeMap::new(),
@@ -98,6 +97,7 @@ impl<'t> Reader<'t> {
     fn value(&mut self, at: &Place, event: Event<'t>, span: Span, depth: usize) -> Result<Value, Stop> {
         let line = span.start.line();
         if depth > DEEPEST {
+            // Every level takes stack, also one without brackets.
             return Err(Stop { line, what: format!("nested deeper than {DEEPEST} levels") });
         }
         let before = self.values;

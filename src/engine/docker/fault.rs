@@ -58,7 +58,8 @@ impl Call {
         match (self, status) {
             // Not modified: it runs. Conflict on a signal: it does not run, so there is nothing left to signal.
             (Self::Start, 304) | (Self::Signal, 409) => Fault::AlreadyDone,
-            (_, 404) => Fault::NotFound,
+            // What is dead or being removed has no output any more; a log driver that can't be read is 501.
+            (_, 404) | (Self::Logs, 409) => Fault::NotFound,
             (_, 408 | 425 | 429) => Fault::Transient,
             // Not implemented, for instance by the log driver.
             (_, 400..=499 | 501) => Fault::Permanent,
@@ -157,6 +158,7 @@ mod tests {
         assert_eq!(refused(Call::Inspect, 404), Fault::NotFound);
         assert_eq!(refused(Call::Create, 400), Fault::Permanent);
         assert_eq!(refused(Call::Logs, 501), Fault::Permanent);
+        assert_eq!(refused(Call::Logs, 409), Fault::NotFound);
         assert_eq!(refused(Call::Start, 500), Fault::Transient);
         assert_eq!(refused(Call::Pull, 429), Fault::Transient);
     }

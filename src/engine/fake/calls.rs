@@ -20,6 +20,9 @@ use crate::pod::life::ExecCommand;
 const ENDING: [i32; 3] = [2, 3, 15];
 const SIGKILL: i32 = 9;
 
+/// How long the caller waits for an answer that is lost.
+const LOST_AFTER: Duration = Duration::from_secs(60);
+
 fn refused(verb: &'static str, object: &str, fault: Fault, message: &str) -> EngineError {
     EngineError::Refused { verb, object: format!("`{object}`"), message: message.to_owned(), fault }
 }
@@ -50,16 +53,20 @@ impl FakeEngine {
         Err(refused(verb, name, *fault, "as scripted"))
     }
 
-    /// Loses the answer of what has been done, where that is due.
-    fn answer(&self, verb: &'static str, name: &str) -> Result<()> {
-        let mut world = self.world();
-        match world.disturbances.get_mut(&(verb, name.to_owned())).map(|disturbance| &mut disturbance.lost) {
-            Some(lost) if *lost > 0 => {
-                *lost -= 1;
-                Err(unreachable(verb, name))
+    /// What becomes of the answer to a call that has had its effect.
+    async fn answer(&self, verb: &'static str, name: &str) -> Result<()> {
+        let is_lost = match self.world().disturbances.get_mut(&(verb, name.to_owned())) {
+            Some(disturbance) if disturbance.lost > 0 => {
+                disturbance.lost -= 1;
+                true
             }
-            _ => Ok(()),
+            _ => false,
+        };
+        if !is_lost {
+            return Ok(());
         }
+        tokio::time::sleep(LOST_AFTER).await;
+        Err(EngineError::Timeout { verb, object: format!("`{name}`"), after: LOST_AFTER })
     }
 
     fn record(&self, call: String) {
@@ -152,7 +159,7 @@ impl Engine for FakeEngine {
         let name = spec.labels.get(crate::plan::ownership::COMPONENT).unwrap_or(&spec.name);
         self.record(format!("create {name}"));
         self.pass("create", name).await?;
-        let made = {
+        let id = {
             let mut world = self.world();
             if world.missing_images.contains(&spec.image) {
                 return Err(refused("create", name, Fault::NotFound, "no such image"));
@@ -162,8 +169,8 @@ impl Engine for FakeEngine {
             }
             world.make(spec)
         };
-        self.answer("create", name)?;
-        Ok((made, Vec::new()))
+        self.answer("create", name).await?;
+        Ok((id, Vec::new()))
     }
 
     async fn start(&self, id: &ContainerId) -> Result<()> {
@@ -187,7 +194,7 @@ impl Engine for FakeEngine {
         if let Some((after, code)) = script.exit {
             self.dies_after(id, run, after, code);
         }
-        self.answer("start", &name)
+        self.answer("start", &name).await
     }
 
     async fn signal(&self, id: &ContainerId, signal: i32) -> Result<()> {

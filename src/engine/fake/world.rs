@@ -37,7 +37,7 @@ pub(super) struct Disturbance {
     pub(super) delay: Duration,
     /// Faults, and how often each is still due.
     pub(super) failures: Vec<(Fault, usize)>,
-    /// How many answers are still to get lost.
+    /// How often an effect is still to be had without an answer.
     pub(super) lost: usize,
 }
 

@@ -285,6 +285,7 @@ fn table(rows: &[Vec<String>]) -> String {
 }
 
 /// One line without control characters: commands and labels may hold several, and escape sequences of a terminal.
-fn clean(text: &str) -> String {
+#[must_use]
+pub fn clean(text: &str) -> String {
     text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect()
 }

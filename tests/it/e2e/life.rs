@@ -5,6 +5,7 @@ mod drain;
 mod ipc;
 mod jobs;
 mod kept;
+mod signals;
 mod steps;
 
 use outrigger::engine::EngineHealth;

@@ -362,23 +362,29 @@ async fn a_drain_is_unready_at_once_and_ends_early_on_a_second_signal_or_when_no
     }
 }
 
+/// A lost answer is waited for until the call's deadline.
+async fn runs_at_last(pod: &mut Running) {
+    let runs = pod.status.wait_for(|status| status.stage == outrigger::admin::status::Stage::Running);
+    tokio::time::timeout(300 * SECOND, runs).await.expect("it runs").unwrap();
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_was_done_is_not_done_twice_where_its_answer_is_lost() {
     let joined = [("pod.component.app", "{image: app}".to_owned()), ("pod.component.web", "{image: web}".to_owned())];
     for (verb, name) in
         [("create", "app"), ("create", "pod.podlike.ipc"), ("start", "app"), ("start", "pod.podlike.ipc")]
     {
-        let engine = FakeEngine::new().loses_answer(verb, name, 1);
+        let engine = FakeEngine::new().loses_the_answer(verb, name, 1);
         let mut pod = pod_of(engine.clone(), Script::default(), &joined).await;
-        pod.reaches("running").await;
+        runs_at_last(&mut pod).await;
         pod.signal(15).await;
         assert_eq!(pod.ends().await, Outcome::Stopped, "{verb} {name}");
         assert_eq!(engine.leftovers(), [""; 0], "{verb} {name}");
     }
     // The same after a pull.
-    let engine = FakeEngine::new().without_image("app").loses_answer("create", "app", 1);
+    let engine = FakeEngine::new().without_image("app").loses_the_answer("create", "app", 1);
     let mut pod = pod_of(engine.clone(), Script::default(), &joined).await;
-    pod.reaches("running").await;
+    runs_at_last(&mut pod).await;
     pod.signal(15).await;
     assert_eq!(pod.ends().await, Outcome::Stopped);
     assert_eq!(engine.leftovers(), [""; 0]);
@@ -386,12 +392,12 @@ async fn what_was_done_is_not_done_twice_where_its_answer_is_lost() {
 
 #[tokio::test(start_paused = true)]
 async fn a_run_that_has_ended_before_its_start_was_answered_is_the_only_one() {
-    let engine = FakeEngine::new().exits_at_once("app", 3).loses_answer("start", "app", 1);
+    let engine = FakeEngine::new().exits_at_once("app", 3).loses_the_answer("start", "app", 1);
     let pod = pod_of(engine.clone(), Script::default(), &app("{image: app}")).await;
     assert_eq!(pod.ends().await, component("app", 3));
     assert_eq!(starts(&engine, " app"), 1, "{:?}", engine.calls());
 
-    let engine = FakeEngine::new().exits_at_once("app", 3).loses_answer("start", "app", 1);
+    let engine = FakeEngine::new().exits_at_once("app", 3).loses_the_answer("start", "app", 1);
     let twice = "{image: app, restart: {policy: on-failure, delay: 1s, max_attempts: 1}}";
     let pod = pod_of(engine.clone(), Script::default(), &app(twice)).await;
     assert_eq!(pod.ends().await, component("app", 3));
@@ -399,18 +405,28 @@ async fn a_run_that_has_ended_before_its_start_was_answered_is_the_only_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pod_is_degraded_while_a_component_is_stopped_to_be_started_again() {
-    let looks = Arc::new(AtomicUsize::new(0));
-    let sick = move |_: &[String]| match looks.fetch_add(1, Ordering::Relaxed) {
-        2..5 => answer(1, "stuck"),
-        _ => answer(0, ""),
-    };
-    let life = "{image: app, stop_grace_period: 8s, restart: always, probes: {liveness: {exec: [alive], period: 1s}}}";
-    let engine = FakeEngine::new().ignores("app", 15).exec_answers("app", sick);
+async fn a_pod_is_degraded_while_a_component_is_stopped_and_started_again() {
+    use outrigger::admin::status::HealthState;
+    let life = "{image: app, restart: always, probes: {liveness: {exec: [alive], period: 1s, timeout: 1s, failure_threshold: 1}}}";
+    let fails = Arc::new(AtomicUsize::new(0));
+    let looks = Arc::clone(&fails);
+    // The second look fails; it does not heed SIGTERM, and its next start takes a while.
+    let engine = FakeEngine::new()
+        .ignores("app", 15)
+        .exec_answers("app", move |_| answer(i64::from(looks.fetch_add(1, Ordering::Relaxed) == 1), ""));
     let mut pod = pod_of(engine.clone(), Script::default(), &app(life)).await;
     pod.reaches("running").await;
-    let stopping = pod.status.wait_for(|status| status.components.iter().any(|it| it.state == "stopping"));
-    let status = tokio::time::timeout(60 * SECOND, stopping).await.expect("it is stopped").unwrap().clone();
-    assert_eq!((status.health.state.as_str(), status.stage.as_str()), ("degraded", "running"), "{:?}", status.health);
-    assert_eq!(status.health.reasons, ["component `app` is degraded: it is being stopped"]);
+    let _engine = engine.clone().slow("start", "app", 3 * SECOND);
+    for (state, reason) in [
+        ("stopping", "component `app` is degraded: it is being stopped"),
+        ("exited", "component `app` is degraded: it exited and waits for its restart"),
+        ("starting", "component `app` is degraded: it is being started again"),
+    ] {
+        let reached = pod.status.wait_for(|status| status.components.iter().any(|it| it.state == state));
+        let health = tokio::time::timeout(60 * SECOND, reached).await.expect(state).unwrap().health.clone();
+        assert_eq!((health.state, health.reasons), (HealthState::Degraded, vec![reason.to_owned()]), "{state}");
+    }
+    started(&engine, " app", 2).await;
+    pod.signal(15).await;
+    pod.ends().await;
 }
