@@ -1,10 +1,12 @@
 //! The end: the rest of the output is read, every container removed, and what failed is kept for a look.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
@@ -24,6 +26,12 @@ use crate::supervisor::shared::{Container, Shared, persist};
 const LAST_LINES: u32 = 10;
 const LAST_BYTES: usize = 4096;
 
+/// For one call on behalf of a failed component: its last lines, and the new name under which it remains.
+const LOOK_TIME: Duration = Duration::from_secs(2);
+
+/// Least time for the container that lends its IPC namespace to be there.
+const LEAST: Duration = Duration::from_millis(100);
+
 /// For the look whether more remains than may, after one more was kept.
 const SWEEP_TIME: Duration = Duration::from_secs(2);
 
@@ -41,6 +49,8 @@ pub struct Cleanup<E, H, N> {
     pub donor: watch::Receiver<Donor>,
     /// How long the rest of the output may take.
     pub drain: Duration,
+    /// Until when the engine may answer to what it was asked to create.
+    pub settled_by: Instant,
     /// The failed component that ended the pod, and how.
     pub deciding: Option<(ComponentName, String)>,
     /// Those that remain for a look.
@@ -52,44 +62,50 @@ pub struct Cleanup<E, H, N> {
 impl<E: Engine, H: Hooks, N: Future<Output = ()> + Send + 'static> Cleanup<E, H, N> {
     /// Cleans up, and tells the driver; calls that the engine does not answer are repeated until the token says otherwise.
     pub async fn run(self, token: CancellationToken) {
-        let Self { shared, own, outputs, launching, mut donor, drain, deciding, keep, mut news } = self;
+        let Self { shared, own, outputs, launching, mut donor, drain, settled_by, deciding, keep, mut news } = self;
         outputs.drain(drain).await;
         if let Some((name, outcome)) = deciding {
-            let last = last_output(&shared, &outputs, &name).await;
+            let last = tokio::time::timeout(LOOK_TIME, last_output(&shared, &outputs, &name)).await.unwrap_or_default();
             let told = if last.is_empty() { " none".to_owned() } else { format!("\n  | {}", last.join("\n  | ")) };
             error!(component = %name, "{outcome}; its last output:{told}");
         }
-        // What is being created now is there only when the engine has answered.
-        launching.wait(shared.settings.timeouts.engine_change).await;
-        let removals = Tasks::new();
-        let mut kept = false;
-        for (name, container) in shared.all_containers() {
-            let news = news.remove(&name);
-            if keep.contains(&name) && self::keep(&shared, &name, &container).await {
-                kept = true;
-                continue;
-            }
-            let (shared, given_up) = (Arc::clone(&shared), token.clone());
-            removals.spawn("remove", move |_token| async move {
-                match persist(&given_up, || shared.engine.remove(&container.id)).await {
-                    Ok(()) => {
-                        if let Some(news) = news {
-                            news.await;
-                        }
-                    }
-                    Err(error) => {
-                        error!(component = %name, error = chain(&error), "not removed; the next controller on this engine will");
-                    }
+        let (removals, keepers) = (Tasks::new(), Tasks::new());
+        let kept = Arc::new(AtomicBool::new(false));
+        let mut done = HashSet::new();
+        let mut remove_all = || {
+            for (name, container) in shared.all_containers() {
+                if !done.insert(container.id.clone()) {
+                    continue;
                 }
-            });
-        }
-        if kept {
+                let stays = keep.contains(&name);
+                let (shared, given_up, news) = (Arc::clone(&shared), token.clone(), news.remove(&name));
+                let (removing, kept) = (removals.clone(), Arc::clone(&kept));
+                let within = if stays { &keepers } else { &removals };
+                within.spawn("remove", move |_token| async move {
+                    if stays && self::keep(&shared, &name, &container).await {
+                        kept.store(true, Ordering::Relaxed);
+                        return;
+                    }
+                    removing.spawn("remove", move |_token| async move {
+                        remove(&shared, &name, &container, news, &given_up).await
+                    });
+                });
+            }
+        };
+        remove_all();
+        // What is being created now is there only when the engine has answered.
+        launching.wait(settled_by.saturating_duration_since(Instant::now())).await;
+        remove_all();
+        // One that can't be kept is removed with the others.
+        keepers.wait(2 * LOOK_TIME).await;
+        if kept.load(Ordering::Relaxed) {
             let shared = Arc::clone(&shared);
             removals.spawn("sweep", move |_token| async move { sweep(&shared, &own).await });
         }
         // Its creation may still be under way; an error means that nobody will bring it up any more.
         let settled = donor.wait_for(|donor| !matches!(donor, Donor::Pending | Donor::Created));
-        if tokio::time::timeout(shared.settings.timeouts.engine_change, settled).await.is_err() {
+        let left = settled_by.saturating_duration_since(Instant::now());
+        if tokio::time::timeout(left.max(LEAST), settled).await.is_err() {
             warn!("the engine does not say whether the IPC donor was created");
         }
         if let Some(id) = shared.donor() {
@@ -105,6 +121,26 @@ impl<E: Engine, H: Hooks, N: Future<Output = ()> + Send + 'static> Cleanup<E, H,
         }
         removals.wait(shared.settings.timeouts.engine_change).await;
         shared.tell(Event::Cleaned).await;
+    }
+}
+
+/// Removes a container, and tells plugins.
+async fn remove<E: Engine, H: Hooks, N: Future<Output = ()>>(
+    shared: &Shared<E, H>,
+    name: &ComponentName,
+    container: &Container,
+    news: Option<N>,
+    given_up: &CancellationToken,
+) {
+    match persist(given_up, || shared.engine.remove(&container.id)).await {
+        Ok(()) => {
+            if let Some(news) = news {
+                news.await;
+            }
+        }
+        Err(error) => {
+            error!(component = %name, error = chain(&error), "not removed; the next controller on this engine will");
+        }
     }
 }
 
@@ -141,7 +177,11 @@ async fn last_output<E: Engine, H: Hooks>(
 async fn keep<E: Engine, H: Hooks>(shared: &Shared<E, H>, name: &ComponentName, container: &Container) -> bool {
     let Some(planned) = shared.planned(name) else { return false };
     let kept = janitor::kept_name(&planned.container.name, since_epoch().as_secs());
-    match shared.engine.rename(&container.id, &kept).await {
+    let Ok(renamed) = tokio::time::timeout(LOOK_TIME, shared.engine.rename(&container.id, &kept)).await else {
+        warn!(component = %name, "failed, and can't be kept for a look: the engine does not answer");
+        return false;
+    };
+    match renamed {
         Ok(()) => {
             info!(component = %name, container = kept, "failed, and remains for a look: `docker logs`, `docker cp`; removed when its time is over");
             true

@@ -554,6 +554,7 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
             launching: self.launching.clone(),
             donor: self.donor.subscribe(),
             drain: self.drain_time(),
+            settled_by: Instant::now() + self.settle_time(),
             deciding,
             keep: failed.into_iter().take(self.shared.settings.keep.count).collect(),
             news,
@@ -567,6 +568,22 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
         let gone = self.stopping_since.map_or(Duration::ZERO, |since| since.elapsed());
         let left = (self.shared.plan.stop_budget + timeouts.stop_reserve / 2).saturating_sub(gone);
         left.clamp(LEAST_DRAIN, timeouts.log_drain.max(LEAST_DRAIN))
+    }
+
+    /// How long the engine may still answer to what it was asked to create: a container that nobody knows of yet is left behind. Who stops a pod with a signal kills it
+    /// when its grace period is over, and some of that is needed for the removals.
+    fn settle_time(&self) -> Duration {
+        let timeouts = &self.shared.settings.timeouts;
+        match self.pod.outcome() {
+            Some(Outcome::Stopped | Outcome::Interrupted { .. } | Outcome::Killed) => {
+                let gone = self.stopping_since.map_or(Duration::ZERO, |since| since.elapsed());
+                let left = (self.shared.plan.stop_budget + timeouts.stop_reserve / 2).saturating_sub(gone);
+                left.clamp(LEAST_DRAIN, timeouts.engine_change.max(LEAST_DRAIN))
+            }
+            Some(Outcome::Component { .. } | Outcome::Unfit { .. } | Outcome::Failed { .. }) | None => {
+                timeouts.engine_change
+            }
+        }
     }
 }
 

@@ -22,6 +22,9 @@ use crate::supervisor::shared::{Container, Shared, persist};
 /// Linux's SIGTERM: what stops a container whose image names no other signal.
 const SIGTERM: i32 = 15;
 
+/// How long the engine may still take to answer to a start once the pod is stopping, a quarter of the stop's own time at most.
+const ANSWER_TIME: Duration = Duration::from_secs(1);
+
 /// How far the IPC donor is. `None`: there is none, or it is not up yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Donor {
@@ -296,9 +299,22 @@ async fn start<E: Engine, H: Hooks>(
         reached(shared, &mut donor, &[Donor::Up]).await?;
     }
     go_on(shared)?;
-    start_once(shared, id, before).await?;
+    match in_time(shared, start_once(shared, id, before)).await {
+        Some(answer) => answer?,
+        // It may run all the same, and then it has to be asked to stop like the others. The engine goes on with what it was asked for.
+        None => match in_time(shared, shared.engine.inspect(&id.0)).await {
+            Some(Ok(found)) if !found.running => return Err(LaunchError::Dropped),
+            _ => {
+                warn!(component = %planned.name, "the engine does not answer to its start: it is stopped as one that runs");
+                return Ok(false);
+            }
+        },
+    }
     // What the image says about health and stopping is known only now.
-    match persist(&shared.launches, || shared.engine.inspect(&id.0)).await {
+    let Some(looked) = in_time(shared, persist(&shared.launches, || shared.engine.inspect(&id.0))).await else {
+        return Ok(false);
+    };
+    match looked {
         Ok(inspection) => {
             let stop_signal = planned.stop_signal.or(inspection.stop_signal).unwrap_or(SIGTERM);
             shared.created(&planned.name, Container { id: id.clone(), stop_signal });
@@ -308,6 +324,19 @@ async fn start<E: Engine, H: Hooks>(
             warn!(component = %planned.name, error = chain(&error), "started, but the engine does not tell its health");
             Ok(false)
         }
+    }
+}
+
+/// What a call answers; none where the pod is stopping and has no time to wait for it.
+async fn in_time<E: Engine, H: Hooks, T>(shared: &Shared<E, H>, call: impl Future<Output = T>) -> Option<T> {
+    let late = async {
+        shared.launches.cancelled().await;
+        tokio::time::sleep(ANSWER_TIME.min(shared.plan.stop_budget / 4)).await;
+    };
+    tokio::select! {
+        biased;
+        answer = call => Some(answer),
+        () = late => None,
     }
 }
 

@@ -430,3 +430,49 @@ async fn a_pod_is_degraded_while_a_component_is_stopped_and_started_again() {
     pod.signal(15).await;
     pod.ends().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_start_that_is_not_answered_is_stopped_like_one_that_was() {
+    let engine = FakeEngine::new().loses_the_answer("start", "app", 1);
+    let pod = pod_of(engine.clone(), Script::default(), &app("{image: app}")).await;
+    started(&engine, " app", 1).await;
+    tokio::time::sleep(SECOND).await;
+    let began = Instant::now();
+    pod.signal(15).await;
+    assert_eq!(pod.ends().await, Outcome::Interrupted { signal: 15 });
+    assert!(began.elapsed() < 3 * SECOND, "{:?}", began.elapsed());
+    assert_eq!(engine.calls_of("signal"), ["signal app 15"]);
+    assert_eq!(engine.leftovers(), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_creation_that_is_not_answered_holds_up_neither_the_stop_nor_the_removal_of_others() {
+    let engine = FakeEngine::new().slow("create", "web", 3600 * SECOND);
+    let all = [
+        ("pod.component.app", "{image: app}".to_owned()),
+        ("pod.component.web", "{image: web, depends_on: [app]}".to_owned()),
+    ];
+    let pod = pod_of(engine.clone(), Script::default(), &all).await;
+    started(&engine, " app", 1).await;
+    tokio::time::sleep(SECOND).await;
+    let began = Instant::now();
+    pod.signal(15).await;
+    pod.ends().await;
+    assert!(began.elapsed() < 10 * SECOND, "{:?}", began.elapsed());
+    assert_eq!(engine.leftovers(), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_component_that_can_not_be_renamed_in_time_is_removed() {
+    let engine = FakeEngine::new().slow("rename", "app", 3600 * SECOND);
+    let all = [("pod.component.app", "image: app"), ("pod.component.web", "image: web")];
+    let settings = Settings { keep: Keep { count: 1, ..Keep::default() }, ..Settings::default() };
+    let mut pod = start_with(settings, engine.clone(), Script::default(), &all).await;
+    pod.reaches("running").await;
+    let began = Instant::now();
+    engine.kill("app", 3);
+    assert_eq!(tokio::time::timeout(600 * SECOND, pod.end).await.unwrap().unwrap(), component("app", 3));
+    assert!(began.elapsed() < 5 * SECOND, "{:?}", began.elapsed());
+    assert_eq!(engine.calls_of("rename").len(), 1);
+    assert_eq!(engine.leftovers(), Vec::<String>::new());
+}
