@@ -8,6 +8,7 @@ pub mod compose;
 mod detect;
 mod document;
 pub mod schema;
+mod service;
 mod shape;
 pub mod variables;
 mod write;
@@ -52,6 +53,10 @@ pub struct Source {
     pub name: String,
     /// As far as it could be read.
     pub raw: RawPod,
+    /// What its labels begin with in messages, where the text holds others too.
+    pub prefix: String,
+    /// Where the controller's own container is written, if not in the pod itself.
+    pub at: Option<Place>,
     /// Whether it is a `pod.yaml`, whose controller `outrigger run` makes.
     pub is_document: bool,
     /// Why the rest could not; those of lowering are not among them.

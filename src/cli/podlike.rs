@@ -16,6 +16,7 @@ pub(super) fn run(args: &CheckArgs, env: &Env) -> Result<Exit, Report> {
     let Some(file) = args.input.file.as_deref() else {
         return Err(Report::usage(anyhow::anyhow!("--podlike needs a stack file")));
     };
+    input::typed(&args.flags.clone().into())?;
     let text = input::text(file)?;
     let at = Place::new(&text.origin);
     let mut problems = Problems::default();

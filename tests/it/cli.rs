@@ -136,7 +136,148 @@ fn pipes_get_no_colours() {
     }
 }
 
+#[test]
+fn a_flag_that_was_typed_wrong_is_2_and_one_of_the_file_is_1() {
+    for command in ["check", "plan"] {
+        for flag in [&["--allow", "privilegd"][..], &["--timeout", "engin-call=3s"], &["--pids=maybe"]] {
+            let output = fed(&[&[command, "-"], flag].concat(), STACK);
+            assert_eq!(code(&output), 2, "{command} {flag:?}: {}", err(&output));
+        }
+    }
+    let file = "controller: {flags: [--pids=maybe]}\ncomponents: {app: {image: busybox}}\n";
+    assert_eq!(code(&fed(&["check", "-"], file)), 1);
+}
+
 // ---- plan and check
+
+/// What depends on the engine is no problem where none was asked: with version 1 of cgroups the controller runs this pod.
+#[test]
+fn limits_that_only_some_engines_divide_are_noted() {
+    let file = "
+controller: {mem_limit: 64m}
+components:
+  one: {image: busybox, mem_limit: 48m}
+  two: {image: busybox, mem_limit: 48m}
+";
+    let output = fed(&["check", "-"], file);
+    assert_eq!(code(&output), 0, "{}", err(&output));
+    let told = out(&output);
+    assert!(told.contains("note: where the engine can't hold limits") && told.contains("96MiB"), "{told}");
+    for mode in ["nested", "slice", "tree"] {
+        let output = fed(&["plan", "-", "--cgroup-mode", mode], file);
+        assert_eq!(code(&output), 0, "{mode}: {}", err(&output));
+        assert!(out(&output).contains(&format!("cgroups: {mode} (assumed): asked for")), "{}", out(&output));
+    }
+    for mode in ["--cgroup-mode=divided", "--cgroup-mode=inherit"] {
+        let output = fed(&["check", "-", mode], file);
+        assert_eq!(code(&output), 1, "{mode}");
+        assert!(err(&output).contains("add up to 96MiB, more than the controller's 64MiB"), "{}", err(&output));
+    }
+}
+
+/// Whatever else is wrong, what the policy refuses is told with it.
+#[test]
+fn the_policy_judges_what_could_be_read() {
+    let labels = "
+services:
+  one:
+    image: outrigger
+    labels:
+      pod.component.app: |
+        image: busybox
+        privileged: true
+        comand: x
+      pod.componet.side: 'image: busybox'
+  two:
+    image: outrigger
+    command: --lgos
+    labels:
+      pod.component.app: '{image: busybox, privileged: true}'
+  three:
+    image: outrigger
+    labels:
+      pod.component.app: '{image: busybox, cap_add: [ALL]}'
+";
+    let output = fed(&["check", "-"], labels);
+    assert_eq!(code(&output), 1);
+    for told in [
+        "`stdin: one: pod.component.app`, field `comand`",
+        "`stdin: one: pod.component.app`, field `privileged`",
+        "`stdin: one: pod.componet.side`",
+        "`stdin`, field `services.two.command`",
+        "hint: did you mean `--logs`?",
+        "`stdin: three: pod.component.app`, field `cap_add[0]`",
+    ] {
+        assert!(err(&output).contains(told), "`{told}` is missing in:\n{}", err(&output));
+    }
+    // What the flags would have allowed is not known where they are wrong.
+    assert!(!err(&output).contains("two: pod.component.app"), "{}", err(&output));
+    let document = "components: {app: {image: busybox, privileged: true, comand: x}}";
+    let told = err(&fed(&["check", "-"], document));
+    assert!(told.contains("components.app.comand") && told.contains("components.app.privileged"), "{told}");
+}
+
+#[test]
+fn what_is_probably_not_meant_is_noted() {
+    let stack = "
+services:
+  web:
+    image: nginx
+    environment: {OUTRIGGER_PID: 'false'}
+    labels:
+      pod.component.app: '{image: busybox, environment: [\"PORT: 5000\", \"A B\"]}'
+";
+    let output = fed(&["check", "-"], stack);
+    assert_eq!(code(&output), 0, "{}", err(&output));
+    for told in ["`OUTRIGGER_PIDS`", "`PORT=5000`", "`NAME=value`", "docker.sock:ro", "`nginx` does not look like"] {
+        assert!(out(&output).contains(told), "`{told}` is missing in:\n{}", out(&output));
+    }
+    let document = "controller: {volumes: ['./nope:/data']}\ncomponents: {app: {image: busybox, mem_limit: 1m}}\n";
+    let output = fed(&["check", "-"], document);
+    assert!(err(&output).contains("the least is `6m`"), "{}", err(&output));
+    let output = fed(&["check", "-"], &document.replace("1m", "6m"));
+    assert!(out(&output).contains("there is no `./nope`"), "{}", out(&output));
+}
+
+/// Whoever copies an example of a whole pod from the documentation gets one that is right.
+#[test]
+fn every_whole_pod_in_the_documentation_is_right() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let pages = std::fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let mut checked = 0;
+    for page in pages.chain([root.join("README.md"), root.join("examples/README.md")]) {
+        if page.extension().is_none_or(|ending| ending != "md") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&page).unwrap();
+        let blocks = text.split("```yaml\n").skip(1).filter_map(|block| block.split("```").next());
+        let begins = |block: &str, word: &str| block.lines().any(|line| line.starts_with(word));
+        let is_stack = |block: &str| begins(block, "services:") && block.contains("pod.") && !block.contains("x-");
+        for block in blocks.filter(|block| begins(block, "components:") || is_stack(block)) {
+            let output = fed(&["check", "-"], block);
+            assert_eq!(code(&output), 0, "{}: {}\nin\n{block}", page.display(), err(&output));
+            checked += 1;
+        }
+    }
+    assert!(checked >= 15, "only {checked} examples");
+}
+
+/// With `-volumes` components get the mounts of the service.
+#[test]
+fn a_plan_shows_the_mounts_that_are_shared() {
+    let stack = "
+services:
+  web:
+    image: outrigger
+    command: -volumes
+    volumes: ['/var/run/docker.sock:/var/run/docker.sock:ro', 'data:/data', '/srv/conf:/conf:ro']
+    labels:
+      pod.component.app: '{image: busybox}'
+volumes: {data: {}}
+";
+    let plan = out(&fed(&["plan", "-"], stack));
+    assert!(plan.contains("/data") && plan.contains("/srv/conf") && !plan.contains("docker.sock"), "{plan}");
+}
 
 #[test]
 fn deadlines_are_listed_as_they_would_be() {

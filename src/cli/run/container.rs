@@ -19,10 +19,7 @@ pub(in crate::cli) const GRACE: Duration = Duration::from_secs(30);
 /// The container that runs this pod; `token` tells this run from all others.
 pub(super) fn of(mut spec: PodSpec, folder: &Path, name: String, token: &str, env: &Env) -> ContainerSpec {
     resolve(&mut spec.controller.volumes, folder);
-    let mut mounts = spec.controller.volumes.clone();
-    if !mounts.iter().any(|mount| mount.target == ENGINE_SOCKET) {
-        mounts.insert(0, bind(host_socket(env), ENGINE_SOCKET.to_owned(), true));
-    }
+    let mut mounts = mounts(&spec.controller.volumes, folder, env);
     for plugin in &mut spec.plugins {
         if let PluginSource::File(path) = &mut plugin.source
             && !path.starts_with('/')
@@ -50,6 +47,22 @@ pub(super) fn of(mut spec: PodSpec, folder: &Path, name: String, token: &str, en
     wanted
 }
 
+/// What is mounted into it besides plugins: what the file says, and the engine's socket.
+pub(in crate::cli) fn mounts(volumes: &[Mount], folder: &Path, env: &Env) -> Vec<Mount> {
+    let mut mounts = resolved(volumes, folder);
+    if !mounts.iter().any(|mount| mount.target == ENGINE_SOCKET) {
+        mounts.insert(0, bind(host_socket(env), ENGINE_SOCKET.to_owned(), true));
+    }
+    mounts
+}
+
+/// With absolute sources.
+pub(in crate::cli) fn resolved(volumes: &[Mount], folder: &Path) -> Vec<Mount> {
+    let mut mounts = volumes.to_vec();
+    resolve(&mut mounts, folder);
+    mounts
+}
+
 fn bind(source: String, target: String, read_only: bool) -> Mount {
     Mount {
         kind: MountKind::Bind,
@@ -66,7 +79,7 @@ fn bind(source: String, target: String, read_only: bool) -> Mount {
 
 /// Folders of the host that the file names relative to itself, as they were written, which are not there. The engine would make each, empty and owned
 /// by root; of an engine elsewhere nothing is known from here.
-pub(super) fn missing(volumes: &[Mount], folder: &Path, env: &Env) -> Vec<String> {
+pub(in crate::cli) fn missing(volumes: &[Mount], folder: &Path, env: &Env) -> Vec<String> {
     let is_local = env.get("DOCKER_HOST").is_none_or(|address| address.is_empty() || address.starts_with("unix://"));
     let sources = volumes.iter().filter(|mount| is_local && mount.kind == MountKind::Bind);
     let relative = sources.filter_map(|mount| mount.source.clone()).filter(|source| !source.starts_with('/'));
