@@ -42,6 +42,8 @@ pub struct RawPod {
     pub compose_file: Option<(Place, String)>,
     /// What the readers passed over.
     pub warnings: Vec<String>,
+    /// Where variables of a Compose file were filled in as nothing because they are not set, with their names.
+    pub unset: Vec<(Place, String)>,
     /// The `controller:` part of a `pod.yaml`, with its place; of a service or a container the grace period and the memory limit that it has itself.
     pub controller: Option<(Place, Map<String, Value>)>,
 }

@@ -125,7 +125,26 @@ pub(super) async fn pods(
 }
 
 fn of_file(file: &Path, flags: &Flags, env: &Env) -> Result<Found, Report> {
-    Ok(of_text(super::template::rendered(text(file)?, env)?, flags, env))
+    let written = text(file)?;
+    let raw = Text { origin: written.origin.clone(), text: written.text.clone(), folder: written.folder.clone() };
+    match super::template::rendered(written, env) {
+        Ok(rendered) => Ok(of_text(rendered, flags, env)),
+        Err(report) => match report.problems() {
+            Some(problems) => Ok(of_others(problems.clone(), raw, flags, env)),
+            None => Err(report),
+        },
+    }
+}
+
+/// The pods of a stack file whose templates are wrong: those of its services that need none.
+pub(super) fn of_others(mut problems: Problems, raw: Text, flags: &Flags, env: &Env) -> Found {
+    let mut others = of_text(raw, flags, env);
+    if others.pods.is_empty() {
+        return Found { pods: Vec::new(), problems };
+    }
+    problems.extend_elsewhere(others.problems);
+    others.problems = problems;
+    others
 }
 
 /// Every pod of a text.
@@ -173,6 +192,11 @@ fn of_source(source: Source, flags: &Flags, env: &Env, folder: &Path) -> (Pod, P
     // Elsewhere the engine's own default holds where nothing is written.
     me.container.stop_timeout =
         spec.controller.stop_grace_period.or(is_document.then_some(super::run::container::GRACE));
+    if let Some(image) = spec.controller.image.clone() {
+        me.container.image = image;
+    } else if is_document {
+        super::run::container::IMAGE.clone_into(&mut me.container.image);
+    }
     me.container.mounts = match is_document {
         true => super::run::container::mounts(&spec.controller.volumes, folder, env),
         false => super::run::container::resolved(&spec.controller.volumes, folder),

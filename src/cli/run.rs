@@ -125,7 +125,9 @@ fn not_created(error: EngineError, name: &str) -> Report {
     let is_taken = matches!(&error, EngineError::Refused { message, .. } if message.contains("already in use"));
     let report = Report::new(error);
     if is_taken {
-        report.hint(format!("`docker rm -f {name}` removes the other one; `--name` gives this one another name"))
+        report.hint(format!(
+            "`docker stop {name}`, which ends the pod if it runs, then `docker rm {name}` removes the other one; `--name` gives this one another name"
+        ))
     } else {
         report
     }
@@ -170,7 +172,7 @@ mod tests {
     fn a_taken_name_and_a_missing_image_come_with_the_remedy() {
         let taken = refused("create container", "Conflict. The container name \"/web\" is already in use by \"ab\"");
         let text = not_created(taken, "web").text(false);
-        assert!(text.contains("hint: `docker rm -f web`"), "{text}");
+        assert!(text.contains("hint: `docker stop web`") && text.contains("then `docker rm web`"), "{text}");
         let text = not_created(refused("create container", "no space left"), "web").text(false);
         assert!(!text.contains("hint:"), "{text}");
         let text = no_image(refused("pull image", "not found")).text(false);

@@ -19,6 +19,7 @@ pub(super) fn settings(service: &Value) -> Map<String, Value> {
         ("flags", service.get("command").and_then(flags)),
         ("environment", service.get("environment").and_then(environment)),
         ("volumes", service.get("volumes").map(mounts)),
+        ("image", written(service.get("image"))),
     ])
 }
 
@@ -36,10 +37,11 @@ pub(super) fn engine_settings(object: &Value) -> Map<String, Value> {
         ("flags", one_of(["/Config/Cmd", "/Spec/TaskTemplate/ContainerSpec/Args"]).and_then(flags)),
         ("environment", one_of(["/Config/Env", "/Spec/TaskTemplate/ContainerSpec/Env"]).cloned()),
         ("volumes", one_of(["/Mounts", "/Spec/TaskTemplate/ContainerSpec/Mounts"]).map(engine_mounts)),
+        ("image", one_of(["/Config/Image", "/Spec/TaskTemplate/ContainerSpec/Image"]).cloned()),
     ])
 }
 
-fn known(found: [(&str, Option<Value>); 5]) -> Map<String, Value> {
+fn known(found: [(&str, Option<Value>); 6]) -> Map<String, Value> {
     found.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
 }
 

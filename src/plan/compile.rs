@@ -244,7 +244,7 @@ impl<'a> Pod<'a> {
                     format!("pod.copy.{}", component.name),
                     "",
                     format!("cannot read `{}`: {why}", copy.source),
-                ));
+                ).hint("it is a path in the controller: mount the file there, for instance as a config or a volume of its service"));
             }
         }
         Planned {

@@ -239,6 +239,63 @@ services:
     assert!(out(&output).contains("there is no `./nope`"), "{}", out(&output));
 }
 
+/// What is wrong in one part of a file hides nothing of another.
+#[test]
+fn a_wrong_template_hides_nothing_of_other_services() {
+    let stack = "
+services:
+  one:
+    image: acme/one
+    x-outrigger: {tranformer: {inline: {app: {}}}}
+  two:
+    image: acme/two
+    x-outrigger: {templates: {inline: \"side: {image: 'acme/side:{{ .Args.Version }}'}\"}}
+  three:
+    image: outrigger
+    labels: {pod.component.app: '{image: busybox, privileged: true}'}
+";
+    for argv in [&["check", "-"][..], &["check", "--podlike", "-"]] {
+        let output = fed(argv, stack);
+        assert_eq!(code(&output), 1);
+        for told in [
+            "did you mean `transformer`?",
+            "the template `inline` uses `.Args.Version`, which is not given",
+            "`stdin: three: pod.component.app`, field `privileged`",
+        ] {
+            assert!(err(&output).contains(told), "{argv:?}: `{told}` is missing in:\n{}", err(&output));
+        }
+    }
+    let labels = "
+services:
+  web:
+    image: outrigger
+    labels:
+      pod.compnent.x: ''
+      pod.component.app: '{image: busybox, privileged: true}'
+";
+    let told = err(&fed(&["check", "--podlike", "-"], labels));
+    assert!(told.contains("pod.compnent.x") && told.contains("field `privileged`"), "{told}");
+}
+
+#[test]
+fn a_tab_in_yaml_is_told_with_its_line() {
+    let told = err(&fed(&["check", "-"], "components:\n\tapp: {image: busybox}\n"));
+    assert!(told.contains("line 2 begins with a tab: YAML takes only spaces"), "{told}");
+}
+
+/// The container that lends its IPC namespace has the controller's image.
+#[test]
+fn a_plan_names_the_image_that_runs() {
+    let components = "components: {app: {image: busybox}, side: {image: busybox}}";
+    let plan = out(&fed(&["plan", "-"], components));
+    assert!(plan.contains(concat!("outrigger:", env!("CARGO_PKG_VERSION"))), "{plan}");
+    let plan = out(&fed(&["plan", "-"], &format!("controller: {{image: 'acme/pods:7'}}\n{components}")));
+    assert!(plan.contains("acme/pods:7"), "{plan}");
+    let stack = "services: {web: {image: 'acme/outrigger:3', labels: {pod.component.a: 'image: x', pod.component.b: 'image: x'}}}";
+    let plan = out(&fed(&["plan", "-"], stack));
+    assert!(plan.contains("acme/outrigger:3"), "{plan}");
+}
+
 /// Whoever copies an example of a whole pod from the documentation gets one that is right.
 #[test]
 fn every_whole_pod_in_the_documentation_is_right() {

@@ -13,6 +13,9 @@ use crate::pod::{Mount, MountKind, PluginSource, PodSpec};
 /// Where plugins that lie beside the file are mounted in the controller.
 const PLUGINS: &str = "/run/outrigger/plugins";
 
+/// The controller's image where the file names none.
+pub(in crate::cli) const IMAGE: &str = concat!("outrigger:", env!("CARGO_PKG_VERSION"));
+
 /// Docker's own default, too short for a pod that drains: the controller stops its components within its own grace.
 pub(in crate::cli) const GRACE: Duration = Duration::from_secs(30);
 
@@ -31,7 +34,7 @@ pub(super) fn of(mut spec: PodSpec, folder: &Path, name: String, token: &str, en
     }
 
     let controller = &spec.controller;
-    let image = controller.image.clone().unwrap_or_else(|| concat!("outrigger:", env!("CARGO_PKG_VERSION")).to_owned());
+    let image = controller.image.clone().unwrap_or_else(|| IMAGE.to_owned());
     let mut wanted = ContainerSpec::new(name, image);
     wanted.labels.extend(controller.labels.iter().map(|(key, value)| (key.clone(), value.clone())));
     wanted.labels.extend(labels::to_labels(&document::of(&spec)));

@@ -498,7 +498,8 @@ fn every_problem_is_reported_at_once() {
         [
             "`pod.component.b`: the name `b` is an init component's, too",
             "`pod.init.components`, field `b.env_file`: cannot read `/gone`: no such file",
-            "`pod.copy.a`: cannot read `/etc/gone`: no such file",
+            "`pod.copy.a`: cannot read `/etc/gone`: no such file (hint: it is a path in the controller: mount the file there, for instance as \
+             a config or a volume of its service)",
             "`pod.component.a`, field `env_file`: cannot read `/gone`: no such file",
             "`pod.component.a`, field `env_file`: `/bad`, line 2: there is white space in the name",
             "`pod.component.a`, field `labels.outrigger.pod`: labels that begin with `outrigger.` are set by the controller",
