@@ -175,6 +175,81 @@ components:
     }
 }
 
+/// An engine that answers these paths, and nothing else.
+fn engine(directory: &Path, answers: &'static [(&'static str, &'static str)]) -> String {
+    let path = directory.join("engine.sock");
+    let listener = UnixListener::bind(&path).unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
+            let request = lines.next().unwrap_or_default();
+            while lines.next().is_some_and(|line| !line.is_empty()) {}
+            let path = request.split([' ', '?']).nth(1).unwrap_or_default();
+            let found = answers.iter().find(|(known, _)| path.ends_with(known));
+            let (status, body) = found.map_or((404, r#"{"message": "not here"}"#), |(_, body)| (200, *body));
+            let head =
+                format!("HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {}", body.len());
+            // Whoever asked may have left.
+            write!(stream, "{head}\r\nConnection: close\r\n\r\n{body}").unwrap_or_default();
+        }
+    });
+    format!("unix://{}", path.display())
+}
+
+const VERSION: (&str, &str) = ("/version", r#"{"Version": "20.10.24", "ApiVersion": "1.41", "MinAPIVersion": "1.12"}"#);
+const OLD: (&str, &str) = ("/info", r#"{"CgroupDriver": "cgroupfs", "CgroupVersion": "1", "Name": "vm"}"#);
+const NEW: (&str, &str) = ("/info", r#"{"CgroupDriver": "systemd", "CgroupVersion": "2", "Name": "vm"}"#);
+const WEB: (&str, &str) = (
+    "/containers/web/json",
+    r#"{"Id": "ab12", "Name": "/web", "State": {"Running": true}, "HostConfig": {"Memory": 67108864}, "Config": {"Image": "outrigger", "Labels": {
+        "pod.component.one": "{image: busybox, mem_limit: 48m}", "pod.component.two": "{image: busybox, mem_limit: 48m}"}}}"#,
+);
+const NONE_RUNS: (&str, &str) = ("/containers/json", "[]");
+const ONE_RUNS: (&str, &str) =
+    ("/containers/json", r#"[{"Id": "c1", "Names": ["/web.podlike.one"], "State": "running"}]"#);
+const NESTED: (&str, &str) = ("/containers/c1/json", r#"{"Id": "c1", "HostConfig": {"CgroupParent": "/docker/ab12"}}"#);
+const BESIDE: (&str, &str) = ("/containers/c1/json", r#"{"Id": "c1", "HostConfig": {"CgroupParent": ""}}"#);
+
+/// Where there is an engine, it and the running components say where cgroups are.
+#[test]
+fn an_engine_that_is_asked_decides_about_limits() {
+    type Case = (&'static [(&'static str, &'static str)], Result<&'static str, &'static str>);
+    let cases: [Case; 4] = [
+        (&[VERSION, OLD, WEB, NONE_RUNS], Ok("cgroups: nested: version 1")),
+        (&[VERSION, OLD, WEB, ONE_RUNS, NESTED], Ok("cgroups: nested, in `/docker/ab12`: version 1")),
+        (&[VERSION, OLD, WEB, ONE_RUNS, BESIDE], Err("add up to 96MiB")),
+        (&[VERSION, NEW, WEB, NONE_RUNS], Err("add up to 96MiB")),
+    ];
+    for (answers, expected) in cases {
+        let dir = tempfile::tempdir().unwrap();
+        let address = engine(dir.path(), answers);
+        let output = outrigger(&["plan", "--container", "web"]).env("DOCKER_HOST", &address).output().unwrap();
+        match expected {
+            Ok(told) => {
+                assert_eq!(code(&output), 0, "{}", err(&output));
+                assert!(out(&output).contains(told), "`{told}` is missing in:\n{}", out(&output));
+            }
+            Err(told) => {
+                assert_eq!(code(&output), 1, "{}", out(&output));
+                assert!(err(&output).contains(told), "`{told}` is missing in:\n{}", err(&output));
+            }
+        }
+    }
+    let limited =
+        "controller: {mem_limit: 64m}\ncomponents: {a: {image: x, mem_limit: 48m}, b: {image: x, mem_limit: 48m}}\n";
+    for (answers, ends) in [(&[VERSION, OLD], 125), (&[VERSION, NEW], 1)] {
+        let dir = tempfile::tempdir().unwrap();
+        let address = engine(dir.path(), answers);
+        let file = dir.path().join("pod.yaml");
+        std::fs::write(&file, limited).unwrap();
+        let output = outrigger(&["run", file.to_str().unwrap()]).env("DOCKER_HOST", &address).output().unwrap();
+        assert_eq!(code(&output), ends, "{}", err(&output));
+        // As far as to the image, which is not there.
+        assert_eq!(err(&output).contains("build the controller's image"), ends == 125, "{}", err(&output));
+    }
+}
+
 /// Whatever else is wrong, what the policy refuses is told with it.
 #[test]
 fn the_policy_judges_what_could_be_read() {
