@@ -119,14 +119,18 @@ remove() {
   for stack in "$@"; do kept+=$(kept_of "$stack"); done
   if [ -n "$kept" ]; then
     printf '   %s\n' 'What failed remains for an hour, or until you have seen it:'
-    command_shown 'docker rm $(docker ps --all --quiet --filter name=.failed-)'
-    for stack in "$@"; do kept_removed "$stack" | shown; done
+    for stack in "$@"; do
+      [ -n "$(kept_of "$stack")" ] || continue
+      command_shown "docker rm \$(docker ps --all --quiet --filter 'name=^/${stack%-*}_.*[.]failed-')"
+      kept_removed "$stack" | shown
+    done
   fi
   for stack in "$@"; do left+=$(volumes_of "$stack"); done
   if [ -n "$left" ]; then
     printf '   %s\n' 'Swarm leaves volumes to the user, also those of tasks that are gone:'
-    command_shown "docker volume rm \$(docker volume ls -q --filter label=com.docker.stack.namespace=${1%-*})"
     for stack in "$@"; do
+      [ -n "$(volumes_of "$stack")" ] || continue
+      command_shown "docker volume rm \$(docker volume ls -q --filter label=com.docker.stack.namespace=${stack%-*})"
       volumes_of "$stack" | shown
       wait_until 20 'the volumes to be free' volumes_gone "$stack" || fails 'a volume is left' "$(volumes_of "$stack")"
     done

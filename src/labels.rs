@@ -8,6 +8,7 @@ pub mod compose;
 mod detect;
 mod document;
 pub mod schema;
+mod service;
 mod shape;
 pub mod variables;
 mod write;
@@ -41,6 +42,8 @@ pub struct RawPod {
     pub compose_file: Option<(Place, String)>,
     /// What the readers passed over.
     pub warnings: Vec<String>,
+    /// Where variables of a Compose file were filled in as nothing because they are not set, with their names.
+    pub unset: Vec<(Place, String)>,
     /// The `controller:` part of a `pod.yaml`, with its place; of a service or a container the grace period and the memory limit that it has itself.
     pub controller: Option<(Place, Map<String, Value>)>,
 }
@@ -52,6 +55,10 @@ pub struct Source {
     pub name: String,
     /// As far as it could be read.
     pub raw: RawPod,
+    /// What its labels begin with in messages, where the text holds others too.
+    pub prefix: String,
+    /// Where the controller's own container is written, if not in the pod itself.
+    pub at: Option<Place>,
     /// Whether it is a `pod.yaml`, whose controller `outrigger run` makes.
     pub is_document: bool,
     /// Why the rest could not; those of lowering are not among them.

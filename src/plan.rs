@@ -36,9 +36,23 @@ pub mod ownership {
     pub const ROLE: &str = "outrigger.role";
 }
 
+/// From where the controller and its engine were looked at.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Seen {
+    /// From within the controller: everything is known.
+    #[default]
+    Within,
+    /// Through the engine: what only the controller can see is taken as it usually is.
+    Outside,
+    /// Not at all: the engine is assumed, and so is what depends on it.
+    Nothing,
+}
+
 /// What is known of the controller's own container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SelfInfo {
+    /// From where it was looked at.
+    pub seen: Seen,
     /// As the engine sees it.
     pub container: Inspection,
     /// Its cgroup, where it is known and the engine can nest cgroups below it (version 1, cgroupfs).

@@ -69,29 +69,37 @@ pub fn render(files: &[Input<'_>], sources: &mut dyn Sources, image: &str) -> Re
     let mut problems = Problems::default();
     let mut registrations = Registrations::default();
     let mut stack: Option<Map<String, Value>> = None;
+    // What is wrong in one service's section does not keep the others from being looked at.
+    let mut in_sections = Problems::default();
     let mut last = Place::default();
     for file in files {
         let at = Place::new(file.origin);
         let Some(mut map) = parsed(&at, file.text, &mut problems) else { continue };
-        registrations.take(&at, &mut map, &mut problems);
+        registrations.take(&at, &mut map, &mut in_sections);
         match &mut stack {
             None => stack = Some(map),
             Some(base) => stack::merge(base, map, &at, &mut problems),
         }
         last = at;
     }
-    let mut stack = problems.clone().or(stack.unwrap_or_default())?;
+    let is_read = problems.is_empty() && !registrations.are_args_wrong;
+    problems.extend(in_sections);
+    if !is_read {
+        return Err(problems);
+    }
+    let mut stack = stack.unwrap_or_default();
     let mut notes = Vec::new();
     let mut pods = Vec::new();
     let services = match stack.get_mut("services") {
         Some(Value::Object(services)) => services,
         None | Some(Value::Null) if registrations.services.is_empty() => {
-            return Ok(Rendered { stack: Value::Object(stack), pods, notes });
+            return problems.or(Rendered { stack: Value::Object(stack), pods, notes });
         }
         other => {
             let found = kind(other.as_deref().unwrap_or(&Value::Null));
             let what = format!("expected a map of services, found {found}");
-            return Err(Problems(vec![last.key("services").problem(what)]));
+            problems.push(last.key("services").problem(what));
+            return Err(problems);
         }
     };
     for (name, registration) in &registrations.services {
@@ -103,6 +111,9 @@ pub fn render(files: &[Input<'_>], sources: &mut dyn Sources, image: &str) -> Re
             });
             continue;
         };
+        if registration.is_wrong {
+            continue;
+        }
         let mut service = service.clone();
         let at = registration.at.clone();
         let at = Place { field: format!("services.{name}"), ..at };

@@ -68,6 +68,7 @@ impl Checked {
 
 async fn check(args: CheckArgs, env: &Env) -> Result<Vec<Checked>, Report> {
     let flags = args.flags.into();
+    input::typed(&flags)?;
     let mut found = input::pods(args.input.file.as_deref(), args.input.container.as_deref(), &flags, env).await?;
     policy::bound_all(args.policy.as_deref(), found.pods.iter_mut().map(|pod| &mut pod.settings), &mut found.problems)?;
     all(found, env).await

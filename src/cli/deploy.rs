@@ -63,13 +63,14 @@ fn checked(rendered: &Rendered, origin: &str, folder: &Path, env: &Env) -> Resul
     let mut problems = Problems::default();
     let variable = |name: &str| env.get(name).cloned();
     let stack = interpolate::stack(&rendered.stack, &Place::new(origin), &variable, &mut problems);
-    problems.or(()).map_err(Report::input)?;
     if !has_pods(&stack) {
-        return Ok(());
+        return problems.or(()).map_err(Report::input);
     }
     let text = Text { origin: origin.to_owned(), text: write::write(&stack), folder: folder.to_owned() };
     block_on(async {
-        let found = input::of_text(text, &Flags::default(), env);
+        let mut found = input::of_text(text, &Flags::default(), env);
+        problems.extend_elsewhere(std::mem::take(&mut found.problems));
+        found.problems = problems;
         let checked = check::all(found, env).await?;
         output::notes(&checked.iter().flat_map(check::Checked::told).collect::<Vec<_>>());
         Ok(())

@@ -5,15 +5,16 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Parser;
+use clap::error::{ContextKind, ContextValue};
 
 use super::argv::{self, OnlyFlags};
 use super::report::Report;
 use super::{Env, engine_of};
 use crate::config::{self, Flags, Settings};
-use crate::engine::{Engine, EngineInfo};
-use crate::labels::{self, RawPod, Source};
-use crate::plan::{SelfInfo, document, offline};
-use crate::pod::{PodSpec, Problem, Problems, lower};
+use crate::engine::{CgroupDriver, ContainerId, Engine, EngineInfo, Fault, MountPoint};
+use crate::labels::{self, Place, RawPod, Source};
+use crate::plan::{Seen, SelfInfo, document, offline, ownership};
+use crate::pod::{Mount, MountKind, PodSpec, Problem, Problems, lower};
 
 /// Longest input that is read, in bytes: a stack file of hundreds of services.
 const LONGEST: u64 = 16 * 1024 * 1024;
@@ -32,8 +33,33 @@ pub(super) struct Pod {
     pub(super) settings: Settings,
     /// From where relative paths are taken.
     pub(super) folder: PathBuf,
+    /// What its labels begin with in messages, where the text holds others too.
+    prefix: String,
+    /// Where the controller's container is written, if not in the pod itself.
+    at: Option<Place>,
     /// Whether all of it could be read. What is left of one that could not is good for looking at its plugins only.
     pub(super) is_whole: bool,
+    /// Whether the settings are those that were written, and not the defaults in the place of wrong ones.
+    pub(super) knows_settings: bool,
+}
+
+impl Pod {
+    /// Problems as they are told of an input that holds several pods.
+    pub(super) fn located(&self, problems: Problems) -> Problems {
+        located(problems, &self.prefix, self.at.as_ref())
+    }
+}
+
+fn located(problems: Problems, prefix: &str, controller: Option<&Place>) -> Problems {
+    let one = |problem: Problem| match controller {
+        _ if problem.label.starts_with("pod.") => Problem { label: format!("{prefix}{}", problem.label), ..problem },
+        Some(at) if problem.label == "controller" => {
+            let at = if problem.field == "flags" { at.key("command") } else { at.clone() };
+            Problem { label: at.label, field: at.field, ..problem }
+        }
+        _ => problem,
+    };
+    Problems(problems.0.into_iter().map(one).collect())
 }
 
 /// The pods of an input, as far as they could be read, and why the rest could not.
@@ -79,6 +105,11 @@ pub(super) fn text(file: &Path) -> Result<Text, Report> {
     Ok(Text { origin, text, folder })
 }
 
+/// Whether the flags that were typed can be understood: those of a file are the file's problem.
+pub(super) fn typed(flags: &Flags) -> Result<(), Report> {
+    config::lower(flags, &Env::new()).map(|_| ()).map_err(Report::usage)
+}
+
 /// Every pod of a file, or the one of a container.
 pub(super) async fn pods(
     file: Option<&Path>,
@@ -94,7 +125,26 @@ pub(super) async fn pods(
 }
 
 fn of_file(file: &Path, flags: &Flags, env: &Env) -> Result<Found, Report> {
-    Ok(of_text(super::template::rendered(text(file)?, env)?, flags, env))
+    let written = text(file)?;
+    let raw = Text { origin: written.origin.clone(), text: written.text.clone(), folder: written.folder.clone() };
+    match super::template::rendered(written, env) {
+        Ok(rendered) => Ok(of_text(rendered, flags, env)),
+        Err(report) => match report.problems() {
+            Some(problems) => Ok(of_others(problems.clone(), raw, flags, env)),
+            None => Err(report),
+        },
+    }
+}
+
+/// The pods of a stack file whose templates are wrong: those of its services that need none.
+pub(super) fn of_others(mut problems: Problems, raw: Text, flags: &Flags, env: &Env) -> Found {
+    let mut others = of_text(raw, flags, env);
+    if others.pods.is_empty() {
+        return Found { pods: Vec::new(), problems };
+    }
+    problems.extend_elsewhere(others.problems);
+    others.problems = problems;
+    others
 }
 
 /// Every pod of a text.
@@ -120,32 +170,74 @@ pub(super) fn document(text: Text, name: impl FnOnce(Option<&str>) -> String, en
     }
     let written = raw.controller.as_ref().and_then(|(_, map)| map.get("name")).and_then(|name| name.as_str());
     let name = name(written);
-    let (pod, problems) = of_source(Source { name, raw, is_document: true, problems }, &Flags::default(), env, &folder);
+    let source = Source { name, raw, is_document: true, problems, ..Source::default() };
+    let (pod, problems) = of_source(source, &Flags::default(), env, &folder);
     Found { pods: vec![pod], problems }
 }
 
 fn of_source(source: Source, flags: &Flags, env: &Env, folder: &Path) -> (Pod, Problems) {
-    let Source { name, raw, is_document, mut problems } = source;
-    let (spec, more) = lower::lower_partly(&raw);
+    let Source { name, raw, prefix, at, is_document, mut problems } = source;
+    let (mut spec, more) = lower::lower_partly(&raw);
     problems.extend(more);
     let environment = environment(&spec, env);
-    let settings = or_default(settings(&spec, flags, &environment), &mut problems);
+    let settings = settings(&spec, flags, &environment).map_err(|more| located(more, &prefix, at.as_ref()));
+    let (settings, knows_settings) = or_default(settings, &mut problems);
+    spec.warnings.extend(config::lower::unknown_variables(&environment).into_iter().map(|(name, nearest)| {
+        let meant = nearest.map(|right| format!("; did you mean `{right}`?")).unwrap_or_default();
+        format!("`{name}` is no variable that the controller knows{meant}")
+    }));
     let mut me = SelfInfo::offline(&name, labels::to_labels(&document::of(&spec)));
     me.environment = environment;
     me.container.memory = spec.controller.memory.unwrap_or(0);
     // Elsewhere the engine's own default holds where nothing is written.
     me.container.stop_timeout =
         spec.controller.stop_grace_period.or(is_document.then_some(super::run::container::GRACE));
+    if let Some(image) = spec.controller.image.clone() {
+        me.container.image = image;
+    } else if is_document {
+        super::run::container::IMAGE.clone_into(&mut me.container.image);
+    }
+    me.container.mounts = match is_document {
+        true => super::run::container::mounts(&spec.controller.volumes, folder, env),
+        false => super::run::container::resolved(&spec.controller.volumes, folder),
+    }
+    .iter()
+    .map(point)
+    .collect();
+    if is_document {
+        let gone = super::run::container::missing(&spec.controller.volumes, folder, env);
+        spec.warnings.extend(gone.into_iter().map(|source| {
+            format!(
+                "`controller`, field `volumes`: there is no `{source}` in `{}`, and `run` makes none",
+                folder.display()
+            )
+        }));
+    }
     let is_whole = problems.is_empty();
-    (Pod { name, spec, me, engine: offline::engine(), settings, folder: folder.to_owned(), is_whole }, problems)
+    let (engine, folder) = (offline::engine(), folder.to_owned());
+    (Pod { name, spec, me, engine, settings, folder, prefix, at, is_whole, knows_settings }, problems)
+}
+
+/// A mount as the engine will tell of it.
+fn point(mount: &Mount) -> MountPoint {
+    let source = mount.source.clone().unwrap_or_default();
+    let (kind, name, source) = match mount.kind {
+        MountKind::Bind => ("bind", String::new(), source),
+        MountKind::Volume => ("volume", source, String::new()),
+        MountKind::Tmpfs => ("tmpfs", String::new(), String::new()),
+    };
+    MountPoint { kind: kind.to_owned(), name, source, target: mount.target.clone(), writable: !mount.read_only }
 }
 
 /// Wrong settings are told; plugins are looked at with the defaults then.
-fn or_default(settings: Result<Settings, Problems>, problems: &mut Problems) -> Settings {
-    settings.unwrap_or_else(|more| {
-        problems.extend(more);
-        Settings::default()
-    })
+fn or_default(settings: Result<Settings, Problems>, problems: &mut Problems) -> (Settings, bool) {
+    match settings {
+        Ok(settings) => (settings, true),
+        Err(more) => {
+            problems.extend(more);
+            (Settings::default(), false)
+        }
+    }
 }
 
 async fn of_container(container: &str, flags: &Flags, env: &Env) -> Result<Found, Report> {
@@ -158,14 +250,42 @@ async fn of_container(container: &str, flags: &Flags, env: &Env) -> Result<Found
     let (raw, mut problems) = labels::read_labels(&found.labels);
     let (spec, more) = lower::lower_partly(&raw);
     problems.extend(more);
-    let settings = or_default(settings(&spec, flags, &environment), &mut problems);
+    let (settings, knows_settings) = or_default(settings(&spec, flags, &environment), &mut problems);
     let name = found.name.clone();
     let mut me = SelfInfo::offline(&name, found.labels.clone());
     me.container = found;
     me.environment = environment;
+    me.seen = Seen::Outside;
+    if let Some(parent) = parent_of_components(&engine, &me.container.id).await? {
+        placed(&mut me, &info, parent);
+    }
     let folder = std::env::current_dir().context("cannot find the working directory")?;
     let is_whole = problems.is_empty();
-    Ok(Found { pods: vec![Pod { name, spec, me, engine: info, settings, folder, is_whole }], problems })
+    let (prefix, at) = (String::new(), None);
+    let pod = Pod { name, spec, me, engine: info, settings, folder, prefix, at, is_whole, knows_settings };
+    Ok(Found { pods: vec![pod], problems })
+}
+
+/// The cgroup parent that the components of a running controller have; none where none of them runs.
+async fn parent_of_components<E: Engine>(engine: &E, controller: &ContainerId) -> Result<Option<String>, Report> {
+    let components = engine.list(&[format!("{}={}", ownership::POD, controller.0)]).await?;
+    let Some(running) = components.iter().find(|component| component.running) else { return Ok(None) };
+    match engine.inspect(&running.id.0).await {
+        Ok(found) => Ok(Some(found.cgroup_parent)),
+        // It has ended since.
+        Err(error) if error.fault() == Fault::NotFound => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What the controller has found out about cgroups can be seen in where it has put its components.
+fn placed(me: &mut SelfInfo, engine: &EngineInfo, parent: String) {
+    if (engine.cgroup_driver, engine.cgroup_version) == (CgroupDriver::Cgroupfs, 1) {
+        me.seen = Seen::Within;
+        me.cgroup = Some(parent).filter(|parent| parent.ends_with(&format!("/{}", me.container.id.0)));
+    } else if parent.is_empty() {
+        me.cgroup_refused = Some("its components run without a cgroup of the pod's own".to_owned());
+    }
 }
 
 /// The controller's environment, as `outrigger run` would make it.
@@ -183,7 +303,11 @@ pub(super) fn settings(spec: &PodSpec, flags: &Flags, environment: &Env) -> Resu
     let written = OnlyFlags::try_parse_from(written).map_err(|error| {
         let told = error.render().to_string();
         let what = told.lines().next().unwrap_or_default().trim_start_matches("error: ").replace('\'', "`");
-        Problems(vec![Problem::new("controller", "flags", what)])
+        let problem = Problem::new("controller", "flags", what);
+        Problems(vec![match error.get(ContextKind::SuggestedArg) {
+            Some(ContextValue::String(meant)) => problem.hint(format!("did you mean `{meant}`?")),
+            _ => problem.hint("`outrigger --help` lists the controller's flags"),
+        }])
     })?;
     config::lower(&over(flags.clone(), written.flags.into()), environment)
 }
@@ -241,6 +365,26 @@ mod tests {
         let problems = settings(&spec(&["-pid=false"]), &Flags::default(), &Env::new()).unwrap_err();
         assert_eq!(problems.0[0].field, "flags");
         assert!(problems.0[0].what.contains("--pid"), "{problems}");
+    }
+
+    /// Where a running controller has put its components says what it found out.
+    #[test]
+    fn the_components_tell_where_they_are() {
+        let mut me = SelfInfo::offline("web", Env::new());
+        me.seen = Seen::Outside;
+        me.container.id = ContainerId("ab12".to_owned());
+        let old = EngineInfo { cgroup_version: 1, cgroup_driver: CgroupDriver::Cgroupfs, ..offline::engine() };
+        let mut nested = me.clone();
+        placed(&mut nested, &old, "/docker/ab12".to_owned());
+        assert_eq!((nested.seen, nested.cgroup.as_deref()), (Seen::Within, Some("/docker/ab12")));
+        let mut beside = me.clone();
+        placed(&mut beside, &old, String::new());
+        assert_eq!((beside.seen, beside.cgroup), (Seen::Within, None));
+        let mut refused = me.clone();
+        placed(&mut refused, &offline::engine(), String::new());
+        assert!(refused.cgroup_refused.is_some());
+        placed(&mut me, &offline::engine(), "outrigger-ab12.slice".to_owned());
+        assert_eq!(me.cgroup_refused, None);
     }
 
     #[test]

@@ -7,13 +7,14 @@ use super::plugins::Loaded;
 use super::report::{Exit, Report};
 use super::{Env, block_on, input, output, plugins, policy};
 use crate::config::{self, Flags, Timeouts};
-use crate::plan::compile::compile;
+use crate::plan::compile::{compile, refusals};
 use crate::plan::{Plan, render};
 use crate::pod::Problems;
 
 /// Prints the plan of every pod of the input.
 pub(super) fn run(args: PlanArgs, env: &Env) -> Result<Exit, Report> {
     let flags: Flags = args.flags.into();
+    input::typed(&flags)?;
     let (file, container) = (args.input.file.as_deref(), args.input.container.as_deref());
     if file.is_none() && container.is_none() {
         let settings = config::lower(&flags, env).map_err(Report::usage)?;
@@ -62,10 +63,18 @@ pub(super) fn run(args: PlanArgs, env: &Env) -> Result<Exit, Report> {
 
 /// The plan of a pod and its plugins, or what is wrong with either; what was wrong with the reading of the pod has been told.
 pub(super) async fn planned(pod: &input::Pod, env: &Env) -> Result<Result<(Plan, Loaded), Problems>, Report> {
+    Ok(judged(pod, env).await?.map_err(|problems| pod.located(problems)))
+}
+
+async fn judged(pod: &input::Pod, env: &Env) -> Result<Result<(Plan, Loaded), Problems>, Report> {
     let mut problems = Problems::default();
     let mut without = None;
-    // Of a pod that is not whole only follow-up problems would come.
-    if pod.is_whole {
+    // Of a pod that is not whole only follow-up problems would come, but for what it may not have in any case.
+    if !pod.is_whole {
+        if pod.knows_settings {
+            problems.extend(refusals(&pod.spec, &pod.me, &pod.engine, &pod.settings));
+        }
+    } else {
         match compile(&pod.spec, &pod.me, &pod.engine, &pod.settings) {
             Ok(plan) => without = Some(plan),
             Err(more) => problems.extend(more),

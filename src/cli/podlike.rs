@@ -16,6 +16,7 @@ pub(super) fn run(args: &CheckArgs, env: &Env) -> Result<Exit, Report> {
     let Some(file) = args.input.file.as_deref() else {
         return Err(Report::usage(anyhow::anyhow!("--podlike needs a stack file")));
     };
+    input::typed(&args.flags.clone().into())?;
     let text = input::text(file)?;
     let at = Place::new(&text.origin);
     let mut problems = Problems::default();
@@ -24,10 +25,10 @@ pub(super) fn run(args: &CheckArgs, env: &Env) -> Result<Exit, Report> {
     if problems.is_empty() && !is_stack {
         problems.push(at.problem("expected a stack or Compose file, which has `services:`"));
     }
-    let raw_text = Text { origin: text.origin.clone(), text: text.text.clone(), folder: text.folder.clone() };
+    let copy = || Text { origin: text.origin.clone(), text: text.text.clone(), folder: text.folder.clone() };
     let mut differences = Vec::new();
     if problems.is_empty() {
-        match template::rendered(raw_text, env) {
+        match template::rendered(copy(), env) {
             Ok(rendered) => {
                 let stack = read::read(&at, &rendered.text, &mut problems).unwrap_or_default();
                 let stack = interpolate::stack(&stack, &at, &|name| env.get(name).cloned(), &mut problems);
@@ -40,7 +41,10 @@ pub(super) fn run(args: &CheckArgs, env: &Env) -> Result<Exit, Report> {
             Err(report) => match report.problems() {
                 Some(more) => {
                     differences = podlike::differences(&raw, &raw);
-                    problems.extend(more.clone());
+                    let found = input::of_others(more.clone(), copy(), &args.flags.clone().into(), env);
+                    if let Err(more) = judged(found, env)? {
+                        problems.extend(more);
+                    }
                 }
                 None => return Err(report),
             },
@@ -58,8 +62,11 @@ pub(super) fn run(args: &CheckArgs, env: &Env) -> Result<Exit, Report> {
 
 /// What `outrigger check` finds, without its answer.
 fn checked(text: Text, args: &CheckArgs, env: &Env) -> Result<Result<(), Problems>, Report> {
-    let flags = args.flags.clone().into();
-    match block_on(async { check::all(input::of_text(text, &flags, env), env).await }) {
+    judged(input::of_text(text, &args.flags.clone().into(), env), env)
+}
+
+fn judged(found: input::Found, env: &Env) -> Result<Result<(), Problems>, Report> {
+    match block_on(async { check::all(found, env).await }) {
         Ok(_) => Ok(Ok(())),
         Err(report) => match report.problems() {
             Some(problems) => Ok(Err(problems.clone())),

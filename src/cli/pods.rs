@@ -1,6 +1,6 @@
 //! The pods of an engine, and which one was meant.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::anyhow;
 
@@ -135,7 +135,14 @@ fn single(found: Vec<&Pod>, all: &[Pod], several: &str, none: &str) -> Result<Po
     match found.as_slice() {
         [pod] => Ok((*pod).clone()),
         [] if all.is_empty() => Err(Report::new(anyhow!("{none}")).hint("`outrigger ps -a` shows stopped ones too")),
-        [] => Err(Report::new(anyhow!("{none}")).hint(format!("there are {}", names(&mut all.iter())))),
+        [] => {
+            let services: BTreeSet<&str> = all.iter().filter_map(Pod::service).collect();
+            let services = match services.len() {
+                0 => String::new(),
+                _ => format!(", of `{}`", services.into_iter().collect::<Vec<_>>().join("`, `")),
+            };
+            Err(Report::new(anyhow!("{none}")).hint(format!("there are {}{services}", names(&mut all.iter()))))
+        }
         several_pods => {
             let names = names(&mut several_pods.iter().copied());
             Err(Report::new(anyhow!("{several}: {names}")).hint("name one of them, or the beginning of its id"))
@@ -188,6 +195,7 @@ mod tests {
         assert!(several.contains("`web` is several pods: `web.1.x` (abff), `web.2.y` (cdff)"), "{several}");
         let none = chosen(Some("nothing")).unwrap_err();
         assert!(none.contains("no pod of this engine is called `nothing`") && none.contains("`shop.1.x`"), "{none}");
+        assert!(none.contains(", of `other`, `shop`, `web`"), "{none}");
         let one_letter = chosen(Some("c")).unwrap_err();
         assert!(one_letter.contains("no pod"), "{one_letter}");
         assert!(chosen(None).unwrap_err().contains("there are several pods"));

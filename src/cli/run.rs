@@ -10,7 +10,8 @@ use super::report::{Exit, Report};
 use super::{Env, block_on, engine_of, input, output, plan};
 use crate::clock::since_epoch;
 use crate::config::{self, Flags};
-use crate::engine::{ContainerId, ContainerSpec, Engine, EngineError, LogFrame};
+use crate::engine::{ContainerId, ContainerSpec, Engine, EngineError, EngineInfo, LogFrame};
+use crate::plan::Seen;
 use crate::pod::Problem;
 
 /// On every container that `run` makes: a word of this run alone, by which its events are told from others'.
@@ -25,9 +26,13 @@ pub(super) fn run(args: RunArgs, env: &Env) -> Result<Exit, Report> {
     let host = config::lower(&Flags::default(), env).map_err(Report::usage)?;
 
     block_on(async {
-        let (wanted, networks) = wanted(&args, &token, env).await?;
-        let engine = engine_of(&host, env)?;
-        engine.info().await?;
+        // Where components are put depends on the engine. What is wrong with the file is told without one, too.
+        let asked = match engine_of(&host, env) {
+            Ok(engine) => engine.info().await.map(|info| (engine, info)).map_err(Report::new),
+            Err(report) => Err(report),
+        };
+        let (wanted, networks) = wanted(&args, &token, env, asked.as_ref().ok().map(|(_, info)| info)).await?;
+        let (engine, _) = asked?;
         // Before anything is made: a Ctrl-C from here on is the pod's, and nothing is left behind.
         let mut signals = Signals::new()?;
         if !engine.has_image(&wanted.image).await? {
@@ -78,13 +83,22 @@ fn told(id: &ContainerId, name: &str, end: Option<Exit>) -> String {
 }
 
 /// The container that was asked for, and the networks that it joins besides its first one. What the controller would find wrong is found here, before there is one.
-async fn wanted(args: &RunArgs, token: &str, env: &Env) -> Result<(ContainerSpec, Vec<String>), Report> {
+async fn wanted(
+    args: &RunArgs,
+    token: &str,
+    env: &Env,
+    engine: Option<&EngineInfo>,
+) -> Result<(ContainerSpec, Vec<String>), Report> {
     let given = args.name.clone();
     let drawn = || format!("outrigger-{}", token.get(..6).unwrap_or(token));
     let name = |of_file: Option<&str>| given.or_else(|| of_file.map(str::to_owned)).unwrap_or_else(drawn);
     let input::Found { pods, mut problems } = input::document(input::text(&args.file)?, name, env);
     let mut wanted = None;
-    for pod in pods {
+    for mut pod in pods {
+        if let Some(engine) = engine {
+            pod.engine = engine.clone();
+            pod.me.seen = Seen::Outside;
+        }
         if let Err(more) = plan::planned(&pod, env).await? {
             problems.extend(more);
         }
@@ -111,7 +125,9 @@ fn not_created(error: EngineError, name: &str) -> Report {
     let is_taken = matches!(&error, EngineError::Refused { message, .. } if message.contains("already in use"));
     let report = Report::new(error);
     if is_taken {
-        report.hint(format!("`docker rm -f {name}` removes the other one; `--name` gives this one another name"))
+        report.hint(format!(
+            "`docker stop {name}`, which ends the pod if it runs, then `docker rm {name}` removes the other one; `--name` gives this one another name"
+        ))
     } else {
         report
     }
@@ -156,7 +172,7 @@ mod tests {
     fn a_taken_name_and_a_missing_image_come_with_the_remedy() {
         let taken = refused("create container", "Conflict. The container name \"/web\" is already in use by \"ab\"");
         let text = not_created(taken, "web").text(false);
-        assert!(text.contains("hint: `docker rm -f web`"), "{text}");
+        assert!(text.contains("hint: `docker stop web`") && text.contains("then `docker rm web`"), "{text}");
         let text = not_created(refused("create container", "no space left"), "web").text(false);
         assert!(!text.contains("hint:"), "{text}");
         let text = no_image(refused("pull image", "not found")).text(false);

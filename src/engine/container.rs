@@ -135,6 +135,8 @@ pub struct Inspection {
     pub network_mode: String,
     /// Empty for the engine's default.
     pub cgroup_parent: String,
+    /// `host`, `private`, or empty for the engine's default.
+    pub cgroup_namespace: String,
     /// Whether the output is a terminal's.
     pub tty: bool,
     /// Memory limit in bytes; 0: none.

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use super::proc;
 use crate::engine::{CgroupDriver, Engine, EngineError, EngineInfo, Fault, Inspection, VolumeInfo};
 use crate::files;
-use crate::plan::SelfInfo;
+use crate::plan::{Seen, SelfInfo};
 use crate::pod::{Component, PodSpec};
 
 /// Longest `env_file` that is read.
@@ -145,6 +145,7 @@ pub async fn self_info<E: Engine>(
         .collect();
     let copy_sources = copy_sources(&components).await;
     Ok(SelfInfo {
+        seen: Seen::Within,
         container: own,
         cgroup,
         cgroup_refused: None,

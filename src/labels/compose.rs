@@ -40,6 +40,7 @@ pub fn read<E: Display>(
     let Some(mut value) = yaml::parse(&at, text, &mut problems) else { return problems };
     let mut interpolation = Interpolation::new(variable, &mut problems);
     interpolation.value(&at, &mut value);
+    raw.unset = interpolation.places();
     raw.warnings.extend(interpolation.warnings());
     let Value::Object(file) = &value else {
         problems

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::{Place, RawPod, Source, document, kind, prefixed_labels, yaml};
+use super::{Place, RawPod, Source, document, kind, prefixed_labels, service, yaml};
 use crate::problem::Problems;
 use crate::problem::nearest;
 
@@ -40,69 +40,7 @@ pub fn sources(origin: &str, text: &str) -> (Vec<Source>, Problems) {
 }
 
 fn source(name: String, (raw, problems): (RawPod, Problems)) -> Source {
-    Source { name, raw, is_document: false, problems }
-}
-
-/// What a stack file says of the service's own container, which is the controller's.
-fn service_settings(service: &Value) -> Map<String, Value> {
-    settings([
-        ("stop_grace_period", written(service.get("stop_grace_period"))),
-        // Swarm knows the one, Compose both.
-        ("mem_limit", written(service.pointer("/deploy/resources/limits/memory").or_else(|| service.get("mem_limit")))),
-        ("flags", service.get("command").and_then(flags)),
-        ("environment", service.get("environment").and_then(environment)),
-    ])
-}
-
-/// The controller's flags of a `command`; none where it is none, or is known only to whoever deploys the file.
-fn flags(command: &Value) -> Option<Value> {
-    let words: Vec<String> = match command {
-        Value::String(line) => shell_words::split(line).ok()?,
-        Value::Array(words) => words.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
-        _ => return None,
-    };
-    let ours = words.first().is_some_and(|word| word.starts_with('-')) && !words.iter().any(|word| word.contains('$'));
-    ours.then(|| words.into())
-}
-
-/// The controller's variables, but for those that only whoever deploys the file knows.
-fn environment(written: &Value) -> Option<Value> {
-    let known = |value: &Value| !value.as_str().is_some_and(|text| text.contains('$'));
-    match written {
-        Value::Object(map) => Some(
-            map.iter().filter(|(_, value)| known(value)).map(|(key, value)| (key.clone(), value.clone())).collect(),
-        ),
-        Value::Array(list) => Some(list.iter().filter(|entry| known(entry)).cloned().collect()),
-        _ => None,
-    }
-}
-
-/// A value as it stands; one with a variable in it is known only to whoever deploys the file, and one for no limit says nothing.
-fn written(value: Option<&Value>) -> Option<Value> {
-    let none = |value: &Value| {
-        value.is_null() || value.as_i64() == Some(0) || value.as_str().is_some_and(|it| it.contains('$'))
-    };
-    value.filter(|value| !none(value)).cloned()
-}
-
-/// The same from the engine's description of a container or a service.
-fn engine_settings(object: &Value) -> Map<String, Value> {
-    let number = |path: &str| object.pointer(path).and_then(Value::as_i64).filter(|number| *number > 0);
-    let grace = number("/Config/StopTimeout").map(|seconds| format!("{seconds}s"));
-    let grace = grace.or_else(|| Some(format!("{}ns", number("/Spec/TaskTemplate/ContainerSpec/StopGracePeriod")?)));
-    let memory = number("/HostConfig/Memory").or_else(|| number("/Spec/TaskTemplate/Resources/Limits/MemoryBytes"));
-    let one_of =
-        |paths: [&str; 2]| paths.into_iter().find_map(|path| object.pointer(path)).filter(|value| !value.is_null());
-    settings([
-        ("stop_grace_period", grace.map(Value::from)),
-        ("mem_limit", memory.map(Value::from)),
-        ("flags", one_of(["/Config/Cmd", "/Spec/TaskTemplate/ContainerSpec/Args"]).and_then(flags)),
-        ("environment", one_of(["/Config/Env", "/Spec/TaskTemplate/ContainerSpec/Env"]).cloned()),
-    ])
-}
-
-fn settings(found: [(&str, Option<Value>); 4]) -> Map<String, Value> {
-    found.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
+    Source { name, raw, problems, ..Source::default() }
 }
 
 /// JSON is YAML but for a few escapes and tabs, which its own reader knows.
@@ -149,21 +87,26 @@ fn stack(at: &Place, value: &Value, found: &mut Found, problems: &mut Problems) 
         }
     };
     let before = problems.0.len();
-    for (name, service) in services {
+    for (name, written) in services {
         let at = at.key(name);
         for (path, what) in [("deploy", "the service"), ("build", "the image")] {
             misplaced(
                 &at.key(path).key("labels"),
-                service.get(path).and_then(|part| part.get("labels")),
+                written.get(path).and_then(|part| part.get("labels")),
                 what,
                 problems,
             );
         }
-        let Some(value) = service.get("labels") else { continue };
+        let Some(value) = written.get("labels") else { continue };
         let Some(mut labels) = label_map(&at.key("labels"), value, problems) else { continue };
         // In these files a `$` of a value is written `$$`.
         labels.values_mut().for_each(|text| *text = text.replace("$$", "$"));
-        add(&format!("{}: {name}: ", at.label), name, &labels, (at, service_settings(service)), found);
+        let doubts = service::doubts(&at, written);
+        if add(&format!("{}: {name}: ", at.label), name, &labels, (at, service::settings(written)), found)
+            && let Some(source) = found.last_mut()
+        {
+            source.raw.warnings.extend(doubts);
+        }
     }
     if found.is_empty() && problems.0.len() == before {
         let has_templates = std::iter::once(value).chain(services.values()).any(|part| part.get("x-podlike").is_some());
@@ -199,25 +142,30 @@ fn inspected(at: &Place, objects: &[Value], found: &mut Found, problems: &mut Pr
         let Some(labels) = label_map(&at, value, problems) else { continue };
         let name = ["/Name", "/Spec/Name"].iter().find_map(|path| object.pointer(path)).and_then(Value::as_str);
         let name = name.map_or_else(|| format!("[{index}]"), |name| name.trim_start_matches('/').to_owned());
-        add(&format!("{name}: "), &name, &labels, (at, engine_settings(object)), found);
+        add(&format!("{name}: "), &name, &labels, (at, service::engine_settings(object)), found);
     }
     if found.is_empty() && problems.is_empty() {
         problems.push(at.problem("no container has `pod.*` labels").hint("see `Config.Labels` of `docker inspect`"));
     }
 }
 
+/// Adds what is a pod, and answers whether it is one.
 fn add(
     prefix: &str,
     name: &str,
     labels: &BTreeMap<String, String>,
     controller: (Place, Map<String, Value>),
     found: &mut Found,
-) {
-    if labels.keys().any(|label| label.starts_with("pod.")) {
+) -> bool {
+    let is_pod = labels.keys().any(|label| label.starts_with("pod."));
+    if is_pod {
         let mut read = source(name.to_owned(), prefixed_labels(prefix, labels));
+        prefix.clone_into(&mut read.prefix);
+        read.at = Some(controller.0.clone());
         read.raw.controller = Some(controller).filter(|(_, settings)| !settings.is_empty());
         found.push(read);
     }
+    is_pod
 }
 
 /// Labels as a map or as a list of `key=value`. None where it is neither.

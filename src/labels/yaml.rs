@@ -27,10 +27,22 @@ pub fn parse(at: &Place, text: &str, problems: &mut Problems) -> Option<Value> {
     match parsed {
         Ok(value) => Some(value),
         Err(error) => {
-            problems.push(at.problem(format!("not valid YAML: {error}")));
+            let problem = at.problem(format!("not valid YAML: {error}"));
+            problems.push(match tabbed_line(text) {
+                Some(line) => {
+                    problem.hint(format!("line {line} begins with a tab: YAML takes only spaces for indentation"))
+                }
+                None => problem,
+            });
             None
         }
     }
+}
+
+/// The first line with a tab in its indentation, counted from 1.
+fn tabbed_line(text: &str) -> Option<usize> {
+    let is_tabbed = |line: &str| line.trim_start_matches(' ').starts_with('\t') && !line.trim().is_empty();
+    text.lines().position(is_tabbed).map(|index| index + 1)
 }
 
 struct Reader<'p> {

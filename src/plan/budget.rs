@@ -26,6 +26,9 @@ impl Budget {
             (HeldBy::Together, _) => {
                 "held by the kernel for the pod as a whole: components lie in the controller's cgroup"
             }
+            (HeldBy::Apart, Tier::Divided) if self.placement.is_assumed => {
+                "held by the kernel: for the pod as a whole where the engine can, else for each component, divided among them as shown"
+            }
             (HeldBy::Apart, _) => "held by the kernel for each component: the pod's limits are divided among them",
             (HeldBy::Nobody, _) => "held by nobody: the engine has no cgroups",
         }

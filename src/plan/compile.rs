@@ -22,7 +22,7 @@ use placement::{Cgroups, Ipc, place};
 pub use self::policy::OwnFiles;
 
 use super::placement::{Placement, Tier};
-use super::{Plan, Planned, SelfInfo, ownership, units};
+use super::{Plan, Planned, Seen, SelfInfo, ownership, units};
 use crate::config::{Settings, Sharing};
 use crate::engine::{ContainerSpec, EngineInfo};
 use crate::pod::life::{LifecycleAction, LifecycleStep};
@@ -98,10 +98,24 @@ pub fn compile(spec: &PodSpec, me: &SelfInfo, engine: &EngineInfo, settings: &Se
         drain,
         warnings: found.warnings,
     };
-    found
-        .problems
-        .moved(&|name| spec.places.iter().find(|(known, _)| known.as_str() == name).map(|(_, at)| at))
-        .or(plan)
+    moved(found.problems, spec).or(plan)
+}
+
+/// Begins what depends on an engine that was not asked.
+const WHERE_DIVIDED: &str =
+    "where the engine can't hold limits for the pod as a whole (cgroup version 2 without a cgroup of the pod's own), ";
+
+/// What the operator's policy refuses of a pod that may not be whole: components are judged by what could be read of them.
+#[must_use]
+pub fn refusals(spec: &PodSpec, me: &SelfInfo, engine: &EngineInfo, settings: &Settings) -> Problems {
+    let mut found = Found::default();
+    policy::check(spec, me, engine, settings, &mut found);
+    moved(found.problems, spec)
+}
+
+/// With the places where components were written, which are not always labels.
+fn moved(problems: Problems, spec: &PodSpec) -> Problems {
+    problems.moved(&|name| spec.places.iter().find(|(known, _)| known.as_str() == name).map(|(_, at)| at))
 }
 
 /// What came to light on the way.
@@ -109,11 +123,41 @@ pub fn compile(spec: &PodSpec, me: &SelfInfo, engine: &EngineInfo, settings: &Se
 struct Found {
     problems: Problems,
     warnings: Vec<String>,
+    /// Whether it is only assumed that the limits are divided.
+    division_is_assumed: bool,
 }
 
 impl Found {
     fn warn(&mut self, component: impl std::fmt::Display, what: impl std::fmt::Display) {
         self.warnings.push(format!("`{component}`: {what}"));
+    }
+
+    /// What stands in the way of dividing the limits: no problem where it is not known whether they have to be.
+    fn indivisible(&mut self, problem: Problem) {
+        if self.division_is_assumed {
+            let Problem { label, field, what, hint } = problem;
+            // The controller's limits are what this is about.
+            let what = if label == "controller" { what } else { format!("`{label}`, field `{field}`: {what}") };
+            self.warnings.push(format!("{WHERE_DIVIDED}this pod would not start: {what}; {hint}"));
+        } else {
+            self.problems.push(problem);
+        }
+    }
+
+    /// Who got which part of a limit of the controller.
+    fn divided(&mut self, limit: &str, key: &str, shared: &[String], part: &str) {
+        let parts = match shared {
+            [] => return,
+            // All of it: nothing is divided.
+            [_] if part == limit => return,
+            [one] => format!("{one}, which has no `{key}`, gets {part}"),
+            [first @ .., last] => format!("{} and {last}, which have no `{key}`, get {part} each", first.join(", ")),
+        };
+        self.warnings.push(if self.division_is_assumed {
+            format!("{WHERE_DIVIDED}{parts} of the controller's {limit}")
+        } else {
+            format!("the controller's `{key}` of {limit} can't hold for the pod as a whole on this engine: {parts}")
+        });
     }
 }
 
@@ -166,6 +210,7 @@ impl<'a> Pod<'a> {
             found.problems.push(problem);
             Placement::default()
         });
+        found.division_is_assumed = placement.is_assumed && placement.tier == Tier::Divided;
         let grace = me.container.stop_timeout.unwrap_or(settings.timeouts.controller_grace);
         Self {
             me,
@@ -199,7 +244,7 @@ impl<'a> Pod<'a> {
                     format!("pod.copy.{}", component.name),
                     "",
                     format!("cannot read `{}`: {why}", copy.source),
-                ));
+                ).hint("it is a path in the controller: mount the file there, for instance as a config or a volume of its service"));
             }
         }
         Planned {
@@ -351,7 +396,17 @@ impl<'a> Pod<'a> {
             ),
             Some(_) => {}
         }
-        if self.engine.cgroup_version >= 2 {
+        if self.me.seen == Seen::Nothing {
+            let written = [
+                ("mem_swappiness", host.memory_swappiness.is_some()),
+                ("oom_kill_disable", host.oom_kill_disable),
+                ("cpu_rt_period", host.cpu_rt_period.is_some()),
+                ("cpu_rt_runtime", host.cpu_rt_runtime.is_some()),
+            ];
+            for (key, _) in written.into_iter().filter(|(_, was_set)| *was_set) {
+                found.warn(&component.name, format!("`{key}` has no effect where the engine has cgroup version 2"));
+            }
+        } else if self.engine.cgroup_version >= 2 {
             let mut without_effect = |key: &str, was_set: bool| {
                 if was_set {
                     found.warn(&component.name, format!("`{key}` has no effect with cgroup version 2 and is left out"));

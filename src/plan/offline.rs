@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::SelfInfo;
+use super::{Seen, SelfInfo};
 use crate::engine::{CgroupDriver, ContainerId, EngineInfo, Inspection};
 
 impl SelfInfo {
@@ -12,6 +12,7 @@ impl SelfInfo {
     #[must_use]
     pub fn offline(name: &str, labels: BTreeMap<String, String>) -> Self {
         Self {
+            seen: Seen::Nothing,
             container: Inspection {
                 id: ContainerId("0".repeat(64)),
                 name: name.to_owned(),
@@ -27,6 +28,7 @@ impl SelfInfo {
                 ipc_mode: String::new(),
                 network_mode: String::new(),
                 cgroup_parent: String::new(),
+                cgroup_namespace: String::new(),
                 tty: false,
                 memory: 0,
                 memory_swap: 0,

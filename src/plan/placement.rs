@@ -18,12 +18,17 @@ pub struct Placement {
     pub why: String,
     /// What has to be made before the first container; none: nothing.
     pub group: Option<PodGroup>,
+    /// Whether the engine was not asked, so that it may well be another way.
+    pub is_assumed: bool,
 }
 
 impl fmt::Display for Placement {
     /// As `plan` and `status` show it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "cgroups: {}", self.tier.name())?;
+        if self.is_assumed {
+            write!(f, " (assumed)")?;
+        }
         if let Some(parent) = &self.parent {
             write!(f, ", in `{parent}`")?;
         }

@@ -10,7 +10,7 @@
 //! | `stop_budget_ms` | from the first signal to the killing of what still runs |
 //! | `drain_ms` | of it, from the first signal to the first component's stop |
 //! | `containers` | in the order of their start, see below |
-//! | `limits` | `held_by` (`pod`, `components` or `nobody`), `placement` (`mode`, `cgroup_parent`, `why`) and `resources`, each with `resource`, `pod`, `sum`, `left`, and `component`, `written`, `given` of each of `components`; CPUs in billionths; and `block_io`, each with `component`, `device` (`null`: all others), `weight`, `read_bps`, `write_bps`, `read_iops`, `write_iops` |
+//! | `limits` | `held_by` (`pod`, `components` or `nobody`), `placement` (`mode`, `cgroup_parent`, `why`, and `assumed`: no engine was asked) and `resources`, each with `resource`, `pod`, `sum`, `left`, and `component`, `written`, `given` of each of `components`; CPUs in billionths; and `block_io`, each with `component`, `device` (`null`: all others), `weight`, `read_bps`, `write_bps`, `read_iops`, `write_iops` |
 //! | `plugins` | `name`, `version`, `source`, `hooks`, `granted`, `missing` of each |
 //! | `timeouts` | every deadline by name, where they were asked for |
 //! | `warnings` | text |

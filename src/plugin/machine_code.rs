@@ -1,4 +1,4 @@
-//! Loading machine code that wasmtime compiled: with `memory`, one of the two unsafe places of the crate.
+//! Loading machine code that wasmtime compiled: with `memory`, one of the three unsafe places of the crate.
 //!
 //! A `.cwasm` file is native code that runs outside any sandbox, so the caller must know who wrote it. Two places are trusted, and each is checked by
 //! [`crate::plugin::cache`] before anything is read from it: the cache directory, which only this process's user can write and which only this host fills

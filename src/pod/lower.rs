@@ -41,6 +41,12 @@ pub fn lower_partly(raw: &RawPod) -> (PodSpec, Problems) {
     let mut report = Report { warnings: raw.warnings.clone(), ..Report::default() };
     let mut spec = lower_with(raw, &mut report);
     spec.warnings = report.warnings;
+    for problem in &mut report.problems.0 {
+        let here = |at: &Place| (&at.label, &at.field) == (&problem.label, &problem.field);
+        if let Some((_, name)) = raw.unset.iter().find(|(at, _)| here(at)) {
+            problem.hint = format!("the variable `{name}` is not set in the controller's environment");
+        }
+    }
     (spec, report.problems)
 }
 

@@ -136,10 +136,12 @@ async fn prepare<E: Engine>(
         problems.extend(compose_file(&mut raw, &own, &info, &settings));
         let (spec, more) = lower::lower_partly(&raw);
         problems.extend_elsewhere(more);
-        let me = match problems.or(()) {
-            Ok(()) => Ok(identity::self_info(&engine, own.clone(), &spec, &info).await?),
-            Err(problems) => Err(problems),
-        };
+        let me = identity::self_info(&engine, own.clone(), &spec, &info).await?;
+        if !problems.is_empty() {
+            // The rest of the plan would only repeat them.
+            problems.extend_elsewhere(compile::refusals(&spec, &me, &info, &settings));
+        }
+        let me = problems.or(me);
         Ok::<_, BootError>((spec, me))
     });
     let (spec, me) = read?;

@@ -46,14 +46,14 @@ enum LaunchError {
     #[error("the pod is stopping")]
     Dropped,
     #[error(
-        "image `{image}` is not there and cannot be pulled: build it, load it with `docker load`, or make its registry reachable"
+        "{why}, and the engine does not have it; build it, load it with `docker load`, or make its registry reachable"
     )]
-    Pull { image: String, source: Box<EngineError> },
+    Pull { why: String },
     #[error(
-        "field `volumes[{at}]`: the engine has no volume driver `{driver}` that answers: install and enable it on this node, or correct `driver` \
+        "field `volumes[{at}]`: the engine has no volume driver `{driver}` that answers: {why}; install and enable it on this node, or correct `driver` \
          where the volume is declared"
     )]
-    Driver { at: usize, driver: String, source: Box<EngineError> },
+    Driver { at: usize, driver: String, why: String },
     #[error(transparent)]
     Engine(#[from] EngineError),
     #[error(transparent)]
@@ -166,7 +166,7 @@ async fn pull<E: Engine, H: Hooks>(shared: &Shared<E, H>, planned: &Planned) -> 
         biased;
         () = shared.launches.cancelled() => Err(LaunchError::Dropped),
         answer = shared.engine.pull(image) => {
-            answer.map_err(|source| LaunchError::Pull { image: image.clone(), source: Box::new(source) })
+            answer.map_err(|source| LaunchError::Pull { why: chain(&source) })
         }
     }
 }
@@ -243,7 +243,7 @@ fn without_driver(container: &ContainerSpec, error: EngineError) -> LaunchError 
     let missing =
         drivers.filter(|(_, driver)| !driver.is_empty()).find(|(_, driver)| told.contains(&format!("\"{driver}\"")));
     match missing {
-        Some((at, driver)) => LaunchError::Driver { at, driver: driver.clone(), source: Box::new(error) },
+        Some((at, driver)) => LaunchError::Driver { at, driver: driver.clone(), why: chain(&error) },
         None => error.into(),
     }
 }

@@ -77,18 +77,24 @@ impl Builder<'_> {
         pod
     }
 
-    fn data(&self) -> gotmpl::Value {
+    fn args(&self) -> Map<String, Value> {
         let mut args = self.registration.args.clone();
         // A global argument of another form is no mistake: the service has its own.
         merge(&mut args, self.args, &Place::default(), &mut Problems::default());
-        to_map([("Service", service::view(self.name, self.service)), ("Args", to_data(&Value::Object(args)))])
+        args
+    }
+
+    fn data(&self) -> gotmpl::Value {
+        let args = Value::Object(self.args());
+        to_map([("Service", service::view(self.name, self.service)), ("Args", to_data(&args))])
     }
 
     /// The map that a template makes; empty where it makes nothing.
     fn rendered(&mut self, template: &Template, data: &gotmpl::Value) -> Option<Map<String, Value>> {
-        let (name, text) = fetch::text(template, self.sources, self.problems)?;
+        let (name, source) = fetch::text(template, self.sources, self.problems)?;
         let at = &template.at;
-        let text = match expand(&name, &text, data) {
+        let args = self.args();
+        let text = match expand(&name, &source, data) {
             Ok(text) => text,
             Err(error) => {
                 self.problems.push(at.problem(error));
@@ -105,7 +111,7 @@ impl Builder<'_> {
         match read {
             Some(value) if !failed => match value {
                 Value::Object(map) => {
-                    self.no_values(at, &Value::Object(map.clone()));
+                    self.no_values(at, &Value::Object(map.clone()), &uses(&name, &source, &args));
                     Some(map)
                 }
                 Value::Null => Some(Map::new()),
@@ -120,19 +126,19 @@ impl Builder<'_> {
     }
 
     /// What Go prints for something that is not there is nobody's setting.
-    fn no_values(&mut self, at: &Place, value: &Value) {
+    fn no_values(&mut self, at: &Place, value: &Value, uses: &str) {
         match value {
             Value::String(text) if text.contains("<no value>") => {
                 self.problems.push(
-                    at.problem("a template uses something that is not given: it makes `<no value>` of it").hint(
+                    at.problem(format!("{uses}, which is not given: it makes `<no value>` of it")).hint(
                         "give it in `args`, correct the name, or write a default: `{{ or .Args.X \"default\" }}`",
                     ),
                 );
             }
             Value::Array(list) => {
-                list.iter().enumerate().for_each(|(index, item)| self.no_values(&at.index(index), item))
+                list.iter().enumerate().for_each(|(index, item)| self.no_values(&at.index(index), item, uses))
             }
-            Value::Object(map) => map.iter().for_each(|(key, item)| self.no_values(&at.key(key), item)),
+            Value::Object(map) => map.iter().for_each(|(key, item)| self.no_values(&at.key(key), item, uses)),
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
         }
     }
@@ -334,4 +340,27 @@ fn numbered(text: &str) -> String {
     let lines: Vec<String> =
         text.lines().take(MOST).enumerate().map(|(index, line)| format!("{:>6} | {line}", index + 1)).collect();
     lines.join("\n")
+}
+/// Begins what is told of a template that uses what nobody gives: with its name and, as far as its text tells, with that of what is missing.
+fn uses(name: &str, source: &str, args: &Map<String, Value>) -> String {
+    let in_name = |c: char| c.is_alphanumeric() || c == '_' || c == '.';
+    let mut missing: Vec<&str> = source
+        .split(".Args.")
+        .skip(1)
+        .filter_map(|rest| rest.split(|c| !in_name(c)).next())
+        .map(|path| path.trim_end_matches('.'))
+        .filter(|path| !is_given(path, args))
+        .collect();
+    missing.sort_unstable();
+    missing.dedup();
+    match missing.as_slice() {
+        [] => format!("the template `{name}` uses something"),
+        some => format!("the template `{name}` uses `.Args.{}`", some.join("`, `.Args.")),
+    }
+}
+
+fn is_given(path: &str, args: &Map<String, Value>) -> bool {
+    let mut parts = path.split('.');
+    let first = parts.next().and_then(|name| args.get(name));
+    parts.try_fold(first, |value, name| value.map(|value| value.get(name))).flatten().is_some()
 }

@@ -43,6 +43,8 @@ pub struct Registration {
     pub copy: Vec<Template>,
     /// What templates get as `.Args`; the global ones are not among them.
     pub args: Map<String, Value>,
+    /// Whether something of it could not be read: what it would make is not known.
+    pub is_wrong: bool,
 }
 
 /// All sections of all files.
@@ -52,6 +54,8 @@ pub struct Registrations {
     pub services: IndexMap<String, Registration>,
     /// The global arguments.
     pub args: Map<String, Value>,
+    /// Whether these could not be read.
+    pub are_args_wrong: bool,
 }
 
 impl Registrations {
@@ -88,10 +92,21 @@ impl Registrations {
                 ("args", other) => problems.push(at.problem(format!("expected a map, found {}", kind(other)))),
                 (service, value) => self.register(service, &at, value, problems),
             }
+            self.are_args_wrong |= name == "args" && !matches!(value, Value::Object(_) | Value::Null);
         }
     }
 
     fn register(&mut self, service: &str, at: &Place, value: &Value, problems: &mut Problems) {
+        let before = problems.0.len();
+        self.read(service, at, value, problems);
+        if problems.0.len() > before
+            && let Some(registration) = self.services.get_mut(service)
+        {
+            registration.is_wrong = true;
+        }
+    }
+
+    fn read(&mut self, service: &str, at: &Place, value: &Value, problems: &mut Problems) {
         let entry = self.services.entry(service.to_owned());
         let registration = entry.or_insert_with(|| Registration { at: at.clone(), ..Registration::default() });
         let map = match value {

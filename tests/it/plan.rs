@@ -9,7 +9,7 @@ use std::time::Duration;
 use indexmap::IndexMap;
 use outrigger::config::{self, Flags, Settings, Sharing};
 use outrigger::engine::{CgroupDriver, ContainerId, EngineInfo, MountPoint};
-use outrigger::plan::{Plan, SelfInfo, compile, offline, overlay::Overlays, render};
+use outrigger::plan::{Plan, Seen, SelfInfo, compile, offline, overlay::Overlays, render};
 use outrigger::pod::lower;
 use outrigger::pod::{
     Component, ComponentName, Condition, CopySpec, Dependency, Device, EnvFile, Grant, HealthCheck, HostSettings,
@@ -113,8 +113,13 @@ fn pod() -> PodSpec {
     }
 }
 
+/// A controller that knows its engine.
+fn seen(name: &str) -> SelfInfo {
+    SelfInfo { seen: Seen::Within, ..SelfInfo::offline(name, BTreeMap::new()) }
+}
+
 fn controller() -> SelfInfo {
-    let mut me = SelfInfo::offline("calc_web.1.x2y3", BTreeMap::new());
+    let mut me = seen("calc_web.1.x2y3");
     me.container.id = ContainerId("0123456789ab".repeat(6).split_off(8));
     me.container.started_at = "2026-01-02T03:04:05.678Z".to_owned();
     me.container.memory = 256 << 20;
@@ -193,7 +198,7 @@ fn lively() -> Plan {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(root.join("tests/it/plan/life.yaml")).unwrap();
     let spec = lower::lower(&outrigger::pod::read::from_document("pod.yaml", &text).unwrap()).unwrap();
-    let me = SelfInfo::offline("calc", BTreeMap::new());
+    let me = seen("calc");
     compile::compile(&spec, &me, &offline::engine(), &Settings::default()).unwrap()
 }
 
@@ -216,20 +221,13 @@ fn a_small_pod_is_a_short_text() {
     let spec =
         PodSpec { components: IndexMap::from([(name("app"), component("app", "nginx:1"))]), ..PodSpec::default() };
     let engine = EngineInfo { cgroup_version: 1, cgroup_driver: CgroupDriver::Cgroupfs, ..offline::engine() };
-    let plan =
-        compile::compile(&spec, &SelfInfo::offline("pod", BTreeMap::new()), &engine, &Settings::default()).unwrap();
+    let plan = compile::compile(&spec, &seen("pod"), &engine, &Settings::default()).unwrap();
     check("small.txt", &render::text(&plan, &[], None));
 }
 
 #[test]
 fn an_empty_pod_says_so() {
-    let plan = compile::compile(
-        &PodSpec::default(),
-        &SelfInfo::offline("pod", BTreeMap::new()),
-        &offline::engine(),
-        &Settings::default(),
-    )
-    .unwrap();
+    let plan = compile::compile(&PodSpec::default(), &seen("pod"), &offline::engine(), &Settings::default()).unwrap();
     assert_eq!(render::text(&plan, &[], None), "nothing to start\n");
 }
 

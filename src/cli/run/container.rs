@@ -13,16 +13,16 @@ use crate::pod::{Mount, MountKind, PluginSource, PodSpec};
 /// Where plugins that lie beside the file are mounted in the controller.
 const PLUGINS: &str = "/run/outrigger/plugins";
 
+/// The controller's image where the file names none.
+pub(in crate::cli) const IMAGE: &str = concat!("outrigger:", env!("CARGO_PKG_VERSION"));
+
 /// Docker's own default, too short for a pod that drains: the controller stops its components within its own grace.
 pub(in crate::cli) const GRACE: Duration = Duration::from_secs(30);
 
 /// The container that runs this pod; `token` tells this run from all others.
 pub(super) fn of(mut spec: PodSpec, folder: &Path, name: String, token: &str, env: &Env) -> ContainerSpec {
     resolve(&mut spec.controller.volumes, folder);
-    let mut mounts = spec.controller.volumes.clone();
-    if !mounts.iter().any(|mount| mount.target == ENGINE_SOCKET) {
-        mounts.insert(0, bind(host_socket(env), ENGINE_SOCKET.to_owned(), true));
-    }
+    let mut mounts = mounts(&spec.controller.volumes, folder, env);
     for plugin in &mut spec.plugins {
         if let PluginSource::File(path) = &mut plugin.source
             && !path.starts_with('/')
@@ -34,7 +34,7 @@ pub(super) fn of(mut spec: PodSpec, folder: &Path, name: String, token: &str, en
     }
 
     let controller = &spec.controller;
-    let image = controller.image.clone().unwrap_or_else(|| concat!("outrigger:", env!("CARGO_PKG_VERSION")).to_owned());
+    let image = controller.image.clone().unwrap_or_else(|| IMAGE.to_owned());
     let mut wanted = ContainerSpec::new(name, image);
     wanted.labels.extend(controller.labels.iter().map(|(key, value)| (key.clone(), value.clone())));
     wanted.labels.extend(labels::to_labels(&document::of(&spec)));
@@ -48,6 +48,22 @@ pub(super) fn of(mut spec: PodSpec, folder: &Path, name: String, token: &str, en
     wanted.host.memory = controller.memory;
     wanted.stop_timeout = Some(controller.stop_grace_period.unwrap_or(GRACE));
     wanted
+}
+
+/// What is mounted into it besides plugins: what the file says, and the engine's socket.
+pub(in crate::cli) fn mounts(volumes: &[Mount], folder: &Path, env: &Env) -> Vec<Mount> {
+    let mut mounts = resolved(volumes, folder);
+    if !mounts.iter().any(|mount| mount.target == ENGINE_SOCKET) {
+        mounts.insert(0, bind(host_socket(env), ENGINE_SOCKET.to_owned(), true));
+    }
+    mounts
+}
+
+/// With absolute sources.
+pub(in crate::cli) fn resolved(volumes: &[Mount], folder: &Path) -> Vec<Mount> {
+    let mut mounts = volumes.to_vec();
+    resolve(&mut mounts, folder);
+    mounts
 }
 
 fn bind(source: String, target: String, read_only: bool) -> Mount {
@@ -66,7 +82,7 @@ fn bind(source: String, target: String, read_only: bool) -> Mount {
 
 /// Folders of the host that the file names relative to itself, as they were written, which are not there. The engine would make each, empty and owned
 /// by root; of an engine elsewhere nothing is known from here.
-pub(super) fn missing(volumes: &[Mount], folder: &Path, env: &Env) -> Vec<String> {
+pub(in crate::cli) fn missing(volumes: &[Mount], folder: &Path, env: &Env) -> Vec<String> {
     let is_local = env.get("DOCKER_HOST").is_none_or(|address| address.is_empty() || address.starts_with("unix://"));
     let sources = volumes.iter().filter(|mount| is_local && mount.kind == MountKind::Bind);
     let relative = sources.filter_map(|mount| mount.source.clone()).filter(|source| !source.starts_with('/'));

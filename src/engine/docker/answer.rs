@@ -64,6 +64,7 @@ pub(super) fn inspection(answer: ContainerInspectResponse) -> Inspection {
         ipc_mode: host.ipc_mode.unwrap_or_default(),
         network_mode: host.network_mode.unwrap_or_default(),
         cgroup_parent: host.cgroup_parent.unwrap_or_default(),
+        cgroup_namespace: host.cgroupns_mode.map(|mode| mode.to_string()).unwrap_or_default(),
         tty: config.tty.unwrap_or_default(),
         memory: host.memory.unwrap_or_default(),
         memory_swap: host.memory_swap.unwrap_or_default(),

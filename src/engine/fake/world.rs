@@ -184,6 +184,7 @@ impl World {
             ipc_mode: spec.ipc_mode.clone().unwrap_or_else(|| "private".to_owned()),
             network_mode: spec.network_mode.clone().unwrap_or_else(|| "default".to_owned()),
             cgroup_parent: spec.cgroup_parent.clone().unwrap_or_default(),
+            cgroup_namespace: String::new(),
             tty: spec.tty,
             memory: spec.host.memory.unwrap_or_default(),
             memory_swap: spec.host.memory_swap.unwrap_or_default(),

@@ -14,11 +14,13 @@ pub(super) struct Interpolation<'a> {
     problems: &'a mut Problems,
     /// Variables that were named without a default, and are not set.
     unset: BTreeSet<String>,
+    /// Where they were named.
+    places: Vec<(Place, String)>,
 }
 
 impl<'a> Interpolation<'a> {
     pub(super) fn new(variable: &'a dyn Fn(&str) -> Option<String>, problems: &'a mut Problems) -> Self {
-        Self { variable, problems, unset: BTreeSet::new() }
+        Self { variable, problems, unset: BTreeSet::new(), places: Vec::new() }
     }
 
     /// Fills in every text of the value; keys stay as they are.
@@ -42,6 +44,11 @@ impl<'a> Interpolation<'a> {
         }
     }
 
+    /// Where variables were named that are not set.
+    pub(super) fn places(&mut self) -> Vec<(Place, String)> {
+        std::mem::take(&mut self.places)
+    }
+
     /// One for each variable that is not set.
     pub(super) fn warnings(self) -> impl Iterator<Item = String> {
         self.unset.into_iter().map(|name| {
@@ -52,6 +59,7 @@ impl<'a> Interpolation<'a> {
     fn text(&mut self, at: &Place, text: &str) -> Result<String, Problem> {
         let mut unset = |name: &str| {
             self.unset.insert(name.to_owned());
+            self.places.push((at.clone(), name.to_owned()));
         };
         let filled = Variables::new(Rules::Compose, self.variable, &mut unset).fill(text);
         filled.map_err(|why| problem(at, text, why))

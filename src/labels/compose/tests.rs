@@ -70,6 +70,16 @@ fn an_unset_variable_is_told_once() {
     assert!(raw.warnings[0].contains("`NONE`"));
 }
 
+/// What is wrong because a variable is empty is told with its name.
+#[test]
+fn a_problem_that_an_unset_variable_makes_names_it() {
+    let (raw, problems) = read("services: {app: {image: 'busybox:${NONE}'}}");
+    assert!(problems.is_empty(), "{problems}");
+    let (_, problems) = crate::pod::lower::lower_partly(&raw);
+    let told = problems.to_string();
+    assert!(told.contains("`busybox:` is not an image") && told.contains("the variable `NONE` is not set"), "{told}");
+}
+
 #[test]
 fn only_services_and_volumes_matter() {
     let text = "

@@ -79,7 +79,7 @@ impl Limit {
             written.iter().map(|(name, size)| format!("`{name}` {}", bytes(*size))).collect::<Vec<_>>().join(", ");
         let remainder = self.memory.saturating_sub(sum);
         if remainder < 0 {
-            found.problems.push(
+            found.indivisible(
                 Problem::new(
                     "controller",
                     "memory",
@@ -95,14 +95,15 @@ impl Limit {
         }
         let Some(part) = remainder.checked_div(others) else { return };
         if part < LEAST {
-            found.problems.push(
+            found.indivisible(
                 Problem::new(
                     "controller",
                     "memory",
                     format!(
-                        "of the controller's {}, {} is left for {others} without a `mem_limit`, and the engine takes no limit below {}",
+                        "of the controller's {}, {} is left for {} without a `mem_limit`, and the engine takes no limit below {}",
                         bytes(self.memory),
                         bytes(remainder),
+                        components_without(others),
                         bytes(LEAST)
                     ),
                 )
@@ -117,13 +118,13 @@ impl Limit {
             // A limit on memory and swap together that is lower still is the one that counts.
             host.memory = Some(host.memory_swap.filter(|swap| *swap > 0).map_or(part, |swap| swap.min(part)));
         }
-        found.warnings.push(format!(
-            "the controller's memory limit of {} can't hold for the pod as a whole on this engine: {} without a `mem_limit` get {} each",
-            bytes(self.memory),
-            shared.join(", "),
-            bytes(part),
-        ));
+        found.divided(&bytes(self.memory), "mem_limit", &shared, &bytes(part));
     }
+}
+
+/// How many components something is left for.
+pub(super) fn components_without(number: i64) -> String {
+    if number == 1 { "1 component".to_owned() } else { format!("{number} components") }
 }
 
 /// Shares `swap` bytes of swap proper, so that memory and swap together are never below memory alone.
@@ -132,7 +133,7 @@ fn share_swap(components: &mut [Planned], swap: i64, found: &mut Found) {
     for planned in &*components {
         match (planned.container.host.memory_swap, planned.container.host.memory) {
             (Some(..0), _) => {
-                found.problems.push(
+                found.indivisible(
                     Role::Component
                         .problem(
                             &planned.name,
@@ -148,7 +149,7 @@ fn share_swap(components: &mut [Planned], swap: i64, found: &mut Found) {
         }
     }
     if left < 0 {
-        found.problems.push(
+        found.indivisible(
             Problem::new(
                 "controller",
                 "memory_swap",

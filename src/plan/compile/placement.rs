@@ -3,8 +3,8 @@
 use super::joined;
 use crate::config::{CgroupMode, Settings, Sharing};
 use crate::engine::{CgroupDriver, EngineInfo};
-use crate::plan::SelfInfo;
 use crate::plan::placement::{GroupLimits, Means, Mounted, Placement, PodGroup, Tier, engine_key};
+use crate::plan::{Seen, SelfInfo};
 use crate::pod::{PodSpec, Problem};
 
 /// Whose IPC namespace the components are in.
@@ -32,6 +32,13 @@ impl Ipc {
 /// Docker 26.1 and what came before start a controller again although cgroups with processes are left below its own. From the API after
 /// theirs on they may refuse it (28.5 does): `unable to remove container's cgroup`.
 const LAST_TOLERANT_API: (u32, u32) = (1, 45);
+
+/// Told of a placement that the engine has no part in.
+const NOT_ASKED: &str = "the engine was not asked: where it can hold limits for the pod as a whole, they are not divided (see docs/engines.md)";
+
+const MODE_NOT_ASKED: &str = "asked for with `--cgroup-mode`; whether it works only the engine can tell";
+
+const DIVIDED_ASKED: &str = "asked for with `--cgroup-mode`";
 
 const BUS_REMEDY: &str = "mount `/run/dbus/system_bus_socket` into the controller";
 const TREE_REMEDY: &str = "mount `/sys/fs/cgroup` into the controller at `/host/cgroup`, writable";
@@ -77,19 +84,35 @@ struct Site<'a> {
 pub(super) fn place(me: &SelfInfo, engine: &EngineInfo, settings: &Settings) -> Result<Placement, Problem> {
     let site = Site { me, engine, settings, limits: super::resources::of_group(&me.container) };
     let asked = settings.cgroup_mode;
+    if me.seen == Seen::Nothing {
+        return Ok(assumed(asked));
+    }
     let placed = match asked {
         CgroupMode::Auto => return Ok(site.best()),
         CgroupMode::Inherit => site.inherit(),
         CgroupMode::Slice => site.slice(),
         CgroupMode::Tree => site.tree(),
         CgroupMode::Nested => site.nested(),
-        CgroupMode::Divided => site.divided("asked for with `--cgroup-mode`"),
+        CgroupMode::Divided => site.divided(DIVIDED_ASKED),
     };
     placed.map_err(|Unfit { why, remedy }| {
         // It may also have been said in the environment.
         Problem::new("--cgroup-mode", "", format!("`{}` does not work here: {why}", asked.name()))
             .hint(format!("{remedy}, or leave the flag (`OUTRIGGER_CGROUP_MODE`) out"))
     })
+}
+
+/// Where neither the engine nor the controller's container is known, whatever is asked for may well work.
+fn assumed(asked: CgroupMode) -> Placement {
+    let (tier, why) = match asked {
+        CgroupMode::Divided => return Placement { why: DIVIDED_ASKED.to_owned(), ..Placement::default() },
+        CgroupMode::Auto => (Tier::Divided, NOT_ASKED),
+        CgroupMode::Inherit => (Tier::Inherit, MODE_NOT_ASKED),
+        CgroupMode::Slice => (Tier::Slice, MODE_NOT_ASKED),
+        CgroupMode::Tree => (Tier::Tree, MODE_NOT_ASKED),
+        CgroupMode::Nested => (Tier::Nested, MODE_NOT_ASKED),
+    };
+    Placement { tier, why: why.to_owned(), is_assumed: true, ..Placement::default() }
 }
 
 impl Site<'_> {
@@ -133,7 +156,7 @@ impl Site<'_> {
             return Err(Unfit::new(why, "give it one in Compose or `docker run`; Swarm has no such key"));
         }
         let why = "the controller's own `cgroup_parent`, whose limits are its owner's".to_owned();
-        Ok(Placement { tier: Tier::Inherit, parent: Some(parent), why, group: None })
+        Ok(Placement { tier: Tier::Inherit, parent: Some(parent), why, ..Placement::default() })
     }
 
     fn slice(&self) -> Result<Placement, Unfit> {
@@ -173,10 +196,13 @@ impl Site<'_> {
             let better = if self.engine.cgroup_driver == CgroupDriver::Systemd { "slice" } else { "tree" };
             return Err(Unfit::new(why, format!("take `{better}`")));
         }
-        let Some(path) = self.me.cgroup.as_deref().filter(|path| path.len() > 1) else {
+        let path = self.me.cgroup.as_deref().filter(|path| path.len() > 1);
+        // From outside the path is not seen. With the host's namespace, which is the default of this version, the controller sees it.
+        let may_be_seen = self.me.seen == Seen::Outside && self.me.container.cgroup_namespace != "private";
+        if path.is_none() && !may_be_seen {
             let why = "the controller's own cgroup is not known";
             return Err(Unfit::new(why, "give it the host's cgroup namespace (`--cgroupns=host`)"));
-        };
+        }
         // In the controller's PID namespace they die with it. In their own they outlive a killed controller, and hold on to its cgroup.
         if self.settings.pids == Sharing::Private && self.engine.api > LAST_TOLERANT_API {
             let why =
@@ -184,7 +210,7 @@ impl Site<'_> {
             return Err(Unfit::new(why, "leave out `--pids=false`"));
         }
         let why = "version 1 of cgroups: the controller's own holds them too".to_owned();
-        Ok(Placement { tier: Tier::Nested, parent: Some(path.to_owned()), why, group: None })
+        Ok(Placement { tier: Tier::Nested, parent: path.map(str::to_owned), why, ..Placement::default() })
     }
 
     fn divided(&self, why: &str) -> Result<Placement, Unfit> {
@@ -204,7 +230,7 @@ impl Site<'_> {
             engine: engine_key(self.engine).to_owned(),
             limits: self.limits,
         };
-        Ok(Placement { tier, parent: Some(group.parent()), why, group: Some(group) })
+        Ok(Placement { tier, parent: Some(group.parent()), why, group: Some(group), is_assumed: false })
     }
 
     fn has_cgroups(&self) -> Result<(), Unfit> {

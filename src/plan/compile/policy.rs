@@ -240,7 +240,10 @@ impl<'a> Guard<'a> {
             pids_limit: _,
             ulimits: _,
         } = host;
-        report("image", self.image(&component.image));
+        // One that could not be read has been told.
+        if !component.image.is_empty() {
+            report("image", self.image(&component.image));
+        }
         if host.privileged {
             let why = "a privileged container has all of the node";
             report("privileged", self.unless_allowed(Subject::Privileged, "", why));

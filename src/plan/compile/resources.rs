@@ -149,19 +149,20 @@ fn share(resource: Resource, pod: i64, components: &mut [Planned], found: &mut F
             resource.amount(sum),
             resource.amount(pod)
         );
-        found.problems.push(Problem::new("controller", key, what).hint(hint));
+        found.indivisible(Problem::new("controller", key, what).hint(hint));
         return;
     }
     let others = i64::try_from(components.len() - written.len()).unwrap_or(i64::MAX);
     let Some(part) = (pod - sum).checked_div(others) else { return };
     if part < least(resource) {
         let what = format!(
-            "of the controller's {}, {} is left for {others} without a `{key}`, and the engine takes no limit below {}",
+            "of the controller's {}, {} is left for {} without a `{key}`, and the engine takes no limit below {}",
             resource.amount(pod),
             resource.amount(pod - sum),
+            super::memory::components_without(others),
             resource.amount(least(resource))
         );
-        found.problems.push(Problem::new("controller", key, what).hint(hint));
+        found.indivisible(Problem::new("controller", key, what).hint(hint));
         return;
     }
     let mut shared = Vec::new();
@@ -172,12 +173,7 @@ fn share(resource: Resource, pod: i64, components: &mut [Planned], found: &mut F
             shared.push(format!("`{}`", planned.name));
         }
     }
-    found.warnings.push(format!(
-        "the controller's `{key}` of {} can't hold for the pod as a whole on this engine: {} without one get {} each",
-        resource.amount(pod),
-        shared.join(", "),
-        resource.amount(part)
-    ));
+    found.divided(&resource.amount(pod), key, &shared, &resource.amount(part));
 }
 
 /// The table, after everything is decided.

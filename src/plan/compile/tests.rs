@@ -8,7 +8,7 @@ use indexmap::IndexMap;
 use super::compile;
 use crate::config::{Settings, Sharing};
 use crate::engine::{CgroupDriver, ContainerId, EngineInfo, MountPoint};
-use crate::plan::{Plan, Planned, SelfInfo, offline};
+use crate::plan::{Plan, Planned, Seen, SelfInfo, offline};
 use crate::pod::{
     Component, ComponentName, Condition, CopySpec, Dependency, EnvFile, HealthCheck, Mount, MountKind, PodSpec,
 };
@@ -29,6 +29,7 @@ struct Case {
 
 fn case(components: Vec<Component>) -> Case {
     let mut me = SelfInfo::offline("web", BTreeMap::new());
+    me.seen = Seen::Within;
     me.container.id = ContainerId("0123456789abcdef".repeat(4));
     me.container.started_at = "2026-01-01T00:00:00Z".to_owned();
     Case {
@@ -279,8 +280,8 @@ fn limits_beside_the_controller_share_what_is_left() {
         plan.warnings,
         [
             "`init-2`: `mem_limit` 200MiB is lowered to 100MiB",
-            "the controller's memory limit of 100MiB can't hold for the pod as a whole on this engine: \
-             `b`, `c` without a `mem_limit` get 30MiB each",
+            "the controller's `mem_limit` of 100MiB can't hold for the pod as a whole on this engine: \
+             `b` and `c`, which have no `mem_limit`, get 30MiB each",
         ]
     );
 }
@@ -296,7 +297,7 @@ fn limits_that_do_not_fit_are_problems() {
     let too_little = case(vec![memory("a", 99 * MIB), component("b")]).limited(100 * MIB, 0);
     assert_eq!(
         too_little.problems(),
-        "`controller`, field `memory`: of the controller's 100MiB, 1MiB is left for 1 without a `mem_limit`, and the engine \
+        "`controller`, field `memory`: of the controller's 100MiB, 1MiB is left for 1 component without a `mem_limit`, and the engine \
          takes no limit below 6MiB (hint: raise the controller's memory limit, or lower a component's `mem_limit`)"
     );
     let swap = |raw, total| {
@@ -497,7 +498,8 @@ fn every_problem_is_reported_at_once() {
         [
             "`pod.component.b`: the name `b` is an init component's, too",
             "`pod.init.components`, field `b.env_file`: cannot read `/gone`: no such file",
-            "`pod.copy.a`: cannot read `/etc/gone`: no such file",
+            "`pod.copy.a`: cannot read `/etc/gone`: no such file (hint: it is a path in the controller: mount the file there, for instance as \
+             a config or a volume of its service)",
             "`pod.component.a`, field `env_file`: cannot read `/gone`: no such file",
             "`pod.component.a`, field `env_file`: `/bad`, line 2: there is white space in the name",
             "`pod.component.a`, field `labels.outrigger.pod`: labels that begin with `outrigger.` are set by the controller",

@@ -40,7 +40,7 @@ fn limits_of_all(plan: &Plan) -> Value {
         json!({"resource": row.resource.key(), "pod": row.pod, "components": components, "sum": row.sum(), "left": row.left()})
     };
     let placement = &budget.placement;
-    let placement = json!({"mode": placement.tier.name(), "cgroup_parent": placement.parent, "why": placement.why});
+    let placement = json!({"mode": placement.tier.name(), "cgroup_parent": placement.parent, "why": placement.why, "assumed": placement.is_assumed});
     json!({
         "held_by": budget.held_by.name(),
         "placement": placement,

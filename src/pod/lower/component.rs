@@ -187,7 +187,17 @@ fn signal(node: &Node<'_>) -> Read<i32> {
 
 /// `environment:`; without a value, the controller's own is passed through.
 pub fn environment(node: &Node<'_>, report: &mut Report) -> IndexMap<String, Option<String>> {
-    node.pairs(report).into_iter().map(|(_, name, value)| (name, value)).collect()
+    let pairs = node.pairs(report);
+    for (at, name, _) in pairs.iter().filter(|(_, name, _)| name.contains(char::is_whitespace)) {
+        let right = match name.split_once(':') {
+            Some((name, value)) => format!("`{}={}`", name.trim(), value.trim()),
+            None => "`NAME=value`".to_owned(),
+        };
+        report.warn(
+            &at.problem(format!("`{name}` is taken for a variable's name")).hint(format!("in a list, write {right}")),
+        );
+    }
+    pairs.into_iter().map(|(_, name, value)| (name, value)).collect()
 }
 
 /// `labels:`; without a value, the label is empty.

@@ -29,7 +29,7 @@ pub fn lower(at: &Place, map: &Map<String, Value>, known: &Volumes, report: &mut
         networks: fields.many("networks", networks).unwrap_or_default(),
         environment: fields.many("environment", environment).unwrap_or_default(),
         labels: fields.many("labels", own_labels).unwrap_or_default(),
-        memory: fields.read("mem_limit", Node::size),
+        memory: fields.read("mem_limit", Node::memory),
         stop_grace_period: fields.read("stop_grace_period", Node::duration),
         flags: fields.words("flags"),
     };

@@ -6,6 +6,9 @@ use crate::labels::{Place, kind};
 use crate::problem::nearest;
 use crate::problem::{Problem, Problems};
 
+/// The least limit on memory that the engine takes, in bytes (`linuxMinMemory` of moby).
+pub const LEAST_MEMORY: i64 = 6 * 1024 * 1024;
+
 /// What lowering has to say besides its result.
 #[derive(Debug, Default)]
 pub struct Report {
@@ -131,6 +134,16 @@ impl<'v> Node<'v> {
             return Err(self.expected("a size such as `64m`"));
         }
         crate::pod::values::size(&self.scalar()?).map_err(|bad| self.problem(bad.to_string()))
+    }
+
+    /// A limit on memory, in bytes; 0 is none.
+    pub fn memory(&self) -> Read<i64> {
+        match self.size()? {
+            size @ 1..LEAST_MEMORY => Err(self
+                .problem(format!("{size} bytes are less than the engine takes"))
+                .hint("the least is `6m` (6 MiB); leave it out, or write 0, for no limit")),
+            size => Ok(size),
+        }
     }
 
     /// A size in bytes, or -1.

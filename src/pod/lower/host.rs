@@ -50,7 +50,7 @@ pub fn settings(fields: &mut Fields<'_, '_>) -> HostSettings {
             .many("device_cgroup_rules", |node, report| node.strings(device_rule, report))
             .unwrap_or_default(),
         isolation: fields.read("isolation", Node::word),
-        memory: fields.read("mem_limit", Node::size),
+        memory: fields.read("mem_limit", Node::memory),
         memory_reservation: fields.read("mem_reservation", Node::size),
         memory_swap: fields.read("memswap_limit", Node::size_or_unlimited),
         memory_swappiness: fields.read("mem_swappiness", |node| node.int(0..=100)),
@@ -87,7 +87,7 @@ fn deploy(node: &Node<'_>, report: &mut Report) -> HostSettings {
         let Some(mut fields) = Fields::of(node, "a map with `limits` and `reservations`", report) else { return };
         fields.many("limits", |node, report| {
             let Some(mut fields) = Fields::of(node, "a map with `memory`, `cpus` and `pids`", report) else { return };
-            found.memory = fields.read("memory", Node::size);
+            found.memory = fields.read("memory", Node::memory);
             found.nano_cpus = fields.read("cpus", cpus);
             found.pids_limit = fields.read("pids", |node| node.int(-1..=i64::MAX));
             fields.done();

@@ -9,8 +9,8 @@ use futures_util::{StreamExt, TryStreamExt};
 use outrigger::config::{Settings, Timeouts};
 use outrigger::engine::docker::Docker;
 use outrigger::engine::{ContainerId, ContainerSpec, Engine, EngineError, EngineEventKind, Fault, LogsFrom};
-use outrigger::plan::SelfInfo;
 use outrigger::plan::compile::compile;
+use outrigger::plan::{Seen, SelfInfo};
 use outrigger::pod::life::ExecCommand;
 use outrigger::pod::lower::lower;
 use outrigger::pod::read::from_labels;
@@ -192,7 +192,7 @@ async fn cgroups_by_what_engines_tell() {
         let dir = tempfile::tempdir().unwrap();
         let answers: Answers = Box::leak(Box::new([("/version", version), ("/info", info)]));
         let engine = Server::start(dir.path(), answers).engine().info().await.unwrap();
-        let mut own = SelfInfo::offline("web", BTreeMap::new());
+        let mut own = SelfInfo { seen: Seen::Within, ..SelfInfo::offline("web", BTreeMap::new()) };
         own.cgroup = (engine.cgroup_version == 1).then(|| NESTED.to_owned());
         for (parent, expected) in [("", placed), (SLICE, beside)] {
             own.container.cgroup_parent = parent.to_owned();

@@ -6,7 +6,7 @@ use super::place;
 use crate::config::{CgroupMode, Settings, Sharing};
 use crate::engine::{CgroupDriver, ContainerId, EngineInfo, MountPoint};
 use crate::plan::placement::{GroupLimits, Means, Mounted, Placement, Tier};
-use crate::plan::{SelfInfo, offline};
+use crate::plan::{Seen, SelfInfo, offline};
 
 const MIB: i64 = 1 << 20;
 const BUS: &str = "/run/dbus/system_bus_socket";
@@ -18,6 +18,7 @@ fn bind(source: &str, target: &str, writable: bool) -> MountPoint {
 /// A controller with 64 MiB and these mounts.
 fn controller(mounts: Vec<MountPoint>) -> SelfInfo {
     let mut me = SelfInfo::offline("web", BTreeMap::new());
+    me.seen = Seen::Within;
     me.container.id = ContainerId("0123456789abcdef".repeat(4));
     me.container.memory = 64 * MIB;
     me.container.mounts = mounts;
@@ -169,4 +170,42 @@ fn mounts_are_found_wherever_they_are_in_the_controller() {
     let others = [("/run/dbus2", "/a"), ("/sys", "/b"), ("/run", "/c"), ("/", "/d")];
     let others = others.map(|(source, target)| bind(source, target, true)).into_iter();
     assert_eq!(mounted(others.chain([volume]).collect()), Mounted::default());
+}
+
+/// From outside a controller its own cgroup is not seen, which is no reason to think that it has none.
+#[test]
+fn from_outside_it_is_as_it_usually_is() {
+    let mut me = controller(Vec::new());
+    me.seen = Seen::Outside;
+    let old = engine(CgroupDriver::Cgroupfs, 1);
+    let placed = auto(&me, &old);
+    assert_eq!((placed.tier, placed.parent, placed.is_assumed), (Tier::Nested, None, false));
+    assert_eq!(asked(&me, &old, CgroupMode::Nested).unwrap().tier, Tier::Nested);
+    assert_eq!(auto(&me, &engine(CgroupDriver::Systemd, 2)).tier, Tier::Divided);
+    me.container.cgroup_namespace = "private".to_owned();
+    assert_eq!(auto(&me, &old).tier, Tier::Divided);
+    let told = asked(&me, &old, CgroupMode::Nested).unwrap_err();
+    assert!(told.contains("`--cgroupns=host`"), "{told}");
+}
+
+/// Where the engine was not asked, whatever mode was asked for may work.
+#[test]
+fn without_an_engine_everything_is_assumed() {
+    let mut me = controller(Vec::new());
+    me.seen = Seen::Nothing;
+    let engine = offline::engine();
+    let placed = auto(&me, &engine);
+    assert_eq!((placed.tier, placed.is_assumed), (Tier::Divided, true));
+    assert!(placed.to_string().starts_with("cgroups: divided (assumed): the engine was not asked"), "{placed}");
+    for (mode, tier) in [
+        (CgroupMode::Inherit, Tier::Inherit),
+        (CgroupMode::Slice, Tier::Slice),
+        (CgroupMode::Tree, Tier::Tree),
+        (CgroupMode::Nested, Tier::Nested),
+    ] {
+        let placed = asked(&me, &engine, mode).unwrap();
+        assert_eq!((placed.tier, placed.is_assumed), (tier, true));
+    }
+    let divided = asked(&me, &engine, CgroupMode::Divided).unwrap();
+    assert_eq!((divided.tier, divided.is_assumed), (Tier::Divided, false));
 }

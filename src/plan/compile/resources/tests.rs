@@ -6,7 +6,7 @@ use super::NANO;
 use crate::config::Settings;
 use crate::engine::{CgroupDriver, VolumeInfo};
 use crate::plan::budget::{HeldBy, Resource};
-use crate::plan::{Plan, SelfInfo, compile::compile, offline, render};
+use crate::plan::{Plan, Seen, SelfInfo, compile::compile, offline, render};
 use crate::pod::{Component, ComponentName, HostSettings, Mount, MountKind, PodSpec, Problems, VolumeSpec};
 
 /// A pod of these components on an engine of this cgroup version; the controller has these limits.
@@ -17,7 +17,7 @@ fn compiled(components: &[(&str, HostSettings)], cpus: i64, pids: i64, version: 
         (component.name.clone(), component)
     });
     let spec = PodSpec { components: made.collect(), ..PodSpec::default() };
-    let mut me = SelfInfo::offline("web", BTreeMap::new());
+    let mut me = SelfInfo { seen: Seen::Within, ..SelfInfo::offline("web", BTreeMap::new()) };
     me.container.nano_cpus = cpus;
     me.container.pids_limit = pids;
     let mut engine = offline::engine();
@@ -49,7 +49,7 @@ fn beside_the_controller_what_is_left_is_shared() {
     assert_eq!(
         plan.warnings,
         [
-            "the controller's `cpus` of 2 can't hold for the pod as a whole on this engine: `b`, `c` without one get 0.5 each"
+            "the controller's `cpus` of 2 can't hold for the pod as a whole on this engine: `b` and `c`, which have no `cpus`, get 0.5 each"
         ]
     );
     let plan = compiled(&[("a", pids(-1)), ("b", pids(30))], 0, 100, 2).unwrap();
@@ -66,7 +66,7 @@ fn what_does_not_fit_is_a_problem() {
          (hint: raise the controller's limit, or lower a component's `cpus`)"
     );
     let told = compiled(&[("a", pids(10)), ("b", free())], 0, 10, 2).unwrap_err().to_string();
-    assert!(told.contains("of the controller's 10, 0 is left for 1 without a `pids_limit`"), "{told}");
+    assert!(told.contains("of the controller's 10, 0 is left for 1 component without a `pids_limit`"), "{told}");
     let told = compiled(&[("a", cpus(NANO - 1)), ("b", free())], NANO, 0, 2).unwrap_err().to_string();
     assert!(told.contains("takes no limit below 0.01"), "{told}");
 }
@@ -134,7 +134,8 @@ fn without_cgroups_limits_are_told_to_have_no_effect() {
     component.host = pids(5);
     let spec =
         PodSpec { components: [(component.name.clone(), component)].into_iter().collect(), ..PodSpec::default() };
-    let plan = compile(&spec, &SelfInfo::offline("web", BTreeMap::new()), &engine, &Settings::default()).unwrap();
+    let me = SelfInfo { seen: Seen::Within, ..SelfInfo::offline("web", BTreeMap::new()) };
+    let plan = compile(&spec, &me, &engine, &Settings::default()).unwrap();
     assert_eq!(plan.warnings, ["`a`: `pids_limit` has no effect: the engine has no cgroups"]);
     assert_eq!(plan.budget.held_by, HeldBy::Nobody);
 }
@@ -161,7 +162,7 @@ fn a_volume_that_exists_otherwise_is_not_taken_silently() {
         }];
         let spec =
             PodSpec { components: [(component.name.clone(), component)].into_iter().collect(), ..PodSpec::default() };
-        let mut me = SelfInfo::offline("web", BTreeMap::new());
+        let mut me = SelfInfo { seen: Seen::Within, ..SelfInfo::offline("web", BTreeMap::new()) };
         me.volumes.extend(there.map(|there| ("data".to_owned(), there)));
         compile(&spec, &me, &offline::engine(), &Settings::default()).err().map(|problems| problems.to_string())
     };

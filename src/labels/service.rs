@@ -1,0 +1,231 @@
+//! What a stack file, or the engine, says of the service that a controller runs as.
+
+use serde_json::{Map, Value, json};
+
+use super::Place;
+
+/// Where the controller looks for the engine where nobody says otherwise; `/var/run` is a link in most images.
+const SOCKETS: [&str; 2] = ["/var/run/docker.sock", "/run/docker.sock"];
+
+/// What the names of images of a controller have in them.
+const CONTROLLERS: [&str; 2] = ["outrigger", "podlike"];
+
+/// What a stack file says of the service's own container, which is the controller's.
+pub(super) fn settings(service: &Value) -> Map<String, Value> {
+    known([
+        ("stop_grace_period", written(service.get("stop_grace_period"))),
+        // Swarm knows the one, Compose both.
+        ("mem_limit", written(service.pointer("/deploy/resources/limits/memory").or_else(|| service.get("mem_limit")))),
+        ("flags", service.get("command").and_then(flags)),
+        ("environment", service.get("environment").and_then(environment)),
+        ("volumes", service.get("volumes").map(mounts)),
+        ("image", written(service.get("image"))),
+    ])
+}
+
+/// The same from the engine's description of a container or a service.
+pub(super) fn engine_settings(object: &Value) -> Map<String, Value> {
+    let number = |path: &str| object.pointer(path).and_then(Value::as_i64).filter(|number| *number > 0);
+    let grace = number("/Config/StopTimeout").map(|seconds| format!("{seconds}s"));
+    let grace = grace.or_else(|| Some(format!("{}ns", number("/Spec/TaskTemplate/ContainerSpec/StopGracePeriod")?)));
+    let memory = number("/HostConfig/Memory").or_else(|| number("/Spec/TaskTemplate/Resources/Limits/MemoryBytes"));
+    let one_of =
+        |paths: [&str; 2]| paths.into_iter().find_map(|path| object.pointer(path)).filter(|value| !value.is_null());
+    known([
+        ("stop_grace_period", grace.map(Value::from)),
+        ("mem_limit", memory.map(Value::from)),
+        ("flags", one_of(["/Config/Cmd", "/Spec/TaskTemplate/ContainerSpec/Args"]).and_then(flags)),
+        ("environment", one_of(["/Config/Env", "/Spec/TaskTemplate/ContainerSpec/Env"]).cloned()),
+        ("volumes", one_of(["/Mounts", "/Spec/TaskTemplate/ContainerSpec/Mounts"]).map(engine_mounts)),
+        ("image", one_of(["/Config/Image", "/Spec/TaskTemplate/ContainerSpec/Image"]).cloned()),
+    ])
+}
+
+fn known(found: [(&str, Option<Value>); 6]) -> Map<String, Value> {
+    found.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
+}
+
+/// The controller's flags of a `command`; none where it is none, or is known only to whoever deploys the file.
+fn flags(command: &Value) -> Option<Value> {
+    let words: Vec<String> = match command {
+        Value::String(line) => shell_words::split(line).ok()?,
+        Value::Array(words) => words.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        _ => return None,
+    };
+    let ours = words.first().is_some_and(|word| word.starts_with('-')) && !words.iter().any(|word| word.contains('$'));
+    ours.then(|| words.into())
+}
+
+/// The controller's variables, but for those that only whoever deploys the file knows.
+fn environment(written: &Value) -> Option<Value> {
+    let known = |value: &Value| !value.as_str().is_some_and(|text| text.contains('$'));
+    match written {
+        Value::Object(map) => Some(
+            map.iter().filter(|(_, value)| known(value)).map(|(key, value)| (key.clone(), value.clone())).collect(),
+        ),
+        Value::Array(list) => Some(list.iter().filter(|entry| known(entry)).cloned().collect()),
+        _ => None,
+    }
+}
+
+/// A value as it stands; one with a variable in it is known only to whoever deploys the file, and one for no limit says nothing.
+fn written(value: Option<&Value>) -> Option<Value> {
+    let none = |value: &Value| {
+        value.is_null() || value.as_i64() == Some(0) || value.as_str().is_some_and(|it| it.contains('$'))
+    };
+    value.filter(|value| !none(value)).cloned()
+}
+
+/// Its mounts, as far as this file alone tells them. What else is said of them is for docker to judge.
+fn mounts(volumes: &Value) -> Value {
+    let all = volumes.as_array().map(Vec::as_slice).unwrap_or_default();
+    all.iter()
+        .filter_map(|volume| match volume {
+            Value::String(text) => short(text),
+            Value::Object(map) => {
+                let text = |key: &str| map.get(key).and_then(Value::as_str);
+                let read_only = map.get("read_only").and_then(Value::as_bool).unwrap_or_default();
+                mount(text("type")?, text("source"), text("target")?, read_only)
+            }
+            _ => None,
+        })
+        .collect()
+}
+
+/// `target`, `source:target` or `source:target:mode`.
+fn short(text: &str) -> Option<Value> {
+    let parts: Vec<_> = text.split(':').collect();
+    let (source, target, mode) = match parts.as_slice() {
+        [target] => (None, *target, ""),
+        [source, target] => (Some(*source), *target, ""),
+        [source, target, mode] => (Some(*source), *target, *mode),
+        _ => return None,
+    };
+    let kind = if source.is_some_and(|source| source.starts_with(['/', '.'])) { "bind" } else { "volume" };
+    mount(kind, source, target, mode.split(',').any(|word| word == "ro"))
+}
+
+/// Those of the engine's answer: a container has them as they are, a service as they were asked for.
+fn engine_mounts(mounts: &Value) -> Value {
+    let all = mounts.as_array().map(Vec::as_slice).unwrap_or_default();
+    all.iter()
+        .filter_map(|point| {
+            let text = |key: &str| point.get(key).and_then(Value::as_str);
+            let is_true = |key: &str| point.get(key).and_then(Value::as_bool);
+            let read_only = is_true("ReadOnly").or_else(|| is_true("RW").map(|rw| !rw)).unwrap_or_default();
+            let source = text("Name").filter(|name| !name.is_empty()).or_else(|| text("Source"));
+            mount(text("Type")?, source, text("Destination").or_else(|| text("Target"))?, read_only)
+        })
+        .collect()
+}
+
+/// In the form with a key for each part; none where only whoever deploys the file knows it, or it is nothing to share.
+fn mount(kind: &str, source: Option<&str>, target: &str, read_only: bool) -> Option<Value> {
+    let is_known = |text: &str| !text.is_empty() && !text.contains('$') && !text.starts_with('~');
+    let source = source.filter(|source| !source.is_empty());
+    let is_whole = target.starts_with('/') && is_known(target) && source.is_none_or(is_known);
+    match (kind, source) {
+        ("bind", Some(source)) | ("volume", Some(source)) if is_whole => {
+            Some(json!({"type": kind, "source": source, "target": target, "read_only": read_only}))
+        }
+        ("volume" | "tmpfs", None) if is_whole => Some(json!({"type": kind, "target": target})),
+        _ => None,
+    }
+}
+
+/// What looks as if the controller could not work as this service, for people to judge.
+pub(super) fn doubts(at: &Place, service: &Value) -> Vec<String> {
+    let mut doubts = Vec::new();
+    // What comes from elsewhere is not seen.
+    let is_whole = ["extends", "env_file", "volumes_from"].iter().all(|key| service.get(key).is_none());
+    if is_whole && !may_reach_engine(service) {
+        let what =
+            "no volume holds the engine's socket, and `DOCKER_HOST` is not set: the controller will find no engine";
+        let hint = "add `/var/run/docker.sock:/var/run/docker.sock:ro`";
+        doubts.push(at.key("volumes").problem(what).hint(hint).to_string());
+    }
+    if let Some(image) = service.get("image").and_then(Value::as_str)
+        && !image.contains('$')
+        && service.get("build").is_none()
+        && !CONTROLLERS.iter().any(|name| image.to_ascii_lowercase().contains(name))
+    {
+        let what =
+            format!("`{image}` does not look like a controller's image, and to any other `pod.*` labels mean nothing");
+        let hint =
+            "the service's image is the controller's (`outrigger`); that of the application belongs to a component";
+        doubts.push(at.key("image").problem(what).hint(hint).to_string());
+    }
+    doubts
+}
+
+/// Whether something in it may lead to the engine.
+fn may_reach_engine(service: &Value) -> bool {
+    let is_named = |text: &str| text == "DOCKER_HOST" || text.starts_with("DOCKER_HOST=");
+    let has_address = match service.get("environment") {
+        Some(Value::Object(map)) => map.contains_key("DOCKER_HOST"),
+        Some(Value::Array(list)) => list.iter().filter_map(Value::as_str).any(is_named),
+        _ => false,
+    };
+    let leads = |volume: &Value| {
+        let target = match volume {
+            Value::String(text) => {
+                text.contains('$').then_some("/").or_else(|| text.split(':').nth(1).or(Some(text.as_str())))
+            }
+            other => other.get("target").and_then(Value::as_str),
+        };
+        target.is_some_and(|target| {
+            let folder = target.trim_end_matches('/');
+            target.contains('$')
+                || SOCKETS.iter().any(|socket| *socket == target || socket.starts_with(&format!("{folder}/")))
+        })
+    };
+    has_address || service.get("volumes").and_then(Value::as_array).is_some_and(|volumes| volumes.iter().any(leads))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mounts_are_those_that_the_file_tells() {
+        let written = json!([
+            "/var/run/docker.sock:/var/run/docker.sock:ro", "data:/data", "/cache", "${HOME}/x:/x", "~/x:/x", "x:y",
+            {"type": "bind", "source": "./conf", "target": "/conf", "read_only": true},
+            {"type": "tmpfs", "target": "/tmp"}, {"type": "npipe", "source": "x", "target": "/x"}, 5
+        ]);
+        let bind =
+            |source: &str, target: &str| json!({"type": "bind", "source": source, "target": target, "read_only": true});
+        let expected = json!([
+            bind("/var/run/docker.sock", "/var/run/docker.sock"),
+            {"type": "volume", "source": "data", "target": "/data", "read_only": false},
+            {"type": "volume", "target": "/cache"},
+            bind("./conf", "/conf"),
+            {"type": "tmpfs", "target": "/tmp"}
+        ]);
+        assert_eq!(mounts(&written), expected);
+        let seen = json!([{"Type": "volume", "Name": "v", "Source": "/var/lib/v", "Destination": "/v", "RW": true}]);
+        assert_eq!(
+            engine_mounts(&seen),
+            json!([{"type": "volume", "source": "v", "target": "/v", "read_only": false}])
+        );
+    }
+
+    #[test]
+    fn a_service_that_can_be_no_controller_is_doubted() {
+        let at = Place { label: "s.yml".to_owned(), field: "services.web".to_owned() };
+        let told = |service: Value| doubts(&at, &service).join("\n");
+        let both = told(json!({"image": "nginx:1", "volumes": ["data:/data"]}));
+        assert!(both.contains("`services.web.volumes`") && both.contains("docker.sock:ro"), "{both}");
+        assert!(both.contains("`services.web.image`: `nginx:1` does not look like"), "{both}");
+        let image = "acme/outrigger:2";
+        for right in [
+            json!({"image": image, "volumes": ["/var/run/docker.sock:/var/run/docker.sock:ro"]}),
+            json!({"image": image, "volumes": [{"type": "bind", "source": "/run", "target": "/var/run/"}]}),
+            json!({"image": "rycus86/podlike", "environment": ["DOCKER_HOST=tcp://engine:2375"]}),
+            json!({"image": "$IMAGE", "volumes": ["$SOCKET"]}),
+            json!({"build": ".", "image": "mine", "env_file": "x.env"}),
+        ] {
+            assert_eq!(told(right), "");
+        }
+    }
+}
