@@ -138,10 +138,10 @@ async fn every_problem_of_a_compose_file_is_told_with_its_place() {
     }
 
     // What the policy refuses is told beside what could not be read.
-    let file = format!(
-        "services:\n  app:\n    image: busybox:${{TAG}}\n  side:\n    image: {IMAGE}\n    privileged: true\n"
-    );
+    let file =
+        format!("services:\n  app:\n    image: busybox:${{TAG}}\n  side:\n    image: {IMAGE}\n    privileged: true\n");
     let Some(log) = refused("compose-policy", Some(&file), None).await else { return };
-    let told = "field `services.app.image`: `busybox:` is not an image reference\n  hint: the variable `TAG` is not set";
+    let told =
+        "field `services.app.image`: `busybox:` is not an image reference\n  hint: the variable `TAG` is not set";
     assert!(log.contains(told) && log.contains("field `services.side.privileged`"), "{log}");
 }
