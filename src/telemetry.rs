@@ -1,6 +1,6 @@
 //! The controller's own log: events with fields, on standard error, so that standard output stays the components'.
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
@@ -21,8 +21,29 @@ pub fn init(filter: &LogFilter, format: LineFormat, colours: bool) -> Result<(),
             .with(fmt::layer().json().flatten_event(true).with_current_span(false).with_writer(io::stderr))
             .try_init(),
         LineFormat::Text | LineFormat::Plain => {
-            registry.with(fmt::layer().with_ansi(colours).with_writer(io::stderr)).try_init()
+            registry.with(fmt::layer().with_ansi(colours).with_writer(|| Clean(io::stderr()))).try_init()
         }
+    }
+}
+
+/// Escapes what would move a terminal's cursor: lines hold words of plugins, components and the engine. Escape sequences the subscriber itself has escaped;
+/// those that are left are its colours.
+struct Clean<W>(W);
+
+impl<W: Write> Write for Clean<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let moves = |byte: u8| byte.is_ascii_control() && !matches!(byte, b'\n' | b'\t' | 0x1b);
+        if bytes.iter().copied().any(moves) {
+            let escaped = |&byte: &u8| if moves(byte) { byte.escape_ascii().collect() } else { vec![byte] };
+            self.0.write_all(&bytes.iter().flat_map(escaped).collect::<Vec<u8>>())?;
+        } else {
+            self.0.write_all(bytes)?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
     }
 }
 
@@ -63,6 +84,15 @@ mod tests {
         assert!(!targets.would_enable("outrigger::engine", &tracing::Level::INFO));
         assert!(targets.would_enable("outrigger::engine", &tracing::Level::WARN));
         assert!(!targets.would_enable("hyper::client", &tracing::Level::ERROR));
+    }
+
+    #[test]
+    fn words_from_outside_do_not_move_the_cursor() {
+        let mut out = Vec::new();
+        let mut clean = Clean(&mut out);
+        clean.write_all("\x1b[2mone\r\x07t\u{e4}o\t\x00\n".as_bytes()).unwrap();
+        clean.flush().unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), "\x1b[2mone\\r\\x07t\u{e4}o\t\\x00\n");
     }
 
     #[test]
