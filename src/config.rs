@@ -46,7 +46,7 @@ pub struct Settings {
     pub keep: Keep,
     /// Where the components' cgroups are made (`--cgroup-mode`).
     pub cgroup_mode: CgroupMode,
-    /// Every deadline there is.
+    /// The deadlines that can be set.
     pub timeouts: Timeouts,
 }
 
@@ -184,7 +184,8 @@ pub enum Pull {
     Always,
 }
 
-/// Every deadline, by name. All can be seen with `outrigger plan --timeouts`.
+/// The deadlines that can be set, by name; all can be seen with `outrigger plan --timeouts`. Those of single steps of a stop or a rollout are constants where
+/// they are used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
     /// One call to the engine that only looks or flips a switch.

@@ -3,7 +3,8 @@
 //! [`state::Pod::step`] decides, purely; [`driver::Driver`] does what it says and turns every outcome into an event. Around the driver: [`boot`] finds out who
 //! we are and makes the plan, [`launch`] brings one container up, [`follow`] listens to the engine and misses no exit, [`requests`] serves
 //! plugins, [`rollout`] changes files in running components as one transaction, [`findings`] keeps what probes find, [`signals`] listens to the
-//! kernel.
+//! kernel. Behind these: [`copy`] moves files, [`lifecycle`] carries out probes and steps, [`output`] has a component's lines read, [`watches`] files,
+//! [`polls`] is what goes on from time to time, [`cleanup`] removes what was made, [`views`] is the pod as others see it, [`shared`] what all of them share.
 
 pub mod boot;
 pub mod cleanup;

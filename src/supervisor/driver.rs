@@ -297,7 +297,7 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
         });
     }
 
-    /// The loop's own words about what happened.
+    /// Tells what happened, and does what follows for any decision: a run that has begun is looked at and listened to, one that has ended no more.
     fn narrate(&mut self, event: &Event) {
         match event {
             Event::Launched { name, .. } => {

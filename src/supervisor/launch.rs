@@ -1,6 +1,7 @@
 //! Brings one container up: pull, create, fill, start.
 //!
-//! A step that has begun is never dropped half-way, except a pull: between two steps the launch looks whether the pod is stopping.
+//! A step that has begun is never dropped half-way, except a pull and the copying of files, whose container is removed with the rest: between two steps the
+//! launch looks whether the pod is stopping.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
