@@ -56,6 +56,8 @@ pub trait Engine: Clone + Send + Sync + 'static {
     /// Unpacks a tar archive, which comes in pieces, into a directory of it.
     fn upload(&self, id: &ContainerId, directory: &str, archive: Vec<Bytes>)
     -> impl Future<Output = Result<()>> + Send;
+    /// Whether something is at this path of it. Of a container that runs, the engine answers at once.
+    fn exists(&self, id: &ContainerId, path: &str) -> impl Future<Output = Result<bool>> + Send;
     /// A tar archive of one path of it; an archive longer than `limit` bytes is [`Fault::Permanent`].
     fn download(&self, id: &ContainerId, path: &str, limit: usize) -> impl Future<Output = Result<Bytes>> + Send;
     /// Runs a command in it, and waits at most `timeout` for its end. At most `limit` bytes of each stream are kept.

@@ -416,6 +416,16 @@ impl Engine for Docker {
         self.within(Call::Upload, id.short(), self.change(), work).await
     }
 
+    async fn exists(&self, id: &ContainerId, path: &str) -> Result<bool> {
+        let options = query::ContainerArchiveInfoOptionsBuilder::new().path(path).build();
+        let looked = self.client.get_container_archive_info(&id.0, Some(options));
+        match self.within(Call::Stat, id.short(), self.look(), looked).await {
+            Ok(_seen) => Ok(true),
+            Err(error) if error.fault() == Fault::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     async fn download(&self, id: &ContainerId, path: &str, limit: usize) -> Result<Bytes> {
         let options = query::DownloadFromContainerOptionsBuilder::new().path(path).build();
         let work = async {

@@ -74,9 +74,9 @@ async fn the_mounts_of_a_joined_network_lead_astray_and_the_cgroup_back() {
         ..writable(&dir)
     };
     assert_eq!(found(&engine, &surroundings).await.unwrap(), own);
-    let downloads = engine.calls_of("download");
-    assert_eq!(downloads.len(), 2);
-    assert!(downloads[0].starts_with("download joined "));
+    let looks = engine.calls_of("exists");
+    assert_eq!((looks.len(), engine.calls_of("download").len()), (2, 0), "{looks:?}");
+    assert!(looks[0].starts_with("exists joined "));
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "the nonce is removed");
 }
 
@@ -109,11 +109,11 @@ async fn what_was_given_comes_first_and_is_checked_too() {
     let (other, own) = (container(&engine, "other", "host").await, container(&engine, "own", "host").await);
     let engine = engine.running_in(&own.0);
     let surroundings = Surroundings { mountinfo: mounts_of(&own), ..writable(&dir) };
-    for (given, downloads) in [("own", 1), ("other", 2), ("nowhere", 1)] {
+    for (given, looks) in [("own", 1), ("other", 2), ("nowhere", 1)] {
         engine.forget_calls();
         let settings = Settings { own_id: Some(given.to_owned()), ..Settings::default() };
         assert_eq!(find(&engine, &settings, &surroundings).await.unwrap().id, own);
-        assert_eq!(engine.calls_of("download").len(), downloads, "{given}");
+        assert_eq!(engine.calls_of("exists").len(), looks, "{given}");
     }
     // Where nothing can be written, the word of who gave it holds.
     let settings = Settings { own_id: Some(other.0.clone()), ..Settings::default() };
@@ -178,4 +178,21 @@ async fn an_engine_that_is_away_is_not_taken_for_an_answer() {
     let surroundings = Surroundings { mountinfo: mounts_of(&own), ..writable(&dir) };
     assert!(matches!(found(&engine, &surroundings).await, Err(IdentityError::Engine(_))));
     assert_eq!(found(&engine, &surroundings).await.unwrap(), own);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_a_proxy_refuses_the_look_the_content_is_compared() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = FakeEngine::new();
+    let (other, own) = (container(&engine, "other", "host").await, container(&engine, "own", "host").await);
+    let engine = engine.running_in(&own.0);
+    let refuses =
+        || engine.clone().fails("exists", "own", Fault::Permanent, 1).fails("exists", "other", Fault::Permanent, 1);
+    for given in [&own, &other] {
+        let settings = Settings { own_id: Some(given.0.clone()), ..Settings::default() };
+        engine.forget_calls();
+        let surroundings = Surroundings { mountinfo: mounts_of(&own), ..writable(&dir) };
+        assert_eq!(find(&refuses(), &settings, &surroundings).await.unwrap().id, own);
+        assert!(!engine.calls_of("download").is_empty());
+    }
 }

@@ -248,6 +248,14 @@ impl Engine for FakeEngine {
         })
     }
 
+    async fn exists(&self, id: &ContainerId, path: &str) -> Result<bool> {
+        self.on("exists", id, &format!(" {path}")).await?;
+        let own = self.world().own.as_ref() == Some(&id.0);
+        self.with("exists", id, |container| {
+            Ok(!below(path, &container.files).is_empty() || (own && std::path::Path::new(path).exists()))
+        })
+    }
+
     async fn download(&self, id: &ContainerId, path: &str, limit: usize) -> Result<Bytes> {
         let name = self.on("download", id, &format!(" {path}")).await?;
         let own = self.world().own.as_ref() == Some(&id.0);

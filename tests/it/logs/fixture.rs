@@ -190,6 +190,9 @@ impl Engine for Journal {
     async fn upload(&self, _: &ContainerId, _: &str, _: Vec<Bytes>) -> Result<()> {
         refused("upload to", Fault::Permanent)
     }
+    async fn exists(&self, _: &ContainerId, _: &str) -> Result<bool> {
+        refused("look into", Fault::Permanent)
+    }
     async fn download(&self, _: &ContainerId, _: &str, _: usize) -> Result<Bytes> {
         refused("download from", Fault::Permanent)
     }
