@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
@@ -63,23 +64,25 @@ pub async fn part<E: Engine, H: Hooks>(
     over: CancellationToken,
 ) {
     let steps = shared.planned(&name).map(|planned| planned.pre_stop.clone()).unwrap_or_default();
+    // Each step has what those before it left, and ends by itself: so it is always told which one took the time.
     let work = async {
+        let mut left = within;
         for (n, step) in steps.iter().enumerate() {
-            let timeout = step.timeout.unwrap_or(within).min(within);
-            if let Err(why) = perform(&shared, &name, step, timeout).await {
+            if left.is_zero() {
+                warn!(component = %name, after = ?within, "no time is left for `pre_stop` from step {} on: the stop goes on without it", n + 1);
+                break;
+            }
+            let began = Instant::now();
+            if let Err(why) = perform(&shared, &name, step, step.timeout.unwrap_or(left).min(left)).await {
                 warn!(component = %name, "`pre_stop` failed: step {}, {why}", n + 1);
             }
+            left = left.saturating_sub(began.elapsed());
         }
     };
     tokio::select! {
         biased;
         () = over.cancelled() => {}
-        done = tokio::time::timeout(within, work) => {
-            if done.is_err() {
-                warn!(component = %name, after = ?within, "`pre_stop` is not through in time: the stop goes on without it");
-            }
-            shared.tell(Event::Parted { name, run }).await;
-        }
+        () = work => shared.tell(Event::Parted { name, run }).await,
     }
 }
 

@@ -69,7 +69,8 @@ async fn a_command_before_the_stop_that_hangs_leaves_time_for_a_clean_stop() {
     let Some(engine) = engine_or_fail().await else { return };
     let mut pod = PodUnderTest::new(&engine, "steps-hang").await;
     pod.spec().stop_timeout = Some(Duration::from_secs(100));
-    let hangs = format!("stop_grace_period: 8s\npre_stop: [{{command: [sleep, '1000']}}]\n{}", shared(&pod));
+    let hangs =
+        format!("stop_grace_period: 8s\npre_stop: [{{command: [sleep, '1000']}}, {{sleep: 1s}}]\n{}", shared(&pod));
     pod.label("pod.component.app", &component(&writes("app"), &hangs));
     let began = Instant::now();
     let order = life(&mut pod).await;
@@ -77,6 +78,7 @@ async fn a_command_before_the_stop_that_hangs_leaves_time_for_a_clean_stop() {
     assert!(began.elapsed() >= Duration::from_secs(6), "{:?}", began.elapsed());
     let log = pod.log().await;
     assert!(log.contains("`pre_stop` failed: step 1, `sleep 1000`") && log.contains("within 6s"), "{log}");
+    assert!(log.contains("no time is left for `pre_stop` from step 2 on"), "{log}");
 }
 
 #[tokio::test]
