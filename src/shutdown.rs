@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+use futures_util::future::FutureExt as _;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, debug, debug_span, warn};
@@ -30,16 +31,9 @@ impl Tasks {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let future = work(self.token.child_token());
-        tokio::spawn(
-            self.tracker.track_future(
-                async move {
-                    future.await;
-                    debug!("ended");
-                }
-                .instrument(debug_span!("task", name)),
-            ),
-        );
+        // Not an `async` block around it: that would keep the future twice, as what was moved in and as what is awaited, for as long as the task lives.
+        let future = work(self.token.child_token()).map(|()| debug!("ended"));
+        tokio::spawn(self.tracker.track_future(future.instrument(debug_span!("task", name))));
     }
 
     /// The token that all tasks' tokens follow.
