@@ -68,7 +68,8 @@ pub trait Engine: Clone + Send + Sync + 'static {
         timeout: Duration,
         limit: usize,
     ) -> impl Future<Output = Result<ExecOutput>> + Send;
-    /// Follows its output to the end of its run.
+    /// Follows its output to the end of its run: where it ends without an error after the run's own end, everything that the engine has kept of it was
+    /// delivered, if need be by a second reading.
     fn logs(&self, id: &ContainerId, from: LogsFrom) -> BoxStream<'static, Result<LogFrame>>;
     /// The last lines of its output, at most `limit` bytes of them, as far as there are any yet.
     fn tail(&self, id: &ContainerId, lines: u32, limit: usize) -> impl Future<Output = Result<Bytes>> + Send;

@@ -170,8 +170,7 @@ async fn follow<E: Engine, H: Hooks>(
 ) -> Result<(), HookFailure> {
     let mut pause = PAUSE;
     loop {
-        // Only a stream that was opened after the exit is sure to hold everything: one that ended by itself may have been opened
-        // before the start, or have been closed by an engine that was going away.
+        // A stream that ends with nobody having told of an exit may have been opened before the start.
         let last = ended.is_cancelled();
         let before = pipeline.position();
         let from = LogsFrom { since: pipeline.connect(), timestamps: true };
@@ -180,7 +179,7 @@ async fn follow<E: Engine, H: Hooks>(
             pause = PAUSE;
         }
         match end {
-            End::Complete if last => break,
+            End::Complete if ended.is_cancelled() => break,
             End::Complete | End::Silent => debug!(component = %source.component, "the stream of output ended"),
             End::Broken(error) => match error.fault() {
                 Fault::Permanent => {
