@@ -585,6 +585,19 @@ fn a_pod_drains_before_it_stops_and_a_second_signal_cuts_that_short() {
 }
 
 #[test]
+fn a_pod_is_not_started_again_beside_what_lives() {
+    let policy = restarting(RestartWhen::OnFailure);
+    let db = with("db", |it| it.restart = RestartPolicy { scope: RestartScope::Pod, ..policy });
+    let mut pod = plan(Vec::new(), vec![db, planned("web", &[])], Duration::from_secs(1));
+    check(&mut pod, &[(Event::Begin, &["launch db", "launch web"]), (launched("web"), &[])]);
+    let failed = Event::LaunchFailed { name: name("db"), reason: "no".to_owned() };
+    assert!(short(&pod.step(failed)).contains(&"stop web".to_owned()));
+    check(&mut pod, &[(Event::Deadline(Deadline::PodBackOff), &[])]);
+    assert!(armed(&pod.step(exited("web", 0)), &Deadline::PodBackOff).is_some());
+    check(&mut pod, &[(Event::Deadline(Deadline::PodBackOff), &["launch db", "relaunch web"])]);
+}
+
+#[test]
 fn a_dead_donor_is_started_again() {
     let mut pod = running();
     let pauses = |pod: &mut Pod| match pod.step(Event::DonorEnded).as_slice() {
