@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bollard::query_parameters::StopContainerOptions;
 use futures_util::StreamExt;
 use outrigger::engine::docker::Docker;
-use outrigger::engine::{ContainerId, ContainerSpec, Engine, EngineHealth, Inspection, LogsFrom, Output};
+use outrigger::engine::{ContainerId, ContainerSpec, Engine, EngineHealth, Fault, Inspection, LogsFrom, Output};
 use outrigger::pod::life::ExecCommand;
 use outrigger::pod::{Mount, MountKind};
 use tokio::sync::OnceCell;
@@ -186,7 +186,13 @@ impl PodUnderTest {
         if self.id.is_none() {
             self.id = Some(self.engine.create(&self.spec).await.unwrap().0);
         }
-        self.engine.start(self.id()).await.unwrap();
+        // A busy engine's runtime loses a container's first process now and then, before it is the controller's.
+        for again in [true, true, false] {
+            match self.engine.start(self.id()).await {
+                Err(error) if again && error.fault() == Fault::Transient => eprintln!("started again: {error}"),
+                answer => return answer.unwrap(),
+            }
+        }
     }
 
     /// Names of the containers that the controller made, sorted.

@@ -315,20 +315,3 @@ async fn a_confined_plugin_gets_only_its_component() {
     let event = ComponentEvent { component: component("app"), kind, at_ns: 1, restarts: 0 };
     assert_eq!(set.component_event(event).await.unwrap(), Reaction::AsPlanned);
 }
-
-/// The way of an empty call through the whole host. Not a benchmark: it only catches a loss by orders of magnitude.
-#[tokio::test]
-async fn an_empty_call_is_cheap() {
-    let pod = Pod::new();
-    let set = pod.with(json!({}), &[]).await;
-    let lines: Vec<_> =
-        std::iter::repeat_n("a line of some length that a service could have written to its log", 256).collect();
-    let mut batch = batch("app", &lines);
-    let begun = std::time::Instant::now();
-    for _ in 0..200 {
-        batch = set.log_lines(batch).await.unwrap().keep;
-    }
-    let each = begun.elapsed() / 200;
-    assert!(each < Duration::from_millis(2), "{each:?}");
-    assert_eq!(batch.len(), 256);
-}
