@@ -236,6 +236,11 @@ impl<E: Engine> Search<'_, E> {
             return Ok(());
         }
         let unsure = self.nonce.as_ref().err().map(|why| format!(" ({why})")).unwrap_or_default();
+        // One whose network we join has our host name, our addresses, and the files that are mounted for them.
+        let cgroups = self.surroundings.cgroup_ids();
+        if !cgroups.is_empty() && !cgroups.contains(&found.id.0) {
+            return Err(format!("our cgroup is that of `{}`{unsure}", cgroups.join("`, `")));
+        }
         if !found.labels.keys().any(|key| key.starts_with(POD_LABELS)) {
             return Err(format!("it has no label `{POD_LABELS}*`{unsure}"));
         }

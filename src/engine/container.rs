@@ -106,6 +106,7 @@ impl ContainerSpec {
 
 /// What [`Engine::inspect`](super::Engine::inspect) tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own that the engine tells")]
 pub struct Inspection {
     /// The full id.
     pub id: ContainerId,
@@ -121,6 +122,8 @@ pub struct Inspection {
     pub hostname: String,
     /// Whether its process runs (a paused or restarting one does).
     pub running: bool,
+    /// Whether it is being removed, or could not be: it will not start any more.
+    pub removing: bool,
     /// As the engine writes it (RFC 3339), empty before the first start. Opaque: only compared.
     pub started_at: String,
     /// Of the last run; 0 while it runs.

@@ -21,6 +21,7 @@ impl SelfInfo {
                 env: Vec::new(),
                 hostname: String::new(),
                 running: false,
+                removing: false,
                 started_at: String::new(),
                 exit_code: 0,
                 oom_killed: false,

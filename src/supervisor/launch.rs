@@ -88,24 +88,64 @@ pub async fn relaunch<E: Engine, H: Hooks>(
     let Some((planned, container)) = shared.planned(name).zip(shared.container(name)) else {
         return launch(shared, name, donor, created).await;
     };
-    // Its last run, which a start whose answer gets lost must not be taken for.
-    let before = persist(&shared.launches, || shared.engine.inspect(&container.id.0)).await;
-    let before = before.map(|seen| seen.started_at).unwrap_or_default();
-    let answer = match start(shared, planned, &container.id, &before, donor.clone()).await {
-        Err(LaunchError::Engine(error)) if error.fault() == Fault::NotFound && is_gone(shared, &container.id).await => {
-            warn!(component = %name, container = %container.id, "somebody removed its container: a new one is made, without what was written in the old one");
-            shared.removed(name);
-            return launch(shared, name, donor, created).await;
-        }
-        answer => answer,
-    };
-    report(shared, name, answer).await;
+    match start_again(shared, planned, &container, donor.clone()).await {
+        Ok(Some(checked)) => report(shared, name, Ok(checked)).await,
+        Ok(None) => launch(shared, name, donor, created).await,
+        Err(error) => report(shared, name, Err(error)).await,
+    }
 }
 
-/// Whether a container does not exist any more. The engine answers to a start in the same way where it misses a container whose namespace is joined.
+/// Starts a container that has run; none where it never will again, and is gone.
+async fn start_again<E: Engine, H: Hooks>(
+    shared: &Arc<Shared<E, H>>,
+    planned: &Planned,
+    container: &Container,
+    mut donor: watch::Receiver<Donor>,
+) -> Result<Option<bool>, LaunchError> {
+    if planned.joins_donor {
+        reached(shared, &mut donor, &[Donor::Up]).await?;
+    }
+    // Tells its last run, too, which a start whose answer gets lost must not be taken for.
+    let seen = persist(&shared.launches, || shared.engine.inspect(&container.id.0)).await;
+    let why = match &seen {
+        Ok(seen) if planned.joins_donor && joins_another(shared, seen) => {
+            "the container whose IPC namespace it joins was replaced"
+        }
+        Ok(seen) if !seen.removing => {
+            let before = &seen.started_at;
+            match start(shared, planned, &container.id, before, donor).await {
+                Err(LaunchError::Engine(error))
+                    if error.fault() == Fault::NotFound && is_gone(shared, &container.id).await => {}
+                answer => return answer.map(Some),
+            }
+            "somebody removed its container"
+        }
+        Err(error) if error.fault() != Fault::NotFound => {
+            return start(shared, planned, &container.id, "", donor).await.map(Some);
+        }
+        _ => "somebody removed its container",
+    };
+    warn!(component = %planned.name, container = %container.id, "{why}: a new one is made, without what was written in the old one");
+    // Nobody's any more, so that the engine's word of its end is not taken for the end of the next one.
+    shared.removed(&planned.name);
+    // Waits for a removal that is under way: until then the name is taken.
+    persist(&shared.launches, || shared.engine.remove(&container.id)).await?;
+    Ok(None)
+}
+
+/// Whether a container joins the IPC namespace of one that is the donor no longer. The engine keeps the id that its name stood for.
+fn joins_another<E: Engine, H: Hooks>(shared: &Shared<E, H>, seen: &Inspection) -> bool {
+    let Some(joined) = seen.ipc_mode.strip_prefix("container:") else { return false };
+    let by_name = shared.plan.ipc_donor.as_ref().is_some_and(|donor| donor.name == joined);
+    !by_name && shared.donor().is_some_and(|donor| donor.0 != joined)
+}
+
+/// Whether a container does not exist any more, or soon will not. The engine answers to a start in the same way where it misses a container whose namespace is joined.
 async fn is_gone<E: Engine, H: Hooks>(shared: &Shared<E, H>, id: &ContainerId) -> bool {
-    let found = persist(&shared.launches, || shared.engine.inspect(&id.0)).await;
-    found.is_err_and(|error| error.fault() == Fault::NotFound)
+    match persist(&shared.launches, || shared.engine.inspect(&id.0)).await {
+        Ok(seen) => seen.removing,
+        Err(error) => error.fault() == Fault::NotFound,
+    }
 }
 
 async fn report<E: Engine, H: Hooks>(
@@ -381,7 +421,11 @@ pub async fn revive_donor<E: Engine, H: Hooks>(
         Err(error) if error.fault() == Fault::NotFound => {
             warn!(container = %id, "somebody removed the container that lends the pod its IPC namespace: a new one is made");
             told.send_replace(Donor::Pending);
-            return launch_donor(shared, told).await;
+            // A removal that is under way keeps the name until it is through.
+            match persist(&shared.launches, || shared.engine.remove(&id)).await {
+                Ok(()) => return launch_donor(shared, told).await,
+                Err(error) => Donor::Failed(chain(&error)),
+            }
         }
         Err(error) => Donor::Failed(chain(&error)),
         Ok(()) => Donor::Up,

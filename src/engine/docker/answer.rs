@@ -5,8 +5,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use bollard::models::{
-    ContainerInspectResponse, ContainerSummary, ContainerSummaryStateEnum, EventMessage, HealthStatusEnum,
-    SystemInfoCgroupDriverEnum, SystemInfoCgroupVersionEnum,
+    ContainerInspectResponse, ContainerStateStatusEnum, ContainerSummary, ContainerSummaryStateEnum, EventMessage,
+    HealthStatusEnum, SystemInfoCgroupDriverEnum, SystemInfoCgroupVersionEnum,
 };
 
 use crate::engine::{
@@ -52,6 +52,7 @@ pub(super) fn inspection(answer: ContainerInspectResponse) -> Inspection {
         env: config.env.unwrap_or_default(),
         hostname: config.hostname.unwrap_or_default(),
         running: state.running.unwrap_or_default(),
+        removing: matches!(state.status, Some(ContainerStateStatusEnum::REMOVING | ContainerStateStatusEnum::DEAD)),
         started_at: state.started_at.filter(|at| at != NEVER).unwrap_or_default(),
         exit_code: state.exit_code.and_then(|code| i32::try_from(code).ok()).unwrap_or_default(),
         oom_killed: state.oom_killed.unwrap_or_default(),

@@ -107,7 +107,10 @@ pub(super) fn classify(call: Call, object: &str, deadline: Duration, error: Erro
             } else {
                 message.trim_end_matches('.').to_owned()
             };
-            EngineError::Refused { verb, object, message, fault: call.fault(status_code) }
+            // As good as gone, and the status is the one of a container that is paused.
+            let going = matches!(call, Call::Start) && status_code == 409 && message.contains("marked for removal");
+            let fault = if going { Fault::NotFound } else { call.fault(status_code) };
+            EngineError::Refused { verb, object, message, fault }
         }
         // Told in the middle of a pull: the registry or the network failed, a name that is wrong is refused with a status.
         Error::DockerStreamError { error } => {

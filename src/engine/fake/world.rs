@@ -177,6 +177,7 @@ impl World {
             env: spec.env.clone(),
             hostname: id.short().to_owned(),
             running: false,
+            removing: false,
             started_at: String::new(),
             exit_code: 0,
             oom_killed: false,

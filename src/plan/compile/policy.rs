@@ -375,6 +375,8 @@ impl<'a> Guard<'a> {
                             .to_owned(),
                     });
                 }
+                // Read here, a volume with a name can be written by whoever else names it.
+                let access = if name.is_some() { Access::Write } else { access };
                 volumes::check(self, mount.volume.as_ref()?, access)
             }
             (MountKind::Bind | MountKind::Tmpfs, _) => None,

@@ -426,7 +426,9 @@ fn shared_mounts_leave_out_what_only_the_controller_may_see() {
         point("volume", "state", "/var/lib/outrigger/state"),
         point("volume", "lib", "/var/lib"),
         point("volume", "compiled", "/var/cache/outrigger"),
-        point("bind", "/auth", "/var/run/secrets/podlike/dockerregistryauth.json"),
+        point("bind", "/keys/auth", "/var/run/secrets/podlike/dockerregistryauth.json"),
+        point("bind", "/keys", "/keys"),
+        point("bind", "/x", "/again"),
         point("tmpfs", "", "/scratch"),
         point("volume", "shadowed", "/data"),
         point("volume", "shadowed2", "/cache"),
@@ -448,6 +450,7 @@ fn shared_mounts_leave_out_what_only_the_controller_may_see() {
             "the mount `/rootfs` is not shared: it holds `/var/run/docker.sock`",
             "the mount `/engine` is not shared: it holds `/engine/custom.sock`",
             "the mount `/var/lib` is not shared: it holds `/var/lib/outrigger`",
+            "the mount `/keys` is not shared: it holds `/keys/auth`",
             "the mount `/scratch` is not shared: its kind is `tmpfs`",
         ]
     );

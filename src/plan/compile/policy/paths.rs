@@ -227,7 +227,9 @@ impl Paths {
     /// Whether a mount of the controller can be shared with components.
     pub(in crate::plan::compile) fn verdict(&self, point: &MountPoint) -> Sharable {
         let targets = self.private.iter().map(|private| (private, point.target.as_str()));
-        let of_host = self.sockets.iter().chain(&self.powers).filter(|_| point.kind == "bind");
+        // Where it has them from, too: what is mounted there a second time is the same.
+        let of_host = self.sockets.iter().chain(&self.powers).chain(&self.own_sources);
+        let of_host = of_host.filter(|_| point.kind == "bind");
         let sources = of_host.map(|private| (private, point.source.as_str()));
         let mut holds = None;
         for (private, path) in targets.chain(sources) {

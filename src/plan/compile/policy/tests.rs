@@ -54,6 +54,15 @@ impl Case {
             .is_empty()
     }
 
+    /// A volume that is a bind of `device`, mounted to be read.
+    fn takes_volume_to_read(&self, name: Option<&str>, device: &str) -> bool {
+        let driver_opts = [("type", "none"), ("o", "bind"), ("device", device)];
+        let driver_opts = driver_opts.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let volume = VolumeSpec { driver: String::new(), driver_opts, labels: BTreeMap::new() };
+        let mount = Mount { volume: Some(volume), read_only: true, ..mount(MountKind::Volume, "data", true) };
+        self.told(|it| it.volumes = vec![Mount { source: name.map(str::to_owned), ..mount }]).is_empty()
+    }
+
     fn takes_capability(&self, name: &str) -> bool {
         self.told(|it| it.host.cap_add = vec![name.to_owned()]).is_empty()
     }
@@ -327,6 +336,12 @@ fn volumes_that_are_binds_in_disguise_are_refused() {
             assert!(case.takes_volume(driver, &options), "{driver} {options:?}");
         }
     }
+    // Whoever else names it can write to it, so that reading alone is for those without a name.
+    assert!(!case.takes_volume_to_read(Some("data"), "/usr/share"));
+    assert!(case.takes_volume_to_read(None, "/usr/share"));
+    let no_writing = super::tests::case(&["--deny bind=/*:rw"]);
+    assert!(!no_writing.takes_volume_to_read(Some("data"), "/srv"));
+    assert!(no_writing.takes_volume_to_read(None, "/srv/data"));
     assert!(case.takes_volume("", &[]));
     assert!(!case.takes_volume("local-persist", &[("mountpoint", "/")]), "a bind by another driver");
     assert!(!case.takes_volume("local-persist", &[("mountpoint", "file:///etc")]));

@@ -43,5 +43,22 @@ async fn a_donor_that_dies_is_revived_and_components_can_start_again() {
     assert_eq!(after.0, 0, "{}", after.1);
     assert_eq!(after, namespace("two").await, "they share one again");
     assert_ne!(after, before);
+
+    // Removed altogether, it comes back as another container, and theirs, which were made to join the old one, with it.
+    engine.remove(&first.id).await.unwrap();
+    wait_for("there is another donor", || async {
+        engine.inspect(&donor).await.is_ok_and(|now| now.running && now.id != first.id)
+    })
+    .await;
+    for which in ["one", "two"] {
+        assert_eq!(pod.in_component(which, &["touch", "/tmp/end"]).await.0, 0);
+    }
+    for which in ["one", "two"] {
+        runs_again(&pod, which, 2).await;
+    }
+    let last = namespace("one").await;
+    assert_eq!(last.0, 0, "{}", last.1);
+    assert_eq!(last, namespace("two").await, "they share the new one");
+    assert!(pod.log().await.contains("the container whose IPC namespace it joins was replaced"));
     pod.stop().await;
 }
