@@ -32,7 +32,7 @@ const CREDENTIALS: [&str; 5] = [
 ];
 
 /// Not even for reading: kernel and devices, other services' sockets, the files of engines, and what only root may read.
-const CLOSED: [&str; 44] = [
+const CLOSED: [&str; 54] = [
     "/proc",
     "/sys",
     "/dev",
@@ -70,6 +70,16 @@ const CLOSED: [&str; 44] = [
     "/var/lib/etcd",
     "/var/lib/lxd",
     "/var/lib/snapd",
+    "/var/lib/crio",
+    "/var/lib/buildkit",
+    "/var/lib/machines",
+    "/var/lib/portables",
+    "/var/lib/qemu",
+    "/var/lib/pacman",
+    "/var/lib/apk",
+    "/var/lib/flatpak",
+    "/var/lib/dkms",
+    "/var/spool/anacron",
     "/var/lock",
     "/vmlinuz",
     "/vmlinuz.old",
