@@ -74,7 +74,7 @@ async fn the_mounts_of_a_joined_network_lead_astray_and_the_cgroup_back() {
         ..writable(&dir)
     };
     assert_eq!(found(&engine, &surroundings).await.unwrap(), own);
-    let unwritable = Surroundings { nonce_dir: dir.path().join("missing"), ..surroundings.clone() };
+    let unwritable = Surroundings { nonce_dir: read_only(&dir).nonce_dir, ..surroundings.clone() };
     assert_eq!(found(&engine, &unwritable).await.unwrap(), own, "host name and address are those of both");
     let looks = engine.calls_of("exists");
     assert_eq!((looks.len(), engine.calls_of("download").len()), (2, 0), "{looks:?}");

@@ -264,6 +264,11 @@ impl Pod {
         self.nodes.get(name).is_some_and(|node| node.phase.alive())
     }
 
+    /// Whether anything of it may have a process.
+    fn any_alive(&self) -> bool {
+        self.nodes.values().any(|node| node.phase.alive())
+    }
+
     /// Its containers, init components first.
     pub fn nodes(&self) -> impl Iterator<Item = (&ComponentName, &Node)> {
         self.nodes.iter()

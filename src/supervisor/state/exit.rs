@@ -158,7 +158,7 @@ impl Pod {
     /// Everything has stopped and the pause is over: from the beginning.
     pub(super) fn begin_again(&mut self, actions: &mut Vec<Action>) {
         // What lives still is waited for: once it has stopped, the pause begins.
-        if self.stage != Stage::Restarting || self.nodes.values().any(|node| node.phase.alive()) {
+        if self.stage != Stage::Restarting || self.any_alive() {
             return;
         }
         let mut init = false;

@@ -67,7 +67,7 @@ impl Pod {
     fn stop_by_signal(&mut self, signal: i32, actions: &mut Vec<Action>) {
         let outcome = if self.ran { Outcome::Stopped } else { Outcome::Interrupted { signal } };
         // Only who serves others is left alone for a while; the end of a component ends the pod at once.
-        self.draining = self.ran && !self.drain.is_zero() && self.nodes.values().any(|node| node.phase.alive());
+        self.draining = self.ran && !self.drain.is_zero() && self.any_alive();
         if self.draining {
             actions.push(Action::Arm(Deadline::Drain, self.drain));
         }
@@ -101,7 +101,7 @@ impl Pod {
         if !matches!(self.stage, Stage::Restarting | Stage::Stopping | Stage::Killing) {
             return;
         }
-        if !self.nodes.values().any(|node| node.phase.alive()) {
+        if !self.any_alive() {
             self.draining = false;
             if self.stage == Stage::Restarting {
                 // Armed once more by whatever comes too late: the last one counts, and nothing runs meanwhile.

@@ -18,6 +18,14 @@ async fn a_donor_that_dies_is_revived_and_components_can_start_again() {
     pod.start().await;
     pod.reaches("running").await;
     let namespace = async |which: &str| pod.in_component(which, &["readlink", "/proc/self/ns/ipc"]).await;
+    let both_run_again = async |restarts: u32| {
+        for which in ["one", "two"] {
+            assert_eq!(pod.in_component(which, &["touch", "/tmp/end"]).await.0, 0);
+        }
+        for which in ["one", "two"] {
+            runs_again(&pod, which, restarts).await;
+        }
+    };
     let before = namespace("one").await;
     assert_eq!(before.0, 0, "{}", before.1);
     assert_eq!(before, namespace("two").await);
@@ -33,12 +41,7 @@ async fn a_donor_that_dies_is_revived_and_components_can_start_again() {
     let told = warnings(&pod.status().await);
     assert!(told.contains("lends the pod its IPC namespace has ended"), "{told}");
     assert_eq!(namespace("one").await, before, "those that run keep what they have");
-    for which in ["one", "two"] {
-        assert_eq!(pod.in_component(which, &["touch", "/tmp/end"]).await.0, 0);
-    }
-    for which in ["one", "two"] {
-        runs_again(&pod, which, 1).await;
-    }
+    both_run_again(1).await;
     let after = namespace("one").await;
     assert_eq!(after.0, 0, "{}", after.1);
     assert_eq!(after, namespace("two").await, "they share one again");
@@ -50,12 +53,7 @@ async fn a_donor_that_dies_is_revived_and_components_can_start_again() {
         engine.inspect(&donor).await.is_ok_and(|now| now.running && now.id != first.id)
     })
     .await;
-    for which in ["one", "two"] {
-        assert_eq!(pod.in_component(which, &["touch", "/tmp/end"]).await.0, 0);
-    }
-    for which in ["one", "two"] {
-        runs_again(&pod, which, 2).await;
-    }
+    both_run_again(2).await;
     let last = namespace("one").await;
     assert_eq!(last.0, 0, "{}", last.1);
     assert_eq!(last, namespace("two").await, "they share the new one");
