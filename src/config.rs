@@ -249,7 +249,11 @@ impl Timeouts {
             ("engine-change", "one call to create, start or remove a container", engine_change),
             ("pull", "one image pull", pull),
             ("component-grace", "a component's stop, where it has no `stop_grace_period`", component_grace),
-            ("controller-grace", "the pod's stop, where the engine does not tell it", controller_grace),
+            (
+                "controller-grace",
+                "the pod's stop, if neither the engine nor the label `pod.stop_grace_period` says how long it may take",
+                controller_grace,
+            ),
             ("stop-reserve", "kept of the pod's stop for killing, removing and the last lines", stop_reserve),
             ("log-drain", "the last lines of a component after its exit", log_drain),
             ("hook", "a plugin hook that must not wait", hook),

@@ -37,6 +37,8 @@ pub trait Engine: Clone + Send + Sync + 'static {
     fn list(&self, labels: &[String]) -> impl Future<Output = Result<Vec<Listed>>> + Send;
     /// Looks at a volume.
     fn volume(&self, volume: &str) -> impl Future<Output = Result<VolumeInfo>> + Send;
+    /// How long a service of Swarm lets its tasks stop, where its specification says so. Only a manager answers; elsewhere this is an error.
+    fn service_grace(&self, service: &str) -> impl Future<Output = Result<Option<Duration>>> + Send;
     /// Whether the image is there already.
     fn has_image(&self, image: &str) -> impl Future<Output = Result<bool>> + Send;
     /// Pulls an image; an error in the progress stream is an error.

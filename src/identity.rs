@@ -5,6 +5,7 @@
 //! nobody can guess is written to our root file system, and only our own container has it. Where the root file system can't be written, what the engine tells
 //! of the candidate must agree with what we see.
 
+mod grace;
 mod proc;
 mod surroundings;
 
@@ -14,6 +15,7 @@ use std::fmt::Write as _;
 
 use tracing::{debug, warn};
 
+pub use self::grace::with_grace;
 use self::surroundings::Nonce;
 pub use self::surroundings::{Surroundings, compose_text, environment, own_cgroup, self_info};
 use crate::config::Settings;

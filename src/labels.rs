@@ -38,6 +38,8 @@ pub struct RawPod {
     pub options: Option<(Place, Value)>,
     /// How volumes are made that components name.
     pub volumes: Option<(Place, Value)>,
+    /// Where the label `pod.stop_grace_period` is, and what it says: how long the service lets the pod stop, which no engine tells of a Swarm task.
+    pub stop_grace_period: Option<(Place, Value)>,
     /// Where the label `pod.compose.file` is, and the path that it names; [`compose::read`] puts the file's services in its place.
     pub compose_file: Option<(Place, String)>,
     /// What the readers passed over.
@@ -114,6 +116,9 @@ pub struct RawPlugin {
     /// What follows the name.
     pub settings: RawSettings,
 }
+
+/// The label that hands the service's grace period over to the controller.
+pub const STOP_GRACE_PERIOD: &str = "pod.stop_grace_period";
 
 /// The keys of a plugin's long form: a map that has only these, and one at least, is that form.
 pub const LONG_FORM: [&str; 6] = ["source", "grants", "limits", "on-error", "health-interval", "config"];
@@ -195,6 +200,8 @@ fn prefixed_labels(prefix: &str, labels: &BTreeMap<String, String>) -> (RawPod, 
             raw.options = yaml::parse(&at, text, &mut problems).map(|value| (at, value));
         } else if label == "pod.volumes" {
             raw.volumes = yaml::parse(&at, text, &mut problems).map(|value| (at, value));
+        } else if label == STOP_GRACE_PERIOD {
+            raw.stop_grace_period = yaml::parse(&at, text, &mut problems).map(|value| (at, value));
         } else if label == "pod.compose.file" {
             if text.trim().is_empty() {
                 problems.push(at.problem("is empty").hint("name a Compose file by its path in the controller"));
@@ -221,8 +228,8 @@ fn prefixed_labels(prefix: &str, labels: &BTreeMap<String, String>) -> (RawPod, 
 }
 
 /// The labels that are no component's.
-const WHOLE_LABELS: [&str; 5] =
-    ["pod.init.components", "pod.plugins", "pod.compose.file", "pod.options", "pod.volumes"];
+const WHOLE_LABELS: [&str; 6] =
+    ["pod.init.components", "pod.plugins", "pod.compose.file", "pod.options", "pod.volumes", STOP_GRACE_PERIOD];
 
 fn unknown_label(at: &Place, label: &str) -> Problem {
     let problem = at.problem("unknown label");
@@ -237,7 +244,7 @@ fn unknown_label(at: &Place, label: &str) -> Problem {
     match nearest(kind, ["pod.component", "pod.copy"]) {
         Some(right) => problem.hint(format!("did you mean `{right}.{name}`?")),
         None => problem
-            .hint("known are `pod.component.<name>`, `pod.init.components`, `pod.copy.<component>`, `pod.plugins`, `pod.options`, `pod.volumes` and `pod.compose.file`"),
+            .hint("known are `pod.component.<name>`, `pod.init.components`, `pod.copy.<component>`, `pod.plugins`, `pod.options`, `pod.volumes`, `pod.stop_grace_period` and `pod.compose.file`"),
     }
 }
 

@@ -9,6 +9,7 @@ mod build;
 mod env_file;
 mod expand;
 pub mod fetch;
+pub mod grace;
 pub mod interpolate;
 mod keys;
 mod merge;
@@ -132,6 +133,7 @@ pub fn render(files: &[Input<'_>], sources: &mut dyn Sources, image: &str) -> Re
         services.insert(name.clone(), Value::Object(pod));
         pods.push(name.clone());
     }
+    services.values_mut().for_each(grace::hand_over);
     problems.or(Rendered { stack: Value::Object(stack), pods, notes })
 }
 

@@ -18,7 +18,7 @@ use super::{Env, block_on, check, output, template};
 use crate::config::Flags;
 use crate::labels::Place;
 use crate::pod::Problems;
-use crate::template::{Rendered, interpolate, write};
+use crate::template::{Rendered, grace, interpolate, write};
 
 const NO_DOCKER: &str = "install docker's command line, or print the file with `outrigger deploy --dry-run` and deploy it \
     where there is one: `… | docker stack deploy -c - STACK`";
@@ -78,13 +78,8 @@ fn checked(rendered: &Rendered, origin: &str, folder: &Path, env: &Env) -> Resul
 }
 
 fn has_pods(stack: &Value) -> bool {
-    let is_pod = |label: &str| label.starts_with("pod.");
     let services = stack.get("services").and_then(Value::as_object);
-    services.into_iter().flat_map(|services| services.values()).any(|service| match service.get("labels") {
-        Some(Value::Object(map)) => map.keys().any(|label| is_pod(label)),
-        Some(Value::Array(list)) => list.iter().filter_map(Value::as_str).any(is_pod),
-        _ => false,
-    })
+    services.into_iter().flat_map(|services| services.values()).any(grace::is_pod)
 }
 
 /// The first `docker` on the path that can be run.

@@ -12,6 +12,7 @@ use super::report::Report;
 use super::{Env, engine_of};
 use crate::config::{self, Flags, Settings};
 use crate::engine::{CgroupDriver, ContainerId, Engine, EngineInfo, Fault, MountPoint};
+use crate::identity;
 use crate::labels::{self, Place, RawPod, Source};
 use crate::plan::{Seen, SelfInfo, document, offline, ownership};
 use crate::pod::{Mount, MountKind, PodSpec, Problem, Problems, lower};
@@ -244,7 +245,7 @@ async fn of_container(container: &str, flags: &Flags, env: &Env) -> Result<Found
     let host = config::lower(flags, env).map_err(Report::usage)?;
     let engine = engine_of(&host, env)?;
     let info = engine.info().await?;
-    let found = engine.inspect(container).await?;
+    let found = identity::with_grace(&engine, engine.inspect(container).await?).await;
     let environment: Env =
         found.env.iter().filter_map(|line| line.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
     let (raw, mut problems) = labels::read_labels(&found.labels);

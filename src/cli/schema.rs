@@ -15,6 +15,7 @@ pub(super) fn run(part: SchemaPart) -> Result<Exit, Report> {
         SchemaPart::Plugins => Part::Plugins,
         SchemaPart::Options => Part::Options,
         SchemaPart::Volumes => Part::Volumes,
+        SchemaPart::StopGracePeriod => Part::StopGracePeriod,
     };
     output::json(&schema::of(part))?;
     Ok(Exit::Success)

@@ -17,6 +17,7 @@ mod frames;
 mod logs;
 mod read;
 mod request;
+mod swarm;
 mod tls;
 
 use std::collections::HashMap;
@@ -325,6 +326,10 @@ impl Engine for Docker {
             options: answer::sorted(Some(volume.options)),
             labels: answer::sorted(Some(volume.labels)),
         })
+    }
+
+    async fn service_grace(&self, service: &str) -> Result<Option<Duration>> {
+        self.grace_of(service).await
     }
 
     async fn has_image(&self, image: &str) -> Result<bool> {

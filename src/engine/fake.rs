@@ -177,6 +177,13 @@ impl FakeEngine {
         self
     }
 
+    /// A manager that knows a service with this grace period; no other engine knows any.
+    #[must_use]
+    pub fn with_service(self, service: &str, grace: Duration) -> Self {
+        self.world().services.insert(service.to_owned(), grace);
+        self
+    }
+
     /// Downloads from this container, by id, read the file system of the test's own process: it is the container that the test "runs in".
     #[must_use]
     pub fn running_in(self, id: &str) -> Self {

@@ -77,7 +77,7 @@ fn neither(at: &Place, value: &Value) -> crate::problem::Problem {
 
 /// Services with `pod.*` labels.
 fn stack(at: &Place, value: &Value, found: &mut Found, problems: &mut Problems) {
-    let at = at.key("services");
+    let (at, value_of_stack) = (at.key("services"), value);
     let services = match value.get("services") {
         Some(Value::Object(services)) => services,
         other => {
@@ -99,13 +99,16 @@ fn stack(at: &Place, value: &Value, found: &mut Found, problems: &mut Problems) 
         }
         let Some(value) = written.get("labels") else { continue };
         let Some(mut labels) = label_map(&at.key("labels"), value, problems) else { continue };
+        let grace = service::Grace::of(value_of_stack, written, &mut labels);
         // In these files a `$` of a value is written `$$`.
         labels.values_mut().for_each(|text| *text = text.replace("$$", "$"));
         let doubts = service::doubts(&at, written);
-        if add(&format!("{}: {name}: ", at.label), name, &labels, (at, service::settings(written)), found)
+        let controller = (at.clone(), service::settings(written));
+        if add(&format!("{}: {name}: ", at.label), name, &labels, controller, found)
             && let Some(source) = found.last_mut()
         {
             source.raw.warnings.extend(doubts);
+            source.raw.warnings.extend(grace.doubt(&at));
         }
     }
     if found.is_empty() && problems.0.len() == before {
@@ -142,7 +145,14 @@ fn inspected(at: &Place, objects: &[Value], found: &mut Found, problems: &mut Pr
         let Some(labels) = label_map(&at, value, problems) else { continue };
         let name = ["/Name", "/Spec/Name"].iter().find_map(|path| object.pointer(path)).and_then(Value::as_str);
         let name = name.map_or_else(|| format!("[{index}]"), |name| name.trim_start_matches('/').to_owned());
-        add(&format!("{name}: "), &name, &labels, (at, service::engine_settings(object)), found);
+        let settings = service::engine_settings(object);
+        let is_service = object.pointer("/Spec/TaskTemplate").is_some();
+        let grace = service::Grace::of_service(is_service, &settings, &labels);
+        if add(&format!("{name}: "), &name, &labels, (at.clone(), settings), found)
+            && let Some(source) = found.last_mut()
+        {
+            source.raw.warnings.extend(grace.doubt(&at));
+        }
     }
     if found.is_empty() && problems.is_empty() {
         problems.push(at.problem("no container has `pod.*` labels").hint("see `Config.Labels` of `docker inspect`"));

@@ -25,6 +25,8 @@ pub enum Part {
     Options,
     /// The value of the label `pod.volumes`.
     Volumes,
+    /// The value of the label `pod.stop_grace_period`.
+    StopGracePeriod,
 }
 
 impl Part {
@@ -38,6 +40,7 @@ impl Part {
             Self::Plugins => Some(("plugins", "pod.plugins")),
             Self::Options => Some(("options", "pod.options")),
             Self::Volumes => Some(("volumes", "pod.volumes")),
+            Self::StopGracePeriod => Some(("duration", "pod.stop_grace_period")),
         }
     }
 }

@@ -1,11 +1,16 @@
 //! What a stack file, or the engine, says of the service that a controller runs as.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
-use super::Place;
+use super::{Place, STOP_GRACE_PERIOD};
 
 /// Where the controller looks for the engine where nobody says otherwise; `/var/run` is a link in most images.
 const SOCKETS: [&str; 2] = ["/var/run/docker.sock", "/run/docker.sock"];
+
+/// The grace period of a service for which none was given, in nanoseconds: the pod's own default, too.
+const SWARMS_GRACE: &str = "10000000000ns";
 
 /// What the names of images of a controller have in them.
 const CONTROLLERS: [&str; 2] = ["outrigger", "podlike"];
@@ -39,6 +44,45 @@ pub(super) fn engine_settings(object: &Value) -> Map<String, Value> {
         ("volumes", one_of(["/Mounts", "/Spec/TaskTemplate/ContainerSpec/Mounts"]).map(engine_mounts)),
         ("image", one_of(["/Config/Image", "/Spec/TaskTemplate/ContainerSpec/Image"]).cloned()),
     ])
+}
+
+/// Whether a pod of Swarm will know how long its service lets it stop: the engine is not told of it, and only a label hands it over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Grace {
+    is_lost: bool,
+}
+
+impl Grace {
+    /// Of a service of a stack file. A label whose value only whoever deploys the file knows is taken out of `labels`: it is no duration yet.
+    pub(super) fn of(stack: &Value, service: &Value, labels: &mut BTreeMap<String, String>) -> Self {
+        let is_written = labels.contains_key(STOP_GRACE_PERIOD);
+        labels.retain(|label, text| label != STOP_GRACE_PERIOD || !text.replace("$$", "").contains('$'));
+        // Compose tells the engine. It reads `deploy:` and version 3, too, so that a warning has to name Swarm.
+        let version = stack.get("version").map(|version| version.to_string().trim_matches('"').to_owned());
+        let is_for_swarm = service.get("deploy").is_some() || version.is_some_and(|version| version.starts_with('3'));
+        let has_own = service.get("stop_grace_period").is_some_and(|own| !own.is_null());
+        Self { is_lost: has_own && is_for_swarm && !is_written }
+    }
+
+    /// Of the engine's description of a service; never of a container, which is judged by what the engine was told.
+    pub(super) fn of_service(
+        is_service: bool,
+        settings: &Map<String, Value>,
+        labels: &BTreeMap<String, String>,
+    ) -> Self {
+        let has_own = settings.get("stop_grace_period").is_some_and(|own| own != SWARMS_GRACE);
+        Self { is_lost: is_service && has_own && !labels.contains_key(STOP_GRACE_PERIOD) }
+    }
+
+    /// The warning about a grace period that is lost on the way.
+    pub(super) fn doubt(self, at: &Place) -> Option<String> {
+        let at = at.key("stop_grace_period");
+        let what = "Swarm does not hand this over to the pod: on a node that is no manager the pod takes 10s";
+        let hint = format!(
+            "add the label `{STOP_GRACE_PERIOD}` with the same value, or deploy with `outrigger deploy`, which adds it"
+        );
+        self.is_lost.then(|| at.problem(what).hint(hint).to_string())
+    }
 }
 
 fn known(found: [(&str, Option<Value>); 6]) -> Map<String, Value> {

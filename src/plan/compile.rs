@@ -25,6 +25,7 @@ use super::placement::{Placement, Tier};
 use super::{Plan, Planned, Seen, SelfInfo, ownership, units};
 use crate::config::{Settings, Sharing};
 use crate::engine::{ContainerSpec, EngineInfo};
+use crate::labels;
 use crate::pod::life::{LifecycleAction, LifecycleStep};
 use crate::pod::{Component, ComponentName, Condition, HealthCheck, HostSettings, Mount, PodSpec, Problem, Problems};
 
@@ -198,6 +199,23 @@ struct Pod<'a> {
     shared_mounts: Vec<Mount>,
 }
 
+/// How long the engine's stop waits before it kills the controller. What the engine was told counts before what is written: it is what the engine will do.
+fn grace(spec: &PodSpec, me: &SelfInfo, warnings: &mut Vec<String>) -> Option<Duration> {
+    let written = spec.controller.stop_grace_period;
+    if let Some((told, written)) = me.container.stop_timeout.zip(written)
+        // The engine takes whole seconds.
+        && told.as_secs_f64().ceil() != written.as_secs_f64().ceil()
+    {
+        warnings.push(format!(
+            "`{}` is {}, but the engine stops the controller's container after {}, and that holds",
+            labels::STOP_GRACE_PERIOD,
+            units::time(written),
+            units::time(told)
+        ));
+    }
+    me.container.stop_timeout.or(written)
+}
+
 impl<'a> Pod<'a> {
     fn new(
         spec: &PodSpec,
@@ -211,7 +229,7 @@ impl<'a> Pod<'a> {
             Placement::default()
         });
         found.division_is_assumed = placement.is_assumed && placement.tier == Tier::Divided;
-        let grace = me.container.stop_timeout.unwrap_or(settings.timeouts.controller_grace);
+        let grace = grace(spec, me, &mut found.warnings).unwrap_or(settings.timeouts.controller_grace);
         Self {
             me,
             engine,

@@ -113,6 +113,9 @@ fn lower_with(raw: &RawPod, report: &mut Report) -> PodSpec {
     if let Some((at, map)) = &raw.controller {
         spec.controller = controller::lower(at, map, &known, report);
     }
+    if let Some((at, value)) = &raw.stop_grace_period {
+        controller::handed_over(at, value, &mut spec.controller, report);
+    }
     spec
 }
 

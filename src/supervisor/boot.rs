@@ -131,6 +131,7 @@ async fn prepare<E: Engine>(
     let info = engine.info().await?;
     debug!(?info, "the engine answers");
     let own = identity::find(&engine, &settings, &identity::Surroundings::read()).await?;
+    let own = identity::with_grace(&engine, own).await;
     let (sweep, read) = tokio::join!(janitor::sweep(&engine, &own, since_epoch().as_secs()), async {
         let (mut raw, mut problems) = labels::read_labels(&own.labels);
         problems.extend(compose_file(&mut raw, &own, &info, &settings));

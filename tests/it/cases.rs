@@ -229,6 +229,7 @@ fn part_of(label: &str) -> Option<Part> {
         "pod.plugins" => Part::Plugins,
         "pod.options" => Part::Options,
         "pod.volumes" => Part::Volumes,
+        "pod.stop_grace_period" => Part::StopGracePeriod,
         label if label.starts_with("pod.component.") => Part::Component,
         label if label.starts_with("pod.copy.") => Part::Copy,
         _ => return None,

@@ -276,10 +276,20 @@ fn what_is_written_of_the_controllers_own_container_is_planned_with() {
     let example = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/reload/stack.yml")).unwrap();
     let service =
         |more: &str| format!("services:\n  web:\n    labels: {{pod.component.app: 'image: nginx'}}\n    {more}\n");
+    let labelled = |label: &str, more: &str| {
+        let labels = format!("{{pod.component.app: 'image: nginx', pod.stop_grace_period: '{label}'}}");
+        format!("services:\n  web:\n    labels: {labels}\n    {more}\n")
+    };
     for (text, seconds) in [
         (example, 18.5),
         (service("image: outrigger"), 8.5),
         (service("stop_grace_period: ${GRACE:-20s}"), 8.5),
+        (service("stop_grace_period: 40s"), 38.5),
+        (labelled("20s", "image: outrigger"), 18.5),
+        (labelled("20s", "stop_grace_period: 20s"), 18.5),
+        // Swarm stops it after 30 s, and the pod knows 20 s.
+        (labelled("20s", "stop_grace_period: 30s"), 18.5),
+        (labelled("${GRACE:-20s}", "image: outrigger"), 8.5),
         ("components: {app: {image: nginx}}".to_owned(), 28.5),
         ("components: {app: {image: nginx}}\ncontroller: {stop_grace_period: 5s}".to_owned(), 3.5),
         (
@@ -293,6 +303,64 @@ fn what_is_written_of_the_controllers_own_container_is_planned_with() {
     let wrong = fed(&["check", "-"], &service("mem_limit: much"));
     assert_eq!(code(&wrong), 1);
     assert!(err(&wrong).contains("field `services.web.mem_limit`"), "{}", err(&wrong));
+}
+
+#[test]
+fn a_grace_period_that_swarm_keeps_to_itself_is_a_warning() {
+    let swarm = |more: &str| {
+        format!(
+            "version: '3.8'\nservices:\n  web:\n    image: outrigger\n    volumes: ['/var/run/docker.sock:/var/run/docker.sock']\n    {more}\n"
+        )
+    };
+    let app = "pod.component.app: 'image: nginx'";
+    let engines = |grace: u64, more: &str| {
+        format!(
+            r#"[{{"Spec": {{"Name": "web", "TaskTemplate": {{"ContainerSpec": {{"StopGracePeriod": {grace}, "Labels": {{"pod.component.app": "image: nginx"{more}}}}}}}}}}}]"#
+        )
+    };
+    let lost = "`services.web.stop_grace_period`: Swarm does not hand this over to the pod";
+    for (text, told) in [
+        (swarm(&format!("stop_grace_period: 40s\n    labels: {{{app}}}")), lost),
+        (swarm(&format!("stop_grace_period: ${{GRACE}}\n    labels: {{{app}}}")), lost),
+        (swarm(&format!("labels: {{{app}}}")), ""),
+        (swarm(&format!("stop_grace_period: 40s\n    labels: {{{app}, pod.stop_grace_period: 40s}}")), ""),
+        (swarm(&format!("stop_grace_period: ${{G}}\n    labels: {{{app}, pod.stop_grace_period: '${{G}}'}}")), ""),
+        (
+            swarm(&format!("stop_grace_period: 40s\n    labels: {{{app}, pod.stop_grace_period: 20s}}")),
+            "`stdin: web: pod.stop_grace_period`: the pod stops within 20s, and the service's own `stop_grace_period` is 40s",
+        ),
+        // Compose hands it over to the engine.
+        (
+            format!(
+                "services:\n  web:\n    image: outrigger\n    volumes: ['/var/run/docker.sock:/var/run/docker.sock']\n    stop_grace_period: 40s\n    labels: {{{app}}}\n"
+            ),
+            "",
+        ),
+        (engines(40_000_000_000, ""), "stop_grace_period`: Swarm does not hand this over to the pod"),
+        (engines(10_000_000_000, ""), ""),
+        (engines(40_000_000_000, r#", "pod.stop_grace_period": "40s""#), ""),
+    ] {
+        for command in ["check", "plan"] {
+            let output = fed(&[command, "-"], &text);
+            assert_eq!(code(&output), 0, "{}", err(&output));
+            let said = out(&output);
+            assert_eq!(said.contains("grace_period`"), !told.is_empty(), "{command} of {text}:\n{said}");
+            assert!(said.contains(told), "{command} of {text}:\n{said}");
+        }
+    }
+    // `deploy` hands it over, and has nothing to warn of.
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(
+        folder.path().join("s.yml"),
+        swarm(&format!("stop_grace_period: ${{GRACE:-40s}}\n    labels: {{{app}}}")),
+    )
+    .unwrap();
+    let file = folder.path().join("s.yml");
+    let output = run(&["deploy", "--dry-run", "-c", file.to_str().unwrap(), "x"]);
+    assert!(out(&output).contains("      pod.stop_grace_period: ${GRACE:-40s}\n"), "{}", out(&output));
+    assert_eq!(err(&output), "");
+    let wrong = fed(&["check", "-"], &swarm(&format!("labels: {{{app}, pod.stop_grace_period: soon}}")));
+    assert!(err(&wrong).contains("pod.stop_grace_period`: `soon` is not a duration"), "{}", err(&wrong));
 }
 
 #[test]

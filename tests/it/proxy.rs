@@ -204,6 +204,8 @@ async fn a_pod_lives_with_the_documented_endpoints_alone() {
         "pod.plugins",
         &format!("[{{reload: {{watch: {config}, component: app, target: /etc/app.conf, validate: [sh, -c, '! grep bad {{candidate}}'], signal: HUP, healthy-for: 100ms, debounce: 100ms}}}}]"),
     );
+    // As a task of Swarm: how long the service lets it stop is asked of the engine. This one is no manager, or does not know the service.
+    pod.label("com.docker.swarm.service.id", "policyproxynotaservice");
     pod.start().await;
     pod.says("[out] app: serving first").await;
     pod.reaches("running").await;
@@ -252,6 +254,7 @@ async fn what_the_documentation_leaves_out_is_not_needed() {
         ("GET", "/containers/{id}/archive"),
         ("GET", "/containers/{id}/logs"),
         ("GET", "/volumes/{name}"),
+        ("GET", "/services/{id}"),
         ("POST", "/containers/{id}/rename"),
     ];
     let is_left_out = |endpoint: &Endpoint| {
@@ -267,6 +270,7 @@ async fn what_the_documentation_leaves_out_is_not_needed() {
     for flag in [&format!("--self={own}"), "-logs=false", "--keep-failed=0"] {
         pod.flag(flag);
     }
+    pod.label("com.docker.swarm.service.id", "policyleastnotaservice");
     let served = "probes: {readiness: {tcp: 7831, period: 200ms, timeout: 5s}}";
     pod.label("pod.component.app", &component("exec nc -ll -p 7831 -e /bin/cat", served));
     pod.label("pod.component.web", &component("exec sleep 1000", "depends_on: {app: {condition: service_healthy}}"));
@@ -283,12 +287,14 @@ async fn what_the_documentation_leaves_out_is_not_needed() {
     short.start().await;
     assert_eq!(short.ends().await, 9);
     let (_used, refused) = proxy.stop().await;
-    // Some are asked for all the same, and done without: whether the given container is the controller's, and the last words of the component that failed.
+    // Some are asked for all the same, and done without: whether the given container is the controller's, how long its service lets it stop, and the last
+    // words of the component that failed.
     let asked = |verb: &str, end: &str| {
         refused.iter().filter(|call| call.starts_with(&format!("{verb} /containers/")) && call.ends_with(end)).count()
     };
     let archives = (asked("HEAD", "/archive"), asked("GET", "/archive"));
-    assert_eq!((archives, asked("GET", "/logs"), refused.len()), ((2, 2), 1, 5), "{refused:?}");
+    assert_eq!((archives, asked("GET", "/logs"), refused.len()), ((2, 2), 1, 6), "{refused:?}");
+    assert!(refused.contains(&"GET /services/policyleastnotaservice".to_owned()), "{refused:?}");
 }
 
 fn pod_volume(directory: &str) -> String {

@@ -34,6 +34,8 @@ pub enum SchemaPart {
     Options,
     /// The value of `pod.volumes`
     Volumes,
+    /// The value of `pod.stop_grace_period`
+    StopGracePeriod,
 }
 
 /// Where a pod comes from.

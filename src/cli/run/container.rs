@@ -8,6 +8,7 @@ use crate::config::ENGINE_SOCKET;
 use crate::engine::ContainerSpec;
 use crate::labels;
 use crate::plan::document;
+use crate::pod::values::format_duration;
 use crate::pod::{Mount, MountKind, PluginSource, PodSpec};
 
 /// Where plugins that lie beside the file are mounted in the controller.
@@ -46,7 +47,9 @@ pub(super) fn of(mut spec: PodSpec, folder: &Path, name: String, token: &str, en
     wanted.ports.clone_from(&controller.ports);
     wanted.network_mode = controller.networks.first().cloned();
     wanted.host.memory = controller.memory;
-    wanted.stop_timeout = Some(controller.stop_grace_period.unwrap_or(GRACE));
+    let grace = controller.stop_grace_period.unwrap_or(GRACE);
+    wanted.labels.insert(labels::STOP_GRACE_PERIOD.to_owned(), format_duration(grace));
+    wanted.stop_timeout = Some(grace);
     wanted
 }
 
@@ -212,6 +215,7 @@ mod tests {
         assert_eq!(wanted.network_mode.as_deref(), Some("front"));
         assert_eq!(wanted.host.memory, Some(64 << 20));
         assert_eq!(wanted.stop_timeout, Some(Duration::from_secs(5)));
+        assert_eq!(wanted.labels.get("pod.stop_grace_period").map(String::as_str), Some("5s"));
         assert_eq!(wanted.command, Some(vec!["-pids=false".to_owned()]));
         assert_eq!(wanted.env, ["A=1"]);
         assert_eq!(wanted.labels.get("team").map(String::as_str), Some("x"));

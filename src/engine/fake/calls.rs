@@ -143,6 +143,12 @@ impl Engine for FakeEngine {
         labels.map(made).ok_or_else(|| refused("volume", volume, Fault::NotFound, "no such volume"))
     }
 
+    async fn service_grace(&self, service: &str) -> Result<Option<Duration>> {
+        self.pass("service_grace", service).await?;
+        let not_a_manager = || refused("inspect", service, Fault::Transient, "this node is not a swarm manager");
+        self.world().services.get(service).copied().map(Some).ok_or_else(not_a_manager)
+    }
+
     async fn has_image(&self, image: &str) -> Result<bool> {
         self.pass("has_image", image).await?;
         Ok(!self.world().missing_images.contains(image))

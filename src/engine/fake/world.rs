@@ -84,6 +84,7 @@ pub(super) struct World {
     pub(super) disturbances: HashMap<(&'static str, String), Disturbance>,
     pub(super) missing_images: BTreeSet<String>,
     pub(super) volumes: BTreeMap<String, BTreeMap<String, String>>,
+    pub(super) services: BTreeMap<String, Duration>,
     pub(super) own: Option<String>,
     pub(super) away_until: Option<Instant>,
     /// Counts the times that the engine went away.
@@ -113,6 +114,7 @@ impl Default for World {
             disturbances: HashMap::new(),
             missing_images: BTreeSet::new(),
             volumes: BTreeMap::new(),
+            services: BTreeMap::new(),
             own: None,
             away_until: None,
             outages: 0,

@@ -557,3 +557,21 @@ fn grace_fits_the_controllers() {
     case.me.container.stop_timeout = Some(Duration::ZERO);
     assert_eq!(case.plan().stop_budget, Duration::from_millis(500));
 }
+
+/// The engine is not told how long a task of Swarm may take to stop; the label is.
+#[test]
+fn the_label_stands_in_for_what_the_engine_is_not_told() {
+    let mut case = case(vec![component("app")]);
+    case.spec.controller.stop_grace_period = Some(Duration::from_secs(40));
+    assert_eq!(case.plan().stop_budget, Duration::from_millis(38_500));
+    // The engine waits for whole seconds.
+    case.spec.controller.stop_grace_period = Some(Duration::from_millis(39_500));
+    case.me.container.stop_timeout = Some(Duration::from_secs(40));
+    assert_eq!(case.plan().warnings, Vec::<String>::new());
+    case.me.container.stop_timeout = Some(Duration::from_secs(10));
+    let plan = case.plan();
+    assert_eq!(plan.stop_budget, Duration::from_millis(8500), "what kills the pod counts");
+    let told =
+        "`pod.stop_grace_period` is 39.5s, but the engine stops the controller's container after 10s, and that holds";
+    assert_eq!(plan.warnings, [told]);
+}

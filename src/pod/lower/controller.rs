@@ -7,6 +7,7 @@ use super::fields::{Fields, Node, Read, Report};
 use super::mounts::{self, Owner};
 use super::volumes::Volumes;
 use crate::labels::Place;
+use crate::pod::values::format_duration;
 use crate::pod::{ComponentName, ControllerSpec};
 
 /// Lowers it.
@@ -35,6 +36,20 @@ pub fn lower(at: &Place, map: &Map<String, Value>, known: &Volumes, report: &mut
     };
     fields.end(|key| (key == "memory").then_some(("unknown key", "did you mean `mem_limit`?")));
     spec
+}
+
+/// Lowers the label `pod.stop_grace_period`, which counts before the service's own: of a Swarm task the controller knows nothing else.
+pub fn handed_over(at: &Place, value: &Value, spec: &mut ControllerSpec, report: &mut Report) {
+    let node = Node { at: at.clone(), value };
+    let Some(grace) = report.problems.take(node.duration()) else { return };
+    if let Some(own) = spec.stop_grace_period.filter(|own| *own != grace) {
+        report.warn(&node.problem(format!(
+            "the pod stops within {}, and the service's own `stop_grace_period` is {}: write the same for both",
+            format_duration(grace),
+            format_duration(own)
+        )));
+    }
+    spec.stop_grace_period = Some(grace);
 }
 
 fn ports(node: &Node<'_>, report: &mut Report) -> Vec<String> {

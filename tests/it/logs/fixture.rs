@@ -169,6 +169,9 @@ impl Engine for Journal {
     async fn volume(&self, _: &str) -> Result<outrigger::engine::VolumeInfo> {
         refused("look at", Fault::Permanent)
     }
+    async fn service_grace(&self, _: &str) -> Result<Option<Duration>> {
+        refused("look at", Fault::Permanent)
+    }
     async fn has_image(&self, _: &str) -> Result<bool> {
         refused("look for", Fault::Permanent)
     }
