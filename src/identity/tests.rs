@@ -198,3 +198,17 @@ async fn where_a_proxy_refuses_the_look_the_content_is_compared() {
         assert!(!engine.calls_of("download").is_empty());
     }
 }
+
+/// Each container that is tried costs calls, and an engine may have thousands.
+#[tokio::test(start_paused = true)]
+async fn only_so_many_of_the_engines_containers_are_tried() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = FakeEngine::new();
+    for number in 0..MOST_SCANNED + 10 {
+        container(&engine, &format!("other-{number}"), "host").await;
+    }
+    let error = found(&engine, &writable(&dir)).await.unwrap_err();
+    let IdentityError::Unknown(attempts) = error else { panic!("{error}") };
+    let scanned = attempts.iter().filter(|attempt| attempt.method == Method::Scan).count();
+    assert_eq!((scanned, engine.calls_of("exists").len()), (MOST_SCANNED, MOST_SCANNED));
+}

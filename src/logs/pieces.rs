@@ -210,6 +210,28 @@ mod tests {
         }
     }
 
+    /// A prompt without a time is shown when its line ends, not when the next 36 bytes have come.
+    #[test]
+    fn a_short_line_without_timestamp_is_passed_on_at_once() {
+        for line in ["a\n", "\r\n", "password:\n"] {
+            let mut found = Vec::new();
+            Pieces::default().terminal(line.as_bytes(), &mut |_, bytes| found.extend_from_slice(bytes));
+            assert_eq!(found, line.as_bytes(), "{line:?}");
+        }
+    }
+
+    /// A line without end and without spaces is no timestamp for ever: what is kept back is bounded.
+    #[test]
+    fn an_endless_line_of_a_terminal_is_passed_on() {
+        let mut pieces = Pieces::default();
+        let mut passed = 0;
+        for taken in 1..=100_000_usize {
+            pieces.terminal(b"x", &mut |_, bytes| passed += bytes.len());
+            assert!(taken - passed <= LONGEST, "{} bytes are kept back", taken - passed);
+            assert!(pieces.terminal.head.capacity() <= 4 * LONGEST);
+        }
+    }
+
     #[test]
     fn frames_without_timestamp_are_pieces_until_one_has_one() {
         let mut found = Vec::new();

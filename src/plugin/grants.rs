@@ -395,6 +395,20 @@ mod tests {
         assert!(granter.sees("app") && !granter.sees("db"));
     }
 
+    /// Each capability whose scope names a component.
+    #[test]
+    fn what_names_a_component_is_confined_to_it() {
+        for (capability, own, other) in
+            [("signals", "app", "db"), ("exec", "app", "db"), ("files", "app:/x", "db:/x"), ("exec", "app", "*")]
+        {
+            let all = format!("{capability} *");
+            let granter = granter(&[&all], &[&all], Some("app"));
+            assert_eq!(granter.check(capability, own), Ok(()));
+            let denied = granter.check(capability, other).unwrap_err().to_string();
+            assert!(denied.ends_with("the plugin sees component `app` only"), "{capability}: {denied}");
+        }
+    }
+
     #[test]
     fn forms_are_checked() {
         for wrong in [

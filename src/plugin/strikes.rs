@@ -98,4 +98,32 @@ mod tests {
             tokio::time::advance(FORGIVEN_AFTER).await;
         }
     }
+
+    /// The minute begins again with each strike: a plugin that fails every 59 seconds is not one that works.
+    #[tokio::test(start_paused = true)]
+    async fn a_strike_is_forgiven_a_minute_after_the_last_one() {
+        let strikes = Strikes::default();
+        for count in 1..MOST {
+            assert!(matches!(strikes.strike("tick", "x"), Verdict::Retry(_)));
+            tokio::time::advance(FORGIVEN_AFTER - Duration::from_millis(1)).await;
+            assert_eq!(strikes.count(), count);
+        }
+        assert_eq!(strikes.strike("tick", "x"), Verdict::Evict);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn forgiven_strikes_are_not_shown_unless_they_evicted_it() {
+        let strikes = Strikes::default();
+        assert!(matches!(strikes.strike("tick", "x"), Verdict::Retry(_)));
+        assert!(matches!(strikes.strike("tick", "x"), Verdict::Retry(_)));
+        tokio::time::advance(FORGIVEN_AFTER - Duration::from_millis(1)).await;
+        assert_eq!(strikes.count(), 2);
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert_eq!(strikes.count(), 0);
+        for _ in 0..MOST {
+            let _verdict = strikes.strike("tick", "x");
+        }
+        tokio::time::advance(FORGIVEN_AFTER * 2).await;
+        assert_eq!(strikes.count(), MOST, "why it is not called any more stays visible");
+    }
 }

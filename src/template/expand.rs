@@ -274,6 +274,12 @@ mod tests {
         let data = to_data(&json!({}));
         let loops = "{{ range 10000 }}{{ range 10000 }}x{{ end }}{{ end }}";
         assert!(expand("t", loops, &data).is_err());
+        // The rounds of all loops count together, also those that write nothing.
+        let rounds =
+            |number: u64| format!("{{{{ range {} }}}}{{{{ end }}}}{{{{ range 1000 }}}}{{{{ end }}}}", number - 1000);
+        assert_eq!(expand("t", &rounds(MOST_ROUNDS), &data), Ok(String::new()));
+        let told = expand("t", &rounds(MOST_ROUNDS + 1), &data).unwrap_err();
+        assert!(told.contains("range") && !told.contains("longer than"), "{told}");
         let long = format!("{{{{ range 900000 }}}}{}{{{{ end }}}}", "x".repeat(100));
         assert!(expand("t", &long, &data).unwrap_err().contains("longer than"));
         assert!(expand("t", "{{ define \"a\" }}{{ template \"a\" }}{{ end }}{{ template \"a\" }}", &data).is_err());

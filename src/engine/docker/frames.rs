@@ -259,6 +259,36 @@ mod tests {
         assert_eq!(got.iter().map(|(_, bytes)| bytes.len()).sum::<usize>(), payload.len());
     }
 
+    /// Whoever counts frames must see that a part belongs to the one before.
+    #[test]
+    fn the_parts_of_a_long_frame_say_that_they_continue_it() {
+        for chunk in [1000, LONGEST - 1, LONGEST, 2 * LONGEST + 8] {
+            let mut bytes = framed(1, &vec![b'x'; 3 * LONGEST + 1]);
+            bytes.extend(framed(2, b"next"));
+            let mut frames = Frames::new(false, true);
+            let mut out = VecDeque::new();
+            bytes.chunks(chunk).for_each(|chunk| frames.push(Bytes::copy_from_slice(chunk), &mut out).unwrap());
+            let next = out.pop_back().unwrap();
+            assert_eq!((next.bytes.as_ref(), next.continues), (&b"next"[..], false));
+            let first = out.pop_front().unwrap();
+            assert!(!first.continues, "chunks of {chunk}");
+            assert!(!out.is_empty() && out.iter().all(|piece| piece.continues), "chunks of {chunk}");
+        }
+    }
+
+    /// A terminal's line that never ends is handed on in parts: nothing is collected for ever.
+    #[test]
+    fn an_endless_line_of_a_terminal_is_bounded() {
+        let mut frames = Frames::new(true, true);
+        let mut out = VecDeque::new();
+        for pushed in 1..=(3 * LONGEST / 1000) {
+            frames.push(Bytes::from(vec![b'x'; 1000]), &mut out).unwrap();
+            assert!(frames.partial.len() < LONGEST + 1000, "after {pushed} chunks");
+        }
+        let handed_on: usize = out.iter().map(|piece| piece.bytes.len()).sum();
+        assert!(handed_on >= 2 * LONGEST && out.iter().all(|piece| piece.bytes.len() < LONGEST + 1000));
+    }
+
     #[test]
     fn what_is_no_frame_is_an_error() {
         assert_eq!(decode(false, false, &[b"raw text"]), Err(BadStream::Header(*b"raw text")));

@@ -286,6 +286,39 @@ fn limits_beside_the_controller_share_what_is_left() {
     );
 }
 
+/// The engine's "no limit" is more than the controller has, also where an init component asks for it.
+#[test]
+fn an_init_component_gets_no_more_swap_than_the_controller() {
+    let unlimited = with("init-1", |it| it.host.memory_swap = Some(-1));
+    let mut limited = case(vec![component("app")]).limited(100 * MIB, 130 * MIB);
+    limited.spec.init = vec![unlimited.clone()];
+    let plan = limited.plan();
+    assert_eq!(memories(&plan.init), [("init-1", Some(100 * MIB), Some(130 * MIB))]);
+    assert_eq!(plan.warnings, ["`init-1`: `memswap_limit` -1 is lowered to the controller's 130MiB"]);
+    let mut free = case(vec![component("app")]).limited(100 * MIB, 0);
+    free.spec.init = vec![unlimited];
+    let plan = free.plan();
+    assert_eq!(memories(&plan.init), [("init-1", Some(100 * MIB), Some(-1))]);
+    assert_eq!(plan.warnings, [""; 0]);
+}
+
+/// A share of what is left is no limit above the one on memory and swap together, which the engine would refuse.
+#[test]
+fn a_share_is_never_more_than_memory_and_swap_together() {
+    let swap = |raw, total| with(raw, |it| it.host.memory_swap = Some(total));
+    let plan =
+        case(vec![swap("a", 20 * MIB), swap("b", 60 * MIB), component("c")]).limited(150 * MIB, 180 * MIB).plan();
+    assert_eq!(
+        memories(&plan.components),
+        [
+            ("a", Some(20 * MIB), Some(20 * MIB)),
+            ("b", Some(50 * MIB), Some(60 * MIB)),
+            // 30 MiB of swap, of which `b` has 10.
+            ("c", Some(50 * MIB), Some(70 * MIB)),
+        ]
+    );
+}
+
 #[test]
 fn limits_that_do_not_fit_are_problems() {
     let too_much = case(vec![memory("a", 80 * MIB), memory("b", 40 * MIB)]).limited(100 * MIB, 0);

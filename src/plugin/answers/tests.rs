@@ -168,3 +168,31 @@ fn rollouts_need_a_grant_for_every_part() {
         assert!(ask(wrong.clone()).is_err(), "{wrong:?}");
     }
 }
+
+/// What one answer may hold is counted over all of its lists of a kind.
+#[test]
+fn a_rollout_is_bounded_as_a_whole() {
+    let grants = [("files", "app:/etc"), ("exec", "app")];
+    let ask = |raw: config_changed::Rollout| judge(&grants, None, |judge| judge.rollout(Some(raw)));
+    let files = |number: usize| (0..number).map(|n| file("app", &format!("/etc/{n}"), 0o644)).collect::<Vec<_>>();
+    let remove = |number: usize| (0..number).map(|n| ("app".to_owned(), format!("/etc/r{n}"))).collect::<Vec<_>>();
+    let commands = |number: usize| vec![command("app", &["x"]); number];
+    let both = |of_files, of_removals| config_changed::Rollout {
+        files: files(of_files),
+        remove: remove(of_removals),
+        ..rollout()
+    };
+    assert!(ask(both(ITEMS - 1, 1)).is_ok() && ask(both(0, ITEMS)).is_ok());
+    for (of_files, of_removals) in [(ITEMS, 1), (1, ITEMS), (0, ITEMS + 1)] {
+        let why = ask(both(of_files, of_removals)).unwrap_err();
+        assert_eq!(why, "it answered 257 files, at most 256");
+    }
+    let spread = |validate, verify| config_changed::Rollout {
+        validate: commands(validate),
+        verify: commands(verify),
+        apply: vec![config_changed::Action::Run(command("app", &["x"]))],
+        ..rollout()
+    };
+    assert!(ask(spread(128, 127)).is_ok());
+    assert_eq!(ask(spread(128, 128)).unwrap_err(), "it answered 257 commands, at most 256");
+}

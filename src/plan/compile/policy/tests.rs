@@ -6,6 +6,7 @@ use crate::config::{self, Flags, Settings, Sharing};
 use crate::engine::MountPoint;
 use crate::plan::compile::{OwnFiles, compile};
 use crate::plan::{SelfInfo, offline};
+use crate::pod::life::{ExecCommand, LifecycleAction, LifecycleStep};
 use crate::pod::{
     Component, ComponentName, CopySpec, Device, Grant, Logging, Mount, MountKind, PodSpec, VolumeSpec, lower, read,
 };
@@ -430,12 +431,39 @@ fn a_log_driver_does_not_reach_the_socket() {
         "unix://run/docker.sock",
         "unix:///run/%64ocker.sock",
         "unix:///run/docker.sock?x#y",
+        // Without decoding, none of these would look like a path that is closed.
+        "unix:///%72un/%64ocker.sock",
+        "unix:///%72un/dbus/system_bus_socket",
+        "unix:%2Frun/containerd/s",
     ] {
         assert!(!case.told(|it| it.logging = Some(logging(address))).is_empty(), "{address}");
     }
     for address in ["tcp://logs:24224", "unix:///srv/logs/fluent.sock", "127.0.0.1:24224", "udp://run/docker.sock"] {
         assert!(case.told(|it| it.logging = Some(logging(address))).is_empty(), "{address}");
     }
+}
+
+/// A command runs with what it asks for, not with what its component has.
+#[test]
+fn a_privileged_command_is_refused_as_a_privileged_component_is() {
+    let step = |privileged| LifecycleStep {
+        action: LifecycleAction::Exec(ExecCommand { privileged, ..ExecCommand::new(["mount".to_owned()]) }),
+        timeout: None,
+    };
+    let both = |it: &mut Component| {
+        it.post_start = vec![step(false), step(true)];
+        it.pre_stop = vec![step(true)];
+    };
+    let why = "a privileged command has all of the node (hint: who operates the controller can allow it with `--allow 'privileged'`)";
+    assert_eq!(
+        case(&[]).told(both),
+        [
+            format!("`pod.component.app`, field `post_start[1].privileged`: {why}"),
+            format!("`pod.component.app`, field `pre_stop[0].privileged`: {why}"),
+        ]
+    );
+    assert_eq!(case(&["--allow privileged"]).told(both), [""; 0]);
+    assert_eq!(case(&["--allow privileged", "--deny privileged"]).told(both).len(), 2);
 }
 
 #[test]
