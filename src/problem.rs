@@ -5,10 +5,13 @@
 
 mod nearest;
 pub mod nesting;
+pub mod shown;
 
+use std::collections::HashSet;
 use std::fmt;
 
 pub use self::nearest::nearest;
+use self::shown::{Shown, cut};
 
 /// One thing that is wrong with what the user wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,13 +43,13 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}`", self.label)?;
+        write!(f, "`{}`", cut(&self.label))?;
         if !self.field.is_empty() {
-            write!(f, ", field `{}`", self.field)?;
+            write!(f, ", field `{}`", cut(&self.field))?;
         }
-        write!(f, ": {}", self.what)?;
+        write!(f, ": {}", cut(&self.what))?;
         if !self.hint.is_empty() {
-            write!(f, " (hint: {})", self.hint)?;
+            write!(f, " (hint: {})", cut(&self.hint))?;
         }
         Ok(())
     }
@@ -121,8 +124,10 @@ impl Problems {
 
     /// Adds those of another collection, but for places where something is wrong already: what is missing there leads to more of them.
     pub fn extend_elsewhere(&mut self, other: Problems) {
+        let place = |problem: &Problem| (problem.label.clone(), problem.field.clone());
+        let mut known: HashSet<_> = self.0.iter().map(place).collect();
         for problem in other.0 {
-            if !self.0.iter().any(|known| (&known.label, &known.field) == (&problem.label, &problem.field)) {
+            if known.insert(place(&problem)) {
                 self.0.push(problem);
             }
         }
@@ -144,13 +149,15 @@ impl Problems {
 }
 
 impl fmt::Display for Problems {
+    /// A line for each, as far as they are [`Shown`], and lines that count the rest.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, problem) in self.0.iter().enumerate() {
+        let shown = Shown::of(self);
+        for (index, problem) in shown.problems.iter().enumerate() {
             if index > 0 {
                 f.write_str("\n")?;
             }
             write!(f, "{problem}")?;
         }
-        Ok(())
+        shown.rest().iter().try_for_each(|line| write!(f, "\n{line}"))
     }
 }

@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use super::argv::CheckArgs;
 use super::report::{Exit, Report};
 use super::{Env, block_on, input, output, plan, policy};
-use crate::pod::Problem;
+use crate::pod::{Problem, Problems};
+use crate::problem::shown::{Shown, bound_notes, cut};
 
 /// Reads, lowers, compiles and loads the plugins of every pod, and tells what is wrong with all of them.
 pub(super) fn run(args: CheckArgs, env: &Env) -> Result<Exit, Report> {
@@ -17,7 +18,7 @@ pub(super) fn run(args: CheckArgs, env: &Env) -> Result<Exit, Report> {
         Ok(checked) => {
             if as_json {
                 let pods: Vec<Value> = checked.iter().map(Checked::json).collect();
-                output::json(&json!({ "ok": true, "problems": [], "pods": pods }))?;
+                output::json(&json!({ "ok": true, "problems": [], "left_out": 0, "pods": pods }))?;
             } else {
                 output::text(&checked.iter().map(Checked::text).collect::<String>())?;
             }
@@ -25,8 +26,8 @@ pub(super) fn run(args: CheckArgs, env: &Env) -> Result<Exit, Report> {
         }
         Err(report) => match report.problems() {
             Some(problems) if as_json => {
-                let problems: Vec<Value> = problems.0.iter().map(problem).collect();
-                output::json(&json!({ "ok": false, "problems": problems, "pods": [] }))?;
+                let (problems, left_out) = shown(problems);
+                output::json(&json!({ "ok": false, "problems": problems, "left_out": left_out, "pods": [] }))?;
                 Ok(report.exit())
             }
             _ => Err(report),
@@ -80,12 +81,16 @@ pub(super) async fn all(found: input::Found, env: &Env) -> Result<Vec<Checked>, 
     let mut checked = Vec::new();
     for pod in &pods {
         match plan::planned(pod, env).await? {
-            Ok((plan, loaded)) => checked.push(Checked {
-                name: pod.name.clone(),
-                components: plan.init.len() + plan.components.len(),
-                plugins: pod.spec.plugins.len(),
-                notes: loaded.notes.into_iter().chain(plan.warnings).collect(),
-            }),
+            Ok((plan, loaded)) => {
+                let mut notes: Vec<_> = loaded.notes.into_iter().chain(plan.warnings).collect();
+                bound_notes(&mut notes);
+                checked.push(Checked {
+                    name: pod.name.clone(),
+                    components: plan.init.len() + plan.components.len(),
+                    plugins: pod.spec.plugins.len(),
+                    notes,
+                });
+            }
             Err(more) => problems.extend(more),
         }
     }
@@ -96,7 +101,14 @@ fn counted(number: usize, what: &str) -> String {
     if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
 }
 
+/// Problems as JSON, as far as they are shown, and how many are not.
+pub(super) fn shown(problems: &Problems) -> (Vec<Value>, usize) {
+    let shown = Shown::of(problems);
+    (shown.problems.iter().map(|it| problem(it)).collect(), shown.missing())
+}
+
 /// A problem as JSON.
-pub(super) fn problem(problem: &Problem) -> Value {
-    json!({ "label": problem.label, "field": problem.field, "what": problem.what, "hint": problem.hint })
+fn problem(problem: &Problem) -> Value {
+    let Problem { label, field, what, hint } = problem;
+    json!({ "label": cut(label), "field": cut(field), "what": cut(what), "hint": cut(hint) })
 }

@@ -51,9 +51,10 @@ pub(super) fn run(args: &CheckArgs, env: &Env) -> Result<Exit, Report> {
         }
     }
     if args.json {
-        let problems_json: Vec<Value> = problems.0.iter().map(check::problem).collect();
+        let (problems_json, left_out) = check::shown(&problems);
         let differences: Vec<Value> = differences.iter().map(as_json).collect();
-        output::json(&json!({ "ok": problems.is_empty(), "differences": differences, "problems": problems_json }))?;
+        let document = json!({ "ok": problems.is_empty(), "differences": differences, "problems": problems_json, "left_out": left_out });
+        output::json(&document)?;
         return Ok(if problems.is_empty() { Exit::Success } else { Exit::Problems });
     }
     output::text(&as_text(&differences))?;

@@ -11,6 +11,7 @@ use crate::config::ENGINE_SOCKET;
 use crate::engine::EngineError;
 use crate::identity::IdentityError;
 use crate::pod::Problems;
+use crate::problem::shown::{Shown, cut};
 use crate::supervisor::boot::BootError;
 
 const NOT_ALLOWED: &str =
@@ -150,12 +151,16 @@ fn problems(error: &Error) -> Option<&Problems> {
 }
 
 fn problems_text(text: &mut String, problems: &Problems, paint: Paint) {
-    for problem in &problems.0 {
-        let field = if problem.field.is_empty() { String::new() } else { format!(", field `{}`", problem.field) };
-        line(text, format_args!("{} `{}`{field}: {}", paint.error("error:"), problem.label, problem.what));
+    let shown = Shown::of(problems);
+    for problem in &shown.problems {
+        let field = if problem.field.is_empty() { String::new() } else { format!(", field `{}`", cut(&problem.field)) };
+        line(text, format_args!("{} `{}`{field}: {}", paint.error("error:"), cut(&problem.label), cut(&problem.what)));
         if !problem.hint.is_empty() {
-            line(text, format_args!("  {} {}", paint.hint("hint:"), problem.hint));
+            line(text, format_args!("  {} {}", paint.hint("hint:"), cut(&problem.hint)));
         }
+    }
+    for rest in shown.rest() {
+        line(text, format_args!("{} {rest}", paint.error("error:")));
     }
     if problems.0.len() > 1 {
         line(text, format_args!("{} problems; nothing has been started", problems.0.len()));

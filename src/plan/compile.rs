@@ -28,6 +28,7 @@ use crate::engine::{ContainerSpec, EngineInfo};
 use crate::labels;
 use crate::pod::life::{LifecycleAction, LifecycleStep};
 use crate::pod::{Component, ComponentName, Condition, HealthCheck, HostSettings, Mount, PodSpec, Problem, Problems};
+use crate::problem::shown::bound_notes;
 
 /// Between the controller's container name and a component's: podlike's, so that what looks for such names goes on working.
 const NAME_INFIX: &str = ".podlike.";
@@ -90,6 +91,7 @@ pub fn compile(spec: &PodSpec, me: &SelfInfo, engine: &EngineInfo, settings: &Se
     }
     let budget = resources::budget(spec, &me.container, &pod.placement, &components);
     let drain = pod.drain(spec, &mut found);
+    bound_notes(&mut found.warnings);
     let plan = Plan {
         ipc_donor: (pod.ipc == Ipc::Donor).then(|| pod.donor(spec)),
         init,

@@ -12,7 +12,7 @@ mod probes;
 mod rejected;
 mod volumes;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use indexmap::IndexMap;
 
@@ -20,7 +20,7 @@ use super::graph::{self, Edges};
 use super::life::{Condition, Dependency, RestartWhen};
 use super::{Component, ComponentName, CopySpec, PluginSpec, PodSpec, Problems};
 use crate::labels::{Place, RawComponent, RawCopies, RawPlugin, RawPod};
-use crate::problem::nearest;
+use crate::problem::{nearest, shown::bound_notes};
 use fields::{Fields, Node, Report};
 use life::Written;
 use volumes::Volumes;
@@ -41,9 +41,10 @@ pub fn lower_partly(raw: &RawPod) -> (PodSpec, Problems) {
     let mut report = Report { warnings: raw.warnings.clone(), ..Report::default() };
     let mut spec = lower_with(raw, &mut report);
     spec.warnings = report.warnings;
+    bound_notes(&mut spec.warnings);
+    let unset: HashMap<_, _> = raw.unset.iter().rev().map(|(at, name)| ((&at.label, &at.field), name)).collect();
     for problem in &mut report.problems.0 {
-        let here = |at: &Place| (&at.label, &at.field) == (&problem.label, &problem.field);
-        if let Some((_, name)) = raw.unset.iter().find(|(at, _)| here(at)) {
+        if let Some(name) = unset.get(&(&problem.label, &problem.field)) {
             problem.hint = format!("the variable `{name}` is not set in the controller's environment");
         }
     }
@@ -99,7 +100,7 @@ fn lower_with(raw: &RawPod, report: &mut Report) -> PodSpec {
             None => {
                 let what = format!("there is no component `{}`", copies.component);
                 let problem = copies.at.problem(what);
-                report.push(match nearest(&copies.component, names.all()) {
+                report.push(match report.is_shown().then(|| nearest(&copies.component, names.all())).flatten() {
                     Some(right) => problem.hint(format!("did you mean `{right}`?")),
                     None => problem,
                 });
@@ -119,15 +120,15 @@ fn lower_with(raw: &RawPod, report: &mut Report) -> PodSpec {
     spec
 }
 
-/// The names of all components that are written, whether the rest of them is right or not.
+/// The names of all components that are written, whether the rest of them is right or not. Sorted, so that equally near names give the same hint each time.
 struct Names<'a> {
-    init: HashSet<&'a str>,
-    components: HashSet<&'a str>,
+    init: BTreeSet<&'a str>,
+    components: BTreeSet<&'a str>,
 }
 
 impl<'a> Names<'a> {
     fn of(raw: &'a RawPod, report: &mut Report) -> Self {
-        let mut names = Self { init: HashSet::new(), components: HashSet::new() };
+        let mut names = Self { init: BTreeSet::new(), components: BTreeSet::new() };
         let mut twice = |at: &Place, name: &str| {
             report.push(at.problem(format!("another component has the name `{name}` too")));
         };
@@ -149,14 +150,7 @@ impl<'a> Names<'a> {
     }
 
     fn all(&self) -> impl Iterator<Item = &'a str> {
-        self.sorted(&self.components).chain(self.sorted(&self.init))
-    }
-
-    /// In a fixed order, so that equally near names give the same hint each time.
-    fn sorted(&self, names: &HashSet<&'a str>) -> impl Iterator<Item = &'a str> + use<'a> {
-        let mut names: Vec<_> = names.iter().copied().collect();
-        names.sort_unstable();
-        names.into_iter()
+        self.components.iter().chain(&self.init).copied()
     }
 }
 
@@ -192,8 +186,8 @@ fn depend(
                 )));
             } else {
                 let problem = at.problem(format!("there is no component `{name}`"));
-                let others = names.sorted(&names.components).filter(|other| *other != component.name);
-                report.push(match nearest(name, others) {
+                let others = || names.components.iter().copied().filter(|other| *other != component.name);
+                report.push(match report.is_shown().then(|| nearest(name, others())).flatten() {
                     Some(right) => problem.hint(format!("did you mean `{right}`?")),
                     None => problem,
                 });
@@ -251,6 +245,7 @@ fn init_only(raw: &RawComponent, component: Option<&Component>, report: &mut Rep
 
 fn copy(copies: &RawCopies, report: &mut Report) -> Vec<CopySpec> {
     let mut found: Vec<CopySpec> = Vec::new();
+    let mut targets = HashSet::new();
     for file in &copies.files {
         let target = target(file);
         if !file.source.starts_with('/') {
@@ -262,7 +257,7 @@ fn copy(copies: &RawCopies, report: &mut Report) -> Vec<CopySpec> {
         }
         if !target.starts_with('/') {
             report.push(file.at.problem(format!("the target `{target}` is not an absolute path")));
-        } else if found.iter().any(|other| other.target == target) {
+        } else if !targets.insert(target.clone()) {
             report.push(file.at.problem(format!("two files have the target `{target}`")));
         }
         let mut fields = Fields::new(&file.at, &file.settings, report);

@@ -1,5 +1,8 @@
 //! What a mistyped word was meant to be.
 
+/// So many candidates are looked at: nobody types the names of more by hand.
+const CANDIDATES: usize = 1_000;
+
 /// The candidate that `word` was most probably meant to be; none where all are too different. Case and the difference of `-` and `_` do not count.
 #[must_use]
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
@@ -8,6 +11,7 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     let most = (word.chars().count() / 3).max(1);
     candidates
         .into_iter()
+        .take(CANDIDATES)
         .map(|candidate| (strsim::osa_distance(&word, &folded(candidate)), candidate))
         .filter(|(distance, candidate)| *distance <= most && *distance < candidate.chars().count())
         .min_by_key(|(distance, _)| *distance)

@@ -1,5 +1,7 @@
 //! The `controller:` part of a `pod.yaml`.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value};
 
 use super::component::{environment, image, labels};
@@ -59,8 +61,9 @@ fn ports(node: &Node<'_>, report: &mut Report) -> Vec<String> {
 
 fn networks(node: &Node<'_>, report: &mut Report) -> Vec<String> {
     let found = node.strings(Node::word, report);
-    for (place, name) in found.iter().enumerate() {
-        if found.iter().take(place).any(|earlier| earlier == name) {
+    let mut seen = HashSet::new();
+    for name in &found {
+        if !seen.insert(name) {
             report.push(node.problem(format!("network `{name}` is named twice")).hint("keep one of them"));
         }
     }

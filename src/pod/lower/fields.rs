@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::labels::{Place, kind};
 use crate::problem::nearest;
+use crate::problem::shown::IN_ALL;
 use crate::problem::{Problem, Problems};
 
 /// The least limit on memory that the engine takes, in bytes (`linuxMinMemory` of moby).
@@ -27,6 +28,12 @@ impl Report {
     /// Adds a problem.
     pub fn push(&mut self, problem: Problem) {
         self.problems.push(problem);
+    }
+
+    /// Whether what is found from here on is still shown. A hint of the nearest name costs a look at all names, so nobody looks for it in vain.
+    #[must_use]
+    pub fn is_shown(&self) -> bool {
+        self.problems.0.len().max(self.warnings.len()) < IN_ALL
     }
 
     /// Adds a warning, in the form of a problem.
@@ -313,7 +320,8 @@ impl<'v, 'r> Fields<'v, 'r> {
         let is_unknown = |key: &str| !self.known.contains(&key) && !key.starts_with("x-");
         for key in self.map.keys().filter(|key| is_unknown(key)) {
             let at = self.at.key(key);
-            let problem = match (rejected(key), nearest(key, self.known.iter().copied())) {
+            let meant = self.report.is_shown().then(|| nearest(key, self.known.iter().copied())).flatten();
+            let problem = match (rejected(key), meant) {
                 (Some((why, "")), _) => at.problem(why),
                 (Some((why, remedy)), _) => at.problem(why).hint(remedy),
                 (None, Some(right)) => at.problem("unknown key").hint(format!("did you mean `{right}`?")),

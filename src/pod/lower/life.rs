@@ -1,5 +1,6 @@
 //! What happens to a component in the course of its life: what it waits for, restarts, lifecycle commands.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use indexmap::IndexMap;
@@ -30,9 +31,10 @@ pub fn depends_on(node: &Node<'_>, report: &mut Report) -> Vec<Written> {
     let mut found: Vec<Written> = Vec::new();
     match node.value {
         Value::Array(_) => {
+            let mut seen = HashSet::new();
             for item in node.items() {
                 let Some(name) = report.problems.take(item.string()) else { continue };
-                if found.iter().any(|dependency| dependency.name == name) {
+                if !seen.insert(name.clone()) {
                     report.push(item.problem(format!("`{name}` is written twice")));
                 }
                 found.push(Written { at: item.at, name, on: Dependency::on(Condition::Started) });

@@ -1,6 +1,6 @@
 //! One plugin of a `plugins:` list.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::{Map, Value};
@@ -180,6 +180,7 @@ fn source(node: &Node<'_>) -> Read<PluginSource> {
 /// A map of capabilities, each with a scope, a list of scopes, or `true` for all.
 fn grants(node: &Node<'_>, report: &mut Report) -> Vec<Grant> {
     let mut found: Vec<Grant> = Vec::new();
+    let mut seen = BTreeSet::new();
     let Some(entries) = node.entries() else {
         report.push(node.expected("a map of capabilities and what of each is granted"));
         return found;
@@ -214,7 +215,7 @@ fn grants(node: &Node<'_>, report: &mut Report) -> Vec<Grant> {
             let grant = Grant { capability: capability.to_owned(), scope };
             if !form.holds(&grant.scope) {
                 report.push(item.problem(format!("expected {}, found `{}`", form.described(), grant.scope)));
-            } else if !found.contains(&grant) {
+            } else if seen.insert(grant.clone()) {
                 found.push(grant);
             }
         }

@@ -5,7 +5,7 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::thread;
 
-use super::{code, err, fed, out, outrigger};
+use super::{code, err, fed, json, out, outrigger};
 
 /// What depends on the engine is no problem where none was asked: with version 1 of cgroups the controller runs this pod.
 #[test]
@@ -266,4 +266,43 @@ volumes: {data: {}}
 ";
     let plan = out(&fed(&["plan", "-"], stack));
     assert!(plan.contains("/data") && plan.contains("/srv/conf") && !plan.contains("docker.sock"), "{plan}");
+}
+
+/// A generated file with tens of thousands of mistakes makes a page, in every form of the answer, and is read in one go: what takes the square of their number would take minutes.
+#[test]
+fn tens_of_thousands_of_mistakes_make_one_page() {
+    let many = |line: fn(usize) -> String| (0..20_000).map(line).collect::<Vec<_>>().join(", ");
+    let keys = many(|n| format!("key-{n}: 1"));
+    let names = many(|n| format!("c{n}: {{imgae: x}}"));
+    let copies = many(|n| format!("'/x/{n}:relative'"));
+    let missing = many(|n| format!("d{n}"));
+    let nobody = many(|n| format!("c{n}: {{image: x, depends_on: [d{n}]}}"));
+    let labels = many(|n| format!("\"pod.component.c{n}\": 'nothing'"));
+    for (file, counts) in [
+        (format!("components: {{app: {{image: x, {keys}}}}}"), "19900 more problems in `stdin`"),
+        (format!("components: {{{names}}}"), "39900 more problems in `stdin`"),
+        (format!("components: {{app: {{image: x}}}}\ncopy: {{app: [{copies}]}}"), "19900 more problems in `stdin`"),
+        (format!("components: {{app: {{image: x, depends_on: [{missing}]}}}}"), "19900 more problems in `stdin`"),
+        (format!("components: {{{nobody}}}"), "19900 more problems in `stdin`"),
+        (format!("{{{labels}}}"), "19600 more problems in other places"),
+    ] {
+        let output = fed(&["check", "-"], &file);
+        let told = err(&output);
+        assert_eq!(code(&output), 1, "{told}");
+        assert!(told.contains(counts), "{told:.2000}");
+        let page = 64 * 1024;
+        assert!(told.len() < page, "{} bytes", told.len());
+        let answer = json(&fed(&["check", "-", "--json"], &file));
+        let shown = answer["problems"].as_array().unwrap().len();
+        assert!((100..=200).contains(&shown), "{shown}");
+        let left_out = usize::try_from(answer["left_out"].as_u64().unwrap()).unwrap();
+        assert!(left_out + shown == 20_000 || left_out + shown == 40_000, "{left_out} and {shown}");
+        assert!(answer.to_string().len() < page);
+    }
+    // Not a problem, but a note for each.
+    let unused = many(|n| format!("d{n}: {{condition: service_started, required: false}}"));
+    let output = fed(&["check", "-"], &format!("components: {{app: {{image: x, depends_on: {{{unused}}}}}}}"));
+    let told = out(&output);
+    assert!(code(&output) == 0 && told.contains("note: 19900 more notes are not shown"), "{told:.2000}");
+    assert_eq!(told.lines().count(), 102);
 }
