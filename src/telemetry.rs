@@ -1,5 +1,7 @@
 //! The controller's own log: events with fields, on standard error, so that standard output stays the components'.
 
+mod text;
+
 use std::io::{self, IsTerminal, Write};
 
 use tracing::level_filters::LevelFilter;
@@ -20,14 +22,14 @@ pub fn init(filter: &LogFilter, format: LineFormat, colours: bool) -> Result<(),
         LineFormat::Json => registry
             .with(fmt::layer().json().flatten_event(true).with_current_span(false).with_writer(io::stderr))
             .try_init(),
-        LineFormat::Text | LineFormat::Plain => {
-            registry.with(fmt::layer().with_ansi(colours).with_writer(|| Clean(io::stderr()))).try_init()
-        }
+        LineFormat::Text | LineFormat::Plain => registry
+            .with(fmt::layer().with_ansi(colours).fmt_fields(text::SubjectFirst).with_writer(|| Clean(io::stderr())))
+            .try_init(),
     }
 }
 
-/// Escapes what would move a terminal's cursor: lines hold words of plugins, components and the engine. Escape sequences the subscriber itself has escaped;
-/// those that are left are its colours.
+/// Escapes control characters that would move a terminal's cursor: lines hold words of plugins, components and the engine. [`text`] has escaped the escape
+/// sequences of others; those that are left are the subscriber's colours.
 struct Clean<W>(W);
 
 impl<W: Write> Write for Clean<W> {
