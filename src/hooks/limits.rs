@@ -14,3 +14,20 @@ pub const LARGEST_FILE: u32 = 8 << 20;
 
 /// Least and longest quiet time of a watch, in milliseconds.
 pub const DEBOUNCE_MS: (u32, u32) = (10, 60_000);
+
+/// Longest line that leaves a plugin, and most bytes of its fields. The log cuts what components write at the same length.
+pub const LONGEST_LINE: usize = 1 << 20;
+
+/// Most lines that a plugin may make of a batch: so many for each line that it was given, ...
+pub const LINES_EACH: usize = 4;
+/// ... so many more, ...
+pub const LINES_MORE: usize = 1024;
+/// ... but never more than so many altogether, so that a chain of plugins does not multiply them.
+pub const LINES_MOST: usize = 8192;
+
+/// Most bytes, of lines and of their fields, that a plugin may make of a batch: so many for each byte that it was given, ...
+pub const BYTES_EACH: usize = 4;
+/// ... so many more, ...
+pub const BYTES_MORE: usize = 1 << 20;
+/// ... but never more than so many altogether.
+pub const BYTES_MOST: usize = 8 << 20;

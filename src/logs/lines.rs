@@ -1,7 +1,7 @@
 //! From pieces to lines.
 
 /// Longest line, in bytes; a longer one becomes several.
-pub const MAX_LINE: usize = 1024 * 1024;
+pub const MAX_LINE: usize = crate::hooks::limits::LONGEST_LINE;
 
 /// How far before the limit white space is looked for, in bytes.
 const CUT_WINDOW: usize = 4096;

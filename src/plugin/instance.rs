@@ -184,6 +184,8 @@ impl Instance {
                 let verdict = verdict_of(ask!(log_line.call_on_batch(batch)));
                 if let lines::Verdict::Edit(edit) = &verdict {
                     lines::check(batch.ends.len(), edit).map_err(Failure::Refused)?;
+                    // Like an overrun of memory or time: a strike whatever `on-error` says, and the guest's memory is given back.
+                    lines::bounds::check(&lines::bounds::Seen::of(batch), edit).map_err(Failure::Dead)?;
                 }
                 return Ok(Answer::Lines(verdict));
             }

@@ -7,6 +7,8 @@ use serde_json::{Map, Value};
 
 use crate::hooks::{Batch, HELD_BYTES, HELD_LINES, Judged};
 
+pub mod bounds;
+
 /// What a plugin says about a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
@@ -244,7 +246,7 @@ fn move_ends(out: &mut Vec<u32>, base: usize, ends: Option<&[u32]>, from: usize)
 }
 
 fn narrow(length: usize) -> u32 {
-    // A batch has 64 KiB and a few lines' worth of answers; the store's memory limit keeps those below 4 GiB.
+    // A batch has 64 KiB and a few held lines, or what `bounds` lets plugins make of those: megabytes.
     u32::try_from(length).unwrap_or(u32::MAX)
 }
 
@@ -315,14 +317,27 @@ fn push(out: &mut Batch, text: &[u8], after: u32, fields: &[u8]) {
     out.after_us.push(after);
 }
 
-/// `note` merged into what the line has; both are JSON objects, and the note's values win.
+/// `note` merged into the fields of a line; both are JSON objects, and the note's values win. Never longer than both together, as [`bounds`] counts on.
 fn merged(had: &[u8], note: &[u8]) -> Vec<u8> {
     let Ok(Value::Object(mut object)) = serde_json::from_slice(had) else { return note.to_vec() };
     if object.is_empty() {
         return note.to_vec();
     }
     object.extend(serde_json::from_slice::<Map<String, Value>>(note).unwrap_or_default());
-    serde_json::to_vec(&object).unwrap_or_else(|_| note.to_vec())
+    match serde_json::to_vec(&object) {
+        Ok(merged) if merged.len() <= had.len() + note.len() => merged,
+        // A number can get longer (`1e9` becomes `1000000000.0`): then the objects are joined as they were written, and readers take the later of two keys.
+        _ => {
+            let (Some(head), Some(tail)) = (
+                had.trim_ascii().strip_suffix(b"}"),
+                note.trim_ascii().strip_prefix(b"{").map(<[u8]>::trim_ascii_start),
+            ) else {
+                return note.to_vec();
+            };
+            let comma: &[u8] = if tail == b"}" { b"" } else { b"," };
+            [head, comma, tail].concat()
+        }
+    }
 }
 
 #[cfg(test)]

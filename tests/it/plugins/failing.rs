@@ -117,6 +117,11 @@ async fn wrong_answers_count_as_failures() {
         (Hook::LogLine, "bad-order", "do not ascend"),
         (Hook::LogLine, "bad-fields", "not a JSON object"),
         (Hook::LogLine, "bad-hold", "`hold` is 9999"),
+        (Hook::LogLine, "many-lines", "it makes 1000001 lines of 2, at most 1032"),
+        (Hook::LogLine, "long-line", "it makes a line of 1048577 bytes of line 0, at most 1048576"),
+        (Hook::LogLine, "many-bytes", "its answer has 2001000 bytes, at most 1049616 for this batch"),
+        (Hook::LogLine, "much-unused", "its answer has 4194304 bytes, at most 1049616 for this batch"),
+        (Hook::LogLine, "many-fields", "fields counted for each line, at most 1048584"),
         (Hook::Signal, "bad", "`signals` for `db`: the pod does not grant it"),
         (Hook::Signal, "bad-number", "there is no signal 99"),
         (Hook::ConfigChanged, "bad", "`files` for `app:/etc/x`: the pod does not grant it"),
@@ -231,6 +236,17 @@ async fn ignore_goes_on_without_and_restarts_in_the_background() {
     }
     let metrics = set.render_metrics();
     assert!(metrics.contains("outrigger_hook_restarts_total{plugin=\"p\",hook=\"plugin-quick\"} 1"), "{metrics}");
+}
+
+#[tokio::test]
+async fn an_answer_without_bounds_is_a_strike_and_nothing_of_it_is_taken() {
+    for act in ["many-lines", "long-line", "many-bytes", "much-unused", "many-fields"] {
+        let pod = Pod::new();
+        let set = pod.with_policy(OnError::Ignore, json!({ "log-line": act }), &[]).await;
+        assert_eq!(set.log_lines(lines()).await.unwrap().keep, lines(), "{act}: the lines are as they were");
+        let standing = &set.standing()[0];
+        assert_eq!((standing.calls, standing.failures, standing.strikes), (1, 1, 1), "{act}: {standing:?}");
+    }
 }
 
 #[tokio::test]

@@ -284,6 +284,12 @@ impl health::Guest for Naughty {
     }
 }
 
+fn rewrite(edit: &mut log_line::Edit, text: &[u8]) {
+    edit.rewrite.push(0);
+    edit.data.extend(text);
+    edit.ends.push(edit.data.len() as u32);
+}
+
 impl log_line::Guest for Naughty {
     fn on_batch(batch: log_line::Batch) -> Result<log_line::Verdict, HookError> {
         let act = act("log-line");
@@ -314,6 +320,18 @@ impl log_line::Guest for Naughty {
             }
             "bad-hold" => edit.hold = 9999,
             "hold" => edit.hold = 1,
+            // Each makes far more of a line than came in.
+            "many-lines" => rewrite(&mut edit, &vec![b'\n'; 1_000_000]),
+            "long-line" => rewrite(&mut edit, &vec![b'x'; (1 << 20) + 1]),
+            "many-bytes" => rewrite(&mut edit, &[&[b'x'; 2000][..], b"\n"].concat().repeat(1000)),
+            "much-unused" => edit.data = vec![b'x'; 4 << 20],
+            // A thousand lines, each with the same long fields.
+            "many-fields" => {
+                rewrite(&mut edit, &vec![b'\n'; 1000]);
+                edit.annotate = vec![0];
+                edit.fields = format!(r#"{{"x":"{}"}}"#, "x".repeat(1_000_000)).into_bytes();
+                edit.field_ends = vec![edit.fields.len() as u32];
+            }
             "prefix" => {
                 let mut from = 0;
                 for (index, &end) in batch.ends.iter().enumerate() {
