@@ -49,7 +49,7 @@ async fn joins(args: &DebugArgs, env: &Env) -> Result<Joins, Report> {
     let pod = pods::one(&engine, args.pod.as_deref()).await?;
     let controller = &pod.controller;
     if !controller.running {
-        return Err(Report::new(anyhow!("pod `{}` does not run", controller.name)).hint("`outrigger logs` tells why"));
+        return Err(Report::new(anyhow!("pod `{}` does not run", controller.name)).hint("`outrigger logs` shows why"));
     }
     let running = |container: &&crate::engine::Listed| container.running;
     let found = match &args.component {
@@ -66,7 +66,7 @@ async fn joins(args: &DebugArgs, env: &Env) -> Result<Joins, Report> {
     let mut joins =
         Joins { pod: controller.name.clone(), network: format!("container:{}", controller.id.0), ..Joins::default() };
     // A controller of an earlier version does not tell; the shell matters more.
-    let told = status::through_engine(Some(&controller.id.0), None, env).await.ok();
+    let told = status::ask(&engine, &controller.id).await.ok();
     let told = told.and_then(|text| serde_json::from_str::<Status>(&text).ok());
     joins.cgroups = told.and_then(|status| status.cgroups).map(|cgroups| cgroups.to_string());
     let Some(container) = found else { return Ok(joins) };

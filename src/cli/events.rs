@@ -1,6 +1,6 @@
 //! `outrigger events`: what happens to pods and their components, as it happens.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
 use anyhow::Context;
@@ -9,12 +9,12 @@ use serde::Serialize;
 
 use super::argv::EventsArgs;
 use super::merge::Merge;
-use super::pods::{self, Pod};
+use super::pods::{self, Pod, Selection};
 use super::report::{Exit, Report};
 use super::run::CONTROLLER_LABEL;
 use super::{Env, block_on, engine, ps, time};
 use crate::engine::docker::Docker;
-use crate::engine::{ContainerId, Engine, EngineError, EngineEvent, EngineEventKind, Fault};
+use crate::engine::{ContainerId, Engine, EngineError, EngineEvent, EngineEventKind, Fault, Inspection};
 use crate::plan::ownership;
 
 /// One event, as `--json` tells it: a line each. The names are part of the interface: see docs/commands.md.
@@ -40,10 +40,45 @@ struct Known {
     component: Option<String>,
 }
 
+/// A controller: its name, and its container's labels.
+#[derive(Debug)]
+struct Named {
+    name: String,
+    labels: BTreeMap<String, String>,
+}
+
+/// Whose events are shown.
+#[derive(Debug)]
+enum Only {
+    All,
+    /// This pod's, by its controller's id.
+    Pods(BTreeSet<String>),
+    /// Those of a service, and of replicas that it gets later.
+    Service(String),
+}
+
+impl Only {
+    fn of(selection: Option<Selection>) -> Self {
+        match selection {
+            None => Self::All,
+            Some(Selection { service: Some(service), .. }) => Self::Service(service),
+            Some(Selection { pods, .. }) => Self::Pods(pods.into_iter().map(|pod| pod.controller.id.0).collect()),
+        }
+    }
+
+    fn has(&self, owner: &str, named: Option<&Named>) -> bool {
+        match self {
+            Self::All => true,
+            Self::Pods(ids) => ids.contains(owner),
+            Self::Service(service) => named.is_some_and(|named| pods::is_of(&named.labels, service)),
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 struct Names {
-    /// Name of a controller, by id.
-    pods: BTreeMap<String, String>,
+    /// By id.
+    pods: BTreeMap<String, Named>,
     containers: BTreeMap<String, Known>,
 }
 
@@ -52,7 +87,8 @@ impl Names {
         let mut names = Self::default();
         for pod in pods {
             let owner = &pod.controller.id.0;
-            names.pods.insert(owner.clone(), pod.controller.name.clone());
+            let Inspection { name, labels, .. } = pod.controller.clone();
+            names.pods.insert(owner.clone(), Named { name, labels });
             names.containers.insert(owner.clone(), Known { owner: owner.clone(), component: None });
             for container in &pod.components {
                 let component = Some(Pod::component(container).to_owned());
@@ -78,14 +114,14 @@ impl Names {
                 Known { owner: owner.clone(), component: Some(component.clone()) }
             }
             None => {
-                self.pods.insert(id.0.clone(), seen.name.clone());
+                self.pods.insert(id.0.clone(), Named { name: seen.name, labels: seen.labels });
                 Known { owner: id.0.clone(), component: None }
             }
         };
         if !self.pods.contains_key(&known.owner)
             && let Ok(owner) = engine.inspect(&known.owner).await
         {
-            self.pods.insert(known.owner.clone(), owner.name);
+            self.pods.insert(known.owner.clone(), Named { name: owner.name, labels: owner.labels });
         }
         self.containers.insert(id.0.clone(), known.clone());
         Ok(Some(known))
@@ -98,15 +134,22 @@ pub(super) fn run(args: &EventsArgs, env: &Env) -> Result<Exit, Report> {
     let since = since.map_err(|why| Report::usage(anyhow::anyhow!("`--since`: {why}")))?;
     block_on(async {
         let engine = engine(env).await?;
-        let only = match &args.pod {
-            Some(name) => Some(pods::one(&engine, Some(name)).await?),
+        let selection = match &args.pod {
+            Some(name) => Some(pods::named(&engine, Some(name)).await?),
             None => None,
         };
-        let mut names = Names::of(&pods::all(&engine, true).await?);
-        let components = match &only {
-            Some(pod) => format!("{}={}", ownership::POD, pod.controller.id.0),
-            None => ownership::POD.to_owned(),
+        if let Some(selection) = &selection {
+            pods::others(&engine, selection).await;
+        }
+        let components = match &selection {
+            Some(Selection { service: None, pods }) if pods.len() == 1 => {
+                pods.first().map(|pod| format!("{}={}", ownership::POD, pod.controller.id.0))
+            }
+            _ => None,
         };
+        let components = components.unwrap_or_else(|| ownership::POD.to_owned());
+        let only = Only::of(selection);
+        let mut names = Names::of(&pods::all(&engine, true).await?);
         let since_s = since.map(|at| at / 1_000_000_000);
         // Those that came between this moment and the engine's answer are told as well.
         let from = Some(since_s.unwrap_or_else(|| time::now_ns() / 1_000_000_000));
@@ -131,10 +174,11 @@ pub(super) fn run(args: &EventsArgs, env: &Env) -> Result<Exit, Report> {
             if of_controllers && known.component.is_some() {
                 continue;
             }
-            if only.as_ref().is_some_and(|pod| pod.controller.id.0 != known.owner) {
+            let named = names.pods.get(&known.owner);
+            if !only.has(&known.owner, named) {
                 continue;
             }
-            let pod = names.pods.get(&known.owner).map_or("-", String::as_str);
+            let pod = named.map_or("-", |named| named.name.as_str());
             let text = line(&event, pod, &known, args.json)?;
             let mut out = io::stdout().lock();
             match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {

@@ -11,7 +11,7 @@ use super::argv::{self, OnlyFlags};
 use super::report::Report;
 use super::{Env, engine_of};
 use crate::config::{self, Flags, Settings};
-use crate::engine::{CgroupDriver, ContainerId, Engine, EngineInfo, Fault, MountPoint};
+use crate::engine::{CgroupDriver, ContainerId, Engine, EngineInfo, Fault, Inspection, MountPoint};
 use crate::identity;
 use crate::labels::{self, Place, RawPod, Source};
 use crate::plan::{Seen, SelfInfo, document, offline, ownership};
@@ -249,8 +249,9 @@ async fn of_container(container: &str, flags: &Flags, env: &Env) -> Result<Found
     let environment: Env =
         found.env.iter().filter_map(|line| line.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
     let (raw, mut problems) = labels::read_labels(&found.labels);
-    let (spec, more) = lower::lower_partly(&raw);
+    let (mut spec, more) = lower::lower_partly(&raw);
     problems.extend(more);
+    spec.controller.flags.clone_from(&found.command);
     let (settings, knows_settings) = or_default(settings(&spec, flags, &environment), &mut problems);
     let name = found.name.clone();
     let mut me = SelfInfo::offline(&name, found.labels.clone());
@@ -287,6 +288,15 @@ fn placed(me: &mut SelfInfo, engine: &EngineInfo, parent: String) {
     } else if parent.is_empty() {
         me.cgroup_refused = Some("its components run without a cgroup of the pod's own".to_owned());
     }
+}
+
+/// How a controller behaves that is there: by its own flags and environment. The defaults if these are wrong, since it does not run then.
+pub(super) fn settings_of(controller: &Inspection) -> Settings {
+    let pairs = controller.env.iter().filter_map(|line| line.split_once('='));
+    let environment: Env = pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+    let mut spec = PodSpec::default();
+    spec.controller.flags.clone_from(&controller.command);
+    settings(&spec, &Flags::default(), &environment).unwrap_or_default()
 }
 
 /// The controller's environment, as `outrigger run` would make it.

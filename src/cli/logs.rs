@@ -1,309 +1,307 @@
-//! `outrigger logs`: the output of a pod's controller and components, from the engine's logs.
+//! `outrigger logs`: the output of a pod's controller and components, as plugins made it, or with `--raw` as each component wrote it.
 
-use std::collections::BTreeMap;
-use std::io::{self, IsTerminal, Write};
+mod lines;
+mod origin;
+mod screen;
+mod tail;
 
-use anyhow::{Context, anyhow};
+use std::collections::BTreeSet;
+
+use anyhow::anyhow;
+use futures_util::future;
 use futures_util::stream::{self, BoxStream, StreamExt};
-use serde::Serialize;
 
+use self::origin::{CONTROLLER, Entry, Reader};
+use self::screen::{PodName, Screen};
 use super::argv::LogsArgs;
 use super::merge::Merge;
-use super::pods::{self, Pod};
+use super::pods::{self, Pod, Selection};
 use super::report::{Exit, Report};
-use super::{Env, block_on, engine, time};
+use super::run::CONTROLLER_LABEL;
+use super::{Env, block_on, engine, input, output, time};
+use crate::config::{LineFormat, Output as Streaming};
 use crate::engine::docker::{Docker, LogQuery};
-use crate::engine::{ContainerId, Engine, EngineError, EngineEventKind, Fault, LogFrame, Output};
-use crate::logs::stamp::StampReader;
+use crate::engine::{Engine, EngineError, EngineEvent, EngineEventKind, Fault, Inspection};
 use crate::plan::ownership;
-
-/// What the controller's own lines are called.
-const CONTROLLER: &str = "controller";
-
-/// A line without an end is shown in pieces of this many bytes.
-const LONGEST: usize = 256 * 1024;
-
-/// Colours of the components, in the order in which they come (the terminal's own palette).
-const COLOURS: [u8; 6] = [36, 33, 32, 35, 34, 31];
-
-/// A line of somebody.
-#[derive(Debug, PartialEq, Eq)]
-struct Line {
-    at_ns: i64,
-    output: Output,
-    /// Without its end.
-    text: Vec<u8>,
-}
 
 /// What happens to one of the logs.
 enum Happened {
-    Line(String, Line),
+    Entry(usize, Entry),
     Failed(String, EngineError),
 }
 
-/// Puts frames with times together to lines.
-#[derive(Default)]
-struct Lines {
-    stamps: StampReader,
-    open: [Option<Line>; 2],
+/// One log, on its way into the order of time.
+type Lane = BoxStream<'static, (i64, Happened)>;
+
+/// A container that has just started.
+struct Started {
+    is_controller: bool,
+    event: EngineEvent,
 }
 
-impl Lines {
-    fn push(&mut self, frame: &LogFrame, lines: &mut Vec<Line>) {
-        let (at, length) = self.stamps.read(&frame.bytes).map_or((None, 0), |(at, length)| (Some(at), length));
-        let text = frame.bytes.get(length..).unwrap_or_default();
-        let Some(open) = self.open.get_mut(usize::from(frame.output == Output::Stderr)) else { return };
-        let at_ns = at.and_then(|at| i64::try_from(at).ok());
-        let line = open.get_or_insert_with(|| Line {
-            at_ns: at_ns.unwrap_or_else(time::now_ns),
-            output: frame.output,
-            text: Vec::new(),
-        });
-        line.text.extend_from_slice(text);
-        let is_whole = line.text.last() == Some(&b'\n');
-        if is_whole {
-            line.text.pop();
-            if line.text.last() == Some(&b'\r') {
-                line.text.pop();
-            }
-        }
-        if is_whole || line.text.len() >= LONGEST {
-            lines.extend(open.take());
-        }
-    }
-
-    fn end(&mut self) -> Vec<Line> {
-        let mut rest: Vec<Line> = self.open.iter_mut().filter_map(Option::take).collect();
-        rest.sort_by_key(|line| line.at_ns);
-        rest
-    }
-}
-
-/// The lines of one container, in order.
-fn lines(
-    engine: &Docker,
-    name: String,
-    id: &ContainerId,
-    tty: bool,
+/// What is shown of which pods.
+struct Show<'a> {
+    args: &'a LogsArgs,
     query: LogQuery,
-) -> BoxStream<'static, (i64, Happened)> {
-    let frames = engine.stored_log(id, tty, query).map(Some).chain(stream::once(async { None }));
-    let mut state = Lines::default();
-    frames
-        .flat_map(move |frame| {
-            let mut out = Vec::new();
-            match frame {
-                Some(Ok(frame)) => state.push(&frame, &mut out),
-                Some(Err(error)) => {
-                    return stream::iter(vec![(i64::MIN, Happened::Failed(name.clone(), error))]);
-                }
-                None => out = state.end(),
-            }
-            let told = out.into_iter().map(|line| (line.at_ns, Happened::Line(name.clone(), line)));
-            stream::iter(told.collect::<Vec<_>>())
-        })
-        .boxed()
+    /// In the order in which they were found; a lane has its index.
+    pods: Vec<Inspection>,
+    names: Vec<PodName>,
+    has_prefix: bool,
 }
 
-/// Prints, and with `--follow` stays until the pod has ended.
+/// Prints, and with `--follow` stays until the pods have ended.
 pub(super) fn run(args: &LogsArgs, env: &Env) -> Result<Exit, Report> {
     let since_ns = args.since.as_deref().map(time::since).transpose();
     let since_ns = since_ns.map_err(|why| Report::usage(anyhow!("`--since`: {why}")))?;
     let query = LogQuery { follow: args.follow, tail: args.tail, since_ns };
     block_on(async {
         let engine = engine(env).await?;
-        let pod = pods::one(&engine, args.pod.as_deref()).await?;
-        let wanted = |name: &str| args.components.is_empty() || args.components.iter().any(|wanted| wanted == name);
-        let names: Vec<&str> = pod.components.iter().map(Pod::component).chain([CONTROLLER]).collect();
-        if let Some(odd) = args.components.iter().find(|wanted| !names.contains(&wanted.as_str())) {
-            let error = anyhow!("pod `{}` has no component `{odd}`", pod.controller.name);
-            return Err(Report::new(error).hint(format!("there are `{}`", names.join("`, `"))));
+        let selection = pods::named(&engine, args.pod.as_deref()).await?;
+        pods::others(&engine, &selection).await;
+        let known = known(&selection);
+        if let Some(odd) = args.components.iter().find(|wanted| !known.contains(*wanted)) {
+            let names = known.into_iter().collect::<Vec<_>>().join("`, `");
+            let error = anyhow!("{} has no component `{odd}`", whose(&selection));
+            return Err(Report::new(error).hint(format!("there are `{names}`")));
         }
-        let screen = Screen::new(args, env, &names, &wanted);
+        let has_prefix = selection.service.is_some() && selection.pods.len() > 1;
+        let mut show = Show { args, query, pods: Vec::new(), names: Vec::new(), has_prefix };
         let mut merge = Merge::new(!args.follow);
-        if wanted(CONTROLLER) {
-            let seen = &pod.controller;
-            merge.push(lines(&engine, CONTROLLER.to_owned(), &seen.id, seen.tty, query));
-        }
-        for container in pod.components.iter().filter(|container| wanted(Pod::component(container))) {
-            let name = Pod::component(container).to_owned();
-            match engine.inspect(&container.id.0).await {
-                Ok(seen) => merge.push(lines(&engine, name, &seen.id, seen.tty, query)),
-                Err(error) if error.fault() == Fault::NotFound => {}
-                Err(error) => return Err(error.into()),
+        let titles = selection.titles();
+        for (pod, title) in selection.pods.iter().zip(titles) {
+            let names = names(pod);
+            if let Some(lane) = show.pod(&engine, pod.controller.clone(), &title, &names).await? {
+                merge.push(lane);
+            }
+            if args.raw {
+                for container in &pod.components {
+                    if let Some(lane) = show.component(&engine, &container.id.0, query).await? {
+                        merge.push(lane);
+                    }
+                }
             }
         }
-        // Components that start again, or are made anew, are followed from then on.
-        let label = format!("{}={}", ownership::POD, pod.controller.id.0);
-        let mut starts =
-            if args.follow && pod.controller.running { engine.events(&label, None) } else { stream::pending().boxed() };
-        let mut failed = 0;
-        let mut shown = false;
+        let wanted = |name: &String| show.wants(Some(name));
+        let titles: Vec<String> = show
+            .names
+            .iter()
+            .flat_map(|pod| known.iter().filter(|name| wanted(name)).map(|name| pod.title(Some(name))))
+            .collect();
+        let screen = Screen::new(args.json, args.timestamps, env, &titles);
+        let mut starts = starts(&engine, &selection, args);
+        let (mut failed, mut shown) = (false, false);
         loop {
             tokio::select! {
                 biased;
-                event = starts.next() => match event {
-                    Some(Ok(event)) if event.kind == EngineEventKind::Start => {
-                        let Ok(seen) = engine.inspect(&event.id.0).await else { continue };
-                        let Some(name) = seen.labels.get(ownership::COMPONENT).filter(|name| wanted(name)) else { continue };
-                        let from = LogQuery { follow: true, tail: None, since_ns: Some(event.at_ns) };
-                        merge.push(lines(&engine, name.clone(), &seen.id, seen.tty, from));
+                started = starts.next() => match started {
+                    Some(started) => {
+                        if let Some(lane) = show.begun(&engine, &selection, started).await {
+                            merge.push(lane);
+                        }
                     }
-                    Some(Ok(_)) => {}
-                    Some(Err(_)) | None => starts = stream::pending().boxed(),
+                    None => starts = stream::pending().boxed(),
                 },
                 happened = merge.next() => match happened {
-                    Some(Happened::Line(name, line)) => {
+                    Some(Happened::Entry(pod, entry)) => {
                         shown = true;
-                        // The controller's output repeats its components' lines.
-                        if name == CONTROLLER && line.output == Output::Stdout && repeats(&line.text, &names) {
-                            continue;
-                        }
-                        if !screen.show(&name, &line)? {
+                        let Some(name) = show.names.get(pod).filter(|_| show.wants(entry.component.as_ref())) else { continue };
+                        if !screen.show(name, &entry)? {
                             return Ok(Exit::Success);
                         }
                     }
-                    Some(Happened::Failed(name, error)) => {
-                        failed += 1;
-                        screen.complain(&name, &error);
+                    Some(Happened::Failed(title, error)) => {
+                        failed = true;
+                        screen::complain(&title, &error);
                     }
                     None => break,
                 },
             }
         }
-        Ok(if failed > 0 && !shown { Exit::Controller } else { Exit::Success })
+        Ok(if failed && !shown { Exit::Controller } else { Exit::Success })
     })
 }
 
-/// Whether a line of the controller's is one of a component's that it has passed on: `[out] app: …`, or JSON with a `component`.
-fn repeats(text: &[u8], names: &[&str]) -> bool {
-    let text = String::from_utf8_lossy(text);
-    if let Some(rest) = text.strip_prefix("[out] ").or_else(|| text.strip_prefix("[err] ")) {
-        return rest.split_once(": ").or_else(|| rest.split_once(':')).is_some_and(|(name, _)| names.contains(&name));
-    }
-    text.starts_with("{\"time\":") && text.contains("\",\"component\":\"")
-}
-
-/// Where lines go.
-struct Screen {
-    json: bool,
-    times: bool,
-    colours: bool,
-    width: usize,
-    order: BTreeMap<String, usize>,
-}
-
-/// A line, as `--json` tells it. The names are part of the interface: see docs/commands.md.
-#[derive(Serialize)]
-struct Told<'a> {
-    time: String,
-    component: &'a str,
-    output: &'static str,
-    line: std::borrow::Cow<'a, str>,
-}
-
-impl Screen {
-    fn new(args: &LogsArgs, env: &Env, names: &[&str], wanted: &dyn Fn(&str) -> bool) -> Self {
-        let set = |name: &str| env.get(name).is_some_and(|value| !value.is_empty());
-        let is_plain = set("NO_COLOR") || env.get("TERM").is_none_or(|term| term == "dumb");
-        Self {
-            json: args.json,
-            times: args.timestamps,
-            colours: io::stdout().is_terminal() && !is_plain,
-            width: names.iter().filter(|name| wanted(name)).map(|name| name.chars().count()).max().unwrap_or_default(),
-            order: names.iter().enumerate().map(|(place, name)| ((*name).to_owned(), place)).collect(),
-        }
+impl Show<'_> {
+    fn wants(&self, component: Option<&String>) -> bool {
+        self.args.components.is_empty() || component.is_some_and(|name| self.args.components.contains(name))
     }
 
-    /// False where the reader has gone.
-    fn show(&self, name: &str, line: &Line) -> Result<bool, Report> {
-        let mut out = io::stdout().lock();
-        match out.write_all(&self.bytes(name, line)?).and_then(|()| out.flush()) {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
-            done => Ok(done.map(|()| true).context("cannot write to standard output")?),
+    /// Adds a pod, and answers the log of its controller.
+    async fn pod(
+        &mut self,
+        engine: &Docker,
+        controller: Inspection,
+        title: &str,
+        names: &BTreeSet<String>,
+    ) -> Result<Option<Lane>, Report> {
+        let settings = input::settings_of(&controller);
+        if !self.args.raw {
+            self.honest(&controller.name, settings.logs, settings.log_format)?;
         }
+        let place = self.pods.len();
+        let prefix = if self.has_prefix { format!("{title}/") } else { String::new() };
+        self.names.push(PodName { name: controller.name.clone(), prefix: prefix.clone() });
+        self.pods.push(controller.clone());
+        // Raw, the components' lines come from their own logs.
+        let is_needed = !self.args.raw || self.wants(Some(&CONTROLLER.to_owned()));
+        if !is_needed {
+            return Ok(None);
+        }
+        let reader = Reader::new(settings.log_format, controller.tty);
+        let own_only = self.args.raw;
+        let lane = stream_of(engine, &controller, reader, self.query, &self.tailed(names)).await;
+        let title = format!("{prefix}{CONTROLLER}");
+        Ok(Some(match lane {
+            Ok(lane) => lane
+                .filter(move |(_, found)| {
+                    let is_own = |entry: &Entry| entry.component.as_deref() == Some(CONTROLLER);
+                    future::ready(!own_only || found.as_ref().map_or(true, is_own))
+                })
+                .map(move |(at, found)| match found {
+                    Ok(entry) => (at, Happened::Entry(place, entry)),
+                    Err(error) => (i64::MIN, Happened::Failed(title.clone(), error)),
+                })
+                .boxed(),
+            Err(error) => stream::once(future::ready((i64::MIN, Happened::Failed(title, error)))).boxed(),
+        }))
     }
 
-    fn bytes(&self, name: &str, line: &Line) -> Result<Vec<u8>, Report> {
-        if self.json {
-            let output = if line.output == Output::Stderr { "stderr" } else { "stdout" };
-            let text = String::from_utf8_lossy(&line.text);
-            let told = Told { time: time::format(line.at_ns), component: name, output, line: text };
-            let mut bytes = serde_json::to_vec(&told).context("cannot write JSON")?;
-            bytes.push(b'\n');
-            return Ok(bytes);
+    /// Of whom the last lines are looked for.
+    fn tailed(&self, names: &BTreeSet<String>) -> BTreeSet<String> {
+        if self.args.raw {
+            return BTreeSet::from([CONTROLLER.to_owned()]);
         }
-        let padding = " ".repeat(self.width.saturating_sub(name.chars().count()));
-        let colour = self.order.get(name).and_then(|place| COLOURS.get(place % COLOURS.len()));
-        let prefix = match colour.filter(|_| self.colours) {
-            Some(colour) => format!("\u{1b}[{colour}m{name}{padding} |\u{1b}[0m "),
-            None => format!("{name}{padding} | "),
+        names.iter().filter(|name| self.wants(Some(name))).cloned().collect()
+    }
+
+    /// Says what the controller's stream lacks; an error if nothing of what was asked for can be in it.
+    fn honest(&self, pod: &str, logs: Streaming, format: LineFormat) -> Result<(), Report> {
+        let asks_for_components = self.args.components.iter().any(|name| name != CONTROLLER);
+        let (what, hint) = match (logs, format) {
+            (Streaming::Quiet, _) => (
+                format!("the controller of `{pod}` runs with `-logs=false`: its stream has no lines of components"),
+                "`--raw` shows the components' own logs, which no plugin has seen",
+            ),
+            (Streaming::Streamed, LineFormat::Plain) => (
+                format!(
+                    "the controller of `{pod}` writes `--log-format=plain`, which leaves out which component a line is from"
+                ),
+                "`--log-format=text` or `json` of the controller keeps the component; `--raw` shows the components' own logs, which no plugin has seen",
+            ),
+            (Streaming::Streamed, LineFormat::Text | LineFormat::Json) => return Ok(()),
         };
-        let mut bytes = prefix.into_bytes();
-        if self.times {
-            bytes.extend_from_slice(time::format(line.at_ns).as_bytes());
-            bytes.push(b' ');
+        if asks_for_components {
+            return Err(Report::new(anyhow!("{what}")).hint(hint));
         }
-        bytes.extend_from_slice(&line.text);
-        bytes.push(b'\n');
-        Ok(bytes)
+        if self.args.components.is_empty() {
+            output::notes(&[format!("{what}; {hint}")]);
+        }
+        Ok(())
     }
 
-    /// Tells on standard error why somebody's log is not shown.
-    fn complain(&self, name: &str, error: &EngineError) {
-        let text = format!("warning: the log of `{name}` is not shown: {error}\n");
-        // Where standard error is closed there is nobody left to tell.
-        io::stderr().write_all(text.as_bytes()).unwrap_or_default();
+    /// A component's own log; none if it is not wanted, or is gone.
+    async fn component(&self, engine: &Docker, id: &str, query: LogQuery) -> Result<Option<Lane>, Report> {
+        let seen = match engine.inspect(id).await {
+            Ok(seen) => seen,
+            Err(error) if error.fault() == Fault::NotFound => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let owner = seen.labels.get(ownership::POD);
+        let Some(place) = self.pods.iter().position(|pod| Some(&pod.id.0) == owner) else { return Ok(None) };
+        let named = seen.labels.get(ownership::COMPONENT).or_else(|| seen.labels.get(ownership::ROLE));
+        let name = named.unwrap_or(&seen.name).clone();
+        if !self.wants(Some(&name)) {
+            return Ok(None);
+        }
+        let title = self.names.get(place).map(|pod| pod.title(Some(&name))).unwrap_or_default();
+        let lines = lines::lines(engine, &seen, query);
+        let lane = lines.map(move |line| match line {
+            Ok(line) => (line.at_ns, Happened::Entry(place, Entry::own(&name, line))),
+            Err(error) => (i64::MIN, Happened::Failed(title.clone(), error)),
+        });
+        Ok(Some(lane.boxed()))
+    }
+
+    /// The log of what has started since.
+    async fn begun(&mut self, engine: &Docker, selection: &Selection, started: Started) -> Option<Lane> {
+        let Started { is_controller, event } = started;
+        let from = LogQuery { follow: true, tail: None, since_ns: Some(event.at_ns) };
+        if !is_controller {
+            return self.component(engine, &event.id.0, from).await.ok().flatten();
+        }
+        // Another replica of the service; one that is known goes on in its lane, or has ended.
+        let seen = engine.inspect(&event.id.0).await.ok()?;
+        let is_ours = selection.service.as_ref().is_some_and(|service| pods::is_of(&seen.labels, service));
+        if !is_ours || seen.labels.contains_key(ownership::POD) || self.pods.iter().any(|pod| pod.id == seen.id) {
+            return None;
+        }
+        self.query = LogQuery { tail: None, since_ns: None, ..self.query };
+        let pod = Pod { controller: seen, components: Vec::new() };
+        let title = pod.replica().unwrap_or_else(|| pod.controller.name.clone());
+        self.has_prefix = true;
+        self.pod(engine, pod.controller, &title, &BTreeSet::new()).await.ok().flatten()
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn frame(output: Output, text: &str) -> LogFrame {
-        LogFrame { output, bytes: bytes::Bytes::copy_from_slice(text.as_bytes()) }
+/// The lines of a controller's stream, with the time by which they are ordered.
+async fn stream_of(
+    engine: &Docker,
+    controller: &Inspection,
+    mut reader: Reader,
+    query: LogQuery,
+    names: &BTreeSet<String>,
+) -> Result<BoxStream<'static, (i64, Result<Entry, EngineError>)>, EngineError> {
+    let mut from = query;
+    let (mut last, mut known) = (Vec::new(), 0);
+    if let Some(count) = query.tail {
+        let (entries, read_until) = tail::tail(engine, controller, &reader, query.since_ns, count, names).await?;
+        last = entries;
+        from = LogQuery { tail: None, since_ns: read_until.map_or(query.since_ns, |read| Some(read.at_ns)), ..query };
+        known = read_until.map_or(0, |read| read.lines);
     }
-
-    #[test]
-    fn frames_become_lines_of_each_stream() {
-        let mut state = Lines::default();
-        let mut out = Vec::new();
-        for (output, text) in [
-            (Output::Stdout, "1970-01-01T00:00:01Z half "),
-            (Output::Stderr, "1970-01-01T00:00:02Z other\r\n"),
-            (Output::Stdout, "1970-01-01T00:00:03Z a line\n"),
-            (Output::Stdout, "1970-01-01T00:00:04Z no end"),
-        ] {
-            state.push(&frame(output, text), &mut out);
-        }
-        out.extend(state.end());
-        let told: Vec<_> =
-            out.iter().map(|line| (line.at_ns / 1_000_000_000, String::from_utf8_lossy(&line.text))).collect();
-        assert_eq!(told, [(2, "other".into()), (1, "half a line".into()), (4, "no end".into())]);
+    let last = stream::iter(last).map(|entry| (entry.at_ns, Ok(entry)));
+    if query.tail.is_some() && !query.follow {
+        return Ok(last.boxed());
     }
+    let rest = lines::lines(engine, controller, from).skip(known).map(move |line| match line {
+        Ok(line) => (line.at_ns, Ok(reader.read(line))),
+        Err(error) => (i64::MIN, Err(error)),
+    });
+    Ok(last.chain(rest).boxed())
+}
 
-    #[test]
-    fn lines_that_the_controller_passed_on_are_told_once() {
-        let names = ["app", CONTROLLER];
-        assert!(repeats(b"[out] app: hello", &names));
-        assert!(repeats(br#"{"time":"x","component":"app","output":"stdout","line":"y"}"#, &names));
-        assert!(!repeats(b"[out] other: hello", &names));
-        assert!(!repeats(b"outrigger starts", &names));
+/// What starts while the logs are followed: components if their own logs are shown, and more replicas of a service.
+fn starts(engine: &Docker, selection: &Selection, args: &LogsArgs) -> BoxStream<'static, Started> {
+    let of = |label: &str, is_controller: bool| {
+        let events = engine.events(label, None).take_while(|event| future::ready(event.is_ok()));
+        let started = events.filter_map(|event| future::ready(event.ok()));
+        let started = started.filter(|event| future::ready(event.kind == EngineEventKind::Start));
+        started.map(move |event| Started { is_controller, event }).boxed()
+    };
+    if !args.follow || !selection.pods.iter().any(|pod| pod.controller.running) {
+        return stream::pending().boxed();
     }
+    let components = if args.raw { of(ownership::POD, false) } else { stream::pending().boxed() };
+    let replicas = if selection.service.is_some() { of(CONTROLLER_LABEL, true) } else { stream::pending().boxed() };
+    stream::select(components, replicas).boxed()
+}
 
-    #[test]
-    fn lines_for_people_and_for_programs() {
-        let order = BTreeMap::from([("app".to_owned(), 0)]);
-        let screen = Screen { json: false, times: true, colours: false, width: 5, order };
-        let line = Line { at_ns: 0, output: Output::Stderr, text: b"a \"b\"".to_vec() };
-        assert_eq!(screen.bytes("app", &line).unwrap(), b"app   | 1970-01-01T00:00:00.000000000Z a \"b\"\n");
-        let screen = Screen { times: false, colours: true, ..screen };
-        assert_eq!(screen.bytes("app", &line).unwrap(), b"\x1b[36mapp   |\x1b[0m a \"b\"\n");
-        let screen = Screen { json: true, ..screen };
-        let told = String::from_utf8(screen.bytes("app", &line).unwrap()).unwrap();
-        let expected =
-            r#"{"time":"1970-01-01T00:00:00.000000000Z","component":"app","output":"stderr","line":"a \"b\""}"#;
-        assert_eq!(told.trim_end(), expected);
+/// The components of a pod, as far as labels and containers tell, and the controller.
+fn names(pod: &Pod) -> BTreeSet<String> {
+    let spec = pod.spec();
+    let written = spec.init.iter().map(|component| component.name.to_string());
+    let written = written.chain(spec.components.keys().map(ToString::to_string));
+    let made = pod.components.iter().map(|container| Pod::component(container).to_owned());
+    written.chain(made).chain([CONTROLLER.to_owned()]).collect()
+}
+
+fn known(selection: &Selection) -> BTreeSet<String> {
+    selection.pods.iter().flat_map(names).collect()
+}
+
+fn whose(selection: &Selection) -> String {
+    match (&selection.service, selection.pods.first()) {
+        (None, Some(pod)) => format!("pod `{}`", pod.controller.name),
+        (service, _) => format!("`{}`", service.as_deref().unwrap_or_default()),
     }
 }

@@ -1,22 +1,29 @@
-//! The pods of an engine, and which one was meant.
+//! The pods of an engine, and which of them were meant.
+
+mod elsewhere;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::anyhow;
 
+pub(super) use self::elsewhere::{nowhere, others};
 use super::report::Report;
 use super::run::CONTROLLER_LABEL;
+use crate::engine::docker::Docker;
 use crate::engine::{ContainerId, Engine, Fault, Inspection, Listed};
 use crate::labels;
 use crate::plan::ownership;
-use crate::pod::lower;
+use crate::pod::{PodSpec, lower};
 
-/// What Swarm writes on a task's container.
+/// What Swarm writes on a task's container: the service, and the task (`web.2.<id>`).
 const SERVICE: &str = "com.docker.swarm.service.name";
+const TASK: &str = "com.docker.swarm.task.name";
 /// What Swarm and Compose write on a stack's or a project's container.
-const STACKS: [&str; 2] = ["com.docker.stack.namespace", "com.docker.compose.project"];
-/// What Compose writes on a service's container.
+const STACK: &str = "com.docker.stack.namespace";
+const PROJECT: &str = "com.docker.compose.project";
+/// What Compose writes on a service's container: the service, and the number of the replica.
 const COMPOSE_SERVICE: &str = "com.docker.compose.service";
+const COMPOSE_NUMBER: &str = "com.docker.compose.container-number";
 
 /// A pod of the engine.
 #[derive(Debug, Clone)]
@@ -28,7 +35,7 @@ pub(super) struct Pod {
 }
 
 impl Pod {
-    /// The component's name on a container of a pod; the container's own where it has none.
+    /// The component's name on a container of a pod; the container's own if it has none.
     pub(super) fn component(container: &Listed) -> &str {
         let label = |name: &str| container.labels.get(name).map(String::as_str);
         // The one that lends the IPC namespace is no component, and is called after its role.
@@ -37,36 +44,67 @@ impl Pod {
 
     /// The service of Swarm or Compose that it belongs to.
     pub(super) fn service(&self) -> Option<&str> {
-        let label = |name: &str| self.controller.labels.get(name).map(String::as_str);
-        label(SERVICE).or_else(|| label(COMPOSE_SERVICE))
+        service(&self.controller.labels)
+    }
+
+    /// The service of Swarm that it is a task of.
+    pub(super) fn swarm_service(&self) -> Option<&str> {
+        self.controller.labels.get(SERVICE).map(String::as_str)
     }
 
     /// The stack or the project that it belongs to.
     pub(super) fn stack(&self) -> Option<&str> {
-        STACKS.iter().find_map(|name| self.controller.labels.get(*name)).map(String::as_str)
+        stack(&self.controller.labels)
     }
 
-    /// The controller's container, where it runs.
+    /// Which replica of its service it is, such as `web.2`.
+    pub(super) fn replica(&self) -> Option<String> {
+        let label = |name: &str| self.controller.labels.get(name).map(String::as_str);
+        if let Some((replica, _id)) = label(TASK).and_then(|task| task.rsplit_once('.')) {
+            return Some(replica.to_owned());
+        }
+        Some(format!("{}.{}", label(COMPOSE_SERVICE)?, label(COMPOSE_NUMBER)?))
+    }
+
+    /// What was asked for, as far as the labels tell.
+    pub(super) fn spec(&self) -> PodSpec {
+        let (raw, _problems) = labels::read_labels(&self.controller.labels);
+        lower::lower_partly(&raw).0
+    }
+
+    /// The controller's container, if it runs.
     pub(super) fn running(self) -> Result<ContainerId, Report> {
         if self.controller.running {
             return Ok(self.controller.id);
         }
         let error = anyhow!("pod `{}` does not run", self.controller.name);
-        Err(Report::new(error).hint(format!("`outrigger logs {}` tells why", self.controller.name)))
+        Err(Report::new(error).hint(format!("`outrigger logs {}` shows why", self.controller.name)))
     }
 
-    /// Components that run, and how many there should be.
-    pub(super) fn counts(&self) -> (usize, usize) {
+    /// The containers of components; not the one that lends the IPC namespace.
+    pub(super) fn members(&self) -> impl Iterator<Item = &Listed> {
         let role = |container: &&Listed| container.labels.get(ownership::ROLE).is_none_or(|role| role == "component");
-        let made: Vec<_> = self.components.iter().filter(role).collect();
-        let (raw, _problems) = labels::read_labels(&self.controller.labels);
-        let (spec, _problems) = lower::lower_partly(&raw);
-        let up = made.iter().filter(|container| container.running).count();
-        (up, made.len().max(spec.components.len()))
+        self.components.iter().filter(role)
     }
 }
 
-/// All pods, by name; `stopped` ones only where they are asked for.
+fn service(labels: &BTreeMap<String, String>) -> Option<&str> {
+    labels.get(SERVICE).or_else(|| labels.get(COMPOSE_SERVICE)).map(String::as_str)
+}
+
+fn stack(labels: &BTreeMap<String, String>) -> Option<&str> {
+    labels.get(STACK).or_else(|| labels.get(PROJECT)).map(String::as_str)
+}
+
+/// Whether `wanted` names the service, the stack or the project of a container, or `project/service`.
+pub(super) fn is_of(labels: &BTreeMap<String, String>, wanted: &str) -> bool {
+    let (service, stack) = (service(labels), stack(labels));
+    service == Some(wanted)
+        || stack == Some(wanted)
+        || wanted.split_once('/').is_some_and(|(of, name)| stack == Some(of) && service == Some(name))
+}
+
+/// All pods, by name; `stopped` ones only if they are asked for.
 pub(super) async fn all<E: Engine>(engine: &E, stopped: bool) -> Result<Vec<Pod>, Report> {
     let mut owned: BTreeMap<String, Vec<Listed>> = BTreeMap::new();
     for container in engine.list(&[ownership::POD.to_owned()]).await? {
@@ -102,103 +140,122 @@ pub(super) async fn all<E: Engine>(engine: &E, stopped: bool) -> Result<Vec<Pod>
     Ok(pods)
 }
 
-/// The pod that `wanted` names; without a name, the only one that runs.
-pub(super) async fn one<E: Engine>(engine: &E, wanted: Option<&str>) -> Result<Pod, Report> {
-    choose(all(engine, wanted.is_some()).await?, wanted)
+/// What a word has named.
+#[derive(Debug)]
+pub(super) struct Selection {
+    /// At least one; of a service, all replicas of this engine.
+    pub(super) pods: Vec<Pod>,
+    /// The service, stack or project that was named; none if the word named one pod.
+    pub(super) service: Option<String>,
 }
 
-/// By name, by id, by service, then by the beginning of an id. Pods that run are preferred over stopped ones of the same service.
-fn choose(pods: Vec<Pod>, wanted: Option<&str>) -> Result<Pod, Report> {
-    let Some(wanted) = wanted else {
-        return single(pods.iter().collect(), &pods, "there are several pods", "no pod runs on this engine");
-    };
-    let is_prefix = |id: &ContainerId| wanted.len() >= 2 && id.0.starts_with(wanted);
-    let tests: [&dyn Fn(&Pod) -> bool; 5] = [
-        &|pod| pod.controller.name == wanted || pod.controller.id.0 == wanted,
-        &|pod| pod.controller.running && pod.service() == Some(wanted),
-        &|pod| pod.service() == Some(wanted),
-        &|pod| pod.controller.running && is_prefix(&pod.controller.id),
-        &|pod| is_prefix(&pod.controller.id),
-    ];
-    let found = tests
-        .iter()
-        .map(|fits| pods.iter().filter(|pod| fits(pod)).collect::<Vec<_>>())
-        .find(|found| !found.is_empty())
-        .unwrap_or_default();
-    single(found, &pods, &format!("`{wanted}` is several pods"), &format!("no pod of this engine is called `{wanted}`"))
-}
+impl Selection {
+    /// What each pod is called beside the others: its replica if that tells them apart, else its name.
+    pub(super) fn titles(&self) -> Vec<String> {
+        let replicas: Vec<_> = self.pods.iter().map(|pod| pod.replica()).collect();
+        let is_unique = |title: &String| replicas.iter().flatten().filter(|other| *other == title).count() == 1;
+        let title = |(pod, replica): (&Pod, &Option<String>)| {
+            replica.clone().filter(is_unique).unwrap_or_else(|| pod.controller.name.clone())
+        };
+        self.pods.iter().zip(&replicas).map(title).collect()
+    }
 
-fn single(found: Vec<&Pod>, all: &[Pod], several: &str, none: &str) -> Result<Pod, Report> {
-    let names = |pods: &mut dyn Iterator<Item = &Pod>| {
-        pods.map(|pod| format!("`{}` ({})", pod.controller.name, pod.controller.id)).collect::<Vec<_>>().join(", ")
-    };
-    match found.as_slice() {
-        [pod] => Ok((*pod).clone()),
-        [] if all.is_empty() => Err(Report::new(anyhow!("{none}")).hint("`outrigger ps -a` shows stopped ones too")),
-        [] => {
-            let services: BTreeSet<&str> = all.iter().filter_map(Pod::service).collect();
-            let services = match services.len() {
-                0 => String::new(),
-                _ => format!(", of `{}`", services.into_iter().collect::<Vec<_>>().join("`, `")),
-            };
-            Err(Report::new(anyhow!("{none}")).hint(format!("there are {}{services}", names(&mut all.iter()))))
-        }
-        several_pods => {
-            let names = names(&mut several_pods.iter().copied());
-            Err(Report::new(anyhow!("{several}: {names}")).hint("name one of them, or the beginning of its id"))
+    /// The only pod.
+    fn only(self, wanted: &str) -> Result<Pod, Report> {
+        let titles = self.titles();
+        match <[Pod; 1]>::try_from(self.pods) {
+            Ok([pod]) => Ok(pod),
+            Err(pods) => Err(ambiguous(&format!("`{wanted}` is several pods"), &pods.iter().collect::<Vec<_>>())
+                .hint(format!("name one of them: `{}`", titles.join("`, `")))),
         }
     }
+}
+
+/// The pods that `wanted` names: one, or all replicas of a service on this engine; without a word, the only pod that runs.
+pub(super) async fn named(engine: &Docker, wanted: Option<&str>) -> Result<Selection, Report> {
+    let pods = all(engine, wanted.is_some()).await?;
+    match (choose(pods, wanted), wanted) {
+        (Err(report), Some(wanted)) => Err(nowhere(engine, wanted).await.unwrap_or(report)),
+        (chosen, _) => chosen,
+    }
+}
+
+/// The pod that `wanted` names; without a word, the only one that runs. Several replicas are an error that lists them.
+pub(super) async fn one(engine: &Docker, wanted: Option<&str>) -> Result<Pod, Report> {
+    let selection = named(engine, wanted).await?;
+    selection.only(wanted.unwrap_or_default())
+}
+
+/// By name, id, replica, service and stack, then by the beginning of an id. Pods that run are preferred over stopped ones; of these, the newest of each replica counts.
+fn choose(pods: Vec<Pod>, wanted: Option<&str>) -> Result<Selection, Report> {
+    let Some(wanted) = wanted else {
+        return match pods.as_slice() {
+            [_] => Ok(Selection { pods, service: None }),
+            [] => {
+                Err(Report::new(anyhow!("no pod runs on this engine")).hint("`outrigger ps -a` shows stopped ones too"))
+            }
+            several => Err(ambiguous("there are several pods", &several.iter().collect::<Vec<_>>())
+                .hint("name one of them, a service, or the beginning of an id")),
+        };
+    };
+    let found = |fits: &dyn Fn(&Pod) -> bool| {
+        let all: Vec<&Pod> = pods.iter().filter(|pod| fits(pod)).collect();
+        let running: Vec<&Pod> = all.iter().copied().filter(|pod| pod.controller.running).collect();
+        if running.is_empty() { newest(all) } else { running }
+    };
+    let exact = found(&|pod| pod.controller.name == wanted || pod.controller.id.0 == wanted);
+    if !exact.is_empty() {
+        return Ok(Selection { pods: exact.into_iter().cloned().collect(), service: None });
+    }
+    let replica = found(&|pod| pod.replica().as_deref() == Some(wanted));
+    if !replica.is_empty() {
+        return Ok(Selection { pods: replica.into_iter().cloned().collect(), service: None });
+    }
+    let service = found(&|pod| is_of(&pod.controller.labels, wanted));
+    if !service.is_empty() {
+        let service_name = Some(wanted.to_owned());
+        return Ok(Selection { pods: service.into_iter().cloned().collect(), service: service_name });
+    }
+    let beginning = found(&|pod| wanted.len() >= 2 && pod.controller.id.0.starts_with(wanted));
+    match beginning.as_slice() {
+        [pod] => Ok(Selection { pods: vec![(*pod).clone()], service: None }),
+        [] => Err(unknown(&pods, wanted)),
+        several => Err(ambiguous(&format!("`{wanted}` is several pods"), several)
+            .hint("name one of them, or more of the beginning of its id")),
+    }
+}
+
+/// Of stopped pods, the last of each replica: Swarm keeps those before it, too.
+fn newest(mut pods: Vec<&Pod>) -> Vec<&Pod> {
+    pods.sort_by(|a, b| b.controller.started_at.cmp(&a.controller.started_at));
+    let mut seen = BTreeSet::new();
+    let place =
+        |pod: &Pod| (pod.stack().map(str::to_owned), pod.replica().unwrap_or_else(|| pod.controller.name.clone()));
+    pods.retain(|pod| seen.insert(place(pod)));
+    pods.sort_by(|a, b| a.controller.name.cmp(&b.controller.name));
+    pods
+}
+
+fn listed(pods: &[&Pod]) -> String {
+    pods.iter().map(|pod| format!("`{}` ({})", pod.controller.name, pod.controller.id)).collect::<Vec<_>>().join(", ")
+}
+
+fn ambiguous(several: &str, pods: &[&Pod]) -> Report {
+    Report::new(anyhow!("{several}: {}", listed(pods)))
+}
+
+fn unknown(pods: &[Pod], wanted: &str) -> Report {
+    let report = Report::new(anyhow!("no pod of this engine is called `{wanted}`"));
+    if pods.is_empty() {
+        return report.hint("there is no pod on this engine");
+    }
+    let services: BTreeSet<&str> = pods.iter().filter_map(Pod::service).collect();
+    let services = match services.len() {
+        0 => String::new(),
+        _ => format!(", of `{}`", services.into_iter().collect::<Vec<_>>().join("`, `")),
+    };
+    report.hint(format!("there are {}{services}", listed(&pods.iter().collect::<Vec<_>>())))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::plan::SelfInfo;
-
-    fn pod(name: &str, id: &str, service: &str, running: bool) -> Pod {
-        let labels = BTreeMap::from([(SERVICE.to_owned(), service.to_owned())]);
-        let mut controller = SelfInfo::offline(name, labels).container;
-        controller.id = ContainerId(id.to_owned());
-        controller.running = running;
-        Pod { controller, components: Vec::new() }
-    }
-
-    fn chosen(wanted: Option<&str>) -> Result<String, String> {
-        let pods = vec![
-            pod("shop.1.x", "abcd1", "shop", true),
-            pod("shop.1.old", "abcd2", "shop", false),
-            pod("web.1.x", "abff", "web", true),
-            pod("web.2.y", "cdff", "web", true),
-            pod("ab", "0000", "other", true),
-        ];
-        choose(pods, wanted).map(|pod| pod.controller.name).map_err(|report| report.text(false))
-    }
-
-    #[test]
-    fn a_pod_is_found_by_name_id_and_service() {
-        for (wanted, name) in [
-            ("web.1.x", "web.1.x"),
-            ("abcd1", "shop.1.x"),
-            ("abcd", "shop.1.x"),
-            ("cd", "web.2.y"),
-            ("shop", "shop.1.x"),
-            ("abcd2", "shop.1.old"),
-            ("ab", "ab"),
-        ] {
-            assert_eq!(chosen(Some(wanted)).as_deref(), Ok(name), "{wanted}");
-        }
-    }
-
-    #[test]
-    fn what_is_not_one_pod_is_told_with_the_candidates() {
-        let several = chosen(Some("web")).unwrap_err();
-        assert!(several.contains("`web` is several pods: `web.1.x` (abff), `web.2.y` (cdff)"), "{several}");
-        let none = chosen(Some("nothing")).unwrap_err();
-        assert!(none.contains("no pod of this engine is called `nothing`") && none.contains("`shop.1.x`"), "{none}");
-        assert!(none.contains(", of `other`, `shop`, `web`"), "{none}");
-        let one_letter = chosen(Some("c")).unwrap_err();
-        assert!(one_letter.contains("no pod"), "{one_letter}");
-        assert!(chosen(None).unwrap_err().contains("there are several pods"));
-        assert!(choose(Vec::new(), None).unwrap_err().text(false).contains("no pod runs on this engine"));
-    }
-}
+mod tests;

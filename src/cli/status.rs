@@ -21,25 +21,46 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Longest answer, in bytes.
 const LONGEST: usize = 4 * 1024 * 1024;
 
-/// Prints the status of a pod.
+/// Prints the status of a pod, or of every replica of a service.
 pub(super) fn run(args: StatusArgs, env: &Env) -> Result<Exit, Report> {
-    let status = block_on(async {
+    block_on(async {
         let socket = admin::socket(&state_dir_of(args.state_dir.as_deref(), env));
         let here = args.state_dir.is_some() || socket.exists() || inside();
-        let text = if args.container.is_none() && args.pod.is_none() && here {
-            admin::ask(&socket, "status").await?
-        } else {
-            through_engine(args.container.as_deref(), args.pod.as_deref(), env).await?
-        };
-        let status: Status = serde_json::from_str(&text).context("cannot understand the controller's answer")?;
-        Ok(status)
-    })?;
-    if args.json {
-        output::json(&status)?
-    } else {
-        output::text(&text(&status))?
-    }
-    Ok(Exit::Success)
+        if args.container.is_none() && args.pod.is_none() && here {
+            show(&admin::ask(&socket, "status").await?, args.json)?;
+            return Ok(Exit::Success);
+        }
+        let engine = engine(env).await?;
+        if let Some(name) = &args.container {
+            let found = engine.inspect(name).await?;
+            if !found.running {
+                return Err(Report::new(anyhow!("container `{name}` does not run")).hint("`docker logs` shows why"));
+            }
+            show(&ask(&engine, &found.id).await?, args.json)?;
+            return Ok(Exit::Success);
+        }
+        let selection = pods::named(&engine, args.pod.as_deref()).await?;
+        pods::others(&engine, &selection).await;
+        let mut failed = None;
+        for (index, pod) in selection.pods.into_iter().enumerate() {
+            if index > 0 && !args.json {
+                output::text("\n")?;
+            }
+            // One that has just ended, or hangs, must not hide the others.
+            let asked = async { ask(&engine, &pod.running()?).await }.await;
+            match asked {
+                Ok(text) => show(&text, args.json)?,
+                Err(report) => failed = Some(failed.map_or(report, |first: Report| first)),
+            }
+        }
+        failed.map_or(Ok(Exit::Success), Err)
+    })
+}
+
+/// Prints what a controller has answered.
+fn show(answer: &str, as_json: bool) -> Result<(), Report> {
+    let status: Status = serde_json::from_str(answer).context("cannot understand the controller's answer")?;
+    if as_json { output::json(&status) } else { output::text(&text(&status)) }
 }
 
 /// Whether this is a controller's container: there, other controllers of the engine are nobody's business, also before the socket is open.
@@ -47,21 +68,10 @@ pub(super) fn inside() -> bool {
     Path::new("/.dockerenv").exists() && std::env::current_exe().is_ok_and(|program| program == Path::new("/outrigger"))
 }
 
-/// What the controller answers, asked for with a command in its container.
-pub(super) async fn through_engine(container: Option<&str>, pod: Option<&str>, env: &Env) -> Result<String, Report> {
-    let engine = engine(env).await?;
-    let id = match container {
-        Some(name) => {
-            let found = engine.inspect(name).await?;
-            if !found.running {
-                return Err(Report::new(anyhow!("container `{name}` does not run")).hint("`docker logs` tells why"));
-            }
-            found.id
-        }
-        None => pods::one(&engine, pod).await?.running()?,
-    };
+/// What the controller in this container answers, asked for with a command there.
+pub(super) async fn ask<E: Engine>(engine: &E, id: &ContainerId) -> Result<String, Report> {
     let argv = ["/outrigger", "status", "--json"].map(str::to_owned);
-    let done = engine.exec(&id, &ExecCommand::new(argv), PATIENCE, LONGEST).await?;
+    let done = engine.exec(id, &ExecCommand::new(argv), PATIENCE, LONGEST).await?;
     if done.exit_code != 0 {
         // The engine tells on standard output that it could not run the command.
         let told = String::from_utf8_lossy(if done.stderr.is_empty() { &done.stdout } else { &done.stderr });

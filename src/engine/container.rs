@@ -116,6 +116,8 @@ pub struct Inspection {
     pub image: String,
     /// Labels.
     pub labels: BTreeMap<String, String>,
+    /// What follows the entry point: of a controller, its flags.
+    pub command: Vec<String>,
     /// `NAME=value`.
     pub env: Vec<String>,
     /// Host name inside.
@@ -199,6 +201,8 @@ pub struct Listed {
     pub id: ContainerId,
     /// Without the leading slash.
     pub name: String,
+    /// Image reference as it was given at creation; its id if that reference means another image by now.
+    pub image: String,
     /// Labels.
     pub labels: BTreeMap<String, String>,
     /// Whether its process runs.

@@ -40,6 +40,7 @@ pub use self::access::Access;
 use self::credentials::Found;
 use self::fault::Call;
 pub use self::read::LogQuery;
+pub use self::swarm::SwarmTask;
 use crate::config::{ENGINE_SOCKET, Timeouts};
 use crate::engine::{
     ContainerId, ContainerSpec, Engine, EngineError, EngineEvent, EngineInfo, ExecOutput, Fault, Inspection, Listed,

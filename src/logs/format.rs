@@ -9,14 +9,14 @@ use crate::pod::ComponentName;
 
 /// Writes lines of one component.
 #[derive(Debug)]
-pub(super) struct Formatter {
+pub(crate) struct Formatter {
     format: LineFormat,
     /// What stands before a line of standard output, and of standard error.
     before: [Vec<u8>; 2],
 }
 
 impl Formatter {
-    pub(super) fn new(format: LineFormat, component: &ComponentName) -> Self {
+    pub(crate) fn new(format: LineFormat, component: &ComponentName) -> Self {
         let before = [("out", "stdout"), ("err", "stderr")].map(|(short, long)| match format {
             LineFormat::Text => format!("[{short}] {component}: ").into_bytes(),
             // A component's name is a DNS label: nothing in it needs an escape.
@@ -28,7 +28,7 @@ impl Formatter {
 
     /// Appends a line. `fields` is a JSON object as text, or empty; what is no object is left out. A line with line ends in it, which a
     /// plugin may have made, is written as several. Answers how many lines were written.
-    pub(super) fn line(&self, out: &mut Vec<u8>, output: Output, at_ns: u64, line: &[u8], fields: &[u8]) -> u64 {
+    pub(crate) fn line(&self, out: &mut Vec<u8>, output: Output, at_ns: u64, line: &[u8], fields: &[u8]) -> u64 {
         let fields = if fields.is_empty() { Vec::new() } else { compact(fields) };
         let mut written = 0;
         let mut rest = Some(line);

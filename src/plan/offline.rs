@@ -18,6 +18,7 @@ impl SelfInfo {
                 name: name.to_owned(),
                 image: "outrigger".to_owned(),
                 labels,
+                command: Vec::new(),
                 env: Vec::new(),
                 hostname: String::new(),
                 running: false,

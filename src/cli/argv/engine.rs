@@ -24,12 +24,13 @@ pub struct PsArgs {
 }
 
 /// Of `logs`.
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The lines come from the engine's logs of the controller (`controller`) and of each component, in the order of their times. Lines that the controller has
-passed on from a component are shown once. A log driver that keeps nothing to read is told on standard error.")]
+The lines are those of the controller's own stream: what plugins such as `redact` made of them. With --raw they come from the components' own logs, which no
+plugin has seen; the engine's log drivers must keep them. The controller's own log is shown as `controller`. Lines of several logs are in the order of their times.")]
 pub struct LogsArgs {
-    /// Name, id or service of the pod; the only one that runs where it is left out
+    /// Name or id of the pod, a replica (`web.2`), or a service, stack or project with all its replicas here; the only pod that runs without it
     #[arg(value_name = "POD")]
     pub pod: Option<String>,
     /// Stay, and show new lines until the pod has ended
@@ -47,6 +48,9 @@ pub struct LogsArgs {
     /// Only this component; repeatable; `controller` is the controller itself
     #[arg(short, long = "component", value_name = "NAME")]
     pub components: Vec<String>,
+    /// Show the components' own logs, as they wrote them and no plugin has seen them
+    #[arg(long)]
+    pub raw: bool,
     /// Print a JSON object for each line
     #[arg(long)]
     pub json: bool,
@@ -55,7 +59,7 @@ pub struct LogsArgs {
 /// Of `events`.
 #[derive(Debug, Args)]
 pub struct EventsArgs {
-    /// Name, id or service of the pod; all pods where it is left out
+    /// Name or id of the pod, a replica (`web.2`), or a service, stack or project with all its replicas here; all pods without it
     #[arg(value_name = "POD")]
     pub pod: Option<String>,
     /// What has happened since too: how long ago (`10m`), or a time (`2026-01-31T12:00:00Z`)
@@ -71,7 +75,7 @@ pub struct EventsArgs {
 #[command(after_help = "\
 The container is removed when the command ends; its exit code becomes this one's. It has the label `outrigger.debug` with the pod's name.")]
 pub struct DebugArgs {
-    /// Name, id or service of the pod; the only one that runs where it is left out
+    /// Name or id of the pod, a replica (`web.2`), or a service with one; the only pod that runs without it
     #[arg(value_name = "POD")]
     pub pod: Option<String>,
     /// Join this component's namespaces, and mount its volumes
@@ -88,7 +92,7 @@ pub struct DebugArgs {
 /// Of `status`.
 #[derive(Debug, Args)]
 pub struct StatusArgs {
-    /// Name, id or service of the pod, asked through the engine
+    /// Name or id of the pod, a replica (`web.2`), or a service, stack or project with all its replicas here, asked through the engine
     #[arg(value_name = "POD", conflicts_with_all = ["container", "state_dir"])]
     pub pod: Option<String>,
     /// Print JSON

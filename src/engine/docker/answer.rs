@@ -49,6 +49,7 @@ pub(super) fn inspection(answer: ContainerInspectResponse) -> Inspection {
         name: answer.name.map(|name| without_slash(&name)).unwrap_or_default(),
         image: config.image.unwrap_or_default(),
         labels: sorted(config.labels),
+        command: config.cmd.unwrap_or_default(),
         env: config.env.unwrap_or_default(),
         hostname: config.hostname.unwrap_or_default(),
         running: state.running.unwrap_or_default(),
@@ -93,6 +94,7 @@ pub(super) fn listed(answer: ContainerSummary) -> Option<Listed> {
             .map(|name| without_slash(name))
             .find(|name| !name.contains('/'))
             .unwrap_or_default(),
+        image: answer.image.unwrap_or_default(),
         labels: sorted(answer.labels),
         running: matches!(answer.state, Some(State::RUNNING | State::PAUSED | State::RESTARTING)),
     })

@@ -1,5 +1,6 @@
 //! What a manager of a Swarm tells: a service, its tasks, the nodes.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -10,7 +11,33 @@ use super::fault::Call;
 use super::{Docker, checked, refused};
 use crate::engine::{ContainerId, Fault, Result};
 
+/// A task of a service that should run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SwarmTask {
+    /// Service and slot, such as `web.2`; of a global service, the service and the node's id.
+    pub name: String,
+    /// Name of its node; none while it waits for one.
+    pub node: Option<String>,
+    /// As Swarm calls it: `running`, `starting`, `pending`, …
+    pub state: String,
+    /// Id of its container, once it has one.
+    pub container: Option<String>,
+}
+
 impl Docker {
+    /// The tasks of a service that should run, by name of the service; in the order of their names.
+    ///
+    /// # Errors
+    /// Whatever is no manager refuses; [`Fault::NotFound`] for an unknown service.
+    pub async fn tasks(&self, service: &str) -> Result<Vec<SwarmTask>> {
+        let name = checked(Call::InspectService, service)?;
+        let filters = format!("{{\"service\":[\"{name}\"],\"desired-state\":[\"running\"]}}");
+        let filters = percent_encoding::utf8_percent_encode(&filters, percent_encoding::NON_ALPHANUMERIC);
+        let tasks = self.document(Call::InspectService, name, &format!("/tasks?filters={filters}")).await?;
+        let nodes = self.document(Call::InspectService, name, "/nodes").await?;
+        Ok(tasks_of(name, &tasks, &nodes))
+    }
+
     /// See [`Engine::service_grace`](crate::engine::Engine::service_grace).
     pub(super) async fn grace_of(&self, service: &str) -> Result<Option<Duration>> {
         let name = checked(Call::InspectService, service)?;
@@ -27,6 +54,34 @@ impl Docker {
     }
 }
 
+fn tasks_of(service: &str, tasks: &Value, nodes: &Value) -> Vec<SwarmTask> {
+    let text = |value: &Value, path: &str| {
+        value.pointer(path).and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned)
+    };
+    let nodes: BTreeMap<String, String> = nodes
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|node| Some((text(node, "/ID")?, text(node, "/Description/Hostname")?)))
+        .collect();
+    let of = |task: &Value| {
+        let node = text(task, "/NodeID");
+        let slot = match task.get("Slot").and_then(Value::as_u64).filter(|slot| *slot > 0) {
+            Some(slot) => slot.to_string(),
+            None => node.clone().unwrap_or_default(),
+        };
+        SwarmTask {
+            name: format!("{service}.{slot}"),
+            node: node.map(|id| nodes.get(&id).cloned().unwrap_or(id)),
+            state: text(task, "/Status/State").unwrap_or_else(|| "new".to_owned()),
+            container: text(task, "/Status/ContainerStatus/ContainerID"),
+        }
+    };
+    let mut tasks: Vec<SwarmTask> = tasks.as_array().into_iter().flatten().map(of).collect();
+    tasks.sort_by(|a, b| (a.name.len(), &a.name).cmp(&(b.name.len(), &b.name)));
+    tasks
+}
+
 /// The grace period of a service as the engine describes it.
 fn grace(service: &Value) -> Option<Duration> {
     let nanos = service.pointer("/Spec/TaskTemplate/ContainerSpec/StopGracePeriod").and_then(Value::as_u64)?;
@@ -38,6 +93,33 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn tasks_have_the_name_of_their_slot_and_their_node() {
+        let nodes = json!([{"ID": "n1", "Description": {"Hostname": "one"}}]);
+        let running = json!({"State": "running", "ContainerStatus": {"ContainerID": "c2"}});
+        let tasks = json!([
+            {"Slot": 10, "NodeID": "n2", "Status": {"State": "starting"}},
+            {"Slot": 2, "NodeID": "n1", "Status": running},
+            {"Slot": 3, "NodeID": "", "Status": {"State": "pending", "ContainerStatus": {"ContainerID": ""}}},
+            {"NodeID": "n1", "Status": {"State": "running"}},
+        ]);
+        let task = |name: &str, node: Option<&str>, state: &str, container: Option<&str>| SwarmTask {
+            name: name.to_owned(),
+            node: node.map(str::to_owned),
+            state: state.to_owned(),
+            container: container.map(str::to_owned),
+        };
+        assert_eq!(
+            tasks_of("web", &tasks, &nodes),
+            [
+                task("web.2", Some("one"), "running", Some("c2")),
+                task("web.3", None, "pending", None),
+                task("web.10", Some("n2"), "starting", None),
+                task("web.n1", Some("one"), "running", None),
+            ]
+        );
+    }
 
     #[test]
     fn a_services_grace_is_in_nanoseconds() {

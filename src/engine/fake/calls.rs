@@ -130,6 +130,7 @@ impl Engine for FakeEngine {
         let listed = |container: &Container| Listed {
             id: container.seen.id.clone(),
             name: container.seen.name.clone(),
+            image: container.seen.image.clone(),
             labels: container.seen.labels.clone(),
             running: container.seen.running,
         };

@@ -176,6 +176,7 @@ impl World {
             name: spec.name.clone(),
             image: spec.image.clone(),
             labels: spec.labels.clone(),
+            command: spec.command.clone().unwrap_or_default(),
             env: spec.env.clone(),
             hostname: id.short().to_owned(),
             running: false,

@@ -1,5 +1,7 @@
 //! What operators use, on a real engine: registries with a password, and the commands that look at pods.
 
 mod commands;
+mod lines;
 mod registry;
+mod replicas;
 mod tls;
