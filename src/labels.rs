@@ -61,6 +61,8 @@ pub struct Source {
     pub prefix: String,
     /// Where the controller's own container is written, if not in the pod itself.
     pub at: Option<Place>,
+    /// Where its labels are: a map, or a list of `label=text`; none for a `pod.yaml`.
+    pub labels_at: Option<Place>,
     /// Whether it is a `pod.yaml`, whose controller `outrigger run` makes.
     pub is_document: bool,
     /// Why the rest could not; those of lowering are not among them.

@@ -1,16 +1,19 @@
 //! Problems of the input, collected so that the user sees all of them at once.
 //!
 //! Below everything that reads what users wrote. A [`Place`] is where something was written, a [`Problem`] what is wrong there, [`nearest`] what was perhaps meant; [`nesting`] is asked before
-//! any of it is parsed.
+//! any of it is parsed. [`sources`] knows the texts, and finds the line and column of a problem's field in them.
 
+pub mod language;
 mod nearest;
 pub mod nesting;
 pub mod shown;
+pub mod sources;
+mod tree;
 
 use std::collections::HashSet;
 use std::fmt;
 
-pub use self::nearest::nearest;
+pub use self::nearest::{candidates, nearest};
 use self::shown::{Shown, cut};
 
 /// One thing that is wrong with what the user wrote.
@@ -24,13 +27,73 @@ pub struct Problem {
     pub what: String,
     /// What to do about it; empty where `what` says it already.
     pub hint: String,
+    /// Where in the text that is.
+    pub position: Position,
+}
+
+/// Where in a text a problem is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Position {
+    /// At the problem's field: [`sources::Sources::locate`] finds its line.
+    #[default]
+    Field,
+    /// At this line and column of the text of the problem's label, both from 1: what is there has no field.
+    Point {
+        /// From 1.
+        line: usize,
+        /// From 1, in characters.
+        column: usize,
+    },
+    /// Found.
+    Found(Box<Span>),
+}
+
+/// A piece of one line of a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Span {
+    /// The file as the user named it; none for the text of a label that is in no file.
+    pub file: Option<String>,
+    /// From 1.
+    pub line: usize,
+    /// From 1, in characters.
+    pub column: usize,
+    /// The line, or the part of a long line around the piece.
+    pub text: String,
+    /// Where the piece begins in `text`, in characters, from 0.
+    pub mark: usize,
+    /// How many characters of `text` it has; at least 1.
+    pub length: usize,
 }
 
 impl Problem {
     /// A problem without a hint.
     #[must_use]
     pub fn new(label: impl Into<String>, field: impl Into<String>, what: impl Into<String>) -> Self {
-        Self { label: label.into(), field: field.into(), what: what.into(), hint: String::new() }
+        let (label, field, what) = (label.into(), field.into(), what.into());
+        Self { label, field, what, hint: String::new(), position: Position::Field }
+    }
+
+    /// Says where in the text of its label it is, by line and column from 1.
+    #[must_use]
+    pub fn point(mut self, line: usize, column: usize) -> Self {
+        self.position = Position::Point { line, column };
+        self
+    }
+
+    /// Keeps line and column, and forgets the line's text: a log is read by others than whoever wrote it.
+    pub fn without_text(&mut self) {
+        if let Position::Found(span) = &mut self.position {
+            span.text.clear();
+        }
+    }
+
+    /// The line, and its piece, where they have been found.
+    #[must_use]
+    pub fn span(&self) -> Option<&Span> {
+        match &self.position {
+            Position::Found(span) => Some(span),
+            Position::Field | Position::Point { .. } => None,
+        }
     }
 
     /// Adds what to do about it.
@@ -46,6 +109,9 @@ impl fmt::Display for Problem {
         write!(f, "`{}`", cut(&self.label))?;
         if !self.field.is_empty() {
             write!(f, ", field `{}`", cut(&self.field))?;
+        }
+        if let Position::Point { line, column } = self.position {
+            write!(f, ", line {line}, column {column}")?;
         }
         write!(f, ": {}", cut(&self.what))?;
         if !self.hint.is_empty() {
@@ -111,12 +177,19 @@ impl Problems {
         self.0.extend(other.0);
     }
 
-    /// The same, where components may be written elsewhere than in the labels `pod.component.<name>`: `written` answers where, by name.
+    /// The same, where components may be written elsewhere than in the labels `pod.component.<name>`, as init components are: `written` answers where, by name.
     #[must_use]
     pub fn moved<'a>(mut self, written: &dyn Fn(&str) -> Option<&'a Place>) -> Self {
         for problem in &mut self.0 {
-            let Some(at) = problem.label.strip_prefix("pod.component.").and_then(written) else { continue };
-            let at = if problem.field.is_empty() { at.clone() } else { at.key(&problem.field) };
+            let (name, field) = match problem.label.strip_prefix("pod.component.") {
+                Some(name) => (name, problem.field.as_str()),
+                None if problem.label == "pod.init.components" => {
+                    problem.field.split_once('.').unwrap_or((&problem.field, ""))
+                }
+                None => continue,
+            };
+            let Some(at) = written(name) else { continue };
+            let at = if field.is_empty() { at.clone() } else { at.key(field) };
             (problem.label, problem.field) = (at.label, at.field);
         }
         self

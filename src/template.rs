@@ -25,7 +25,7 @@ pub use self::fetch::{FetchError, Sources};
 use self::source::Registrations;
 use crate::labels::{Place, kind};
 use crate::problem::Problems;
-use crate::problem::nearest;
+use crate::problem::candidates;
 
 /// A stack file.
 #[derive(Debug, Clone, Copy)]
@@ -106,10 +106,7 @@ pub fn render(files: &[Input<'_>], sources: &mut dyn Sources, image: &str) -> Re
     for (name, registration) in &registrations.services {
         let Some(Value::Object(service)) = services.get(name) else {
             let problem = registration.at.problem(format!("there is no service `{name}` to make a pod of"));
-            problems.push(match nearest(name, services.keys().map(String::as_str)) {
-                Some(right) => problem.hint(format!("did you mean `{right}`?")),
-                None => problem.hint("the key is the name of a service below `services:`"),
-            });
+            problems.push(problem.hint(candidates(name, services.keys().map(String::as_str))));
             continue;
         };
         if registration.is_wrong {

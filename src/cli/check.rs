@@ -77,12 +77,12 @@ async fn check(args: CheckArgs, env: &Env) -> Result<Vec<Checked>, Report> {
 
 /// Compiles and loads the plugins of every pod that was found.
 pub(super) async fn all(found: input::Found, env: &Env) -> Result<Vec<Checked>, Report> {
-    let input::Found { pods, mut problems } = found;
+    let input::Found { pods, mut problems, sources } = found;
     let mut checked = Vec::new();
     for pod in &pods {
         match plan::planned(pod, env).await? {
             Ok((plan, loaded)) => {
-                let mut notes: Vec<_> = loaded.notes.into_iter().chain(plan.warnings).collect();
+                let mut notes = pod.notes(loaded.notes.into_iter().chain(plan.warnings).collect());
                 bound_notes(&mut notes);
                 checked.push(Checked {
                     name: pod.name.clone(),
@@ -94,7 +94,7 @@ pub(super) async fn all(found: input::Found, env: &Env) -> Result<Vec<Checked>, 
             Err(more) => problems.extend(more),
         }
     }
-    problems.or(checked).map_err(Report::input)
+    input::Found::judged(problems, &sources, checked)
 }
 
 fn counted(number: usize, what: &str) -> String {
@@ -109,6 +109,10 @@ pub(super) fn shown(problems: &Problems) -> (Vec<Value>, usize) {
 
 /// A problem as JSON.
 fn problem(problem: &Problem) -> Value {
-    let Problem { label, field, what, hint } = problem;
-    json!({ "label": cut(label), "field": cut(field), "what": cut(what), "hint": cut(hint) })
+    let Problem { label, field, what, hint, .. } = problem;
+    let span = problem.span();
+    json!({
+        "label": cut(label), "field": cut(field), "what": cut(what), "hint": cut(hint),
+        "file": span.and_then(|span| span.file.as_deref()), "line": span.map(|span| span.line), "column": span.map(|span| span.column),
+    })
 }

@@ -18,6 +18,7 @@ use super::{Env, block_on, check, output, template};
 use crate::config::Flags;
 use crate::labels::Place;
 use crate::pod::Problems;
+use crate::problem::sources::Sources;
 use crate::template::{Rendered, grace, interpolate, write};
 
 const NO_DOCKER: &str = "install docker's command line, or print the file with `outrigger deploy --dry-run` and deploy it \
@@ -28,11 +29,11 @@ const PATHS: [&str; 2] = ["DOCKER_CONFIG", "DOCKER_CERT_PATH"];
 
 /// Renders and checks; then docker has the word, and its exit code is ours.
 pub(super) fn run(args: &DeployArgs, env: &Env) -> Result<Exit, Report> {
-    let (rendered, folder) = template::render(&args.files, &args.render, env)?;
+    let (rendered, folder, sources) = template::render(&args.files, &args.render, env)?;
     output::notes(&rendered.notes);
     if !args.no_check {
         let origin = args.files.first().map_or_else(String::new, |file| name(file));
-        checked(&rendered, &origin, &folder, env)?;
+        checked(&rendered, &origin, &folder, sources, env)?;
     }
     let text = rendered.text();
     if args.dry_run {
@@ -59,14 +60,14 @@ fn name(file: &Path) -> String {
 }
 
 /// The checks of `outrigger check`, for every service that is a pod.
-fn checked(rendered: &Rendered, origin: &str, folder: &Path, env: &Env) -> Result<(), Report> {
+fn checked(rendered: &Rendered, origin: &str, folder: &Path, sources: Sources, env: &Env) -> Result<(), Report> {
     let mut problems = Problems::default();
     let variable = |name: &str| env.get(name).cloned();
     let stack = interpolate::stack(&rendered.stack, &Place::new(origin), &variable, &mut problems);
     if !has_pods(&stack) {
-        return problems.or(()).map_err(Report::input);
+        return input::Found::judged(problems, &sources, ());
     }
-    let text = Text { origin: origin.to_owned(), text: write::write(&stack), folder: folder.to_owned() };
+    let text = Text { origin: origin.to_owned(), text: write::write(&stack), folder: folder.to_owned(), sources };
     block_on(async {
         let mut found = input::of_text(text, &Flags::default(), env);
         problems.extend_elsewhere(std::mem::take(&mut found.problems));

@@ -16,6 +16,8 @@ use crate::identity;
 use crate::labels::{self, Place, RawPod, Source};
 use crate::plan::{Seen, SelfInfo, document, offline, ownership};
 use crate::pod::{Mount, MountKind, PodSpec, Problem, Problems, lower};
+use crate::problem::language;
+use crate::problem::sources::Sources;
 
 /// Longest input that is read, in bytes: a stack file of hundreds of services.
 const LONGEST: u64 = 16 * 1024 * 1024;
@@ -34,10 +36,8 @@ pub(super) struct Pod {
     pub(super) settings: Settings,
     /// From where relative paths are taken.
     pub(super) folder: PathBuf,
-    /// What its labels begin with in messages, where the text holds others too.
-    prefix: String,
-    /// Where the controller's container is written, if not in the pod itself.
-    at: Option<Place>,
+    /// Where it is written.
+    origin: Origin,
     /// Whether all of it could be read. What is left of one that could not is good for looking at its plugins only.
     pub(super) is_whole: bool,
     /// Whether the settings are those that were written, and not the defaults in the place of wrong ones.
@@ -45,22 +45,49 @@ pub(super) struct Pod {
 }
 
 impl Pod {
-    /// Problems as they are told of an input that holds several pods.
-    pub(super) fn located(&self, problems: Problems) -> Problems {
-        located(problems, &self.prefix, self.at.as_ref())
+    /// Problems in the words of the input.
+    pub(super) fn told(&self, problems: Problems) -> Problems {
+        self.origin.told(problems)
+    }
+
+    /// Notes in the words of the input.
+    pub(super) fn notes(&self, notes: Vec<String>) -> Vec<String> {
+        match self.origin {
+            Origin::Document(_) => notes.iter().map(|note| language::words(note)).collect(),
+            Origin::Labels { .. } => notes,
+        }
     }
 }
 
-fn located(problems: Problems, prefix: &str, controller: Option<&Place>) -> Problems {
-    let one = |problem: Problem| match controller {
-        _ if problem.label.starts_with("pod.") => Problem { label: format!("{prefix}{}", problem.label), ..problem },
-        Some(at) if problem.label == "controller" => {
-            let at = if problem.field == "flags" { at.key("command") } else { at.clone() };
-            Problem { label: at.label, field: at.field, ..problem }
-        }
-        _ => problem,
-    };
-    Problems(problems.0.into_iter().map(one).collect())
+/// How a pod was written.
+#[derive(Clone)]
+enum Origin {
+    /// As a `pod.yaml`, which has this name in messages.
+    Document(String),
+    /// As labels.
+    Labels {
+        /// What they begin with in messages, where the text holds others too.
+        prefix: String,
+        /// Where the controller's container is written, if that is known.
+        controller: Option<Place>,
+    },
+}
+
+impl Origin {
+    fn told(&self, problems: Problems) -> Problems {
+        let one = |problem: Problem| match self {
+            Self::Document(origin) => language::document(problem, origin),
+            Self::Labels { prefix, .. } if problem.label.starts_with("pod.") => {
+                Problem { label: format!("{prefix}{}", problem.label), ..problem }
+            }
+            Self::Labels { controller: Some(at), .. } if problem.label == "controller" => {
+                let at = if problem.field == "flags" { at.key("command") } else { at.clone() };
+                Problem { label: at.label, field: at.field, ..problem }
+            }
+            Self::Labels { .. } => problem,
+        };
+        Problems(problems.0.into_iter().map(one).collect())
+    }
 }
 
 /// The pods of an input, as far as they could be read, and why the rest could not.
@@ -70,16 +97,29 @@ pub(super) struct Found {
     pub(super) pods: Vec<Pod>,
     /// Of all of them.
     pub(super) problems: Problems,
+    /// The texts, in which the problems have their lines.
+    pub(super) sources: Sources,
+}
+
+impl Found {
+    /// The problems, with their lines; or the value where there are none.
+    pub(super) fn judged<T>(mut problems: Problems, sources: &Sources, value: T) -> Result<T, Report> {
+        sources.locate(&mut problems);
+        problems.or(value).map_err(Report::input)
+    }
 }
 
 /// A file, or standard input for `-`.
+#[derive(Clone)]
 pub(super) struct Text {
     /// Its name in messages.
     pub(super) origin: String,
-    /// What it holds.
+    /// What it holds, or what has become of it.
     pub(super) text: String,
     /// From where relative paths are taken.
     pub(super) folder: PathBuf,
+    /// As the user has written it.
+    pub(super) sources: Sources,
 }
 
 /// Reads a file, or standard input for `-`.
@@ -103,7 +143,10 @@ pub(super) fn text(file: &Path) -> Result<Text, Report> {
     if u64::try_from(text.len()).unwrap_or(u64::MAX) >= LONGEST {
         return Err(Report::input(anyhow::anyhow!("`{}` is longer than {LONGEST} bytes", file.display())));
     }
-    Ok(Text { origin, text, folder })
+    let mut sources = Sources::default();
+    let named = if origin == "stdin" { origin.clone() } else { file.to_string_lossy().into_owned() };
+    sources.file(&origin, &named, &text);
+    Ok(Text { origin, text, folder, sources })
 }
 
 /// Whether the flags that were typed can be understood: those of a file are the file's problem.
@@ -127,7 +170,7 @@ pub(super) async fn pods(
 
 fn of_file(file: &Path, flags: &Flags, env: &Env) -> Result<Found, Report> {
     let written = text(file)?;
-    let raw = Text { origin: written.origin.clone(), text: written.text.clone(), folder: written.folder.clone() };
+    let raw = written.clone();
     match super::template::rendered(written, env) {
         Ok(rendered) => Ok(of_text(rendered, flags, env)),
         Err(report) => match report.problems() {
@@ -141,7 +184,7 @@ fn of_file(file: &Path, flags: &Flags, env: &Env) -> Result<Found, Report> {
 pub(super) fn of_others(mut problems: Problems, raw: Text, flags: &Flags, env: &Env) -> Found {
     let mut others = of_text(raw, flags, env);
     if others.pods.is_empty() {
-        return Found { pods: Vec::new(), problems };
+        return Found { problems, ..others };
     }
     problems.extend_elsewhere(others.problems);
     others.problems = problems;
@@ -150,11 +193,14 @@ pub(super) fn of_others(mut problems: Problems, raw: Text, flags: &Flags, env: &
 
 /// Every pod of a text.
 pub(super) fn of_text(text: Text, flags: &Flags, env: &Env) -> Found {
-    let Text { origin, text, folder } = text;
-    let (sources, problems) = labels::read_sources(&origin, &text);
-    let mut found = Found { pods: Vec::new(), problems };
-    for source in sources {
-        let (pod, more) = of_source(source, flags, env, &folder);
+    let Text { origin, text, folder, sources } = text;
+    let (pods, problems) = labels::read_sources(&origin, &text);
+    let mut found = Found { pods: Vec::new(), problems, sources };
+    for source in pods {
+        if let Some(at) = &source.labels_at {
+            found.sources.labels_at(&source.prefix, at.clone());
+        }
+        let (pod, more) = of_source(source, flags, env, &folder, &origin);
         found.pods.push(pod);
         found.problems.extend(more);
     }
@@ -163,26 +209,31 @@ pub(super) fn of_text(text: Text, flags: &Flags, env: &Env) -> Found {
 
 /// The one pod of a `pod.yaml`; `name` makes its name of the one that the file says.
 pub(super) fn document(text: Text, name: impl FnOnce(Option<&str>) -> String, env: &Env) -> Found {
-    let Text { origin, text, folder } = text;
+    let Text { origin, text, folder, sources } = text;
     let (raw, problems) = labels::read_document(&origin, &text);
     // Without anything to run there is nothing to look at.
     if raw == RawPod::default() {
-        return Found { pods: Vec::new(), problems };
+        return Found { pods: Vec::new(), problems, sources };
     }
     let written = raw.controller.as_ref().and_then(|(_, map)| map.get("name")).and_then(|name| name.as_str());
     let name = name(written);
     let source = Source { name, raw, is_document: true, problems, ..Source::default() };
-    let (pod, problems) = of_source(source, &Flags::default(), env, &folder);
-    Found { pods: vec![pod], problems }
+    let (pod, problems) = of_source(source, &Flags::default(), env, &folder, &origin);
+    Found { pods: vec![pod], problems, sources }
 }
 
-fn of_source(source: Source, flags: &Flags, env: &Env, folder: &Path) -> (Pod, Problems) {
-    let Source { name, raw, prefix, at, is_document, mut problems } = source;
+fn of_source(source: Source, flags: &Flags, env: &Env, folder: &Path, origin: &str) -> (Pod, Problems) {
+    let Source { name, raw, prefix, at, is_document, mut problems, labels_at: _ } = source;
+    let origin = match is_document {
+        true => Origin::Document(origin.to_owned()),
+        false => Origin::Labels { prefix, controller: at },
+    };
     let (mut spec, more) = lower::lower_partly(&raw);
     problems.extend(more);
     let environment = environment(&spec, env);
-    let settings = settings(&spec, flags, &environment).map_err(|more| located(more, &prefix, at.as_ref()));
+    let settings = settings(&spec, flags, &environment);
     let (settings, knows_settings) = or_default(settings, &mut problems);
+    let problems = origin.told(problems);
     spec.warnings.extend(config::lower::unknown_variables(&environment).into_iter().map(|(name, nearest)| {
         let meant = nearest.map(|right| format!("; did you mean `{right}`?")).unwrap_or_default();
         format!("`{name}` is no variable that the controller knows{meant}")
@@ -216,7 +267,7 @@ fn of_source(source: Source, flags: &Flags, env: &Env, folder: &Path) -> (Pod, P
     }
     let is_whole = problems.is_empty();
     let (engine, folder) = (offline::engine(), folder.to_owned());
-    (Pod { name, spec, me, engine, settings, folder, prefix, at, is_whole, knows_settings }, problems)
+    (Pod { name, spec, me, engine, settings, folder, origin, is_whole, knows_settings }, problems)
 }
 
 /// A mount as the engine will tell of it.
@@ -263,9 +314,13 @@ async fn of_container(container: &str, flags: &Flags, env: &Env) -> Result<Found
     }
     let folder = std::env::current_dir().context("cannot find the working directory")?;
     let is_whole = problems.is_empty();
-    let (prefix, at) = (String::new(), None);
-    let pod = Pod { name, spec, me, engine: info, settings, folder, prefix, at, is_whole, knows_settings };
-    Ok(Found { pods: vec![pod], problems })
+    let mut sources = Sources::default();
+    for (label, text) in me.container.labels.iter().filter(|(label, _)| label.starts_with("pod.")) {
+        sources.label(label, text);
+    }
+    let origin = Origin::Labels { prefix: String::new(), controller: None };
+    let pod = Pod { name, spec, me, engine: info, settings, folder, origin, is_whole, knows_settings };
+    Ok(Found { pods: vec![pod], problems, sources })
 }
 
 /// The cgroup parent that the components of a running controller have; none where none of them runs.

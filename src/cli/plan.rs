@@ -28,7 +28,7 @@ pub(super) fn run(args: PlanArgs, env: &Env) -> Result<Exit, Report> {
     }
     let show_timeouts = args.input.timeouts;
     block_on(async {
-        let input::Found { mut pods, mut problems } = input::pods(file, container, &flags, env).await?;
+        let input::Found { mut pods, mut problems, sources } = input::pods(file, container, &flags, env).await?;
         policy::bound_all(args.policy.as_deref(), pods.iter_mut().map(|pod| &mut pod.settings), &mut problems)?;
         let mut text = String::new();
         let mut documents: Vec<Value> = Vec::new();
@@ -38,6 +38,7 @@ pub(super) fn run(args: PlanArgs, env: &Env) -> Result<Exit, Report> {
                 Ok((mut plan, loaded)) => {
                     let lines = loaded.lines(pod);
                     plan.warnings.extend(loaded.notes);
+                    plan.warnings = pod.notes(plan.warnings);
                     if !text.is_empty() {
                         text.push('\n');
                     }
@@ -51,7 +52,7 @@ pub(super) fn run(args: PlanArgs, env: &Env) -> Result<Exit, Report> {
                 }
             }
         }
-        problems.or(()).map_err(Report::input)?;
+        input::Found::judged(problems, &sources, ())?;
         if args.json {
             output::json(&documents)?
         } else {
@@ -63,7 +64,7 @@ pub(super) fn run(args: PlanArgs, env: &Env) -> Result<Exit, Report> {
 
 /// The plan of a pod and its plugins, or what is wrong with either; what was wrong with the reading of the pod has been told.
 pub(super) async fn planned(pod: &input::Pod, env: &Env) -> Result<Result<(Plan, Loaded), Problems>, Report> {
-    Ok(judged(pod, env).await?.map_err(|problems| pod.located(problems)))
+    Ok(judged(pod, env).await?.map_err(|problems| pod.told(problems)))
 }
 
 async fn judged(pod: &input::Pod, env: &Env) -> Result<Result<(Plan, Loaded), Problems>, Report> {

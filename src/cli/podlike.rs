@@ -25,10 +25,9 @@ pub(super) fn run(args: &CheckArgs, env: &Env) -> Result<Exit, Report> {
     if problems.is_empty() && !is_stack {
         problems.push(at.problem("expected a stack or Compose file, which has `services:`"));
     }
-    let copy = || Text { origin: text.origin.clone(), text: text.text.clone(), folder: text.folder.clone() };
     let mut differences = Vec::new();
     if problems.is_empty() {
-        match template::rendered(copy(), env) {
+        match template::rendered(text.clone(), env) {
             Ok(rendered) => {
                 let stack = read::read(&at, &rendered.text, &mut problems).unwrap_or_default();
                 let stack = interpolate::stack(&stack, &at, &|name| env.get(name).cloned(), &mut problems);
@@ -41,7 +40,7 @@ pub(super) fn run(args: &CheckArgs, env: &Env) -> Result<Exit, Report> {
             Err(report) => match report.problems() {
                 Some(more) => {
                     differences = podlike::differences(&raw, &raw);
-                    let found = input::of_others(more.clone(), copy(), &args.flags.clone().into(), env);
+                    let found = input::of_others(more.clone(), text.clone(), &args.flags.clone().into(), env);
                     if let Err(more) = judged(found, env)? {
                         problems.extend(more);
                     }
@@ -50,6 +49,7 @@ pub(super) fn run(args: &CheckArgs, env: &Env) -> Result<Exit, Report> {
             },
         }
     }
+    text.sources.locate(&mut problems);
     if args.json {
         let (problems_json, left_out) = check::shown(&problems);
         let differences: Vec<Value> = differences.iter().map(as_json).collect();

@@ -10,7 +10,8 @@ use crate::admin::AdminError;
 use crate::config::ENGINE_SOCKET;
 use crate::engine::EngineError;
 use crate::identity::IdentityError;
-use crate::pod::Problems;
+use crate::pod::{Problem, Problems};
+use crate::problem::Span;
 use crate::problem::shown::{Shown, cut};
 use crate::supervisor::boot::BootError;
 
@@ -155,6 +156,9 @@ fn problems_text(text: &mut String, problems: &Problems, paint: Paint) {
     for problem in &shown.problems {
         let field = if problem.field.is_empty() { String::new() } else { format!(", field `{}`", cut(&problem.field)) };
         line(text, format_args!("{} `{}`{field}: {}", paint.error("error:"), cut(&problem.label), cut(&problem.what)));
+        if let Some(span) = problem.span() {
+            span_text(text, problem, span, paint);
+        }
         if !problem.hint.is_empty() {
             line(text, format_args!("  {} {}", paint.hint("hint:"), cut(&problem.hint)));
         }
@@ -165,6 +169,25 @@ fn problems_text(text: &mut String, problems: &Problems, paint: Paint) {
     if problems.0.len() > 1 {
         line(text, format_args!("{} problems; nothing has been started", problems.0.len()));
     }
+}
+
+/// The line, with a mark below its piece.
+fn span_text(text: &mut String, problem: &Problem, span: &Span, paint: Paint) {
+    let number = span.line.to_string();
+    let margin = " ".repeat(number.len());
+    let place = match &span.file {
+        Some(file) => format!("{file}:{}:{}", span.line, span.column),
+        None => format!("`{}`, line {}, column {}", problem.label, span.line, span.column),
+    };
+    line(text, format_args!("{margin}{} {place}", paint.place("-->")));
+    if span.text.trim().is_empty() {
+        return;
+    }
+    let bar = paint.place("|");
+    let before = " ".repeat(span.mark);
+    line(text, format_args!("{margin} {bar}"));
+    line(text, format_args!("{} {bar} {}", paint.place(&number), span.text));
+    line(text, format_args!("{margin} {bar} {before}{}", paint.error(&"^".repeat(span.length))));
 }
 
 /// What helps against errors of other modules, by their type.
@@ -223,6 +246,10 @@ impl Paint {
         if self.0 { format!("\x1b[1;31m{word}\x1b[0m") } else { word.to_owned() }
     }
 
+    fn place(self, word: &str) -> String {
+        if self.0 { format!("\x1b[1;34m{word}\x1b[0m") } else { word.to_owned() }
+    }
+
     fn hint(self, word: &str) -> String {
         if self.0 { format!("\x1b[36m{word}\x1b[0m") } else { word.to_owned() }
     }
@@ -237,7 +264,6 @@ impl<E: Into<Error>> From<E> for Report {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pod::Problem;
 
     #[test]
     fn exit_codes_are_what_the_help_says() {

@@ -12,7 +12,7 @@ use crate::clock::since_epoch;
 use crate::config::{self, Flags};
 use crate::engine::{ContainerId, ContainerSpec, Engine, EngineError, EngineInfo, LogFrame};
 use crate::plan::Seen;
-use crate::pod::Problem;
+use crate::pod::{Problem, Problems};
 
 /// On every container that `run` makes: a word of this run alone, by which its events are told from others'.
 pub(super) const RUN_LABEL: &str = "outrigger.run";
@@ -92,7 +92,7 @@ async fn wanted(
     let given = args.name.clone();
     let drawn = || format!("outrigger-{}", token.get(..6).unwrap_or(token));
     let name = |of_file: Option<&str>| given.or_else(|| of_file.map(str::to_owned)).unwrap_or_else(drawn);
-    let input::Found { pods, mut problems } = input::document(input::text(&args.file)?, name, env);
+    let input::Found { pods, mut problems, sources } = input::document(input::text(&args.file)?, name, env);
     let mut wanted = None;
     for mut pod in pods {
         if let Some(engine) = engine {
@@ -106,12 +106,12 @@ async fn wanted(
             let what = format!("there is no `{source}` in `{}`", pod.folder.display());
             let hint =
                 "make it (`mkdir` for a folder), or correct the path: the engine would make a folder owned by root";
-            problems.push(Problem::new("controller", "volumes", what).hint(hint));
+            problems.extend(pod.told(Problems(vec![Problem::new("controller", "volumes", what).hint(hint)])));
         }
         let networks = pod.spec.controller.networks.iter().skip(1).cloned().collect();
         wanted = Some((container::of(pod.spec, &pod.folder, pod.name, token, env), networks));
     }
-    problems.or(())?;
+    input::Found::judged(problems, &sources, ())?;
     wanted.ok_or_else(|| Report::input(anyhow::anyhow!("`{}` holds no pod", args.file.display())))
 }
 

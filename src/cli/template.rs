@@ -9,6 +9,7 @@ use super::input::{self, Text};
 use super::report::{Exit, Report};
 use super::{Env, output};
 use crate::pod::values;
+use crate::problem::sources::Sources;
 use crate::template::{self, Input, Rendered};
 
 /// How long fetching one template may take where nobody says otherwise.
@@ -16,14 +17,14 @@ pub(super) const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Prints the rendered file; what was left out goes to standard error.
 pub(super) fn run(args: &TemplateArgs, env: &Env) -> Result<Exit, Report> {
-    let (rendered, _) = render(&args.files, &args.render, env)?;
+    let (rendered, ..) = render(&args.files, &args.render, env)?;
     output::notes(&rendered.notes);
     output::text(&rendered.text())?;
     Ok(Exit::Success)
 }
 
-/// Reads and renders stack files; also answers the folder that relative paths in them begin at.
-pub(super) fn render(files: &[PathBuf], args: &RenderArgs, env: &Env) -> Result<(Rendered, PathBuf), Report> {
+/// Reads and renders stack files; also answers the folder that relative paths in them begin at, and the files as they were written.
+pub(super) fn render(files: &[PathBuf], args: &RenderArgs, env: &Env) -> Result<(Rendered, PathBuf, Sources), Report> {
     let timeout = values::duration(&args.http_timeout)
         .map_err(|error| Report::usage(anyhow::Error::new(error).context("--http-timeout")))?;
     if timeout.is_zero() {
@@ -35,7 +36,9 @@ pub(super) fn render(files: &[PathBuf], args: &RenderArgs, env: &Env) -> Result<
     let texts: Vec<Text> = files.iter().map(|file| input::text(file)).collect::<Result<_, _>>()?;
     let folder = texts.first().map(|text| text.folder.clone()).unwrap_or_default();
     let rendered = texts_rendered(&texts, &folder, timeout, args.image.as_deref(), env)?;
-    Ok((rendered, folder))
+    let mut sources = Sources::default();
+    texts.into_iter().for_each(|text| sources.extend(text.sources));
+    Ok((rendered, folder, sources))
 }
 
 fn texts_rendered(
@@ -50,7 +53,10 @@ fn texts_rendered(
     let image = image.or(from_env).unwrap_or(default);
     let inputs: Vec<Input<'_>> = texts.iter().map(|it| Input { origin: &it.origin, text: &it.text }).collect();
     let mut sources = Fetcher::new(folder, timeout, env);
-    template::render(&inputs, &mut sources, image).map_err(Report::input)
+    template::render(&inputs, &mut sources, image).map_err(|mut problems| {
+        texts.iter().for_each(|text| text.sources.locate(&mut problems));
+        Report::input(problems)
+    })
 }
 
 /// A text as it is, or rendered where it is a stack file with templates.

@@ -25,7 +25,7 @@ pub fn sources(origin: &str, text: &str) -> (Vec<Source>, Problems) {
         }
         Value::Object(map) if map.keys().any(|key| key.starts_with("pod.")) => {
             if let Some(labels) = label_map(&at, &value, &mut problems) {
-                found.push(source(stem(origin), prefixed_labels("", &labels)));
+                found.push(Source { labels_at: Some(at), ..source(stem(origin), prefixed_labels("", &labels)) });
             }
         }
         Value::Object(map) if is_document(map) => {
@@ -103,8 +103,9 @@ fn stack(at: &Place, value: &Value, found: &mut Found, problems: &mut Problems) 
         // In these files a `$` of a value is written `$$`.
         labels.values_mut().for_each(|text| *text = text.replace("$$", "$"));
         let doubts = service::doubts(&at, written);
+        let prefix = format!("{}: {name}: ", at.label);
         let controller = (at.clone(), service::settings(written));
-        if add(&format!("{}: {name}: ", at.label), name, &labels, controller, found)
+        if add(&prefix, name, &labels, at.key("labels"), controller, found)
             && let Some(source) = found.last_mut()
         {
             source.raw.warnings.extend(doubts);
@@ -140,15 +141,16 @@ fn misplaced(at: &Place, labels: Option<&Value>, of_what: &str, problems: &mut P
 fn inspected(at: &Place, objects: &[Value], found: &mut Found, problems: &mut Problems) {
     for (index, object) in objects.iter().enumerate() {
         let at = at.index(index);
-        let labels = ["/Config/Labels", "/Spec/TaskTemplate/ContainerSpec/Labels"];
-        let Some(value) = labels.iter().find_map(|path| object.pointer(path)) else { continue };
+        let paths = ["/Config/Labels", "/Spec/TaskTemplate/ContainerSpec/Labels"];
+        let Some((path, value)) = paths.iter().find_map(|path| Some((path, object.pointer(path)?))) else { continue };
+        let labels_at = path.split('/').skip(1).fold(at.clone(), |at, key| at.key(key));
         let Some(labels) = label_map(&at, value, problems) else { continue };
         let name = ["/Name", "/Spec/Name"].iter().find_map(|path| object.pointer(path)).and_then(Value::as_str);
         let name = name.map_or_else(|| format!("[{index}]"), |name| name.trim_start_matches('/').to_owned());
         let settings = service::engine_settings(object);
         let is_service = object.pointer("/Spec/TaskTemplate").is_some();
         let grace = service::Grace::of_service(is_service, &settings, &labels);
-        if add(&format!("{name}: "), &name, &labels, (at.clone(), settings), found)
+        if add(&format!("{name}: "), &name, &labels, labels_at, (at.clone(), settings), found)
             && let Some(source) = found.last_mut()
         {
             source.raw.warnings.extend(grace.doubt(&at));
@@ -164,6 +166,7 @@ fn add(
     prefix: &str,
     name: &str,
     labels: &BTreeMap<String, String>,
+    labels_at: Place,
     controller: (Place, Map<String, Value>),
     found: &mut Found,
 ) -> bool {
@@ -172,6 +175,7 @@ fn add(
         let mut read = source(name.to_owned(), prefixed_labels(prefix, labels));
         prefix.clone_into(&mut read.prefix);
         read.at = Some(controller.0.clone());
+        read.labels_at = Some(labels_at);
         read.raw.controller = Some(controller).filter(|(_, settings)| !settings.is_empty());
         found.push(read);
     }

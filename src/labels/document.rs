@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::{Place, RawPod, kind, shape};
-use crate::problem::{Problem, Problems, nearest};
+use crate::problem::{Problem, Problems, candidates};
 
 /// The keys of a `pod.yaml`.
 pub const KEYS: [&str; 7] = ["components", "init", "copy", "plugins", "options", "volumes", "controller"];
@@ -57,13 +57,10 @@ pub fn read(at: &Place, value: &Value, mut problems: Problems) -> (RawPod, Probl
 
 fn unknown_key(at: &Place, key: &str) -> Problem {
     let problem = at.problem("unknown key");
-    match nearest(key, KEYS) {
-        Some(right) => problem.hint(format!("did you mean `{right}`?")),
-        None if key == "services" => problem.hint("in `pod.yaml` they are called `components`"),
-        None => {
-            problem.hint("known are `components`, `init`, `copy`, `plugins`, `options`, `volumes` and `controller`")
-        }
+    if key == "services" {
+        return problem.hint("in `pod.yaml` they are called `components`");
     }
+    problem.hint(candidates(key, KEYS))
 }
 
 fn entries<'v>(

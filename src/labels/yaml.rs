@@ -27,7 +27,13 @@ pub fn parse(at: &Place, text: &str, problems: &mut Problems) -> Option<Value> {
     match parsed {
         Ok(value) => Some(value),
         Err(error) => {
-            let problem = at.problem(format!("not valid YAML: {error}"));
+            let mut what = error.to_string();
+            let mut problem = at.problem("");
+            if let Some(place) = error.location() {
+                problem = problem.point(place.line(), place.column());
+                what = what.replacen(&format!(" at line {} column {}", place.line(), place.column()), "", 1);
+            }
+            problem.what = format!("not valid YAML: {what}");
             problems.push(match tabbed_line(text) {
                 Some(line) => {
                     problem.hint(format!("line {line} begins with a tab: YAML takes only spaces for indentation"))

@@ -138,7 +138,7 @@ impl Found {
     /// What stands in the way of dividing the limits: no problem where it is not known whether they have to be.
     fn indivisible(&mut self, problem: Problem) {
         if self.division_is_assumed {
-            let Problem { label, field, what, hint } = problem;
+            let Problem { label, field, what, hint, .. } = problem;
             // The controller's limits are what this is about.
             let what = if label == "controller" { what } else { format!("`{label}`, field `{field}`: {what}") };
             self.warnings.push(format!("{WHERE_DIVIDED}this pod would not start: {what}; {hint}"));

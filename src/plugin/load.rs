@@ -25,7 +25,7 @@ use crate::plugin::wasi::Wasi;
 use crate::plugin::worker::{CALLS_WAITING, Maker, Worker};
 use crate::pod::lower::plugin::HEALTH_INTERVAL;
 use crate::pod::{ComponentName, Grant, PluginSource, PluginSpec, Problem, Problems};
-use crate::problem::nearest;
+use crate::problem::candidates;
 use crate::shutdown::Tasks;
 
 impl PluginSet {
@@ -246,10 +246,7 @@ impl Loading<'_> {
     }
 
     fn no_component(&self, problem: Problem, named: &str) -> Problem {
-        match nearest(named, self.components.iter().map(ComponentName::as_str)) {
-            Some(right) => problem.hint(format!("did you mean `{right}`?")),
-            None => problem,
-        }
+        problem.hint(candidates(named, self.components.iter().map(ComponentName::as_str)))
     }
 
     fn granted_strangers(&self) -> Problems {

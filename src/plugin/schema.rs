@@ -6,7 +6,7 @@ use jsonschema::ValidationError;
 use jsonschema::error::{TypeKind, ValidationErrorKind};
 use serde_json::Value;
 
-use crate::problem::nearest;
+use crate::problem::{candidates, nearest};
 
 /// Errors told of one configuration.
 const ERRORS: usize = 20;
@@ -61,7 +61,7 @@ fn tell(error: &ValidationError<'_>, schema: &Value, depth: usize, told: &mut Ve
         | ValidationErrorKind::UnevaluatedProperties { unexpected } => {
             let known = properties(schema, error.schema_path().as_str());
             for key in unexpected {
-                let hint = nearest(key, known.iter().copied()).map(|right| format!("did you mean `{right}`?"));
+                let hint = Some(candidates(key, known.iter().copied())).filter(|hint| !hint.is_empty());
                 push(joined(&path, key), "unknown key".to_owned(), hint);
             }
         }
@@ -209,7 +209,7 @@ mod tests {
                 json!({"rules": [rule(json!({"mod": 420, "xyz": 1})), rule(json!({"uid": "me"}))]}),
                 &[
                     "rules.0.mod: unknown key (did you mean `mode`?)",
-                    "rules.0.xyz: unknown key",
+                    "rules.0.xyz: unknown key (known: `uid`, `gid`, `exec`, `mode`, `watch`, `target`, `signal`, `verify`, `restart`, `timeout`, `debounce`, `max-delay` and 3 more)",
                     "rules.1.uid: \"me\" is not of type \"integer\"",
                 ],
             ),
@@ -219,7 +219,7 @@ mod tests {
                 "redact",
                 json!({"patterns": ["phone", {"name": "x"}], "field": []}),
                 &[
-                    "field: unknown key (did you mean `fields`?)",
+                    "field: unknown key (did you mean `fields`? Known: `fields`, `patterns`, `components`, `replacement`)",
                     "patterns.0: expected `email` or `card` or `iban` or `ipv4` or `token`, found `phone`",
                     "patterns.1.regex: is missing",
                 ],

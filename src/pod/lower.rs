@@ -20,7 +20,7 @@ use super::graph::{self, Edges};
 use super::life::{Condition, Dependency, RestartWhen};
 use super::{Component, ComponentName, CopySpec, PluginSpec, PodSpec, Problems};
 use crate::labels::{Place, RawComponent, RawCopies, RawPlugin, RawPod};
-use crate::problem::{nearest, shown::bound_notes};
+use crate::problem::{candidates, shown::bound_notes};
 use fields::{Fields, Node, Report};
 use life::Written;
 use volumes::Volumes;
@@ -69,7 +69,10 @@ fn lower_with(raw: &RawPod, report: &mut Report) -> PodSpec {
         if let Some(first) = lowered.dependencies.first() {
             report.warn(&first.at.problem("has no effect: init components run one after the other"));
         }
-        spec.init.extend(lowered.component);
+        if let Some(lowered) = lowered.component {
+            spec.places.insert(lowered.name.clone(), component.at.clone());
+            spec.init.push(lowered);
+        }
     }
     let mut dependencies = Vec::new();
     for component in &raw.components {
@@ -99,11 +102,8 @@ fn lower_with(raw: &RawPod, report: &mut Report) -> PodSpec {
             None if names.has(&copies.component) || raw.compose_file.is_some() => {}
             None => {
                 let what = format!("there is no component `{}`", copies.component);
-                let problem = copies.at.problem(what);
-                report.push(match report.is_shown().then(|| nearest(&copies.component, names.all())).flatten() {
-                    Some(right) => problem.hint(format!("did you mean `{right}`?")),
-                    None => problem,
-                });
+                let known = report.is_shown().then(|| candidates(&copies.component, names.all()));
+                report.push(copies.at.problem(what).hint(known.unwrap_or_default()));
             }
         }
     }
@@ -187,10 +187,8 @@ fn depend(
             } else {
                 let problem = at.problem(format!("there is no component `{name}`"));
                 let others = || names.components.iter().copied().filter(|other| *other != component.name);
-                report.push(match report.is_shown().then(|| nearest(name, others())).flatten() {
-                    Some(right) => problem.hint(format!("did you mean `{right}`?")),
-                    None => problem,
-                });
+                let known = report.is_shown().then(|| candidates(name, others()));
+                report.push(problem.hint(known.unwrap_or_default()));
             }
         }
         edges.insert(&component.name, known);

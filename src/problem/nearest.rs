@@ -18,6 +18,29 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
+/// Most names that advice lists.
+const MOST_LISTED: usize = 12;
+
+/// Advice for an unknown name: the one that was probably meant, and those that there are, nearest first: all if they are few. Empty if there is none.
+#[must_use]
+pub fn candidates<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    let mut known: Vec<&str> = known.into_iter().collect();
+    let meant = nearest(word, known.iter().copied());
+    let folded_word = folded(word);
+    // Stable: equally far names stay in the order in which they are known.
+    known.sort_by_cached_key(|name| (Some(*name) != meant, strsim::osa_distance(&folded_word, &folded(name))));
+    let listed: Vec<String> = known.iter().take(MOST_LISTED).map(|name| format!("`{name}`")).collect();
+    let rest = known.len() - listed.len();
+    match meant {
+        // Of many, one is enough.
+        Some(right) if rest > 0 || known.len() == 1 => format!("did you mean `{right}`?"),
+        Some(right) => format!("did you mean `{right}`? Known: {}", listed.join(", ")),
+        None if known.is_empty() => String::new(),
+        None if rest > 0 => format!("known: {} and {rest} more", listed.join(", ")),
+        None => format!("known: {}", listed.join(", ")),
+    }
+}
+
 fn folded(word: &str) -> String {
     // Longer words are nobody's typing mistake, and the distance costs the product of both lengths.
     word.chars().take(64).map(|c| if c == '-' { '_' } else { c.to_ascii_lowercase() }).collect()
@@ -25,7 +48,20 @@ fn folded(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::nearest;
+    use super::{candidates, nearest};
+
+    #[test]
+    fn the_known_names_are_listed_nearest_first() {
+        assert_eq!(candidates("wbe", ["app", "db", "web"]), "did you mean `web`? Known: `web`, `db`, `app`");
+        assert_eq!(candidates("cache", ["app", "db", "web"]), "known: `app`, `db`, `web`");
+        assert_eq!(candidates("wbe", ["web"]), "did you mean `web`?");
+        assert_eq!(candidates("web", []), "");
+        let many: Vec<String> = (0..30).map(|n| format!("name-{n:02}")).collect();
+        let many = || many.iter().map(String::as_str);
+        assert_eq!(candidates("name-31", many()), "did you mean `name-01`?");
+        let told = candidates("other", many());
+        assert!(told.starts_with("known: `name-") && told.ends_with(" and 18 more"), "{told}");
+    }
 
     #[test]
     fn finds_the_typing_mistake_and_nothing_else() {

@@ -33,7 +33,7 @@ pub fn check(at: &Place, text: &str) -> Result<(), Problem> {
             Some(Ok((Event::SequenceStart(..) | Event::MappingStart(..), span))) => {
                 depth += 1;
                 if depth > DEEPEST {
-                    return Err(too_deep(at, span.start.line()));
+                    return Err(too_deep(at, span.start.line(), span.start.col() + 1));
                 }
             }
             Some(Ok((Event::SequenceEnd | Event::MappingEnd, _))) => depth = depth.saturating_sub(1),
@@ -45,14 +45,15 @@ pub fn check(at: &Place, text: &str) -> Result<(), Problem> {
 }
 
 fn broken(at: &Place, opened: usize, error: &ScanError) -> Result<(), Problem> {
-    let line = error.marker().line();
+    let (line, column) = (error.marker().line(), error.marker().col() + 1);
     if error.info() == "recursion limit exceeded" {
         // Its own limit is somewhat higher, and it may look far ahead.
-        Err(too_deep(at, line))
+        Err(too_deep(at, line, column))
     } else if opened > HARMLESS {
         // The other parser may think otherwise of the text, and go on.
         Err(at
-            .problem(format!("not valid YAML: line {line}: {}", error.info()))
+            .problem(format!("not valid YAML: {}", error.info()))
+            .point(line, column)
             .hint(format!("more than {HARMLESS} `[` and `{{` are read only where all of the text is valid")))
     } else {
         Ok(())
@@ -66,26 +67,28 @@ fn is_json(text: &str) -> bool {
 
 /// JSON can be much longer than what people write: what is valid needs no more than a count.
 fn json(at: &Place, text: &str) -> Result<(), Problem> {
-    let (mut depth, mut line, mut quoted, mut escaped) = (0_usize, 1, false, false);
-    for byte in text.bytes() {
+    let (mut depth, mut line, mut begin, mut quoted, mut escaped) = (0_usize, 1, 0, false, false);
+    for (index, byte) in text.bytes().enumerate() {
         match byte {
             _ if escaped => escaped = false,
             b'\\' => escaped = quoted,
             b'"' => quoted = !quoted,
-            b'\n' => line += 1,
+            b'\n' => (line, begin) = (line + 1, index + 1),
             b'[' | b'{' if !quoted => depth += 1,
             b']' | b'}' if !quoted => depth = depth.saturating_sub(1),
             _ => {}
         }
         if depth > DEEPEST {
-            return Err(too_deep(at, line));
+            let column = text.get(begin..index).map_or(1, |before| before.chars().count() + 1);
+            return Err(too_deep(at, line, column));
         }
     }
     Ok(())
 }
 
-fn too_deep(at: &Place, line: usize) -> Problem {
-    at.problem(format!("line {line}: lists and maps are nested deeper than {DEEPEST} levels"))
+fn too_deep(at: &Place, line: usize, column: usize) -> Problem {
+    at.problem(format!("lists and maps are nested deeper than {DEEPEST} levels"))
+        .point(line, column)
         .hint("write it with fewer `[` and `{` inside one another, or put them into quotes where they are text")
 }
 
@@ -111,14 +114,12 @@ mod tests {
             format!("{}{}", open(100_000), "]".repeat(100_000)),
         ] {
             let told = told(&text).unwrap_or_default();
-            assert!(
-                told.starts_with("`pod.component.app`: line 1: lists and maps are nested deeper than 100 levels"),
-                "{told}"
-            );
+            assert!(told.starts_with("`pod.component.app`, line 1, column "), "{told}");
+            assert!(told.contains(": lists and maps are nested deeper than 100 levels"), "{told}");
             assert!(told.contains("hint: write it with fewer"), "{told}");
         }
         let broken = told(&format!("x: \"\\q\"\ny: {}", open(400_000))).unwrap_or_default();
-        assert!(broken.contains("not valid YAML: line 1"), "{broken}");
+        assert!(broken.contains("line 1, column 4: not valid YAML"), "{broken}");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! Until the driver runs nothing has been created but the pod's own cgroup, where it has one, so that a signal can end the boot at any moment.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -35,6 +35,7 @@ use crate::plugin::place::Place;
 use crate::plugin::set::{PluginSet, Standing};
 use crate::plugin::{PodLink, PodView};
 use crate::pod::{PluginName, PodSpec, Problem, Problems, lower, read};
+use crate::problem::sources::Sources;
 use crate::shutdown::Tasks;
 use crate::supervisor::driver::{Driver, Parts, PodEnd};
 use crate::supervisor::events::{Outcome, stops};
@@ -132,6 +133,37 @@ async fn prepare<E: Engine>(
     debug!(?info, "the engine answers");
     let own = identity::find(&engine, &settings, &identity::Surroundings::read()).await?;
     let own = identity::with_grace(&engine, own).await;
+    let labels = own.labels.clone();
+    Box::pin(prepared(engine, settings, tasks, keeper, info, own)).await.map_err(|error| in_labels(error, &labels))
+}
+
+/// With the line within the label, where a label is wrong.
+fn in_labels(error: BootError, labels: &BTreeMap<String, String>) -> BootError {
+    let BootError::Problems(mut problems) = error else { return error };
+    let mut sources = Sources::default();
+    for (label, text) in labels.iter().filter(|(label, _)| label.starts_with("pod.")) {
+        sources.label(label, text);
+    }
+    // It has been read, as the policy allows, where something in it is wrong.
+    if let Some(path) = labels.get("pod.compose.file").map(|path| path.trim())
+        && problems.0.iter().any(|problem| problem.label == path)
+        && let Ok(text) = identity::compose_text(path)
+    {
+        sources.file(path, path, &text);
+    }
+    sources.locate(&mut problems);
+    problems.0.iter_mut().for_each(Problem::without_text);
+    BootError::Problems(problems)
+}
+
+async fn prepared<E: Engine>(
+    engine: E,
+    settings: Settings,
+    tasks: &Tasks,
+    keeper: &Keeper,
+    info: EngineInfo,
+    own: Inspection,
+) -> Result<Parts<E, PluginSet>, BootError> {
     let (sweep, read) = tokio::join!(janitor::sweep(&engine, &own, since_epoch().as_secs()), async {
         let (mut raw, mut problems) = labels::read_labels(&own.labels);
         problems.extend(compose_file(&mut raw, &own, &info, &settings));
@@ -142,8 +174,7 @@ async fn prepare<E: Engine>(
             // The rest of the plan would only repeat them.
             problems.extend_elsewhere(compile::refusals(&spec, &me, &info, &settings));
         }
-        let me = problems.or(me);
-        Ok::<_, BootError>((spec, me))
+        Ok::<_, BootError>((spec, problems.or(me)))
     });
     let (spec, me) = read?;
     // What could not be removed the janitor has told.

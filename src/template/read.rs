@@ -30,9 +30,9 @@ pub fn read(at: &Place, text: &str, problems: &mut Problems) -> Option<Value> {
     problems.extend(reader.problems);
     match read {
         Ok(value) => Some(value),
-        Err(Stop { line, what }) => {
-            let line = if line == 0 { String::new() } else { format!("line {line}: ") };
-            problems.push(at.problem(format!("not valid YAML: {line}{what}")));
+        Err(Stop { line, column, what }) => {
+            let problem = at.problem(format!("not valid YAML: {what}"));
+            problems.push(if line == 0 { problem } else { problem.point(line, column) });
             None
         }
     }
@@ -42,12 +42,14 @@ pub fn read(at: &Place, text: &str, problems: &mut Problems) -> Option<Value> {
 struct Stop {
     /// From 1, or 0 where it is not known.
     line: usize,
+    /// From 1.
+    column: usize,
     what: String,
 }
 
 impl From<ScanError> for Stop {
     fn from(error: ScanError) -> Self {
-        Self { line: error.marker().line(), what: error.info().to_owned() }
+        Self { line: error.marker().line(), column: error.marker().col() + 1, what: error.info().to_owned() }
     }
 }
 
@@ -70,7 +72,7 @@ impl<'t> Reader<'t> {
             match self.parser.next_event() {
                 Some(Ok((Event::Nothing, _))) => {}
                 Some(event) => return Ok(event?),
-                None => return Err(Stop { line: 0, what: "the text ends too early".to_owned() }),
+                None => return Err(Stop { line: 0, column: 1, what: "the text ends too early".to_owned() }),
             }
         }
     }
@@ -85,7 +87,7 @@ impl<'t> Reader<'t> {
                     documents += 1;
                     if documents > 1 {
                         let what = "a second document begins, and only one is read".to_owned();
-                        return Err(Stop { line: span.start.line(), what });
+                        return Err(Stop { line: span.start.line(), column: 1, what });
                     }
                 }
                 (Event::StreamStart | Event::DocumentEnd, _) => {}
@@ -98,7 +100,7 @@ impl<'t> Reader<'t> {
         let line = span.start.line();
         if depth > DEEPEST {
             // Every level takes stack, also one without brackets.
-            return Err(Stop { line, what: format!("nested deeper than {DEEPEST} levels") });
+            return Err(Stop { line, column: 1, what: format!("nested deeper than {DEEPEST} levels") });
         }
         let before = self.values;
         self.count(1, line)?;
@@ -114,13 +116,13 @@ impl<'t> Reader<'t> {
             }
             Event::Alias(anchor) => {
                 let Some(Anchored { value, size }) = self.anchors.get(&anchor) else {
-                    return Err(Stop { line, what: "an alias stands inside of what it names".to_owned() });
+                    return Err(Stop { line, column: 1, what: "an alias stands inside of what it names".to_owned() });
                 };
                 let (value, size) = (value.clone(), *size);
                 self.count(size, line)?;
                 return Ok(value);
             }
-            _ => return Err(Stop { line, what: "expected a value".to_owned() }),
+            _ => return Err(Stop { line, column: 1, what: "expected a value".to_owned() }),
         };
         if anchor > 0 {
             self.anchors.insert(anchor, Anchored { value: value.clone(), size: self.values - before });
@@ -132,7 +134,7 @@ impl<'t> Reader<'t> {
     fn count(&mut self, more: usize, line: usize) -> Result<(), Stop> {
         self.values += more;
         if self.values > MOST_VALUES {
-            return Err(Stop { line, what: format!("more than {MOST_VALUES} values") });
+            return Err(Stop { line, column: 1, what: format!("more than {MOST_VALUES} values") });
         }
         Ok(())
     }
@@ -168,7 +170,7 @@ impl<'t> Reader<'t> {
                 (_, Value::Bool(is)) => is.to_string(),
                 (_, Value::Number(number)) => number.to_string(),
                 (_, Value::Null | Value::Array(_) | Value::Object(_)) => {
-                    return Err(Stop { line, what: "expected a key that is plain text".to_owned() });
+                    return Err(Stop { line, column: 1, what: "expected a key that is plain text".to_owned() });
                 }
             };
             let (event, span) = self.next()?;

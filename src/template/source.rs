@@ -7,7 +7,7 @@ use super::merge::merge;
 use super::{fetch::Origin, write};
 use crate::labels::{Place, kind};
 use crate::problem::Problems;
-use crate::problem::nearest;
+use crate::problem::candidates;
 
 /// The names of the section; where both are there, what the first one says comes first.
 pub const SECTIONS: [&str; 2] = ["x-outrigger", "x-podlike"];
@@ -135,11 +135,7 @@ impl Registrations {
                 }
                 extension if extension.starts_with("x-") => continue,
                 unknown => {
-                    let hint = match nearest(unknown, KEYS) {
-                        Some(right) => format!("did you mean `{right}`?"),
-                        None => "known are `pod`, `init`, `transformer`, `templates`, `copy` and `args`".to_owned(),
-                    };
-                    problems.push(at.problem("unknown key").hint(hint));
+                    problems.push(at.problem("unknown key").hint(candidates(unknown, KEYS)));
                     continue;
                 }
             };
@@ -336,7 +332,7 @@ mod tests {
             "copy": {"inline": 3}, "args": []}, "t": 3, "args": 3}})]);
         let told = problems.to_string();
         for expected in [
-            "`x-podlike.s.transfomer`: unknown key (hint: did you mean `transformer`?)",
+            "`x-podlike.s.transfomer`: unknown key (hint: did you mean `transformer`?",
             "`x-podlike.s.pod`: expected a path",
             "`x-podlike.s.init[0]`: only one of",
             "`x-podlike.s.templates[0]`: expected one of",

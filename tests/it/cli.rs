@@ -1,6 +1,7 @@
 //! The real binary, as a shell sees it: what it prints, and what it answers.
 
 mod checks;
+mod places;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixListener;

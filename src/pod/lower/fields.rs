@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::labels::{Place, kind};
-use crate::problem::nearest;
+use crate::problem::candidates;
 use crate::problem::shown::IN_ALL;
 use crate::problem::{Problem, Problems};
 
@@ -320,16 +320,13 @@ impl<'v, 'r> Fields<'v, 'r> {
         let is_unknown = |key: &str| !self.known.contains(&key) && !key.starts_with("x-");
         for key in self.map.keys().filter(|key| is_unknown(key)) {
             let at = self.at.key(key);
-            let meant = self.report.is_shown().then(|| nearest(key, self.known.iter().copied())).flatten();
-            let problem = match (rejected(key), meant) {
-                (Some((why, "")), _) => at.problem(why),
-                (Some((why, remedy)), _) => at.problem(why).hint(remedy),
-                (None, Some(right)) => at.problem("unknown key").hint(format!("did you mean `{right}`?")),
-                (None, None) if self.known.len() <= 12 => {
-                    let known: Vec<_> = self.known.iter().map(|key| format!("`{key}`")).collect();
-                    at.problem("unknown key").hint(format!("known: {}", known.join(", ")))
+            let problem = match rejected(key) {
+                Some((why, "")) => at.problem(why),
+                Some((why, remedy)) => at.problem(why).hint(remedy),
+                None if self.report.is_shown() => {
+                    at.problem("unknown key").hint(candidates(key, self.known.iter().copied()))
                 }
-                (None, None) => at.problem("unknown key"),
+                None => at.problem("unknown key"),
             };
             if self.report.is_lenient {
                 self.report.warn(&Problem { what: format!("is ignored: {}", problem.what), ..problem });

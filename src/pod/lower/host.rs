@@ -4,7 +4,7 @@ use super::component::options;
 use super::fields::{Fields, Node, Read, Report};
 use super::{mounts, rejected};
 use crate::pod::{Blkio, HostSettings, Ulimit, values};
-use crate::problem::nearest;
+use crate::problem::candidates;
 
 /// Names of resource limits, as `setrlimit` knows them.
 const ULIMITS: [&str; 15] = [
@@ -195,10 +195,7 @@ fn ulimits(node: &Node<'_>, report: &mut Report) -> Vec<Ulimit> {
     for (name, node) in entries {
         if !ULIMITS.contains(&name) {
             let problem = node.problem("unknown limit");
-            report.push(match nearest(name, ULIMITS) {
-                Some(right) => problem.hint(format!("did you mean `{right}`?")),
-                None => problem.hint(format!("known are `{}`", ULIMITS.join("`, `"))),
-            });
+            report.push(problem.hint(candidates(name, ULIMITS)));
         }
         let limits = if node.value.is_object() {
             let Some(mut fields) = Fields::of(&node, "a limit", report) else { continue };

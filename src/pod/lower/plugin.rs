@@ -12,7 +12,7 @@ use crate::pod::stock::STOCK;
 use crate::pod::{
     ComponentName, Grant, OnError, OnErrors, PluginLimits, PluginName, PluginSource, PluginSpec, Problem,
 };
-use crate::problem::nearest;
+use crate::problem::{candidates, nearest};
 
 /// Time between two `health` calls where nothing is written.
 pub const HEALTH_INTERVAL: Duration = Duration::from_secs(10);
@@ -187,12 +187,8 @@ fn grants(node: &Node<'_>, report: &mut Report) -> Vec<Grant> {
     };
     for (capability, node) in entries {
         let Some((_, form)) = CAPABILITIES.iter().find(|(known, _)| *known == capability) else {
-            let problem = node.problem("unknown capability");
             let known = CAPABILITIES.map(|(known, _)| known);
-            report.push(match nearest(capability, known) {
-                Some(right) => problem.hint(format!("did you mean `{right}`?")),
-                None => problem.hint(format!("known are `{}`", known.join("`, `"))),
-            });
+            report.push(node.problem("unknown capability").hint(candidates(capability, known)));
             continue;
         };
         let scopes = match node.value {
@@ -263,12 +259,8 @@ fn on_errors(node: &Node<'_>, report: &mut Report) -> OnErrors {
         } else if Hook::ALL.iter().any(|known| known.name() == hook) {
             found.hooks.insert(hook.to_owned(), word);
         } else {
-            let known: Vec<_> = Hook::ALL.iter().map(|known| known.name()).chain(["default"]).collect();
-            let problem = node.problem("unknown hook");
-            report.push(match nearest(hook, known.iter().copied()) {
-                Some(right) => problem.hint(format!("did you mean `{right}`?")),
-                None => problem.hint(format!("known are `{}`", known.join("`, `"))),
-            });
+            let known = Hook::ALL.iter().map(|known| known.name()).chain(["default"]);
+            report.push(node.problem("unknown hook").hint(candidates(hook, known)));
         }
     }
     found

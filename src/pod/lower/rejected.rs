@@ -41,10 +41,9 @@ fn identity(key: &str) -> Option<Rejection> {
     Some(match key {
         "build" => ("a component is never built", "build the image beforehand and name it in `image`"),
         "container_name" => ("the controller names its containers itself, `<controller>.podlike.<component>`", LEAVE),
-        "extends" => (
-            "a label does not refer to other files",
-            "write the settings out, or merge them with a YAML anchor in the stack file",
-        ),
+        "extends" => {
+            ("a component does not refer to other files", "write the settings out, or merge them with a YAML anchor")
+        }
         "label_file" => ("labels are not read from files", "write them in `labels`"),
         "scale" => ("a pod has one container of each component", "scale the controller's service"),
         "volume_driver" => (
@@ -59,10 +58,7 @@ fn identity(key: &str) -> Option<Rejection> {
             "give it to the controller's service, and copy it with `pod.copy.<component>`",
         ),
         "pre_start" => ("components have no commands of this kind", "write an init component"),
-        "copy" => (
-            "files to copy are written beside the components",
-            "write the label `pod.copy.<component>`, or `copy:` of `pod.yaml`",
-        ),
+        "copy" => ("files to copy are written beside the components", "write them in the label `pod.copy.<component>`"),
         "name" => ("a component's name is that of its label or key", "only init components have a `name`"),
         _ => return None,
     })
