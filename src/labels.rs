@@ -42,6 +42,8 @@ pub struct RawPod {
     pub stop_grace_period: Option<(Place, Value)>,
     /// Where the label `pod.compose.file` is, and the path that it names; [`compose::read`] puts the file's services in its place.
     pub compose_file: Option<(Place, String)>,
+    /// How Swarm updates the service, as a stack file has it: `deploy.update_config`.
+    pub update: Option<(Place, Value)>,
     /// What the readers passed over.
     pub warnings: Vec<String>,
     /// Where variables of a Compose file were filled in as nothing because they are not set, with their names.

@@ -6,6 +6,7 @@
 pub mod budget;
 pub mod compile;
 pub mod document;
+pub mod life;
 pub mod offline;
 pub mod overlay;
 pub mod placement;
@@ -16,8 +17,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use self::budget::Budget;
+use self::life::{Ends, Life};
 use crate::engine::{ContainerSpec, Inspection, VolumeInfo};
-use crate::pod::life::{LifecycleStep, Probe, Probes, RestartPolicy};
+use crate::pod::life::{LifecycleStep, Probe, Probes, RestartPolicy, Role};
 use crate::pod::{ComponentName, CopySpec, Dependency};
 
 /// Labels on everything that a controller creates, so that its successor can clean up.
@@ -86,6 +88,8 @@ pub struct Plan {
     pub stop_budget: Duration,
     /// Between the first signal and the first component's stop; within `stop_budget`.
     pub drain: Duration,
+    /// How long its start may take, and its repairs.
+    pub life: Life,
     /// What the user should know: limits that were lowered, keys without effect here.
     pub warnings: Vec<String>,
 }
@@ -99,10 +103,16 @@ pub struct Planned {
     pub wave: usize,
     /// What must have happened before it starts.
     pub depends_on: Vec<(ComponentName, Dependency)>,
+    /// The part that it plays in the pod.
+    pub role: Role,
     /// Whether its end, where no restart policy says otherwise, ends the pod.
     pub essential: bool,
-    /// Whether others await its success: an exit with 0 then does not end the pod.
+    /// Whether others await its success, or it is the pod's work: an exit with 0 then does not end the pod.
     pub job: bool,
+    /// What its own start may take by what is written of it.
+    pub start: Duration,
+    /// The part of `start` that its health check declares, as far as that is written here and not in the image.
+    pub start_of_check: Duration,
     /// When it is started again.
     pub restart: RestartPolicy,
     /// What the controller probes by itself.
@@ -139,5 +149,17 @@ impl Plan {
     #[must_use]
     pub fn find(&self, name: &ComponentName) -> Option<&Planned> {
         self.init.iter().chain(&self.components).find(|planned| planned.name == *name)
+    }
+
+    /// Whose end is the pod's.
+    #[must_use]
+    pub fn ends(&self) -> Ends {
+        let names = |of: &dyn Fn(&Planned) -> bool| {
+            self.components.iter().filter(|it| of(it)).map(|it| it.name.clone()).collect::<Vec<_>>()
+        };
+        Ends {
+            jobs: names(&|planned| planned.role == Role::Job),
+            components: names(&|planned| planned.essential && !planned.job),
+        }
     }
 }

@@ -18,7 +18,7 @@ use indexmap::IndexMap;
 
 pub use crate::problem::{Place, Problem, Problems};
 pub use life::{Condition, Dependency};
-use life::{LifecycleStep, Probes, RestartPolicy};
+use life::{LifecycleStep, Probes, RestartPolicy, Role};
 pub use name::{ComponentName, PluginName};
 
 /// Everything that the controller was asked to do.
@@ -41,10 +41,41 @@ pub struct PodSpec {
 }
 
 /// What holds for the pod as a whole: the label `pod.options`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PodOptions {
     /// Between the moment when a stopping pod turns unready and the first component's stop, so that whoever sends it work can notice. Part of the grace period.
     pub drain: Duration,
+    /// How long a component that has neither check nor probe must run before it counts as up; zero: it is up as soon as it has started.
+    pub min_ready: Duration,
+    /// How long the pod's start may take beside what its components declare; zero: without a limit. None: nothing is written, which is [`Self::START_DEADLINE`].
+    pub start_deadline: Option<Duration>,
+    /// For how long after the pod first became healthy an exit that `restart` would repair ends the pod; zero: never.
+    pub settle: Duration,
+    /// How long a component may take to be up again after an exit, beside what its own start declares, before the pod turns unhealthy; zero: without a limit.
+    pub repair_budget: Duration,
+}
+
+impl PodOptions {
+    /// What `min_ready` is if it is not written.
+    pub const MIN_READY: Duration = Duration::from_secs(2);
+    /// What `start_deadline` is if it is not written.
+    pub const START_DEADLINE: Duration = Duration::from_secs(60);
+    /// What `settle` is if it is not written.
+    pub const SETTLE: Duration = Duration::from_secs(10);
+    /// What `repair_budget` is if it is not written.
+    pub const REPAIR_BUDGET: Duration = Duration::from_secs(60);
+}
+
+impl Default for PodOptions {
+    fn default() -> Self {
+        Self {
+            drain: Duration::ZERO,
+            min_ready: Self::MIN_READY,
+            start_deadline: None,
+            settle: Self::SETTLE,
+            repair_budget: Self::REPAIR_BUDGET,
+        }
+    }
 }
 
 /// One container that the controller creates.
@@ -80,7 +111,9 @@ pub struct Component {
     pub healthcheck: Option<HealthCheck>,
     /// What must have happened before it starts.
     pub depends_on: IndexMap<ComponentName, Dependency>,
-    /// Whether its end, where no restart policy says otherwise, ends the pod.
+    /// The part that it plays in the pod.
+    pub role: Role,
+    /// Whether its end, where no restart policy says otherwise, ends the pod; never that of a sidecar.
     pub essential: bool,
     /// When it is started again.
     pub restart: RestartPolicy,
@@ -122,6 +155,7 @@ impl Component {
             stop_grace_period: None,
             healthcheck: None,
             depends_on: IndexMap::new(),
+            role: Role::Main,
             essential: true,
             restart: RestartPolicy::default(),
             probes: Probes::default(),

@@ -134,6 +134,8 @@ pub struct Inspection {
     pub oom_killed: bool,
     /// Health as the engine sees it; none without a health check.
     pub health: Option<EngineHealth>,
+    /// What its health check declares of its start: the check's start period and, where it says so, its interval. None without a health check.
+    pub check_declares: Option<Duration>,
     /// `private`, `shareable`, `host`, `container:<id>`, or empty.
     pub ipc_mode: String,
     /// `container:<id>`, a network's name, …

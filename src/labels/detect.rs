@@ -110,6 +110,8 @@ fn stack(at: &Place, value: &Value, found: &mut Found, problems: &mut Problems) 
         {
             source.raw.warnings.extend(doubts);
             source.raw.warnings.extend(grace.doubt(&at));
+            let update = written.pointer("/deploy/update_config").filter(|update| !update.is_null());
+            source.raw.update = update.map(|update| (at.key("deploy").key("update_config"), update.clone()));
         }
     }
     if found.is_empty() && problems.0.len() == before {

@@ -7,6 +7,7 @@
 
 mod environment;
 mod health;
+mod life;
 mod memory;
 mod mounts;
 mod placement;
@@ -26,7 +27,7 @@ use super::{Plan, Planned, Seen, SelfInfo, ownership, units};
 use crate::config::{Settings, Sharing};
 use crate::engine::{ContainerSpec, EngineInfo};
 use crate::labels;
-use crate::pod::life::{LifecycleAction, LifecycleStep};
+use crate::pod::life::{LifecycleAction, LifecycleStep, Role as Part};
 use crate::pod::{Component, ComponentName, Condition, HealthCheck, HostSettings, Mount, PodSpec, Problem, Problems};
 use crate::problem::shown::bound_notes;
 
@@ -78,10 +79,11 @@ pub fn compile(spec: &PodSpec, me: &SelfInfo, engine: &EngineInfo, settings: &Se
         })
         .collect();
     for planned in &mut components {
-        planned.job = spec
+        let is_awaited = spec
             .components
             .values()
             .any(|other| other.depends_on.get(&planned.name).is_some_and(|on| on.condition == Condition::Completed));
+        planned.job = is_awaited || planned.role == Part::Job;
     }
     components.sort_by_key(|planned| planned.wave); // Stable: within a wave they stay as written.
     pod.limit_memory(&mut init, &mut components, &mut found);
@@ -89,6 +91,7 @@ pub fn compile(spec: &PodSpec, me: &SelfInfo, engine: &EngineInfo, settings: &Se
     if matches!(pod.cgroups, Cgroups::Absent) {
         init.iter().chain(&components).for_each(|planned| resources::warn_without_cgroups(planned, &mut found));
     }
+    let life = life::of(spec, &init, &components);
     let budget = resources::budget(spec, &me.container, &pod.placement, &components);
     let drain = pod.drain(spec, &mut found);
     bound_notes(&mut found.warnings);
@@ -99,6 +102,7 @@ pub fn compile(spec: &PodSpec, me: &SelfInfo, engine: &EngineInfo, settings: &Se
         budget,
         stop_budget: pod.budget,
         drain,
+        life,
         warnings: found.warnings,
     };
     moved(found.problems, spec).or(plan)
@@ -267,12 +271,15 @@ impl<'a> Pod<'a> {
                 ).hint("it is a path in the controller: mount the file there, for instance as a config or a volume of its service"));
             }
         }
-        Planned {
+        let mut planned = Planned {
             name: component.name.clone(),
             wave,
             depends_on,
+            role: component.role,
             essential: component.essential,
             job: false,
+            start: Duration::ZERO,
+            start_of_check: Duration::ZERO,
             restart: component.restart.clone(),
             probes: component.probes.clone(),
             early_check: health::early_check(component, role, self.engine, found),
@@ -283,7 +290,10 @@ impl<'a> Pod<'a> {
             copy: component.copy.clone(),
             grace: self.grace(component, found),
             stop_signal: component.stop_signal,
-        }
+        };
+        planned.start = life::declared(&planned, role);
+        planned.start_of_check = life::check(&planned);
+        planned
     }
 
     /// A variable of a command that has no value passes the controller's own through, and is left out where that has none.

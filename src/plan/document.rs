@@ -9,12 +9,12 @@ use std::collections::{BTreeMap, HashSet};
 use indexmap::IndexMap;
 use serde_json::{Map, Value, json};
 
-use crate::pod::life::{HttpRequest, LifecycleAction, LifecycleStep, Probe, ProbeCheck, RestartPolicy, Unready};
+use crate::pod::life::{HttpRequest, LifecycleAction, LifecycleStep, Probe, ProbeCheck, RestartPolicy, Role, Unready};
 use crate::pod::lower::plugin::on_error_name;
 use crate::pod::values::{format_cpus, format_duration, signal_name};
 use crate::pod::{
     Blkio, Component, ComponentName, ControllerSpec, CopySpec, Dependency, EnvFile, HealthCheck, HostSettings, Mount,
-    MountKind, PluginSource, PluginSpec, PodSpec, VolumeSpec,
+    MountKind, PluginSource, PluginSpec, PodOptions, PodSpec, VolumeSpec,
 };
 
 /// Writes `spec` as a `pod.yaml` document.
@@ -37,8 +37,7 @@ pub fn of(spec: &PodSpec) -> Value {
     let copies = spec.init.iter().chain(spec.components.values()).filter(|component| !component.copy.is_empty());
     document.map("copy", copies.map(|component| (component.name.to_string(), copy(&component.copy))));
     document.list("plugins", plugins(&spec.plugins, None));
-    let drain = Some(spec.options.drain).filter(|drain| !drain.is_zero());
-    document.map("options", drain.map(|drain| ("drain", format_duration(drain))));
+    document.map("options", options(&spec.options).0);
     document.map("controller", controller(&spec.controller).0);
     document.value()
 }
@@ -101,6 +100,7 @@ fn component(component: &Component, plugins: &[PluginSpec]) -> Doc {
         stop_grace_period: _,
         healthcheck: _,
         depends_on: _,
+        role: _,
         essential: _,
         restart: _,
         probes: _,
@@ -127,10 +127,13 @@ fn component(component: &Component, plugins: &[PluginSpec]) -> Doc {
     doc.some("stop_grace_period", component.stop_grace_period.map(format_duration));
     doc.some("healthcheck", component.healthcheck.as_ref().map(healthcheck));
     doc.map("depends_on", component.depends_on.iter().map(|(name, on)| (name.as_str(), dependency(*on))));
-    if !component.essential {
+    doc.some("role", component.role.name());
+    if !component.essential && component.role != Role::Sidecar {
         doc.set("essential", false);
     }
-    doc.map("restart", restart(&component.restart).0);
+    if component.restart != component.role.restart() {
+        doc.map("restart", restart(&component.restart).0);
+    }
     let probes = &component.probes;
     let probes = [("startup", &probes.startup), ("liveness", &probes.liveness), ("readiness", &probes.readiness)];
     doc.map("probes", probes.into_iter().filter_map(|(kind, it)| Some((kind, probe(it.as_ref()?)))));
@@ -166,13 +169,26 @@ fn env_file(file: &EnvFile) -> Value {
     json!({ "path": file.path, "required": false })
 }
 
-/// Nothing where it is the default.
+/// What is not the default.
+fn options(options: &PodOptions) -> Doc {
+    let PodOptions { drain, min_ready, start_deadline, settle, repair_budget } = *options;
+    let default = PodOptions::default();
+    let mut doc = Doc::default();
+    doc.some("start_deadline", start_deadline.map(format_duration));
+    for (key, value, usual) in [
+        ("drain", drain, default.drain),
+        ("min_ready", min_ready, default.min_ready),
+        ("settle", settle, default.settle),
+        ("repair_budget", repair_budget, default.repair_budget),
+    ] {
+        doc.some(key, Some(value).filter(|value| *value != usual).map(format_duration));
+    }
+    doc
+}
+
 fn restart(policy: &RestartPolicy) -> Doc {
     let mut doc = Doc::default();
     let RestartPolicy { when, exit_codes, max_attempts, delay, max_delay, reset_after, scope } = policy;
-    if *policy == RestartPolicy::default() {
-        return doc;
-    }
     doc.set("policy", when.name());
     let codes = exit_codes
         .iter()

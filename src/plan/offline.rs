@@ -27,6 +27,7 @@ impl SelfInfo {
                 exit_code: 0,
                 oom_killed: false,
                 health: None,
+                check_declares: None,
                 ipc_mode: String::new(),
                 network_mode: String::new(),
                 cgroup_parent: String::new(),

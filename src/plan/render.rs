@@ -9,6 +9,9 @@
 //! | `version` | of this shape: 1 |
 //! | `stop_budget_ms` | from the first signal to the killing of what still runs |
 //! | `drain_ms` | of it, from the first signal to the first component's stop |
+//! | `min_ready_ms`, `settle_ms`, `repair_budget_ms` | as in `pod.options`; 0: none |
+//! | `start_deadline` | `null` for none, or `total_ms`, `base_ms` and `declared`, a list of `component` and `declared_ms` |
+//! | `ends_with` | `jobs`: once all of these have ended; `components`: once one of these has ended and is not started again |
 //! | `containers` | in the order of their start, see below |
 //! | `limits` | `held_by` (`pod`, `components` or `nobody`), `placement` (`mode`, `cgroup_parent`, `why`, and `assumed`: no engine was asked) and `resources`, each with `resource`, `pod`, `sum`, `left`, and `component`, `written`, `given` of each of `components`; CPUs in billionths; and `block_io`, each with `component`, `device` (`null`: all others), `weight`, `read_bps`, `write_bps`, `read_iops`, `write_iops` |
 //! | `plugins` | `name`, `version`, `source`, `hooks`, `granted`, `missing` of each |
@@ -25,13 +28,15 @@
 //! | `network`, `pid`, `ipc`, `cgroup_parent` | `ipc` is `donor` where it joins the container of that role |
 //! | `limits` | a map of those that are set, by their name in `pod.yaml` |
 //! | `depends_on` | `component`, `condition` (as in a Compose file), `restart`, `required` |
-//! | `essential`, `job`, `restart` | true or false; likewise; `policy`, `exit_codes` (pairs), `max_attempts`, `delay_ms`, `max_delay_ms`, `reset_after_ms`, `scope` |
+//! | `part`, `start_ms` | `job`, `sidecar` or `null`; what its own start declares |
+//! | `essential`, `job`, `restart` | true or false; whether its success does not end the pod; `policy`, `exit_codes` (pairs), `max_attempts`, `delay_ms`, `max_delay_ms`, `reset_after_ms`, `scope` |
 //! | `probes` | `startup`, `liveness`, `readiness`, each with `http`, `tcp`, `grpc` or `exec`, its times and thresholds |
 //! | `post_start`, `pre_stop` | `exec`, `http` or `sleep_ms`, and `timeout_ms` of each |
 //! | `healthcheck` | `null` for the image's, `"disabled"`, or `test`, `interval_ms`, `timeout_ms`, `start_period_ms`, `start_interval_ms`, `retries` |
 //! | `privileged`, `grace_ms`, `stop_signal` | true or false; a number; a number |
 
 mod block_io;
+mod course;
 mod json;
 mod life;
 mod limits;

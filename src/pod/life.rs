@@ -6,6 +6,40 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
+/// The part that a component plays in its pod: `role`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Role {
+    /// Nothing is written: its end is the pod's, unless `restart` or `essential` say otherwise.
+    #[default]
+    Main,
+    /// It is the pod's work, and comes to an end: once all jobs have ended, the pod ends.
+    Job,
+    /// It serves the others, as a native sidecar of Kubernetes does: it is started again whenever it ends, never keeps the pod up, and stops last.
+    /// <https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/>
+    Sidecar,
+}
+
+impl Role {
+    /// As it is written; none for what is the case if nothing is written.
+    #[must_use]
+    pub fn name(self) -> Option<&'static str> {
+        match self {
+            Self::Main => None,
+            Self::Job => Some("job"),
+            Self::Sidecar => Some("sidecar"),
+        }
+    }
+
+    /// The restart policy of a component of this role that has no `restart`.
+    #[must_use]
+    pub fn restart(self) -> RestartPolicy {
+        match self {
+            Self::Main | Self::Job => RestartPolicy::default(),
+            Self::Sidecar => RestartPolicy::new(RestartWhen::Always),
+        }
+    }
+}
+
 /// One dependency of a component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Dependency {

@@ -17,7 +17,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use indexmap::IndexMap;
 
 use super::graph::{self, Edges};
-use super::life::{Condition, Dependency, RestartWhen};
+use super::life::{Condition, Dependency, RestartWhen, Role};
 use super::{Component, ComponentName, CopySpec, PluginSpec, PodSpec, Problems};
 use crate::labels::{Place, RawComponent, RawCopies, RawPlugin, RawPod};
 use crate::problem::{candidates, shown::bound_notes};
@@ -117,6 +117,9 @@ fn lower_with(raw: &RawPod, report: &mut Report) -> PodSpec {
     if let Some((at, value)) = &raw.stop_grace_period {
         controller::handed_over(at, value, &mut spec.controller, report);
     }
+    if let Some((at, update)) = &raw.update {
+        options::monitor(at, update, &spec, report);
+    }
     spec
 }
 
@@ -194,6 +197,7 @@ fn depend(
         edges.insert(&component.name, known);
     }
     jobs(written, components, report);
+    roles(written, components, report);
     edges.sort_unstable_keys();
     for cycle in graph::find_cycles(&edges) {
         let place = cycle.first().and_then(|name| places.get(name)).cloned().unwrap_or_default();
@@ -209,8 +213,14 @@ fn jobs(
 ) {
     let awaited = written.iter().flat_map(|(_, dependencies)| dependencies);
     for Written { at, name, on: Dependency { condition, .. } } in awaited {
-        let always = |job: &Component| job.restart.when == RestartWhen::Always;
-        if *condition == Condition::Completed && components.get(name.as_str()).is_some_and(always) {
+        let Some(job) = components.get(name.as_str()).filter(|_| *condition == Condition::Completed) else { continue };
+        if job.role == Role::Sidecar {
+            report.push(
+                at.key("condition")
+                    .problem(format!("`{name}` is a sidecar, which runs as long as the others and never completes"))
+                    .hint("wait for `service_started` or `service_healthy`"),
+            );
+        } else if job.restart.when == RestartWhen::Always && job.role != Role::Job {
             report.push(
                 at.key("condition")
                     .problem(format!("`{name}` is always started again, so that it never completes"))
@@ -220,10 +230,59 @@ fn jobs(
     }
 }
 
+/// Somebody must keep the pod up, and what waits for the work must be part of it.
+fn roles(
+    written: &[(&RawComponent, Vec<Written>)],
+    components: &IndexMap<ComponentName, Component>,
+    report: &mut Report,
+) {
+    let of = |raw: &RawComponent| components.get(raw.name.as_str()).map(|component| component.role);
+    if let Some((first, _)) = written.first()
+        && written.iter().all(|(raw, _)| of(raw) == Some(Role::Sidecar))
+    {
+        report.push(
+            first
+                .at
+                .key("role")
+                .problem("every component of the pod is a sidecar, so that nothing keeps the pod up")
+                .hint("leave `role` out of the component that the others serve"),
+        );
+    }
+    let jobs: HashSet<&str> =
+        components.values().filter(|it| it.role == Role::Job).map(|it| it.name.as_str()).collect();
+    if jobs.is_empty() {
+        return;
+    }
+    for (raw, dependencies) in written.iter().filter(|(raw, _)| of(raw).is_some_and(|role| role != Role::Job)) {
+        // By way of others too: nothing of it can start before they have ended.
+        let mut ended: HashSet<&str> = HashSet::new();
+        let mut open: Vec<&str> = vec![raw.name.as_str()];
+        let mut seen: HashSet<&str> = HashSet::new();
+        while let Some(name) = open.pop().filter(|name| seen.insert(name)) {
+            for (other, on) in components.get(name).into_iter().flat_map(|it| &it.depends_on) {
+                if on.condition == Condition::Completed {
+                    ended.insert(other.as_str());
+                }
+                open.push(other.as_str());
+            }
+        }
+        if jobs.is_subset(&ended) {
+            let at = dependencies.first().map_or_else(|| raw.at.key("depends_on"), |first| first.at.clone());
+            report.push(
+                at.problem(format!(
+                    "`{}` starts only when every job of the pod has ended, and the pod ends at that moment",
+                    raw.name
+                ))
+                .hint("write `role: job` for it too; or leave `role: job` out of those that it waits for: `service_completed_successfully` makes them end first"),
+            );
+        }
+    }
+}
+
 /// What makes no sense for a component that must end before the others start.
 fn init_only(raw: &RawComponent, component: Option<&Component>, report: &mut Report) {
     let written = |key: &str| raw.body.as_ref().is_some_and(|body| body.get(key).is_some_and(|value| !value.is_null()));
-    for key in ["essential", "probes", "post_start", "pre_stop"].into_iter().filter(|key| written(key)) {
+    for key in ["role", "essential", "probes", "post_start", "pre_stop"].into_iter().filter(|key| written(key)) {
         report.push(
             raw.at
                 .key(key)

@@ -97,6 +97,15 @@ pub struct Parts<E, H> {
     pub findings: AllFindings,
 }
 
+/// A timer that was set.
+#[derive(Debug)]
+struct Timer {
+    cancelled: CancellationToken,
+    due: Instant,
+    /// What was left when its clock was stopped.
+    held: Option<Duration>,
+}
+
 /// One pod, from its first container to its last.
 #[derive(Debug)]
 pub struct Driver<E, H> {
@@ -114,7 +123,7 @@ pub struct Driver<E, H> {
     status: watch::Sender<Arc<admin::Status>>,
     donor: watch::Sender<Donor>,
     news: mpsc::Sender<ComponentEvent>,
-    timers: HashMap<Deadline, CancellationToken>,
+    timers: HashMap<Deadline, Timer>,
     /// What goes on beside the processes that run: cancelled when one ends.
     runs: HashMap<ComponentName, CancellationToken>,
     /// Those whose exit was told before their launch.
@@ -272,6 +281,12 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
                 self.signal("kill", name, 9);
             }
             Action::Arm(deadline, after) => self.arm(deadline, after),
+            Action::Hold(deadline) => self.hold(&deadline),
+            Action::GoOn(deadline) => {
+                let left = self.timers.get_mut(&deadline).and_then(|timer| timer.held.take());
+                left.into_iter().for_each(|left| self.arm(deadline.clone(), left));
+            }
+            Action::Extend(deadline, more) => self.extend(deadline, more),
             Action::DropLaunches => self.shared.launches.cancel(),
             Action::Started => self.started(),
             Action::Cleanup { failed } => self.clean_up(failed),
@@ -346,7 +361,12 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
                 );
             }
             Event::Signal(signal) => info!(signal, "signal received"),
+            // Of one run only: nobody sets them anew, and there is one for each run.
+            Event::Deadline(deadline @ (Deadline::Ready(..) | Deadline::Repair(..))) => {
+                self.timers.remove(deadline);
+            }
             Event::Begin
+            | Event::CheckKnown { .. }
             | Event::Decided { .. }
             | Event::Health { .. }
             | Event::SignalDecided { .. }
@@ -493,8 +513,9 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
             self.stopping_since = Some(Instant::now());
         }
         let cancelled = CancellationToken::new();
-        if let Some(before) = self.timers.insert(deadline.clone(), cancelled.clone()) {
-            before.cancel();
+        let timer = Timer { cancelled: cancelled.clone(), due: Instant::now() + after, held: None };
+        if let Some(before) = self.timers.insert(deadline.clone(), timer) {
+            before.cancelled.cancel();
         }
         let shared = Arc::clone(&self.shared);
         self.tasks.spawn("timer", move |token| async move {
@@ -504,6 +525,26 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
                 () = tokio::time::sleep(after) => shared.tell(Event::Deadline(deadline)).await,
             }
         });
+    }
+
+    /// Stops the clock of a timer, where it is set.
+    fn hold(&mut self, deadline: &Deadline) {
+        if let Some(timer) = self.timers.get_mut(deadline) {
+            timer.cancelled.cancel();
+            timer.held.get_or_insert(timer.due.saturating_duration_since(Instant::now()));
+        }
+    }
+
+    /// Gives a timer more time, whether its clock stands still or not.
+    fn extend(&mut self, deadline: Deadline, more: Duration) {
+        match self.timers.get_mut(&deadline) {
+            Some(Timer { held: Some(left), .. }) => *left = left.saturating_add(more),
+            Some(timer) => {
+                let left = timer.due.saturating_duration_since(Instant::now());
+                self.arm(deadline, left.saturating_add(more));
+            }
+            None => {}
+        }
     }
 
     /// All components run: from now on files are watched, and plugins called from time to time.

@@ -156,6 +156,13 @@ pub enum Event {
         /// Whether the engine checks its health.
         checked: bool,
     },
+    /// The engine's check of a container, which its image may have brought, is known.
+    CheckKnown {
+        /// Of which.
+        name: ComponentName,
+        /// What the check declares of the start: its start period, and one interval.
+        declared: Duration,
+    },
     /// A container can't be started.
     LaunchFailed {
         /// Which.
@@ -269,6 +276,14 @@ pub enum Deadline {
     BackOff(ComponentName),
     /// This component has run so long that its earlier restarts are forgotten.
     Proven(ComponentName),
+    /// This run of this component has lasted so long that it counts as up, if nothing else is known of it.
+    Ready(ComponentName, u64),
+    /// The pod has had its time to become healthy for the first time.
+    Start,
+    /// The pod has been healthy so long that a crash is repaired.
+    Settled,
+    /// This component has had its time to be up again after this run of it ended.
+    Repair(ComponentName, u64),
     /// The pod has had its time to be left alone before it stops.
     Drain,
     /// The pod is due to be started again in place.
@@ -335,6 +350,12 @@ pub enum Action {
     Kill(ComponentName),
     /// Set a timer.
     Arm(Deadline, Duration),
+    /// Stop the clock of a timer that may be set.
+    Hold(Deadline),
+    /// Let the clock of a timer go on that was held.
+    GoOn(Deadline),
+    /// Give a timer that may be set, or held, more time.
+    Extend(Deadline, Duration),
     /// Give up launches between two steps, and pulls at once.
     DropLaunches,
     /// All components have been started for the first time: begin watches and ticks.

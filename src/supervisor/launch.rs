@@ -359,6 +359,9 @@ async fn start<E: Engine, H: Hooks>(
         Ok(inspection) => {
             let stop_signal = planned.stop_signal.or(inspection.stop_signal).unwrap_or(SIGTERM);
             shared.created(&planned.name, Container { id: id.clone(), stop_signal });
+            if let Some(declared) = inspection.check_declares.filter(|time| *time > planned.start_of_check) {
+                shared.tell(Event::CheckKnown { name: planned.name.clone(), declared }).await;
+            }
             Ok(inspection.health.is_some())
         }
         Err(error) => {

@@ -9,16 +9,23 @@
 //! | `exit` | what an exit means: a restart, the pod's end, or nothing |
 //! | `stop` | signals, the order of stopping, deadlines |
 //! | `health` | what the engine's checks and the controller's probes mean |
+//! | `ready` | when the pod has started, how long that may take, and how long a repair may |
+//! | `jobs` | what the end of a job means |
+//! | `verdict` | the health of the pod and of its components |
 //!
 //! Invariants: once the pod is stopping no [`Action::Launch`] or [`Action::Relaunch`] is ever emitted, and never two for one component without an exit between them;
-//! every container that was launched is stopped, or has exited, before [`Action::Cleanup`]; [`Action::Finish`] is the last action and is emitted once.
+//! every container that was launched is stopped, or has exited, before [`Action::Cleanup`]; [`Action::Finish`] is the last action and is emitted once. The pod is never
+//! healthy before every component that counts has been up; a crash before it has settled ends it; no repair leaves it healthy for longer than its budget.
 
 mod exit;
 mod health;
+mod jobs;
+mod ready;
 mod start;
 mod stop;
 #[cfg(test)]
 mod tests;
+mod verdict;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -27,8 +34,9 @@ use indexmap::IndexMap;
 
 use crate::engine::EngineHealth;
 use crate::hooks::Judgement;
+use crate::plan::life::Life;
 use crate::plan::{Plan, Planned};
-use crate::pod::life::{RestartPolicy, RestartWhen, Unready};
+use crate::pod::life::{RestartPolicy, RestartWhen, Role, Unready};
 use crate::pod::{ComponentName, Dependency, PluginName};
 use crate::supervisor::events::{Action, Event, Outcome, Phase, Stage};
 
@@ -47,13 +55,27 @@ pub struct Node {
     /// Whether it must finish before the others start.
     pub init: bool,
     essential: bool,
-    /// Whether others await its success.
+    /// The part that it plays.
+    role: Role,
+    /// Whether others await its success, or it is the pod's work.
     job: bool,
     policy: RestartPolicy,
     /// Whether something is to be done after its start.
     settles: bool,
     /// Whether something is to be done before its stop.
     parts: bool,
+    /// How long a repair of it may take; zero: without a limit.
+    repair: Duration,
+    /// What of that its health check declares, as far as the plan has it.
+    check_declared: Duration,
+    /// Whether its current run has lasted for `min_ready`.
+    lasted: bool,
+    /// Whether it has been up, in this life of the pod or an earlier one.
+    up_once: bool,
+    /// Which run of it ended and is being repaired; none while it is up, and before the pod was healthy.
+    down: Option<u64>,
+    /// Whether the repair has taken longer than it may.
+    overdue: bool,
     /// What the controller's own probes say; none without probes.
     pub probed: Option<Probed>,
     /// How often it has been started again.
@@ -93,6 +115,8 @@ pub struct Probed {
     pub started: bool,
     /// What the readiness probe says, where there is one: none before its first verdict.
     pub ready: Option<Result<(), String>>,
+    /// Whether there is a startup probe.
+    waits_for_start: bool,
     /// Whether there is a readiness probe.
     waits_for_ready: bool,
     /// What an unready one means for the pod.
@@ -105,6 +129,7 @@ impl Probed {
         (!planned.probes.is_empty()).then(|| Self {
             started: false,
             ready: None,
+            waits_for_start: planned.probes.startup.is_some(),
             waits_for_ready: readiness.is_some(),
             unready: readiness.map(|probe| probe.unready).unwrap_or_default(),
         })
@@ -123,17 +148,29 @@ impl Probed {
 }
 
 impl Node {
-    fn new(planned: &Planned, init: bool) -> Self {
+    fn new(planned: &Planned, init: bool, life: &Life) -> Self {
+        let repair = if life.repair_budget.is_zero() {
+            Duration::ZERO
+        } else {
+            life.repair_budget.saturating_add(planned.start)
+        };
         Self {
             phase: Phase::Waiting,
             depends_on: planned.depends_on.clone(),
             grace: planned.grace,
             init,
             essential: planned.essential,
+            role: planned.role,
             job: planned.job,
             policy: planned.restart.clone(),
             settles: !planned.post_start.is_empty(),
             parts: !planned.pre_stop.is_empty(),
+            repair,
+            check_declared: planned.start_of_check,
+            lasted: false,
+            up_once: false,
+            down: None,
+            overdue: false,
             probed: Probed::of(planned),
             restarts: 0,
             attempts: 0,
@@ -223,6 +260,17 @@ pub struct Pod {
     judgements: BTreeMap<(PluginName, Option<ComponentName>), Judgement>,
     /// The pause until the operator is told what is waited for; none where nobody waits.
     patience: Option<Duration>,
+    life: Life,
+    /// Whether it has been healthy.
+    was_healthy: bool,
+    /// Whether it was healthy for the first time so short a while ago that a crash ends it.
+    settling: bool,
+    /// Whether the clock of the start stands still.
+    start_is_held: bool,
+    /// Components that were not up when the start had taken too long, and whose last run failed.
+    blamed: BTreeSet<ComponentName>,
+    /// Jobs that failed, in the order of their ends.
+    failed_jobs: Vec<ComponentName>,
     /// How often the container that lends its IPC namespace has ended, since it last ran long enough to count as new.
     donor_ends: u32,
 }
@@ -231,8 +279,9 @@ impl Pod {
     /// A pod of which nothing has been started.
     #[must_use]
     pub fn new(plan: &Plan) -> Self {
-        let init = plan.init.iter().map(|planned| (planned.name.clone(), Node::new(planned, true)));
-        let components = plan.components.iter().map(|planned| (planned.name.clone(), Node::new(planned, false)));
+        let node = |planned: &Planned, init| (planned.name.clone(), Node::new(planned, init, &plan.life));
+        let init = plan.init.iter().map(|planned| node(planned, true));
+        let components = plan.components.iter().map(|planned| node(planned, false));
         Self {
             stage: if plan.init.is_empty() { Stage::Starting } else { Stage::Init },
             nodes: init.chain(components).collect(),
@@ -248,6 +297,12 @@ impl Pod {
             asked_to_stop: false,
             judgements: BTreeMap::new(),
             patience: None,
+            life: plan.life.clone(),
+            was_healthy: false,
+            settling: false,
+            start_is_held: false,
+            blamed: BTreeSet::new(),
+            failed_jobs: Vec::new(),
             donor_ends: 0,
         }
     }
@@ -305,7 +360,9 @@ impl Pod {
             None => None,
         };
         let by_itself = |(name, node): &(&ComponentName, &Node)| {
-            node.launched_once && node.failed() && (decider == Some(*name) || self.gave_up(name))
+            node.launched_once
+                && node.failed()
+                && (decider == Some(*name) || self.gave_up(name) || self.blamed.contains(*name))
         };
         let mut failed: Vec<_> = self.nodes.iter().filter(by_itself).map(|(name, _)| name.clone()).collect();
         failed.sort_by_key(|name| decider != Some(name));
@@ -317,7 +374,8 @@ impl Pod {
     pub fn step(&mut self, event: Event) -> Vec<Action> {
         let mut actions = Vec::new();
         match event {
-            Event::Begin => self.advance(&mut actions),
+            Event::Begin => self.begin(&mut actions),
+            Event::CheckKnown { name, declared } => self.check_known(&name, declared, &mut actions),
             Event::Launched { name, checked } => self.launched(&name, checked, &mut actions),
             Event::LaunchFailed { name, reason } => self.launch_failed(&name, reason, &mut actions),
             Event::LaunchDropped { name } => {
@@ -353,6 +411,7 @@ impl Pod {
                 }
             }
         }
+        self.take_stock(&mut actions);
         actions
     }
 

@@ -82,7 +82,7 @@ pub const COMPONENT: [&str; 49] = [
 ];
 
 /// Settings that nobody takes over: of services, of controllers, and of components where they are written as such.
-const OTHERS: [&str; 16] = [
+const OTHERS: [&str; 17] = [
     "build",
     "cgroup_parent",
     "cgroupns_mode",
@@ -99,6 +99,7 @@ const OTHERS: [&str; 16] = [
     "profiles",
     "pull_policy",
     "restart",
+    "role",
 ];
 
 /// Whether the key is one of a service or a component.

@@ -63,6 +63,14 @@ pub(super) fn inspection(answer: ContainerInspectResponse) -> Inspection {
             HealthStatusEnum::HEALTHY => Some(EngineHealth::Healthy),
             HealthStatusEnum::UNHEALTHY => Some(EngineHealth::Unhealthy),
         }),
+        check_declares: config.healthcheck.and_then(|check| {
+            let test = check.test.unwrap_or_default();
+            let time = |nanos: Option<i64>| {
+                Duration::from_nanos(nanos.and_then(|it| u64::try_from(it).ok()).unwrap_or_default())
+            };
+            let is_on = test.first().is_some_and(|first| first != "NONE");
+            is_on.then(|| time(check.start_period).saturating_add(time(check.interval)))
+        }),
         ipc_mode: host.ipc_mode.unwrap_or_default(),
         network_mode: host.network_mode.unwrap_or_default(),
         cgroup_parent: host.cgroup_parent.unwrap_or_default(),

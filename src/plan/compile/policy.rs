@@ -194,6 +194,7 @@ impl<'a> Guard<'a> {
             stop_grace_period: _,
             healthcheck: _,
             depends_on: _,
+            role: _,
             essential: _,
             restart: _,
             probes: _,

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{PluginLine, Step, block_io, kind, life, limits::limits, steps, variables};
+use super::{PluginLine, Step, block_io, course, kind, life, limits::limits, steps, variables};
 use crate::config::Timeouts;
 use crate::plan::Plan;
 use crate::plan::budget::BudgetRow;
@@ -14,6 +14,7 @@ pub(super) fn json(plan: &Plan, plugins: &[PluginLine], timeouts: Option<&Timeou
     document.insert("version".to_owned(), json!(1));
     document.insert("stop_budget_ms".to_owned(), json!(milliseconds(plan.stop_budget)));
     document.insert("drain_ms".to_owned(), json!(milliseconds(plan.drain)));
+    document.extend(course::json(plan).map(|(key, value)| (key.to_owned(), value)));
     document.insert("containers".to_owned(), steps(plan).map(|step| container(&step)).collect());
     document.insert("limits".to_owned(), limits_of_all(plan));
     document.insert("plugins".to_owned(), plugins.iter().map(plugin).collect());

@@ -7,16 +7,21 @@ use crate::plan::units::{milliseconds, time};
 use crate::pod::Dependency;
 use crate::pod::life::{
     HttpRequest, LifecycleAction, LifecycleStep, Probe, ProbeCheck, Probes, RestartPolicy, RestartScope, RestartWhen,
-    Unready,
+    Role, Unready,
 };
 
 /// Rows of a name and what it stands for; nothing where all is as usual.
 pub(super) fn rows(planned: &Planned) -> Vec<(&'static str, String)> {
     let mut rows = Vec::new();
-    if planned.job {
-        rows.push(("job", "its success does not end the pod".to_owned()));
+    match planned.role {
+        Role::Job => rows.push(("role", "job, the pod ends once all jobs have".to_owned())),
+        Role::Sidecar => {
+            rows.push(("role", "sidecar, serves the others, does not keep the pod up, stops last".to_owned()))
+        }
+        Role::Main if planned.job => rows.push(("job", "its success does not end the pod".to_owned())),
+        Role::Main => {}
     }
-    if !planned.essential {
+    if !planned.essential && planned.role != Role::Sidecar {
         rows.push(("essential", "no, its end does not end the pod".to_owned()));
     }
     if planned.restart.when != RestartWhen::Never {
@@ -47,11 +52,13 @@ pub(super) fn dependency(on: Dependency) -> String {
 }
 
 /// The same for programs.
-pub(super) fn json(planned: &Planned) -> [(&'static str, Value); 6] {
+pub(super) fn json(planned: &Planned) -> [(&'static str, Value); 8] {
     let steps = |steps: &[LifecycleStep]| steps.iter().map(step_json).collect::<Vec<_>>();
     let probes: Map<_, _> =
         kinds(&planned.probes).into_iter().filter_map(|(kind, it)| Some((kind.to_owned(), probe_json(it?)))).collect();
     [
+        ("part", json!(planned.role.name())),
+        ("start_ms", json!(milliseconds(planned.start))),
         ("essential", json!(planned.essential)),
         ("job", json!(planned.job)),
         ("restart", restart_json(&planned.restart)),

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{PluginLine, Step, block_io, kind, life, limits::limits, steps, variables};
+use super::{PluginLine, Step, block_io, course, kind, life, limits::limits, steps, variables};
 use crate::config::Timeouts;
 use crate::engine::ContainerSpec;
 use crate::plan::Plan;
@@ -65,7 +65,8 @@ fn order(plan: &Plan) -> String {
         true => String::new(),
         false => format!(", after {} to drain", time(plan.drain)),
     };
-    format!("start\n{}stop within {}{drain}, in the reverse order\n", table(&rows), time(plan.stop_budget))
+    let (rows, stop, course) = (table(&rows), time(plan.stop_budget), course::text(plan));
+    format!("start\n{rows}{course}stop within {stop}{drain}, in the reverse order\n")
 }
 
 /// The pod's limits, each component's, their sum, and what is left.

@@ -11,6 +11,7 @@ use super::mounts::{self, Owner};
 use super::volumes::Volumes;
 use super::{host, life, probes, rejected};
 use crate::labels::RawComponent;
+use crate::pod::life::Role;
 use crate::pod::{Component, ComponentName, EnvFile, HealthCheck, Logging, values};
 
 /// A component whose dependencies have not been looked up yet.
@@ -48,8 +49,12 @@ fn lower_body(raw: &RawComponent, known: &Volumes, report: &mut Report) -> Optio
     let stop_grace_period = fields.read("stop_grace_period", Node::duration);
     let healthcheck = fields.many("healthcheck", healthcheck).flatten();
     let dependencies = fields.many("depends_on", life::depends_on).unwrap_or_default();
-    let essential = fields.read("essential", Node::bool).unwrap_or(true);
-    let restart = fields.many("restart", life::restart).unwrap_or_default();
+    let role = fields.read("role", life::role).unwrap_or_default();
+    let essential = fields.read("essential", Node::bool);
+    let restart = fields.many("restart", life::restart);
+    life::contradictions(role, essential, restart.as_ref(), &mut fields);
+    let essential = role != Role::Sidecar && essential.unwrap_or(true);
+    let restart = restart.unwrap_or_else(|| role.restart());
     let probes = fields.many("probes", probes::probes).unwrap_or_default();
     let post_start = fields.many("post_start", life::steps).unwrap_or_default();
     let pre_stop = fields.many("pre_stop", life::steps).unwrap_or_default();
@@ -75,6 +80,7 @@ fn lower_body(raw: &RawComponent, known: &Volumes, report: &mut Report) -> Optio
         stop_signal,
         stop_grace_period,
         healthcheck,
+        role,
         essential,
         restart,
         probes,

@@ -11,7 +11,7 @@ use super::fields::{Fields, Node, Read, Report};
 use super::probes::{self, request};
 use crate::labels::Place;
 use crate::pod::life::{
-    Condition, Dependency, ExecCommand, LifecycleAction, LifecycleStep, RestartPolicy, RestartScope, RestartWhen,
+    Condition, Dependency, ExecCommand, LifecycleAction, LifecycleStep, RestartPolicy, RestartScope, RestartWhen, Role,
 };
 use crate::problem::nearest;
 
@@ -68,6 +68,37 @@ fn condition(node: &Node<'_>) -> Read<Condition> {
             ("service_completed_successfully", Condition::Completed),
         ],
     )
+}
+
+/// `role:`, one word.
+pub fn role(node: &Node<'_>) -> Read<Role> {
+    one_of(node, [("job", Role::Job), ("sidecar", Role::Sidecar)])
+}
+
+/// What is written beside a `role` and contradicts it.
+pub fn contradictions(
+    role: Role,
+    essential: Option<bool>,
+    restart: Option<&RestartPolicy>,
+    fields: &mut Fields<'_, '_>,
+) {
+    match (role, essential) {
+        (Role::Sidecar, Some(true)) => {
+            let problem =
+                fields.place("essential").problem("a sidecar serves the others, and its end never ends the pod");
+            fields.report.push(problem.hint("leave one of `role` and `essential` out"));
+        }
+        (Role::Job, Some(false)) => {
+            let problem =
+                fields.place("essential").problem("a job is the pod's work, and how it ends decides how the pod ends");
+            fields.report.push(problem.hint("leave one of `role` and `essential` out"));
+        }
+        (Role::Main | Role::Job | Role::Sidecar, _) => {}
+    }
+    if role == Role::Job && restart.is_some_and(|policy| policy.when == RestartWhen::Always) {
+        let problem = fields.place("restart").problem("a job that is always started again never comes to an end");
+        fields.report.push(problem.hint("write `restart: on-failure`, or leave `role: job` out"));
+    }
 }
 
 /// One of a few words.

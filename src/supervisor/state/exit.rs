@@ -6,7 +6,7 @@ use super::{Node, Pod};
 use crate::engine::EngineHealth;
 use crate::hooks::Reaction;
 use crate::pod::ComponentName;
-use crate::pod::life::{Condition, RestartPolicy, RestartScope, RestartWhen};
+use crate::pod::life::{Condition, RestartPolicy, RestartScope, RestartWhen, Role};
 use crate::supervisor::events::{Action, Deadline, Outcome, Phase, Stage};
 
 /// Shortest pause before a restart: what the engine's own restarts begin with.
@@ -32,6 +32,8 @@ impl Pod {
         if let Some(probed) = &mut node.probed {
             probed.reset();
         }
+        self.begin_repair(name, actions);
+        let Some(node) = self.nodes.get_mut(name) else { return };
         if self.stage >= Stage::Restarting {
             self.stop_more(actions);
         } else if std::mem::take(&mut node.again) {
@@ -72,6 +74,10 @@ impl Pod {
         if wants_restart(node) {
             let given_up = node.policy.max_attempts.is_some_and(|most| node.attempts >= most);
             if !given_up {
+                if self.is_crash_while_settling(name, actions) {
+                    return self.end_with(name, actions);
+                }
+                let Some(node) = self.nodes.get_mut(name) else { return };
                 let after = pause(&node.policy, node.attempts);
                 node.attempts = node.attempts.saturating_add(1);
                 if let (true, Some(reason)) = (!node.launched_once, &node.failure) {
@@ -84,7 +90,7 @@ impl Pod {
             }
             actions.push(Action::Warn(format!("component `{name}` is given up after {} restarts", node.attempts)));
         }
-        if node.job && !failed {
+        if node.role == Role::Job || (node.job && !failed) {
             return self.go_without(name, actions);
         }
         let (init, essential, job) = (node.init, node.essential, node.job);
@@ -104,11 +110,17 @@ impl Pod {
     /// The component stays as it is, and the pod goes on, as long as anything of it does.
     fn go_without(&mut self, name: &ComponentName, actions: &mut Vec<Action>) {
         if let Some(node) = self.nodes.get_mut(name) {
+            if node.role == Role::Job {
+                return self.job_ended(name, actions);
+            }
             node.gone_without = true;
             // Whoever decided so, a plugin or the policy: what it was there for is done.
             node.completed = node.job && !node.failed();
+            node.down = None;
+            node.overdue = false;
         }
-        let over = self.nodes.values().all(Node::over);
+        // A sidecar keeps nothing up.
+        let over = self.nodes.values().all(|node| node.over() || node.role == Role::Sidecar);
         if over {
             self.end_with(name, actions);
         } else {
@@ -152,6 +164,7 @@ impl Pod {
             node.again = false;
         }
         self.exits_put_off.clear();
+        self.begin_repair_of_all(actions);
         self.stop_more(actions);
     }
 
@@ -162,6 +175,7 @@ impl Pod {
             return;
         }
         let mut init = false;
+        self.failed_jobs.clear();
         for node in self.nodes.values_mut() {
             node.phase = Phase::Waiting;
             node.started_once = false;
@@ -184,6 +198,7 @@ impl Pod {
                 node.again = true;
                 node.outdated_by.clear();
                 let grace = node.grace;
+                self.begin_repair(name, actions);
                 self.ask_to_stop(name, grace, true, actions);
             }
             Phase::Exited | Phase::BackingOff => {

@@ -62,6 +62,7 @@ impl Pod {
                 actions.push(Action::Warn(format!("component `{name}` {reason}")));
                 node.failure = Some(reason);
                 let grace = node.grace;
+                self.begin_repair(name, actions);
                 return self.ask_to_stop(name, grace, true, actions);
             }
         }

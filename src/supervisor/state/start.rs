@@ -191,10 +191,13 @@ impl Pod {
         node.killed = false;
         node.completed = false;
         node.gone_without = false;
+        node.lasted = false;
         node.outdated_by.clear();
         if let Some(probed) = &mut node.probed {
             probed.reset();
         }
+        self.failed_jobs.retain(|job| job != name);
+        let Some(node) = self.nodes.get_mut(name) else { return };
         if !again {
             return actions.push(Action::Launch(name.clone()));
         }
@@ -274,6 +277,7 @@ impl Pod {
         if node.watched() {
             actions.push(Action::Arm(Deadline::Proven(name.clone()), node.policy.reset_after));
         }
+        self.watch_up(name, actions);
         self.advance(actions);
     }
 

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::Pod;
+use super::{Node, Pod};
 use crate::hooks::SignalDecision;
 use crate::pod::ComponentName;
+use crate::pod::life::Role;
 use crate::supervisor::events::{Action, Deadline, Outcome, Phase, Stage, stops};
 
 /// How long plugins may think about a signal that stops the pod.
@@ -125,15 +126,34 @@ impl Pod {
                 }
             }
         }
+        // A sidecar serves the others to their end. One that waits for another at its start stops before that one, as everybody does.
+        let others_live = self.nodes.values().any(|node| node.role != Role::Sidecar && node.phase.alive());
         let due: Vec<(ComponentName, Duration)> = self
             .nodes
             .iter()
             .filter(|(name, node)| matches!(node.phase, Phase::Settling | Phase::Running) && !needed.contains(name))
+            .filter(|(_, node)| !(others_live && node.role == Role::Sidecar && !self.follows_others(node)))
             .map(|(name, node)| (name.clone(), node.grace))
             .collect();
         for (name, grace) in due {
             self.ask_to_stop(&name, grace, true, actions);
         }
+    }
+
+    /// Whether a sidecar starts after a component that is none, be it by way of other sidecars.
+    fn follows_others(&self, node: &Node) -> bool {
+        let mut seen: BTreeSet<&ComponentName> = BTreeSet::new();
+        let mut open = vec![node];
+        while let Some(node) = open.pop() {
+            for (name, _) in &node.depends_on {
+                let Some(other) = self.nodes.get(name).filter(|_| seen.insert(name)) else { continue };
+                if other.role != Role::Sidecar {
+                    return true;
+                }
+                open.push(other);
+            }
+        }
+        false
     }
 
     /// Asks it to stop, after what is to be done before; all in its grace period.
@@ -220,6 +240,10 @@ impl Pod {
                     self.stop_by_signal(signal, actions);
                 }
             }
+            Deadline::Ready(name, run) => self.ready(&name, run),
+            Deadline::Start => self.start_is_late(actions),
+            Deadline::Settled => self.settling = false,
+            Deadline::Repair(name, run) => self.repair_is_late(&name, run, actions),
             Deadline::Dead(name) => self.survived(&name, actions),
             Deadline::Patience => self.still_waiting(actions),
             Deadline::Budget => self.kill_all(actions),

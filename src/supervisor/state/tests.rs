@@ -1,4 +1,8 @@
+mod again;
 mod life;
+mod ready;
+mod roles;
+mod walk;
 
 use super::*;
 use crate::engine::ContainerSpec;
@@ -16,8 +20,11 @@ fn planned(raw: &str, depends_on: &[(&str, Condition)]) -> Planned {
         name: name(raw),
         wave: usize::from(!depends_on.is_empty()),
         depends_on: depends_on.iter().map(|(other, condition)| (name(other), Dependency::on(*condition))).collect(),
+        role: crate::pod::life::Role::Main,
         essential: true,
         job: false,
+        start: Duration::ZERO,
+        start_of_check: Duration::ZERO,
         restart: RestartPolicy::default(),
         probes: Probes::default(),
         early_check: None,
@@ -39,6 +46,7 @@ fn pod(init: &[&str], components: &[(&str, &[(&str, Condition)])]) -> Pod {
         budget: crate::plan::budget::Budget::default(),
         stop_budget: Duration::from_secs(8),
         drain: Duration::ZERO,
+        life: Life::default(),
         warnings: Vec::new(),
     })
 }
@@ -74,7 +82,7 @@ fn short(actions: &[Action]) -> Vec<String> {
         Action::Probe { name, run } => Some(format!("probe {name} {run}")),
         Action::Part { name, run, .. } => Some(format!("part {name} {run}")),
         Action::ReviveDonor { .. } => Some("revive-donor".to_owned()),
-        Action::Arm(..) | Action::Warn(_) => None,
+        Action::Arm(..) | Action::Hold(_) | Action::GoOn(_) | Action::Extend(..) | Action::Warn(_) => None,
         Action::DropLaunches => Some("drop-launches".to_owned()),
         Action::Started => Some("started".to_owned()),
         Action::Cleanup { .. } => Some("cleanup".to_owned()),

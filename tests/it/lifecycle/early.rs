@@ -67,6 +67,7 @@ async fn each_run_is_looked_at_anew() {
     let mut pod = start(engine, Script::default(), &all).await;
     let healthy = |status: &Arc<PodStatus>| status.health.state.as_str() == "healthy";
     tokio::time::timeout(10 * SECOND, pod.status.wait_for(healthy)).await.expect("it is healthy").unwrap();
+    tokio::time::sleep(11 * SECOND).await;
     pod.engine.kill("db", 1);
     let ill = |status: &Arc<PodStatus>| status.health.state.as_str() != "healthy";
     tokio::time::timeout(10 * SECOND, pod.status.wait_for(ill)).await.expect("it is not").unwrap();

@@ -171,9 +171,9 @@ async fn pre_stop_is_not_done_for_what_ended_by_itself() {
 async fn a_liveness_probe_restarts_what_ignores_its_signal_and_ends_a_pod_without_policy() {
     let looks = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&looks);
-    // The third look, and the two after it, fail; then it works again.
+    // A look long after the pod became healthy, and the two after it, fail; then it works again.
     let sick = move |_: &[String]| match count.fetch_add(1, Ordering::Relaxed) {
-        2..5 => answer(1, "stuck"),
+        20..23 => answer(1, "stuck"),
         _ => answer(0, ""),
     };
     let life = "{image: app, stop_grace_period: 3s, restart: always, probes: {liveness: {exec: [alive], period: 1s}}}";
@@ -410,10 +410,10 @@ async fn a_pod_is_degraded_while_a_component_is_stopped_and_started_again() {
     let life = "{image: app, restart: always, probes: {liveness: {exec: [alive], period: 1s, timeout: 1s, failure_threshold: 1}}}";
     let fails = Arc::new(AtomicUsize::new(0));
     let looks = Arc::clone(&fails);
-    // The second look fails; it does not heed SIGTERM, and its next start takes a while.
+    // A look long after the pod became healthy fails; it does not heed SIGTERM, and its next start takes a while.
     let engine = FakeEngine::new()
         .ignores("app", 15)
-        .exec_answers("app", move |_| answer(i64::from(looks.fetch_add(1, Ordering::Relaxed) == 1), ""));
+        .exec_answers("app", move |_| answer(i64::from(looks.fetch_add(1, Ordering::Relaxed) == 20), ""));
     let mut pod = pod_of(engine.clone(), Script::default(), &app(life)).await;
     pod.reaches("running").await;
     let _engine = engine.clone().slow("start", "app", 3 * SECOND);

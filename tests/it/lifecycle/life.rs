@@ -90,7 +90,7 @@ async fn a_job_comes_before_those_that_wait_for_it() {
 
 #[tokio::test(start_paused = true)]
 async fn the_pod_starts_again_in_place() {
-    let engine = FakeEngine::new().exits_after("init-1", SECOND, 0).exits_after("app", 5 * SECOND, 1);
+    let engine = FakeEngine::new().exits_after("init-1", SECOND, 0).exits_after("app", 15 * SECOND, 1);
     let app = "{image: app, depends_on: [db], restart: {policy: on-failure, scope: pod, max_attempts: 1}}";
     let all =
         [("pod.init.components", "[{image: one}]"), ("pod.component.db", "image: db"), ("pod.component.app", app)];
@@ -103,7 +103,7 @@ async fn the_pod_starts_again_in_place() {
 
 #[tokio::test(start_paused = true)]
 async fn dependents_follow_the_restart_of_what_they_need() {
-    let engine = FakeEngine::new().exits_after("db", 5 * SECOND, 1);
+    let engine = FakeEngine::new().exits_after("db", 15 * SECOND, 1);
     let app = "{image: app, depends_on: {db: {condition: service_started, restart: true}}}";
     let all = [("pod.component.db", "{image: db, restart: on-failure:1}"), ("pod.component.app", app)];
     let mut pod = start(engine.clone(), Script::default(), &all).await;
@@ -250,6 +250,7 @@ async fn readiness_decides_when_dependents_start_and_what_the_pod_is() {
     assert_eq!(told(&pod, "app").state, "planned");
     *ready.lock().unwrap() = true;
     pod.reaches("running").await;
+    tokio::time::sleep(3 * SECOND).await;
     assert_eq!(pod.status.borrow().health.state.as_str(), "healthy");
     *ready.lock().unwrap() = false;
     let ill = pod.status.wait_for(|status| status.health.state.as_str() == "unhealthy");
@@ -367,4 +368,106 @@ async fn a_check_that_succeeds_early_counts_where_the_engine_looks_late() {
     assert_eq!(told(&pod, "db").health.unwrap().state.as_str(), "healthy");
     pod.signal(15).await;
     assert_eq!(pod.ends().await, Outcome::Stopped);
+}
+
+/// How long until the pod has this health.
+async fn becomes(pod: &mut Running, state: &str) -> Duration {
+    let began = tokio::time::Instant::now();
+    let reached = pod.status.wait_for(|status| status.health.state.as_str() == state);
+    tokio::time::timeout(600 * SECOND, reached)
+        .await
+        .unwrap_or_else(|_| panic!("never {state}"))
+        .expect("the pod lives");
+    began.elapsed()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_version_that_crashes_again_and_again_is_never_healthy_and_its_start_ends() {
+    for lasts in [Duration::from_millis(10), SECOND] {
+        let began = tokio::time::Instant::now();
+        let app = "{image: app, restart: {policy: always, max_delay: 2s}}";
+        let engine = FakeEngine::new().exits_after("app", lasts, 3);
+        let mut pod = start(engine, Script::default(), &[("pod.component.app", app)]).await;
+        let healthy = pod.status.wait_for(|status| status.health.state.counts_as_healthy());
+        assert!(healthy.await.is_err(), "it ends without having been healthy");
+        let outcome = pod.ends().await;
+        assert_eq!(outcome.exit_code(), 125);
+        let told = outcome.to_string();
+        assert!(
+            told.contains("within 60s (`start_deadline`): component `app`") && told.contains("ended with 3"),
+            "{told}"
+        );
+        let took = began.elapsed();
+        assert!((60 * SECOND..62 * SECOND).contains(&took), "{took:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_version_that_crashes_soon_after_it_was_healthy_ends_its_pod() {
+    for (lasts, health) in [(4, None), (9, None), (4, Some(2)), (9, Some(2))] {
+        let course: Vec<_> =
+            health.map(|at| (at * SECOND, outrigger::engine::EngineHealth::Healthy)).into_iter().collect();
+        let engine = FakeEngine::new().health("app", &course).exits_after("app", lasts * SECOND, 3);
+        let mut pod =
+            start(engine.clone(), Script::default(), &[("pod.component.app", "{image: app, restart: always}")]).await;
+        assert_eq!(becomes(&mut pod, "healthy").await.as_secs(), 2);
+        assert_eq!(pod.ends().await, component("app", 3), "{lasts}");
+        assert_eq!(starts(&engine), ["start app"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repair_that_takes_too_long_makes_the_pod_unhealthy_until_it_is_through() {
+    let engine = FakeEngine::new();
+    let all = [("pod.component.app", "{image: app, restart: {policy: always, delay: 100s}}")];
+    let mut pod = start(engine.clone(), Script::default(), &all).await;
+    becomes(&mut pod, "healthy").await;
+    tokio::time::sleep(11 * SECOND).await;
+    engine.kill("app", 1);
+    assert!(becomes(&mut pod, "degraded").await < SECOND);
+    let degraded = becomes(&mut pod, "unhealthy").await;
+    assert!((59 * SECOND..=60 * SECOND).contains(&degraded), "{degraded:?}");
+    let unhealthy = becomes(&mut pod, "healthy").await;
+    assert!((41 * SECOND..44 * SECOND).contains(&unhealthy), "100 s of pause, and 2 s to be up: {unhealthy:?}");
+    assert!(pod.status.borrow().warnings.iter().any(|what| what.contains("`repair_budget`")));
+    pod.signal(15).await;
+    assert_eq!(pod.ends().await, Outcome::Stopped);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_options_of_the_pod_change_all_of_these_times() {
+    let began = tokio::time::Instant::now();
+    let options = ("pod.options", "{min_ready: 500ms, start_deadline: 5s, settle: 1s, repair_budget: 3s}");
+    let engine = FakeEngine::new().exits_after("app", Duration::from_millis(100), 3);
+    let app = ("pod.component.app", "{image: app, restart: {policy: always, delay: 20s}}");
+    let pod = start(engine, Script::default(), &[app, options]).await;
+    assert_eq!(pod.ends().await.exit_code(), 125);
+    assert!((5 * SECOND..6 * SECOND).contains(&began.elapsed()), "{:?}", began.elapsed());
+    let engine = FakeEngine::new();
+    let mut pod = start(engine.clone(), Script::default(), &[app, options]).await;
+    assert!(becomes(&mut pod, "healthy").await < SECOND);
+    tokio::time::sleep(2 * SECOND).await;
+    engine.kill("app", 3);
+    assert!((2 * SECOND..=3 * SECOND + SECOND / 2).contains(&becomes(&mut pod, "unhealthy").await));
+    becomes(&mut pod, "healthy").await;
+    pod.signal(15).await;
+    assert_eq!(pod.ends().await, Outcome::Stopped);
+    // An image that is pulled for minutes is no slow start.
+    let engine = FakeEngine::new().without_image("app").slow("pull", "app", 300 * SECOND);
+    let mut pod = start(engine, Script::default(), &[app, options]).await;
+    assert_eq!(becomes(&mut pod, "healthy").await.as_secs(), 300);
+    pod.signal(15).await;
+    assert_eq!(pod.ends().await, Outcome::Stopped);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_pod_ends_with_its_job_and_its_sidecar_goes_last() {
+    let engine = FakeEngine::new().exits_after("report", 300 * SECOND, 4).exits_after("proxy", 40 * SECOND, 0);
+    let report = "{image: report, role: job, depends_on: [proxy]}";
+    let all = [("pod.component.proxy", "{image: proxy, role: sidecar}"), ("pod.component.report", report)];
+    let mut pod = start(engine.clone(), Script::default(), &all).await;
+    becomes(&mut pod, "healthy").await;
+    assert_eq!(tokio::time::timeout(400 * SECOND, pod.end).await.unwrap().unwrap(), component("report", 4));
+    assert!(starts(&engine).iter().filter(|call| *call == "start proxy").count() > 3, "{:?}", starts(&engine));
+    assert_eq!(starts(&engine).iter().filter(|call| *call == "start report").count(), 1);
 }

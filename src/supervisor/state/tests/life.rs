@@ -5,11 +5,11 @@ use crate::pod::life::{LifecycleAction, LifecycleStep, Probe, ProbeCheck, Restar
 use crate::probe::{ProbeKind, Verdict};
 
 /// A pod of these components, as they are.
-fn of(components: Vec<Planned>) -> Pod {
+pub(super) fn of(components: Vec<Planned>) -> Pod {
     plan(Vec::new(), components, Duration::ZERO)
 }
 
-fn plan(init: Vec<Planned>, components: Vec<Planned>, drain: Duration) -> Pod {
+pub(super) fn plan(init: Vec<Planned>, components: Vec<Planned>, drain: Duration) -> Pod {
     Pod::new(&Plan {
         ipc_donor: None,
         init,
@@ -17,25 +17,26 @@ fn plan(init: Vec<Planned>, components: Vec<Planned>, drain: Duration) -> Pod {
         budget: crate::plan::budget::Budget::default(),
         stop_budget: Duration::from_secs(8),
         drain,
+        life: Life::default(),
         warnings: Vec::new(),
     })
 }
 
-fn with(raw: &str, change: impl FnOnce(&mut Planned)) -> Planned {
+pub(super) fn with(raw: &str, change: impl FnOnce(&mut Planned)) -> Planned {
     let mut planned = planned(raw, &[]);
     change(&mut planned);
     planned
 }
 
-fn after(raw: &str, on: &str, dependency: Dependency) -> Planned {
+pub(super) fn after(raw: &str, on: &str, dependency: Dependency) -> Planned {
     with(raw, |it| it.depends_on = vec![(name(on), dependency)])
 }
 
-fn restarting(when: RestartWhen) -> RestartPolicy {
+pub(super) fn restarting(when: RestartWhen) -> RestartPolicy {
     RestartPolicy { delay: Duration::from_secs(1), max_delay: Duration::from_secs(5), ..RestartPolicy::new(when) }
 }
 
-fn readiness(unready: Unready) -> Probe {
+pub(super) fn readiness(unready: Unready) -> Probe {
     Probe {
         check: ProbeCheck::Tcp { host: "127.0.0.1".to_owned(), port: 80 },
         initial_delay: Duration::ZERO,
@@ -48,26 +49,26 @@ fn readiness(unready: Unready) -> Probe {
     }
 }
 
-fn step() -> LifecycleStep {
+pub(super) fn step() -> LifecycleStep {
     LifecycleStep { action: LifecycleAction::Sleep(Duration::from_secs(1)), timeout: None }
 }
 
-fn probed(raw: &str, run: u64, verdict: Verdict) -> Event {
+pub(super) fn probed(raw: &str, run: u64, verdict: Verdict) -> Event {
     Event::Probed { name: name(raw), run, verdict }
 }
 
-fn due(raw: &str) -> Event {
+pub(super) fn due(raw: &str) -> Event {
     Event::Deadline(Deadline::BackOff(name(raw)))
 }
 
-fn stop(pod: &mut Pod) -> Vec<Action> {
+pub(super) fn stop(pod: &mut Pod) -> Vec<Action> {
     let mut actions = pod.step(Event::Signal(15));
     actions.extend(pod.step(Event::SignalDecided { signal: 15, decision: SignalDecision::Forward }));
     actions
 }
 
 /// Everything has been removed: how the pod ends.
-fn end(pod: &mut Pod) -> Outcome {
+pub(super) fn end(pod: &mut Pod) -> Outcome {
     let mut actions = pod.step(Event::Cleaned);
     match (actions.pop(), actions.is_empty()) {
         (Some(Action::Finish(outcome)), true) => outcome,
@@ -76,14 +77,14 @@ fn end(pod: &mut Pod) -> Outcome {
 }
 
 /// How long the timer of this kind is set for.
-fn armed(actions: &[Action], wanted: &Deadline) -> Option<Duration> {
+pub(super) fn armed(actions: &[Action], wanted: &Deadline) -> Option<Duration> {
     actions.iter().find_map(|action| match action {
         Action::Arm(deadline, after) if deadline == wanted => Some(*after),
         _ => None,
     })
 }
 
-fn warnings(actions: &[Action]) -> Vec<String> {
+pub(super) fn warnings(actions: &[Action]) -> Vec<String> {
     let warned = |action: &Action| if let Action::Warn(what) = action { Some(what.clone()) } else { None };
     actions.iter().filter_map(warned).collect()
 }

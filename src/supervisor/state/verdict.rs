@@ -1,0 +1,217 @@
+//! The health of the pod and of its components, of all that is known.
+
+use super::{Node, Pod, Probed};
+use crate::admin::health::aggregate;
+use crate::admin::status::{ComponentStatus, Health, HealthState, Stage as Shown};
+use crate::engine::EngineHealth;
+use crate::hooks::Judgement;
+use crate::pod::life::{Role, Unready};
+use crate::pod::{ComponentName, PluginName};
+use crate::supervisor::events::{Phase, Stage};
+
+impl Pod {
+    /// Where the pod is, as it is shown.
+    #[must_use]
+    pub fn shown(&self) -> Shown {
+        match self.stage {
+            // What has been up, and starts again in place, is not a pod that starts.
+            Stage::Init | Stage::Starting if self.ran => Shown::Restarting,
+            Stage::Init => Shown::Init,
+            Stage::Starting => Shown::Starting,
+            Stage::Running => Shown::Running,
+            Stage::Restarting => Shown::Restarting,
+            Stage::Stopping => Shown::Stopping,
+            Stage::Killing | Stage::Cleaning | Stage::Done => Shown::Killing,
+        }
+    }
+
+    /// The pod's one health, of those of its components and of what plugins judge.
+    #[must_use]
+    pub fn verdict_of(&self, components: &[ComponentStatus]) -> Health {
+        let of_the_pod: Vec<Health> = self.about(None).map(|(plugin, judgement)| judged(plugin, judgement)).collect();
+        aggregate(self.shown(), components, &of_the_pod)
+    }
+
+    /// The pod's one health.
+    pub(super) fn verdict(&self) -> Health {
+        let components = self.nodes.iter().map(|(name, node)| ComponentStatus {
+            name: name.to_string(),
+            health: self.health_of(name, node),
+            ..ComponentStatus::default()
+        });
+        self.verdict_of(&components.collect::<Vec<_>>())
+    }
+
+    /// What plugins judge about a component, or about the pod as a whole.
+    pub fn about<'a>(
+        &'a self,
+        component: Option<&'a ComponentName>,
+    ) -> impl Iterator<Item = (&'a PluginName, &'a Judgement)> {
+        self.judgements().filter(move |(_, judgement)| judgement.component.as_ref() == component)
+    }
+
+    /// The worst of what the engine, the controller and the plugins say about a component; none if nobody says anything.
+    #[must_use]
+    pub fn health_of(&self, name: &ComponentName, node: &Node) -> Option<Health> {
+        if node.init {
+            return None;
+        }
+        let plugins = self.about(Some(name)).map(|(plugin, judgement)| judged(plugin, judgement));
+        self.own_health(node).into_iter().chain(plugins).reduce(worst)
+    }
+
+    /// Why the pod is not up, of each component that it waits for.
+    pub(super) fn not_up(&self) -> Vec<String> {
+        let mut why = Vec::new();
+        for (name, node) in &self.nodes {
+            // How long the pod's own work takes is nobody's affair.
+            if node.role == Role::Job {
+                continue;
+            }
+            let last = match (&node.failure, node.exit_code) {
+                (Some(failure), _) => format!(" (it {failure})"),
+                (None, Some(code)) => format!(" (its last run ended with {code})"),
+                (None, None) => String::new(),
+            };
+            if node.init {
+                if node.phase != Phase::Exited {
+                    why.push(format!("init component `{name}` {}{last}", init_word(node.phase)));
+                }
+                continue;
+            }
+            let health = self.health_of(name, node).filter(|health| !health.state.counts_as_healthy());
+            match health {
+                Some(health) => why.push(format!("component `{name}`: {}{last}", health.reasons.join(", "))),
+                None if node.phase == Phase::Waiting && self.stage >= Stage::Starting => {
+                    why.push(format!("component `{name}`: it waits for others"));
+                }
+                None => {}
+            }
+        }
+        let plugins = self.about(None).map(|(plugin, judgement)| judged(plugin, judgement));
+        why.extend(plugins.filter(|it| !it.state.counts_as_healthy()).flat_map(|it| it.reasons));
+        why
+    }
+
+    /// What the engine and the controller say about a component.
+    fn own_health(&self, node: &Node) -> Option<Health> {
+        let base = self.engine_health(node).into_iter().chain(probed(node)).reduce(worst);
+        // A pod that is being stopped as a whole says so itself, of all of its components.
+        if self.stage >= Stage::Stopping {
+            return base;
+        }
+        let is_short = node.phase == Phase::Running && node.must_last() && !node.lasted;
+        let short = || vec![format!("it has not run for {:?} (`min_ready`) yet", self.life.min_ready)];
+        if node.overdue {
+            let late = "it is not up again in the time that `repair_budget` gives it".to_owned();
+            let reasons = std::iter::once(late).chain(base.map(|it| it.reasons).unwrap_or_default()).collect();
+            return Some(Health { state: HealthState::Unhealthy, reasons });
+        }
+        if node.down.is_some() && !node.is_up() {
+            // Whoever replaces unhealthy pods must leave this one alone for a while: it is being mended where it is.
+            let reasons = match base {
+                _ if is_short => short(),
+                Some(base) => base.reasons,
+                None => vec!["it is being started again".to_owned()],
+            };
+            return Some(Health { state: HealthState::Degraded, reasons });
+        }
+        let is_new = !self.was_healthy && node.counts() && !node.is_done() && !self.has_been_up(node);
+        if !is_new {
+            return base;
+        }
+        match base {
+            Some(health) if !is_short => Some(Health { state: health.state.max(HealthState::Starting), ..health }),
+            _ if is_short => Some(Health { state: HealthState::Starting, reasons: short() }),
+            None if node.launched_before() => {
+                let why = if node.job { "it has not completed yet" } else { "it has not been up yet" };
+                Some(Health { state: HealthState::Starting, reasons: vec![why.to_owned()] })
+            }
+            base => base,
+        }
+    }
+
+    /// Whether a pod that has not been healthy yet need not wait for it any more. One that was up and has ended since is waited for once more.
+    fn has_been_up(&self, node: &Node) -> bool {
+        node.up_once && node.phase == Phase::Running
+    }
+
+    fn engine_health(&self, node: &Node) -> Option<Health> {
+        let stops = self.stage >= Stage::Restarting;
+        let (state, reason) = match (node.phase, node.health) {
+            (Phase::BackingOff, _) => (HealthState::Degraded, "it exited and waits for its restart"),
+            (Phase::Waiting, _) if self.stage == Stage::Running => (HealthState::Degraded, "it is being started again"),
+            (Phase::Launching, _) if node.launched_before() => (HealthState::Degraded, "it is being started again"),
+            (Phase::Launching, _) => (HealthState::Starting, "it has not been started yet"),
+            (Phase::Parting | Phase::Stopping, _) if !stops => (HealthState::Degraded, "it is being stopped"),
+            (Phase::Asking, _) if !stops && !node.succeeded() => {
+                (HealthState::Degraded, "it exited, and plugins are asked what that means")
+            }
+            // Put off until a rollout has ended.
+            (Phase::Exited, _) if !stops && !node.gone_without() => {
+                (HealthState::Degraded, "it exited, and it is not decided yet what that means")
+            }
+            (Phase::Settling, _) => (HealthState::Starting, "its `post_start` is not through yet"),
+            (Phase::Exited, _) if node.gone_without() && node.failed() => {
+                (HealthState::Degraded, "it has failed, and the pod goes on without it")
+            }
+            (Phase::Running, Some(EngineHealth::Starting)) => {
+                (HealthState::Starting, "its health check has not succeeded yet")
+            }
+            (Phase::Running, Some(EngineHealth::Unhealthy)) => (HealthState::Unhealthy, "its health check fails"),
+            (Phase::Running, Some(EngineHealth::Healthy)) => (HealthState::Healthy, "its health check succeeds"),
+            (Phase::Running, None) | (Phase::Parting | Phase::Stopping | Phase::Asking | Phase::Exited, _) => {
+                return None;
+            }
+            (Phase::Waiting | Phase::Skipped, _) => return None,
+        };
+        Some(Health { state, reasons: vec![reason.to_owned()] })
+    }
+}
+
+/// The worse of two; the reasons of what is not healthy, if anything is not.
+fn worst(one: Health, other: Health) -> Health {
+    let state = one.state.max(other.state);
+    let mut reasons: Vec<String> = Vec::new();
+    for verdict in [one, other] {
+        if verdict.state != HealthState::Healthy || state == HealthState::Healthy {
+            reasons.extend(verdict.reasons);
+        }
+    }
+    Health { state, reasons }
+}
+
+fn judged(plugin: &PluginName, judgement: &Judgement) -> Health {
+    let state = HealthState::from(judgement.status);
+    Health { state, reasons: vec![format!("plugin `{plugin}`: {}", judgement.reason)] }
+}
+
+/// What the controller's own probes say.
+fn probed(node: &Node) -> Option<Health> {
+    let probed = node.probed.as_ref().filter(|_| node.phase == Phase::Running)?;
+    let (state, reason) = match (&probed.ready, probed.unready) {
+        _ if !probed.started => (HealthState::Starting, "its startup probe has not succeeded yet".to_owned()),
+        (None, _) if !Probed::holds(probed) => {
+            (HealthState::Starting, "its readiness probe has not succeeded yet".to_owned())
+        }
+        (Some(Err(reason)), Unready::Unhealthy) => {
+            (HealthState::Unhealthy, format!("its readiness probe fails: {reason}"))
+        }
+        (Some(Err(reason)), Unready::Degraded) => {
+            (HealthState::Degraded, format!("its readiness probe fails: {reason}"))
+        }
+        (None | Some(Ok(())), _) => (HealthState::Healthy, "its probes succeed".to_owned()),
+    };
+    Some(Health { state, reasons: vec![reason] })
+}
+
+fn init_word(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Waiting => "has not been started yet",
+        Phase::Launching => "is being started",
+        Phase::Settling | Phase::Running | Phase::Parting => "has not ended yet",
+        Phase::Stopping => "is being stopped",
+        Phase::Asking | Phase::Exited | Phase::Skipped => "has ended",
+        Phase::BackingOff => "waits for its restart",
+    }
+}
