@@ -10,6 +10,7 @@ mod error;
 #[cfg(any(test, feature = "testing"))]
 pub mod fake;
 mod info;
+mod reach;
 mod stream;
 
 use std::future::Future;
@@ -22,6 +23,7 @@ pub use self::container::{ContainerId, ContainerSpec, EngineHealth, Inspection, 
 pub use self::error::{EngineError, Fault, Result, chain};
 pub(crate) use self::info::has_start_interval;
 pub use self::info::{CgroupDriver, EngineInfo, VolumeInfo};
+pub use self::reach::{Away, Reach};
 pub use self::stream::{EngineEvent, EngineEventKind, ExecOutput, LogFrame, LogsFrom, Output};
 use crate::pod::life::ExecCommand;
 
@@ -29,6 +31,9 @@ use crate::pod::life::ExecCommand;
 ///
 /// Cancel safety: a call that is dropped half-way may still have happened. Callers let mutating calls run to their end.
 pub trait Engine: Clone + Send + Sync + 'static {
+    /// Whether it can be reached, as the last call has shown. Streams that are open already do not count: an engine that shuts down serves them to its end, and
+    /// accepts no new call.
+    fn reach(&self) -> &Reach;
     /// Negotiates the API version and asks what the engine is.
     fn info(&self) -> impl Future<Output = Result<EngineInfo>> + Send;
     /// Looks at one container, by id or name.

@@ -21,6 +21,7 @@
 //! | 2 | [`identity`] | which container the controller runs in | `/proc` |
 //! | 2 | [`cgroup`] | cgroups of whole pods: slices of systemd, directories of version 2 | zbus |
 //! | 2 | [`janitor`] | what dead controllers left behind | |
+//! | 2 | [`processes`] | the components' processes, where the controller sees them | `/proc` |
 //! | 2 | [`probe`] | native probes: http, tcp, grpc, commands | hyper |
 //! | 2 | [`admin`] | the socket behind `healthcheck` and `status` | |
 //! | 3 | [`supervisor`] | the pod's life: a pure `step`, and the driver that does what it says | |
@@ -46,6 +47,7 @@ pub mod pod;
 pub mod podlike;
 pub mod probe;
 pub mod problem;
+pub mod processes;
 pub mod shutdown;
 pub mod supervisor;
 pub mod telemetry;

@@ -193,7 +193,7 @@ pub(super) fn run(args: &EventsArgs, env: &Env) -> Result<Exit, Report> {
 /// The engine has ended a stream that has no end.
 fn ended() -> EngineError {
     let source = Box::new(io::Error::new(io::ErrorKind::UnexpectedEof, "it ended the stream; is it being restarted?"));
-    EngineError::Unreachable { verb: "follow events of", object: "its pods".to_owned(), source }
+    EngineError::Unreachable { verb: "follow events of", object: "its pods".to_owned(), cause: source }
 }
 
 fn line(event: &EngineEvent, pod: &str, known: &Known, as_json: bool) -> Result<String, Report> {

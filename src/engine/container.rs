@@ -69,7 +69,7 @@ pub struct ContainerSpec {
     pub host: HostSettings,
     /// Log driver; none: the engine's default.
     pub logging: Option<Logging>,
-    /// How long the engine's own stop waits before it kills; only for a controller.
+    /// How long the engine's own stop waits before it kills, for instance when it shuts down; rounded up to whole seconds.
     pub stop_timeout: Option<Duration>,
 }
 

@@ -44,7 +44,7 @@ pub use self::swarm::SwarmTask;
 use crate::config::{ENGINE_SOCKET, Timeouts};
 use crate::engine::{
     ContainerId, ContainerSpec, Engine, EngineError, EngineEvent, EngineInfo, ExecOutput, Fault, Inspection, Listed,
-    LogFrame, LogsFrom, Result, VolumeInfo,
+    LogFrame, LogsFrom, Reach, Result, VolumeInfo,
 };
 use crate::pod::life::ExecCommand;
 
@@ -82,6 +82,7 @@ struct Shared {
     timeouts: Timeouts,
     credentials: credentials::Places,
     api: Api,
+    reach: Reach,
 }
 
 /// The negotiated API version; none yet is 0.
@@ -159,7 +160,8 @@ impl Docker {
             (Some((_, path)), _) => connect_unix(path, seconds).map_err(|error| no_engine(Box::new(error)))?,
             (None, _) => connect_unix(&address, seconds).map_err(|error| no_engine(Box::new(error)))?,
         };
-        let shared = Arc::new(Shared { address, timeouts: *timeouts, credentials, api: Api::default() });
+        let (api, reach) = (Api::default(), Reach::default());
+        let shared = Arc::new(Shared { address, timeouts: *timeouts, credentials, api, reach });
         let of_requests = Arc::clone(&shared);
         let client = bare.clone().with_request_modifier(move |request| of_requests.versioned(request));
         Ok(Self { bare, client, shared })
@@ -173,11 +175,13 @@ impl Docker {
         limit: Duration,
         work: impl Future<Output = std::result::Result<T, bollard::errors::Error>> + Send,
     ) -> Result<T> {
-        match tokio::time::timeout(limit, work).await {
+        let result = match tokio::time::timeout(limit, work).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(fault::classify(call, object, limit, error)),
             Err(_late) => Err(late(call, object, limit)),
-        }
+        };
+        self.shared.reach.note(&result);
+        result
     }
 
     fn look(&self) -> Duration {
@@ -257,11 +261,15 @@ fn checked(call: Call, name: &str) -> Result<&str> {
 }
 
 impl Engine for Docker {
+    fn reach(&self) -> &Reach {
+        &self.shared.reach
+    }
+
     async fn info(&self) -> Result<EngineInfo> {
         let limit = self.look();
         let no_engine = |error| match error {
-            EngineError::Unreachable { source, .. } => {
-                EngineError::NoEngine { address: self.shared.address.clone(), source }
+            EngineError::Unreachable { cause, .. } => {
+                EngineError::NoEngine { address: self.shared.address.clone(), source: cause }
             }
             other => other,
         };

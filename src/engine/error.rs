@@ -1,5 +1,6 @@
 //! Why the engine did not do something, and whether to try again.
 
+use std::io;
 use std::time::Duration;
 
 /// Whether a repetition makes sense.
@@ -30,16 +31,15 @@ pub enum EngineError {
         /// What that means for a repetition.
         fault: Fault,
     },
-    /// Nobody answered.
-    #[error("cannot reach the engine to {verb} {object}")]
+    /// Nobody answered. The message names the reason in words, so that [`chain`] has nothing to add.
+    #[error("cannot {verb} {object}: engine unreachable: {}", words(cause.as_ref()))]
     Unreachable {
         /// What was tried.
         verb: &'static str,
         /// On what.
         object: String,
         /// Why.
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
+        cause: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The deadline passed.
     #[error("the engine did not {verb} {object} within {after:?}")]
@@ -82,6 +82,36 @@ impl EngineError {
             Self::TooOld { .. } => Fault::Permanent,
         }
     }
+}
+
+/// Why a connection failed, in words: those of the system's error, where there is one among the causes, else those of the innermost cause.
+pub(super) fn words(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut cause = error;
+    loop {
+        if let Some(io) = cause.downcast_ref::<io::Error>()
+            && io.get_ref().is_none()
+            && let Some(words) = known(io.kind())
+        {
+            return words.to_owned();
+        }
+        match cause.source() {
+            Some(inner) => cause = inner,
+            None => return cause.to_string(),
+        }
+    }
+}
+
+fn known(kind: io::ErrorKind) -> Option<&'static str> {
+    Some(match kind {
+        io::ErrorKind::ConnectionRefused => "connection refused",
+        io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted => "connection reset",
+        io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof => "connection closed",
+        io::ErrorKind::NotFound => "its socket does not exist",
+        io::ErrorKind::PermissionDenied => "permission denied",
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => "no route to its host",
+        io::ErrorKind::TimedOut => "connection timed out",
+        _ => return None,
+    })
 }
 
 /// An error and its causes on one line.

@@ -47,7 +47,7 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use self::world::{Disturbance, Script, World};
-use crate::engine::{EngineHealth, EngineInfo, ExecOutput, Fault, Inspection, Output};
+use crate::engine::{EngineHealth, EngineInfo, ExecOutput, Fault, Inspection, Output, Reach};
 use crate::shutdown::Tasks;
 
 /// A scripted container engine in memory, see the [module](self).
@@ -56,6 +56,7 @@ pub struct FakeEngine {
     world: Arc<Mutex<World>>,
     /// Counts changes of the world, so that streams can wait for one.
     changes: watch::Sender<u64>,
+    reach: Reach,
     tasks: Tasks,
 }
 
@@ -76,7 +77,7 @@ impl FakeEngine {
     /// An engine without containers, of version 20.10 on cgroup version 1.
     #[must_use]
     pub fn new() -> Self {
-        Self { world: Arc::default(), changes: watch::Sender::new(0), tasks: Tasks::new() }
+        Self { world: Arc::default(), changes: watch::Sender::new(0), reach: Reach::default(), tasks: Tasks::new() }
     }
 
     /// Each run of `name` ends by itself after so long, with this code.
@@ -212,6 +213,12 @@ impl FakeEngine {
             world.away_until = Some(tokio::time::Instant::now() + duration);
             world.outages += 1;
         }
+        self.changed();
+    }
+
+    /// The engine shuts down: it refuses new calls for so long, and streams that are open go on. What it does to containers is up to the test.
+    pub fn shuts_down_for(&self, duration: Duration) {
+        self.world().away_until = Some(tokio::time::Instant::now() + duration);
         self.changed();
     }
 

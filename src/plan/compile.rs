@@ -271,6 +271,10 @@ impl<'a> Pod<'a> {
                 ).hint("it is a path in the controller: mount the file there, for instance as a config or a volume of its service"));
             }
         }
+        let mut container = self.container(component, role, found);
+        let grace = self.grace(component, found);
+        // An engine that stops its containers itself, when it shuts down, gives each as long as the pod does.
+        container.stop_timeout = Some(grace);
         let mut planned = Planned {
             name: component.name.clone(),
             wave,
@@ -285,10 +289,10 @@ impl<'a> Pod<'a> {
             early_check: health::early_check(component, role, self.engine, found),
             post_start: self.steps(&component.post_start),
             pre_stop: self.steps(&component.pre_stop),
-            container: self.container(component, role, found),
+            container,
             joins_donor: self.ipc == Ipc::Donor,
             copy: component.copy.clone(),
-            grace: self.grace(component, found),
+            grace,
             stop_signal: component.stop_signal,
         };
         planned.start = life::declared(&planned, role);

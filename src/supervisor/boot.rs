@@ -36,6 +36,7 @@ use crate::plugin::set::{PluginSet, Standing};
 use crate::plugin::{PodLink, PodView};
 use crate::pod::{PluginName, PodSpec, Problem, Problems, lower, read};
 use crate::problem::sources::Sources;
+use crate::processes::Processes;
 use crate::shutdown::Tasks;
 use crate::supervisor::driver::{Driver, Parts, PodEnd};
 use crate::supervisor::events::{Outcome, stops};
@@ -240,6 +241,10 @@ async fn prepared<E: Engine>(
     let fresh = move |status: &mut admin::Status| refresh(status, &live_plugins, &live_outputs, &live_findings);
     let metrics = set.clone();
     admin::serve(&admin::socket(&settings.state_dir), status_out, fresh, move || metrics.render_metrics(), tasks)?;
+    let processes = match settings.pids {
+        Sharing::Shared => Processes::below("/proc"),
+        Sharing::Private => Processes::hidden(),
+    };
     let health_intervals: HashMap<_, _> =
         spec.plugins.iter().map(|plugin| (plugin.name.clone(), plugin.health_interval)).collect();
     let watches = set.watches();
@@ -256,6 +261,7 @@ async fn prepared<E: Engine>(
         status,
         outputs,
         findings,
+        processes,
     })
 }
 

@@ -35,6 +35,15 @@ const LEAST: Duration = Duration::from_millis(100);
 /// For the look whether more remains than may, after one more was kept.
 const SWEEP_TIME: Duration = Duration::from_secs(2);
 
+/// How long an engine that shuts down is still asked to remove containers: it has refused calls before, and ends only after the controller.
+const GIVE_UP: Duration = Duration::from_secs(1);
+
+/// How long the rest of the output may take where the engine shuts down: it is on its way already, or will not come.
+const LAST_OUTPUT: Duration = Duration::from_millis(400);
+
+/// Between two looks whether an engine that shuts down is still away.
+const AWAY_LOOK: Duration = Duration::from_millis(50);
+
 /// What the end of a pod takes.
 pub struct Cleanup<E, H, N> {
     /// The pod's.
@@ -60,10 +69,32 @@ pub struct Cleanup<E, H, N> {
 }
 
 impl<E: Engine, H: Hooks, N: Future<Output = ()> + Send + 'static> Cleanup<E, H, N> {
-    /// Cleans up, and tells the driver; calls that the engine does not answer are repeated until the token says otherwise.
+    /// Cleans up, and tells the driver; calls that the engine does not answer are repeated until the token says otherwise, or the engine shuts down.
     pub async fn run(self, token: CancellationToken) {
+        let (shared, given_up) = (Arc::clone(&self.shared), token.child_token());
+        tokio::select! {
+            biased;
+            () = self.remove_all(given_up.clone()) => {}
+            () = engine_is_gone(&shared) => {
+                given_up.cancel();
+                let left = shared.all_containers().len() + usize::from(shared.donor().is_some());
+                warn!("the engine shuts down: {left} containers of the pod remain, which the next start of a controller on this engine removes");
+            }
+        }
+        shared.tell(Event::Cleaned).await;
+    }
+
+    async fn remove_all(self, token: CancellationToken) {
         let Self { shared, own, outputs, launching, mut donor, drain, settled_by, deciding, keep, mut news } = self;
-        outputs.drain(drain).await;
+        let leaves = async {
+            shared.engine_leaves.cancelled().await;
+            tokio::time::sleep(LAST_OUTPUT).await;
+        };
+        tokio::select! {
+            biased;
+            () = outputs.drain(drain) => {}
+            () = leaves => outputs.drain(LEAST).await,
+        }
         if let Some((name, outcome)) = deciding {
             let last = tokio::time::timeout(LOOK_TIME, last_output(&shared, &outputs, &name)).await.unwrap_or_default();
             let told = if last.is_empty() { " none".to_owned() } else { format!("\n  | {}", last.join("\n  | ")) };
@@ -111,16 +142,44 @@ impl<E: Engine, H: Hooks, N: Future<Output = ()> + Send + 'static> Cleanup<E, H,
         if let Some(id) = shared.donor() {
             let (shared, given_up) = (Arc::clone(&shared), token.clone());
             removals.spawn("remove", move |_token| async move {
-                if let Err(error) = persist(&given_up, || shared.engine.remove(&id)).await {
-                    error!(
+                match persist(&given_up, || shared.engine.remove(&id)).await {
+                    // Told for all containers together.
+                    Err(error) if given_up.is_cancelled() => debug!("the IPC donor was not removed: {error}"),
+                    Err(error) => error!(
                         error = chain(&error),
                         "the IPC donor was not removed; the next controller on this engine will"
-                    );
+                    ),
+                    Ok(()) => {}
                 }
             });
         }
         removals.wait(shared.settings.timeouts.engine_change).await;
-        shared.tell(Event::Cleaned).await;
+    }
+}
+
+/// Resolves when the engine shuts down and has answered nothing for a while.
+async fn engine_is_gone<E: Engine, H: Hooks>(shared: &Shared<E, H>) {
+    shared.engine_leaves.cancelled().await;
+    let begun = Instant::now();
+    loop {
+        let away = shared.engine.reach().away();
+        if away.is_some_and(|away| away.since.max(begun).elapsed() >= GIVE_UP) {
+            return;
+        }
+        tokio::time::sleep(AWAY_LOOK).await;
+    }
+}
+
+/// Where nobody has heard of the end of a component, the engine may know of it: whether it had to be killed is told by its exit code.
+async fn look_at_end<E: Engine, H: Hooks>(shared: &Shared<E, H>, name: &ComponentName, container: &Container) {
+    if !shared.live.borrow().get(name).is_some_and(|live| live.phase.has_process()) {
+        return;
+    }
+    if let Ok(Ok(seen)) = tokio::time::timeout(LOOK_TIME, shared.engine.inspect(&container.id.0)).await
+        && !seen.running
+    {
+        let (exit_code, oom_killed) = (seen.exit_code, seen.oom_killed);
+        shared.tell(Event::Exited { name: name.clone(), exit_code, oom_killed }).await;
     }
 }
 
@@ -132,12 +191,15 @@ async fn remove<E: Engine, H: Hooks, N: Future<Output = ()>>(
     news: Option<N>,
     given_up: &CancellationToken,
 ) {
+    look_at_end(shared, name, container).await;
     match persist(given_up, || shared.engine.remove(&container.id)).await {
         Ok(()) => {
             if let Some(news) = news {
                 news.await;
             }
         }
+        // Told for all containers together.
+        Err(error) if given_up.is_cancelled() => debug!(component = %name, "not removed: {error}"),
         Err(error) => {
             error!(component = %name, error = chain(&error), "not removed; the next controller on this engine will");
         }

@@ -17,7 +17,7 @@ use crate::admin;
 use crate::admin::status::HealthState;
 use crate::clock::since_epoch;
 use crate::config::Settings;
-use crate::engine::{Engine, Fault, Inspection, chain};
+use crate::engine::{Engine, Inspection};
 use crate::hooks::{
     ComponentEvent, ComponentEventKind, HealthTrigger, Hook, HookFailure, Hooks, Judgement, Reaction, SignalDecision,
     Status,
@@ -27,15 +27,17 @@ use crate::plan::Plan;
 use crate::plan::compile::OwnFiles;
 use crate::plugin::{PodView, Request, WatchRequest};
 use crate::pod::{ComponentName, PluginName};
+use crate::processes::Processes;
 use crate::shutdown::Tasks;
 use crate::supervisor::cleanup::Cleanup;
 use crate::supervisor::events::{Action, Deadline, Event, Outcome, Phase};
 use crate::supervisor::findings::AllFindings;
 use crate::supervisor::launch::{Donor, launch, launch_donor, relaunch, revive_donor};
 use crate::supervisor::output::Outputs;
-use crate::supervisor::shared::{EVENTS_IN_FLIGHT, Shared, persist};
+use crate::supervisor::shared::{EVENTS_IN_FLIGHT, Shared};
 use crate::supervisor::state::{Node, Pod};
-use crate::supervisor::{follow, lifecycle, polls, requests, rollout, views};
+use crate::supervisor::stopping::{self, Target};
+use crate::supervisor::{follow, lifecycle, outage, polls, requests, rollout, vanished, views};
 
 /// Events on their way to plugins with `component-event`; when full, a further one waits in a task of its own.
 const NEWS_IN_FLIGHT: usize = 64;
@@ -95,6 +97,8 @@ pub struct Parts<E, H> {
     pub outputs: Outputs,
     /// What the components' probes find.
     pub findings: AllFindings,
+    /// The components' processes, where the controller sees them.
+    pub processes: Processes,
 }
 
 /// A timer that was set.
@@ -148,7 +152,12 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
         let donor = if parts.plan.ipc_donor.is_some() { Donor::Pending } else { Donor::NotNeeded };
         let fixed = views::Fixed::new(&parts.own, &parts.plan);
         let Parts { engine, hooks, settings, plan, .. } = parts;
-        let shared = Arc::new(Shared::new(engine, hooks, settings, plan, events_in, live_out, parts.findings));
+        let shared = Shared::new(engine, hooks, settings, plan, events_in, live_out, parts.findings);
+        let shared = Arc::new(shared.seeing(parts.processes));
+        let reporting = Arc::clone(&shared);
+        tasks.spawn("outages", move |token| outage::report(reporting, token));
+        let watching = Arc::clone(&shared);
+        tasks.spawn("vanished", move |token| vanished::watch(watching, token));
         let (news, news_out) = mpsc::channel(NEWS_IN_FLIGHT);
         let telling = Arc::clone(&shared);
         tasks.spawn("component events", move |token| polls::tell_plugins(telling, news_out, token));
@@ -270,15 +279,21 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
                     self.judge("health report", plugin, HealthTrigger::EngineReport(judgement.clone()));
                 }
             }
-            Action::Send(name, signal) => self.signal("send", name, signal),
-            Action::Stop(name) => {
-                let signal = self.shared.container(&name).map_or(15, |container| container.stop_signal);
-                info!(component = %name, signal, "stopping");
-                self.signal("stop", name, signal);
+            Action::Send(name, signal) => {
+                let container = self.shared.container(&name)?;
+                let shared = Arc::clone(&self.shared);
+                self.tasks.spawn("send", move |token| async move {
+                    stopping::send(&shared, &name, &container.id, signal, token).await;
+                });
+            }
+            Action::Stop { name, run } => {
+                let shared = Arc::clone(&self.shared);
+                let target = Target { over: self.run_of(&name), name, run };
+                self.tasks.spawn("stop", move |token| stopping::stop(shared, target, token));
             }
             Action::Kill(name) => {
-                warn!(component = %name, "did not stop in time, killing");
-                self.signal("kill", name, 9);
+                let shared = Arc::clone(&self.shared);
+                self.tasks.spawn("kill", move |token| stopping::kill(shared, name, token));
             }
             Action::Arm(deadline, after) => self.arm(deadline, after),
             Action::Hold(deadline) => self.hold(&deadline),
@@ -360,7 +375,30 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
                     "nothing is done about this signal: a plugin such as `signal` says which component gets it"
                 );
             }
-            Event::Signal(signal) => info!(signal, "signal received"),
+            Event::Signal(signal) => {
+                info!(signal, "signal received");
+                if super::events::stops(*signal) {
+                    let (shared, own) = (Arc::clone(&self.shared), self.own.id.clone());
+                    self.tasks.spawn("engine there", move |_token| follow::engine_is_there(shared, own));
+                }
+            }
+            Event::EngineLeaves if self.shared.engine_leaves.is_cancelled() => {}
+            Event::EngineLeaves => {
+                info!(
+                    "the engine shuts down: it stops the components itself, and the next start of a controller removes them"
+                );
+                self.shared.engine_leaves.cancel();
+            }
+            Event::Vanished { name, run } => {
+                if self.pod.node(name).is_none_or(|node| node.run() != *run || !node.phase.has_process()) {
+                    return;
+                }
+                info!(component = %name, "its processes have ended; the engine is not there to report the exit code");
+                if let Some(run) = self.runs.remove(name) {
+                    run.cancel();
+                }
+                self.outputs.ended(name);
+            }
             // Of one run only: nobody sets them anew, and there is one for each run.
             Event::Deadline(deadline @ (Deadline::Ready(..) | Deadline::Repair(..))) => {
                 self.timers.remove(deadline);
@@ -376,6 +414,8 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
             | Event::Unguard
             | Event::Settled { .. }
             | Event::Parted { .. }
+            | Event::Asked { .. }
+            | Event::Unpassed { .. }
             | Event::Probed { .. }
             | Event::DonorEnded
             | Event::Cleaned => debug!(?event, "event"),
@@ -491,20 +531,6 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
                 Err(failure) => Event::PluginFailed(failure),
             };
             shared.tell(event).await;
-        });
-    }
-
-    /// Sends a signal, however long the engine is away.
-    fn signal(&self, task: &'static str, name: ComponentName, signal: i32) {
-        let Some(container) = self.shared.container(&name) else { return };
-        let shared = Arc::clone(&self.shared);
-        self.tasks.spawn(task, move |token| async move {
-            match persist(&token, || shared.engine.signal(&container.id, signal)).await {
-                Err(error) if error.fault() != Fault::AlreadyDone => {
-                    warn!(component = %name, signal, error = chain(&error), "the engine did not take a signal");
-                }
-                _ => debug!(component = %name, signal, "signal sent"),
-            }
         });
     }
 

@@ -190,6 +190,31 @@ pub enum Event {
         name: ComponentName,
         /// Which run of it.
         run: u64,
+        /// How much of its grace period this has taken.
+        took: Duration,
+    },
+    /// Its stop signal has been delivered, or never will be: from here on its grace period runs.
+    Asked {
+        /// Which.
+        name: ComponentName,
+        /// Which run of it.
+        run: u64,
+    },
+    /// Its main process does not pass its stop signal on.
+    Unpassed {
+        /// Which.
+        name: ComponentName,
+        /// What is done about it and what the user can do, as a predicate.
+        what: String,
+    },
+    /// The controller was asked to stop, and the engine takes no calls: it shuts down, and stops all containers itself.
+    EngineLeaves,
+    /// The controller sees that no process of this container is left, and the engine is not there to report the exit code.
+    Vanished {
+        /// Which.
+        name: ComponentName,
+        /// Which run of it.
+        run: u64,
     },
     /// The controller's own probes changed their mind.
     Probed {
@@ -260,8 +285,10 @@ pub enum Event {
 /// Timers. One of a kind replaces the one before it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Deadline {
-    /// This component has had its time to stop.
+    /// This component has had its time to stop, from the delivery of its stop signal on.
     Grace(ComponentName),
+    /// Whatever is to be done before its stop has taken all of this component's time.
+    Parting(ComponentName),
     /// Plugins have had their time to say what this signal, which stops the pod, means.
     Asked(i32),
     /// This component was killed, and should be dead by now.
@@ -344,9 +371,14 @@ pub enum Action {
     TellHealth(Judgement),
     /// Send a signal.
     Send(ComponentName, i32),
-    /// Ask it to stop, with its own stop signal.
-    Stop(ComponentName),
-    /// Kill it.
+    /// Ask it to stop, with its own stop signal; answers `Asked`.
+    Stop {
+        /// Which component.
+        name: ComponentName,
+        /// Which run of it.
+        run: u64,
+    },
+    /// Kill it, if a look shows that it still runs.
     Kill(ComponentName),
     /// Set a timer.
     Arm(Deadline, Duration),

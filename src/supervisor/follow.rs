@@ -2,6 +2,9 @@
 //!
 //! A stream of events can break: the engine restarts, its socket goes away. What happened meanwhile is found by looking at the containers when it is back, and from
 //! time to time besides. Nothing here compares the engine's clock with the controller's: they may be on different machines.
+//!
+//! An engine that shuts down takes no calls any more, but goes on with the streams that are open, and stops all containers at once: the controller and the
+//! components get their signals in any order. So an exit that is reported by an engine that takes no calls waits a moment for the controller's own signal.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -11,7 +14,7 @@ use futures_util::StreamExt;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::{debug, info};
 
 use crate::engine::{ContainerId, Engine, EngineError, EngineEvent, EngineEventKind, Fault, chain};
 use crate::hooks::Hooks;
@@ -30,6 +33,12 @@ const RECONNECT_TO: Duration = Duration::from_secs(5);
 /// Time between two looks at all containers, in case an engine forgets to tell something.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
+/// How long an exit that an engine reports which takes no calls any more waits for the controller's own signal: plugins have one second to say what that means.
+const HOLD: Duration = Duration::from_millis(1500);
+
+/// For the engine to answer whether it is there.
+const THERE: Duration = Duration::from_secs(1);
+
 /// Follows the events of the pod's containers until told to end.
 pub async fn follow<E: Engine, H: Hooks>(
     shared: Arc<Shared<E, H>>,
@@ -37,6 +46,15 @@ pub async fn follow<E: Engine, H: Hooks>(
     donor: watch::Receiver<Donor>,
     token: CancellationToken,
 ) {
+    tokio::select! {
+        biased;
+        // An engine that does not answer must not hold up the end.
+        () = token.cancelled() => {}
+        () = follow_on(&shared, &pod, &donor) => {}
+    }
+}
+
+async fn follow_on<E: Engine, H: Hooks>(shared: &Shared<E, H>, pod: &str, donor: &watch::Receiver<Donor>) {
     let label = format!("{}={pod}", ownership::POD);
     let mut seen = Seen::default();
     let mut pause = RECONNECT_FROM;
@@ -45,39 +63,62 @@ pub async fn follow<E: Engine, H: Hooks>(
         let since = seen.last_ns / 1_000_000_000;
         let mut events = shared.engine.events(&label, Some(since));
         let mut next_look = Instant::now() + LOOK_EVERY;
+        // Whether the engine took no call while the stream went on.
+        let mut deaf = false;
         let broken = loop {
             let event = tokio::select! {
                 biased;
-                () = token.cancelled() => return,
                 event = events.next() => event,
                 () = sleep_until(next_look) => {
-                    next_look = Instant::now() + LOOK_EVERY;
-                    match look(&shared, &label, &donor, &mut seen).await {
-                        Ok(()) => continue,
-                        Err(error) => break chain(&error),
+                    match look(shared, &label, donor, &mut seen).await {
+                        // Another engine may have taken its place, of which this stream knows nothing.
+                        Ok(()) if deaf => break "the engine was away".to_owned(),
+                        Ok(()) => next_look = Instant::now() + LOOK_EVERY,
+                        Err(error) => {
+                            // An engine that shuts down reports the last exits on this stream.
+                            debug!("{}", chain(&error));
+                            deaf = true;
+                            next_look = Instant::now() + RECONNECT_TO;
+                        }
                     }
+                    continue;
                 }
             };
             match event {
                 Some(Ok(event)) => {
                     pause = RECONNECT_FROM;
-                    tell(&shared, &mut seen, event).await;
+                    tell(shared, &mut seen, event).await;
                 }
                 Some(Err(error)) => break chain(&error),
                 None => break "the stream ended".to_owned(),
             }
         };
-        warn!(error = broken, retry_in = ?pause, "lost the engine's events");
         drop(events);
         seen.before_ns = seen.last_ns;
-        tokio::select! {
-            () = token.cancelled() => return,
-            () = sleep(pause) => pause = (pause * 2).min(RECONNECT_TO),
+        // An outage is reported for all calls at once, and begins with the failure of this one.
+        match look(shared, &label, donor, &mut seen).await {
+            Ok(()) => info!(retry_in = ?pause, "the engine's events are followed again: {broken}"),
+            Err(error) => debug!(retry_in = ?pause, "the engine's events are lost: {broken}; {}", chain(&error)),
         }
-        match look(&shared, &label, &donor, &mut seen).await {
-            Ok(()) => info!("the engine is back"),
-            Err(error) => debug!(error = chain(&error), "the engine is still away"),
+        sleep(pause).await;
+        pause = (pause * 2).min(RECONNECT_TO);
+        if let Err(error) = look(shared, &label, donor, &mut seen).await {
+            debug!("the engine is still away: {}", chain(&error));
         }
+    }
+}
+
+/// Finds out whether the engine takes calls, when the controller has been told to stop: where it does not, it shuts down, and nobody else can have sent the
+/// signal by way of it.
+pub async fn engine_is_there<E: Engine, H: Hooks>(shared: Arc<Shared<E, H>>, own: ContainerId) {
+    let leaves = match tokio::time::timeout(THERE, shared.engine.inspect(&own.0)).await {
+        Ok(Err(EngineError::Unreachable { .. })) => true,
+        Ok(_) => false,
+        // One that starts again after a crash stops what it finds before it serves anybody.
+        Err(_late) => shared.engine.reach().away().is_some(),
+    };
+    if leaves {
+        shared.tell(Event::EngineLeaves).await;
     }
 }
 
@@ -90,6 +131,30 @@ struct Seen {
     before_ns: i64,
     /// Containers that a look found dead. Their next death in the stream is the same one, unless a start comes before it.
     dead: HashSet<ContainerId>,
+    /// Until when exits wait for the controller's own signal, once one has.
+    held_until: Option<Instant>,
+}
+
+impl Seen {
+    /// Holds the news of an exit back for a moment, if the engine that reports it takes no calls any more: then it shuts down, and the controller is told to stop
+    /// as well. All exits together are held once.
+    async fn hold<E: Engine, H: Hooks>(&mut self, shared: &Shared<E, H>, id: &ContainerId) {
+        if shared.launches.is_cancelled() {
+            return;
+        }
+        let looked = tokio::time::timeout(THERE, shared.engine.inspect(&id.0)).await;
+        if !matches!(looked, Ok(Err(EngineError::Unreachable { .. }))) {
+            self.held_until = None;
+            return;
+        }
+        let now = Instant::now();
+        let until = *self.held_until.get_or_insert(now + HOLD);
+        tokio::select! {
+            biased;
+            () = shared.launches.cancelled() => {}
+            () = sleep_until(until) => {}
+        }
+    }
 }
 
 async fn tell<E: Engine, H: Hooks>(shared: &Shared<E, H>, seen: &mut Seen, event: EngineEvent) {
@@ -100,6 +165,9 @@ async fn tell<E: Engine, H: Hooks>(shared: &Shared<E, H>, seen: &mut Seen, event
     seen.last_ns = seen.last_ns.max(event.at_ns);
     let Some(name) = shared.name_of(&event.id) else {
         if shared.donor().as_ref() == Some(&event.id) {
+            if matches!(event.kind, EngineEventKind::Die { .. }) {
+                seen.hold(shared, &event.id).await;
+            }
             match event.kind {
                 EngineEventKind::Die { .. } if !seen.dead.remove(&event.id) => shared.tell(Event::DonorEnded).await,
                 EngineEventKind::Start => {
@@ -115,6 +183,7 @@ async fn tell<E: Engine, H: Hooks>(shared: &Shared<E, H>, seen: &mut Seen, event
             if seen.dead.remove(&event.id) {
                 return;
             }
+            seen.hold(shared, &event.id).await;
             // The event does not say whether the kernel killed it, and the engine's own `oom` event may come later.
             let oom_killed = exit_code == 137
                 && shared.engine.inspect(&event.id.0).await.is_ok_and(|inspection| inspection.oom_killed);

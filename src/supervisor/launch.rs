@@ -26,6 +26,9 @@ const SIGTERM: i32 = 15;
 /// How long the engine may still take to answer to a start once the pod is stopping, a quarter of the stop's own time at most.
 const ANSWER_TIME: Duration = Duration::from_secs(1);
 
+/// How long an engine that shuts down may still answer to what it was asked before.
+const LEAVING_TIME: Duration = Duration::from_millis(500);
+
 /// How far the IPC donor is. `None`: there is none, or it is not up yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Donor {
@@ -71,11 +74,28 @@ pub async fn launch<E: Engine, H: Hooks>(
     created: impl Future<Output = ()> + Send,
 ) {
     let Some(planned) = shared.planned(name) else { return };
-    let answer = match create_and_fill(shared, planned, donor.clone(), created).await {
-        Ok(id) => start(shared, planned, &id, "", donor).await,
-        Err(error) => Err(error),
+    let launched = async {
+        let id = create_and_fill(shared, planned, donor.clone(), created).await?;
+        start(shared, planned, &id, "", donor).await
     };
+    let answer = unless_engine_leaves(shared, launched).await;
     report(shared, name, answer).await;
+}
+
+/// Gives a launch up which the engine does not answer while it shuts down: whatever comes of it, the next controller on the engine removes.
+async fn unless_engine_leaves<E: Engine, H: Hooks, T>(
+    shared: &Shared<E, H>,
+    launch: impl Future<Output = Result<T, LaunchError>>,
+) -> Result<T, LaunchError> {
+    let leaves = async {
+        shared.engine_leaves.cancelled().await;
+        tokio::time::sleep(LEAVING_TIME).await;
+    };
+    tokio::select! {
+        biased;
+        answer = launch => answer,
+        () = leaves => Err(LaunchError::Dropped),
+    }
 }
 
 /// Starts the container that is there already; where somebody has removed it, a new one is made.
@@ -88,7 +108,7 @@ pub async fn relaunch<E: Engine, H: Hooks>(
     let Some((planned, container)) = shared.planned(name).zip(shared.container(name)) else {
         return launch(shared, name, donor, created).await;
     };
-    match start_again(shared, planned, &container, donor.clone()).await {
+    match unless_engine_leaves(shared, start_again(shared, planned, &container, donor.clone())).await {
         Ok(Some(checked)) => report(shared, name, Ok(checked)).await,
         Ok(None) => launch(shared, name, donor, created).await,
         Err(error) => report(shared, name, Err(error)).await,

@@ -64,6 +64,7 @@ pub async fn part<E: Engine, H: Hooks>(
     over: CancellationToken,
 ) {
     let steps = shared.planned(&name).map(|planned| planned.pre_stop.clone()).unwrap_or_default();
+    let parting = Instant::now();
     // Each step has what those before it left, and ends by itself: so it is always told which one took the time.
     let work = async {
         let mut left = within;
@@ -82,7 +83,7 @@ pub async fn part<E: Engine, H: Hooks>(
     tokio::select! {
         biased;
         () = over.cancelled() => {}
-        () = work => shared.tell(Event::Parted { name, run }).await,
+        () = work => shared.tell(Event::Parted { name, run, took: parting.elapsed() }).await,
     }
 }
 

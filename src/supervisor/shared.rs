@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use crate::config::Settings;
 use crate::engine::{ContainerId, Engine, EngineError, Fault, chain};
 use crate::hooks::Hooks;
 use crate::plan::{Plan, Planned};
 use crate::pod::ComponentName;
+use crate::processes::Processes;
 use crate::supervisor::events::{Event, Phase};
 use crate::supervisor::findings::AllFindings;
 
@@ -39,6 +40,8 @@ pub struct Container {
 pub struct Live {
     /// Where it is in its life.
     pub phase: Phase,
+    /// Which run of its process this is, counted from 1.
+    pub run: u64,
     /// How often it has been started again: tells one run from the next.
     pub restarts: u32,
     /// Whether the engine checks its health.
@@ -62,6 +65,10 @@ pub struct Shared<E, H> {
     pub events: mpsc::Sender<Event>,
     /// Cancelled when no launch may go on.
     pub launches: CancellationToken,
+    /// Cancelled when the engine is known to shut down: it has asked the controller to stop and takes no calls any more. It stops the components itself.
+    pub engine_leaves: CancellationToken,
+    /// The processes of the components, where the controller sees them.
+    pub processes: Processes,
     /// The components as they are.
     pub live: watch::Receiver<Arc<HashMap<ComponentName, Live>>>,
     /// What their probes have found.
@@ -90,11 +97,19 @@ impl<E: Engine, H: Hooks> Shared<E, H> {
             plan,
             events,
             launches,
+            engine_leaves: CancellationToken::new(),
+            processes: Processes::hidden(),
             live,
             findings,
             containers: Mutex::default(),
             donor: Mutex::default(),
         }
+    }
+
+    /// With the processes that the controller sees.
+    #[must_use]
+    pub fn seeing(self, processes: Processes) -> Self {
+        Self { processes, ..self }
     }
 
     fn containers(&self) -> MutexGuard<'_, HashMap<ComponentName, Container>> {
@@ -173,7 +188,12 @@ where
                         return Err(error);
                     }
                 }
-                warn!(error = chain(&error), retry_in = ?pause, "the engine did not do it");
+                if matches!(error, EngineError::Unreachable { .. }) {
+                    // The outage is reported for all calls at once.
+                    debug!(retry_in = ?pause, "{error}");
+                } else {
+                    warn!(retry_in = ?pause, "{}", chain(&error));
+                }
                 tokio::select! {
                     () = given_up.cancelled() => return Err(error),
                     () = tokio::time::sleep(pause) => pause = (pause * 2).min(RETRY_TO),

@@ -98,8 +98,16 @@ pub struct Node {
     completed: bool,
     /// Whether it has ended for good, and the pod went on.
     gone_without: bool,
-    /// Whether its current run was killed for want of an end.
+    /// Whether its stop signal has been delivered to its current run: until then nothing was asked of it.
+    asked: bool,
+    /// How much of its grace period is left for its process, once its stop signal has been delivered.
+    time_left: Duration,
+    /// Whether its current run was to be killed for want of an end.
     killed: bool,
+    /// The same, while the pod was ending.
+    killed_at_the_end: bool,
+    /// Whether the operator knows that its main process does not pass signals on.
+    unpassed: bool,
     /// An exit that came before the news of its launch.
     early_exit: Option<(i32, bool)>,
     /// Whether it is to be started again as soon as it has stopped.
@@ -182,7 +190,11 @@ impl Node {
             launched_once: false,
             completed: false,
             gone_without: false,
+            asked: false,
+            time_left: planned.grace,
             killed: false,
+            killed_at_the_end: false,
+            unpassed: false,
             early_exit: None,
             again: false,
             outdated_by: BTreeSet::new(),
@@ -251,7 +263,10 @@ pub struct Pod {
     /// The pause before the pod is started again in place.
     restart_after: Duration,
     outcome: Option<Outcome>,
+    /// Whether a process ended by a kill while the pod was ending.
     killed: bool,
+    /// Whether the engine shuts down, and stops and kills the components itself.
+    engine_leaves: bool,
     guarded: BTreeSet<ComponentName>,
     /// Those of `guarded` that have exited: code, and whether for want of memory.
     exits_put_off: BTreeMap<ComponentName, (i32, bool)>,
@@ -292,6 +307,7 @@ impl Pod {
             restart_after: Duration::ZERO,
             outcome: None,
             killed: false,
+            engine_leaves: false,
             guarded: BTreeSet::new(),
             exits_put_off: BTreeMap::new(),
             asked_to_stop: false,
@@ -383,7 +399,16 @@ impl Pod {
                 self.stop_more(&mut actions);
             }
             Event::Settled { name, run, outcome } => self.settled(&name, run, outcome, &mut actions),
-            Event::Parted { name, run } => self.parted(&name, run, &mut actions),
+            Event::Parted { name, run, took } => self.parted(&name, run, took, &mut actions),
+            Event::Asked { name, run } => self.asked(&name, run, &mut actions),
+            Event::Vanished { name, run } => self.vanished(&name, run, &mut actions),
+            Event::Unpassed { name, what } => {
+                let unpassed = self.nodes.get_mut(&name).map(|node| &mut node.unpassed);
+                if unpassed.is_some_and(|unpassed| !std::mem::replace(unpassed, true)) {
+                    actions.push(Action::Warn(format!("component `{name}` {what}")));
+                }
+            }
+            Event::EngineLeaves => self.engine_leaves = true,
             Event::Probed { name, run, verdict } => self.probed(&name, run, verdict, &mut actions),
             Event::Exited { name, exit_code, oom_killed } => self.exited(&name, exit_code, oom_killed, &mut actions),
             Event::Decided { name, reaction } => self.decided(&name, reaction, &mut actions),
@@ -422,8 +447,10 @@ impl Pod {
     }
 
     fn final_outcome(&mut self) -> Outcome {
+        // Nobody has heard of their end: the removal by force has killed them, or the end of the controller will.
+        let unheard = self.nodes.values().any(|node| node.killed_at_the_end && node.phase.has_process());
         match self.outcome.clone() {
-            Some(Outcome::Stopped) if self.killed => Outcome::Killed,
+            Some(Outcome::Stopped) if self.killed || unheard => Outcome::Killed,
             Some(outcome) => outcome,
             None => Outcome::Stopped,
         }

@@ -23,8 +23,8 @@ pub fn live(pod: &Pod) -> HashMap<ComponentName, Live> {
     };
     pod.nodes()
         .map(|(name, node)| {
-            let (phase, restarts, checked) = (node.phase, node.restarts, node.health.is_some());
-            (name.clone(), Live { phase, restarts, checked, unhealthy: unhealthy(name, node) })
+            let (phase, run, restarts, checked) = (node.phase, node.run(), node.restarts, node.health.is_some());
+            (name.clone(), Live { phase, run, restarts, checked, unhealthy: unhealthy(name, node) })
         })
         .collect()
 }

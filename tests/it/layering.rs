@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 const PURE: [&str; 8] = ["problem", "labels", "pod", "plan", "hooks", "config", "template", "podlike"];
 
 /// Modules of layer 2: they share the types of layer 1, and do not know each other.
-const MIDDLE: [&str; 9] = ["engine", "plugin", "logs", "watch", "identity", "cgroup", "janitor", "probe", "admin"];
+const MIDDLE: [&str; 10] =
+    ["engine", "plugin", "logs", "watch", "identity", "cgroup", "janitor", "processes", "probe", "admin"];
 
 /// Layers 3 and 4, the lower first.
 const UPPER: [&str; 2] = ["supervisor", "cli"];

@@ -3,6 +3,7 @@
 mod early;
 mod faults;
 mod life;
+mod stop;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
@@ -22,6 +23,7 @@ use outrigger::plan::compile::OwnFiles;
 use outrigger::plan::{SelfInfo, compile};
 use outrigger::plugin::{PodView, Request, RequestKind, WatchRequest};
 use outrigger::pod::{ComponentName, PluginName, lower};
+use outrigger::processes::Processes;
 use outrigger::supervisor::driver::{Driver, Parts, PodEnd};
 use outrigger::supervisor::events::Outcome;
 use outrigger::supervisor::findings::AllFindings;
@@ -175,6 +177,16 @@ async fn start(engine: FakeEngine, script: Script, all: &[(&str, &str)]) -> Runn
 }
 
 async fn start_with(settings: Settings, engine: FakeEngine, script: Script, all: &[(&str, &str)]) -> Running {
+    start_seeing(Processes::hidden(), settings, engine, script, all).await
+}
+
+async fn start_seeing(
+    processes: Processes,
+    settings: Settings,
+    engine: FakeEngine,
+    script: Script,
+    all: &[(&str, &str)],
+) -> Running {
     let raw = outrigger::pod::read::from_labels(&labels(all)).unwrap();
     let spec = lower::lower(&raw).unwrap();
     let mut me = SelfInfo::offline("pod", labels(all));
@@ -203,6 +215,7 @@ async fn start_with(settings: Settings, engine: FakeEngine, script: Script, all:
         status,
         outputs: Outputs::new(Sink::new(Kept(Arc::clone(&written)), LineFormat::Text)),
         findings: findings.clone(),
+        processes,
     };
     let driver = Driver::new(parts, signals_out);
     #[expect(clippy::disallowed_methods, reason = "the test owns this task, and awaits it")]

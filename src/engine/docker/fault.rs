@@ -109,6 +109,14 @@ pub(super) fn classify(call: Call, object: &str, deadline: Duration, error: Erro
             } else {
                 message.trim_end_matches('.').to_owned()
             };
+            // A proxy in front of the engine that has lost it, or an engine that ends: neither will take a call. A registry may be the one that answers so to a pull.
+            if message.contains("is shutting down") {
+                return EngineError::Unreachable { verb, object, cause: cause(message) };
+            }
+            if matches!(status_code, 502..=504) && call != Call::Pull {
+                let cause = cause(format!("the answer has status {status_code}"));
+                return EngineError::Unreachable { verb, object, cause };
+            }
             // As good as gone, and the status is the one of a container that is paused.
             let going = matches!(call, Call::Start) && status_code == 409 && message.contains("marked for removal");
             let fault = if going { Fault::NotFound } else { call.fault(status_code) };
@@ -119,20 +127,17 @@ pub(super) fn classify(call: Call, object: &str, deadline: Duration, error: Erro
             EngineError::Refused { verb, object, message: error.trim().to_owned(), fault: Fault::Transient }
         }
         Error::RequestTimeoutError => EngineError::Timeout { verb, object, after: deadline },
-        error if is_transport(&error) => EngineError::Unreachable { verb, object, source: Box::new(error) },
+        // Bollard hides the kind of such an error.
+        Error::IOError { err } => EngineError::Unreachable { verb, object, cause: Box::new(err) },
+        error if is_transport(&error) => EngineError::Unreachable { verb, object, cause: Box::new(error) },
         error => EngineError::Refused { verb, object, message: error.to_string(), fault: Fault::Permanent },
     }
 }
 
 /// Whether the connection failed, rather than the engine or what it said.
 fn is_transport(error: &Error) -> bool {
-    matches!(
-        error,
-        Error::HyperLegacyError { .. }
-            | Error::HyperResponseError { .. }
-            | Error::IOError { .. }
-            | Error::SocketNotFoundError(_)
-    ) || matches!(error, Error::JsonSerdeError { err } if err.is_io() || err.is_eof())
+    matches!(error, Error::HyperLegacyError { .. } | Error::HyperResponseError { .. } | Error::SocketNotFoundError(_))
+        || matches!(error, Error::JsonSerdeError { err } if err.is_io() || err.is_eof())
 }
 
 /// A cause in words, where the engine or its client gave none.
@@ -186,9 +191,45 @@ mod tests {
 
     #[test]
     fn a_refusal_without_words_names_its_status() {
-        let error = Error::DockerResponseServerError { status_code: 503, message: String::new() };
+        let error = Error::DockerResponseServerError { status_code: 500, message: String::new() };
         let error = classify(Call::List, "outrigger.pod", Duration::ZERO, error);
-        assert_eq!(error.to_string(), "cannot list containers with `outrigger.pod`: status 503");
+        assert_eq!(error.to_string(), "cannot list containers with `outrigger.pod`: status 500");
+    }
+
+    #[test]
+    fn a_proxy_without_its_engine_and_an_engine_that_ends_are_unreachable() {
+        let told = |call, status_code, message: &str| {
+            let error = Error::DockerResponseServerError { status_code, message: message.to_owned() };
+            let error = classify(call, "app", Duration::ZERO, error);
+            matches!(error, EngineError::Unreachable { .. }).then(|| error.to_string())
+        };
+        let html = "<html><body><h1>503 Service Unavailable</h1></body></html>";
+        let expected = "cannot signal container `app`: engine unreachable: the answer has status 503";
+        assert_eq!(told(Call::Signal, 503, html).as_deref(), Some(expected));
+        assert!(
+            told(Call::Remove, 502, "").is_some() && told(Call::Start, 500, "the daemon is shutting down").is_some()
+        );
+        assert!(
+            told(Call::Pull, 503, "the registry has no time").is_none() && told(Call::Remove, 500, "busy").is_none()
+        );
+    }
+
+    #[test]
+    fn a_failed_connection_is_told_in_words() {
+        let of = |kind| {
+            let err = std::io::Error::from(kind);
+            crate::engine::chain(&classify(Call::Signal, "app", Duration::ZERO, Error::IOError { err }))
+        };
+        use std::io::ErrorKind;
+        assert_eq!(
+            of(ErrorKind::ConnectionRefused),
+            "cannot signal container `app`: engine unreachable: connection refused"
+        );
+        assert!(of(ErrorKind::NotFound).ends_with("engine unreachable: its socket does not exist"));
+        // An error of our own has words of its own.
+        let err = std::io::Error::new(ErrorKind::UnexpectedEof, "half a frame");
+        let error = classify(Call::Logs, "app", Duration::ZERO, Error::IOError { err });
+        assert!(crate::engine::chain(&error).ends_with("engine unreachable: half a frame"));
     }
 
     #[test]

@@ -141,10 +141,10 @@ impl Following {
         }
     }
 
-    fn fail(&mut self, source: Box<dyn std::error::Error + Send + Sync>) {
+    fn fail(&mut self, cause: Box<dyn std::error::Error + Send + Sync>) {
         self.stage = Stage::Over;
         let (verb, object) = (Call::Logs.verb(), format!("`{}`", self.id.short()));
-        self.failure = Some(EngineError::Unreachable { verb, object, source });
+        self.failure = Some(EngineError::Unreachable { verb, object, cause });
     }
 
     /// The connection has ended, without an error.

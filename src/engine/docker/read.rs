@@ -70,9 +70,9 @@ impl Docker {
                     Some(Ok(chunk)) => {
                         if let Err(bad) = reading.frames.push(chunk, &mut reading.pieces) {
                             reading.is_over = true;
-                            let source: Box<dyn std::error::Error + Send + Sync> = Box::new(bad);
+                            let cause: Box<dyn std::error::Error + Send + Sync> = Box::new(bad);
                             let (verb, object) = (Call::Logs.verb(), "its engine".to_owned());
-                            return Some((Err(EngineError::Unreachable { verb, object, source }), (reading, fail)));
+                            return Some((Err(EngineError::Unreachable { verb, object, cause }), (reading, fail)));
                         }
                     }
                     Some(Err(error)) => {

@@ -12,7 +12,7 @@ use super::streams::{Step, follow};
 use super::world::{Container, File, World, has_labels, rfc3339};
 use crate::engine::{
     ContainerId, ContainerSpec, Engine, EngineError, EngineEvent, EngineInfo, ExecOutput, Fault, Inspection, Listed,
-    LogFrame, LogsFrom, Output, Result, VolumeInfo,
+    LogFrame, LogsFrom, Output, Reach, Result, VolumeInfo,
 };
 use crate::pod::life::ExecCommand;
 
@@ -28,13 +28,19 @@ fn refused(verb: &'static str, object: &str, fault: Fault, message: &str) -> Eng
 }
 
 pub(super) fn unreachable(verb: &'static str, object: &str) -> EngineError {
-    let source = Box::new(std::io::Error::from(std::io::ErrorKind::ConnectionRefused));
-    EngineError::Unreachable { verb, object: format!("`{object}`"), source }
+    let cause = Box::new(std::io::Error::from(std::io::ErrorKind::ConnectionRefused));
+    EngineError::Unreachable { verb, object: format!("`{object}`"), cause }
 }
 
 impl FakeEngine {
     /// What every call goes through: delays, outages and scripted failures.
     pub(super) async fn pass(&self, verb: &'static str, name: &str) -> Result<()> {
+        let passed = self.pass_noting_nothing(verb, name).await;
+        self.reach.note(&passed);
+        passed
+    }
+
+    async fn pass_noting_nothing(&self, verb: &'static str, name: &str) -> Result<()> {
         let key = (verb, name.to_owned());
         let delay = self.world().disturbances.get(&key).map(|disturbance| disturbance.delay).unwrap_or_default();
         if self.world().away() {
@@ -111,6 +117,10 @@ impl FakeEngine {
 }
 
 impl Engine for FakeEngine {
+    fn reach(&self) -> &Reach {
+        &self.reach
+    }
+
     async fn info(&self) -> Result<EngineInfo> {
         self.pass("info", "").await?;
         Ok(self.world().info.clone())

@@ -12,6 +12,9 @@ use crate::supervisor::events::{Action, Deadline, Outcome, Phase, Stage};
 /// Shortest pause before a restart: what the engine's own restarts begin with.
 const LEAST_DELAY: Duration = Duration::from_millis(100);
 
+/// Exit code of a process that SIGKILL has ended.
+const KILLED: i32 = 137;
+
 impl Pod {
     pub(super) fn exited(&mut self, name: &ComponentName, exit_code: i32, oom_killed: bool, actions: &mut Vec<Action>) {
         let guarded = self.guarded.contains(name);
@@ -26,6 +29,11 @@ impl Pod {
             // Told twice: by the event and by the look after a reconnection.
             Phase::Waiting | Phase::Asking | Phase::BackingOff | Phase::Exited | Phase::Skipped => return,
         }
+        // A process that was to be killed may have been quicker; only its exit code says so. An engine that shuts down kills without being asked.
+        let by_a_kill =
+            exit_code == KILLED && (node.killed_at_the_end || (self.engine_leaves && !node.asked && !oom_killed));
+        let was_stopping = node.phase == Phase::Stopping && self.stage >= Stage::Stopping;
+        self.killed |= by_a_kill && was_stopping;
         node.exit_code = Some(exit_code);
         node.health = node.health.map(|_| EngineHealth::Starting);
         node.phase = Phase::Exited;

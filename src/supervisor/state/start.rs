@@ -188,7 +188,9 @@ impl Pod {
         node.run += 1;
         node.failure = None;
         node.early_exit = None;
+        node.asked = false;
         node.killed = false;
+        node.killed_at_the_end = false;
         node.completed = false;
         node.gone_without = false;
         node.lasted = false;

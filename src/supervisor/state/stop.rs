@@ -33,9 +33,12 @@ impl Pod {
             // Again: whoever asks does not want to wait for others to notice.
             self.draining = false;
             self.stop_more(actions);
-        } else if self.stage >= Stage::Stopping {
+        } else if self.stage >= Stage::Stopping && self.asked_to_stop {
             // Once more: whoever asks has no patience left.
             self.kill_all(actions);
+        } else if self.stage >= Stage::Stopping {
+            // The pod ends already, by a component's end; this is the first time that somebody asks for it.
+            self.asked_to_stop = true;
         } else if self.asked_to_stop {
             // Plugins are still being asked about the first one.
             self.stop_by_signal(signal, actions);
@@ -169,19 +172,44 @@ impl Pod {
             node.phase = Phase::Parting;
             let within = grace.saturating_sub((grace / 4).min(MOST_KEPT));
             actions.push(Action::Part { name: name.clone(), run: node.run, within });
+            actions.push(Action::Arm(Deadline::Parting(name.clone()), grace));
         } else {
             node.phase = Phase::Stopping;
-            actions.push(Action::Stop(name.clone()));
+            node.time_left = grace;
+            actions.push(Action::Stop { name: name.clone(), run: node.run });
         }
-        actions.push(Action::Arm(Deadline::Grace(name.clone()), grace));
     }
 
     /// What is to be done before its stop is through.
-    pub(super) fn parted(&mut self, name: &ComponentName, run: u64, actions: &mut Vec<Action>) {
+    pub(super) fn parted(&mut self, name: &ComponentName, run: u64, took: Duration, actions: &mut Vec<Action>) {
         let Some(node) = self.nodes.get_mut(name) else { return };
         if node.run == run && node.phase == Phase::Parting {
             node.phase = Phase::Stopping;
-            actions.push(Action::Stop(name.clone()));
+            node.time_left = node.grace.saturating_sub(took).max((node.grace / 4).min(MOST_KEPT));
+            actions.push(Action::Stop { name: name.clone(), run });
+        }
+    }
+
+    /// Its stop signal is delivered. An engine that is busy or away delivers it late, and the component does not pay for that: only the pod's own time does
+    /// not wait.
+    pub(super) fn asked(&mut self, name: &ComponentName, run: u64, actions: &mut Vec<Action>) {
+        let Some(node) = self.nodes.get_mut(name) else { return };
+        if node.run == run && node.phase == Phase::Stopping && !node.asked {
+            node.asked = true;
+            actions.push(Action::Arm(Deadline::Grace(name.clone()), node.time_left));
+        }
+    }
+
+    /// No process of it is left, and nobody can say with which code it ended. While the pod goes on, the engine is waited for, which knows.
+    pub(super) fn vanished(&mut self, name: &ComponentName, run: u64, actions: &mut Vec<Action>) {
+        if self.stage < Stage::Stopping {
+            return;
+        }
+        let Some(node) = self.nodes.get_mut(name) else { return };
+        if node.run == run && node.phase.has_process() {
+            node.phase = Phase::Exited;
+            node.exit_code = None;
+            self.stop_more(actions);
         }
     }
 
@@ -201,10 +229,12 @@ impl Pod {
     }
 
     fn kill(&mut self, name: ComponentName, actions: &mut Vec<Action>) {
-        self.killed |= self.stage >= Stage::Stopping;
+        let Some(node) = self.nodes.get_mut(&name) else { return };
+        node.killed_at_the_end |= self.stage >= Stage::Stopping;
         // Its own time may be up, and then the pod's: once is enough.
-        let Some(node) = self.nodes.get_mut(&name).filter(|node| !node.killed) else { return };
-        node.killed = true;
+        if std::mem::replace(&mut node.killed, true) {
+            return;
+        }
         actions.push(Action::Kill(name.clone()));
         if self.stage < Stage::Stopping {
             actions.push(Action::Arm(Deadline::Dead(name), DEAD_TIME));
@@ -230,7 +260,12 @@ impl Pod {
     pub(super) fn deadline(&mut self, deadline: Deadline, actions: &mut Vec<Action>) {
         match deadline {
             Deadline::Grace(name) => {
-                if self.nodes.get(&name).is_some_and(|node| matches!(node.phase, Phase::Parting | Phase::Stopping)) {
+                if self.nodes.get(&name).is_some_and(|node| node.phase == Phase::Stopping && node.asked) {
+                    self.kill(name, actions);
+                }
+            }
+            Deadline::Parting(name) => {
+                if self.nodes.get(&name).is_some_and(|node| node.phase == Phase::Parting) {
                     self.set(&name, Phase::Stopping);
                     self.kill(name, actions);
                 }

@@ -2,6 +2,7 @@ mod again;
 mod life;
 mod ready;
 mod roles;
+mod stop;
 mod walk;
 
 use super::*;
@@ -59,6 +60,11 @@ fn exited(raw: &str, exit_code: i32) -> Event {
     Event::Exited { name: name(raw), exit_code, oom_killed: false }
 }
 
+/// The stop signal of its first run is delivered.
+fn asked(raw: &str) -> Event {
+    Event::Asked { name: name(raw), run: 1 }
+}
+
 fn decided(raw: &str, reaction: Reaction) -> Event {
     Event::Decided { name: name(raw), reaction }
 }
@@ -76,7 +82,7 @@ fn short(actions: &[Action]) -> Vec<String> {
         Action::AskSignal(signal) => Some(format!("ask-signal {signal}")),
         Action::TellHealth(judgement) => Some(format!("tell-health {:?}", judgement.status)),
         Action::Send(name, signal) => Some(format!("send {name} {signal}")),
-        Action::Stop(name) => Some(format!("stop {name}")),
+        Action::Stop { name, .. } => Some(format!("stop {name}")),
         Action::Kill(name) => Some(format!("kill {name}")),
         Action::Settle { name, run } => Some(format!("settle {name} {run}")),
         Action::Probe { name, run } => Some(format!("probe {name} {run}")),
@@ -250,6 +256,7 @@ fn a_component_that_ignores_its_signal_is_killed_after_its_grace() {
         &[
             (Event::Signal(15), &["ask-signal 15"]),
             (forward, &["drop-launches", "stop app"]),
+            (asked("app"), &[]),
             (Event::Deadline(Deadline::Grace(name("app"))), &["kill app"]),
             (exited("app", 137), &["cleanup"]),
             (Event::Cleaned, &["finish 137"]),
@@ -399,6 +406,7 @@ fn a_restart_stops_and_starts_and_its_kill_does_not_change_the_outcome() {
         &mut pod,
         &[
             (Event::Restart(name("app")), &["stop app"]),
+            (asked("app"), &[]),
             (Event::Deadline(Deadline::Grace(name("app"))), &["kill app"]),
             (exited("app", 137), &["relaunch app"]),
             (launched("app"), &[]),

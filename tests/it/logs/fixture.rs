@@ -10,7 +10,7 @@ use outrigger::config;
 use outrigger::config::LineFormat;
 use outrigger::engine::{
     ContainerId, ContainerSpec, Engine, EngineError, EngineEvent, EngineInfo, ExecOutput, Fault, Inspection, Listed,
-    LogFrame, LogsFrom, Output, Result,
+    LogFrame, LogsFrom, Output, Reach, Result,
 };
 use outrigger::hooks::{
     Batch, Change, ComponentEvent, File, HealthTrigger, Hook, HookFailure, Hooks, Judged, Judgement, Reaction, Rollout,
@@ -77,6 +77,7 @@ struct State {
     entries: Mutex<Vec<(u64, LogFrame)>>,
     plan: Mutex<VecDeque<Plan>>,
     connections: watch::Sender<usize>,
+    reach: Reach,
     /// Number of entries, and whether there will be no more.
     written: watch::Sender<(usize, bool)>,
 }
@@ -87,6 +88,7 @@ impl Default for Journal {
             entries: Mutex::default(),
             plan: Mutex::default(),
             connections: watch::Sender::new(0),
+            reach: Reach::default(),
             written: watch::Sender::new((0, false)),
         }))
     }
@@ -129,6 +131,10 @@ fn refused<T>(verb: &'static str, fault: Fault) -> Result<T> {
 }
 
 impl Engine for Journal {
+    fn reach(&self) -> &Reach {
+        &self.0.reach
+    }
+
     fn logs(&self, _: &ContainerId, from: LogsFrom) -> BoxStream<'static, Result<LogFrame>> {
         assert!(from.timestamps);
         let plan = self.0.plan.lock().unwrap().pop_front();

@@ -376,20 +376,21 @@ fn what_comes_before_the_stop_has_its_time_within_the_grace() {
     check(&mut pod, &[(Event::Begin, &["launch app"]), (launched("app"), &["started"])]);
     let actions = stop(&mut pod);
     assert_eq!(short(&actions), ["ask-signal 15", "drop-launches", "part app 1"]);
-    assert_eq!(armed(&actions, &Deadline::Grace(name("app"))), Some(Duration::from_secs(3)));
+    assert_eq!(armed(&actions, &Deadline::Parting(name("app"))), Some(Duration::from_secs(3)));
     assert!(
         actions.iter().any(|it| matches!(it, Action::Part { within, .. } if *within == Duration::from_millis(2250)))
     );
-    let parted = |run| Event::Parted { name: name("app"), run };
-    check(
-        &mut pod,
-        &[(parted(2), &[]), (parted(1), &["stop app"]), (parted(1), &[]), (exited("app", 0), &["cleanup"])],
-    );
+    let parted = |run| Event::Parted { name: name("app"), run, took: Duration::from_millis(1200) };
+    check(&mut pod, &[(asked("app"), &[]), (parted(2), &[]), (parted(1), &["stop app"]), (parted(1), &[])]);
+    // The rest of the grace period runs once the signal is delivered; the timer of what came before says nothing any more.
+    check(&mut pod, &[(Event::Deadline(Deadline::Parting(name("app"))), &[])]);
+    assert_eq!(armed(&pod.step(asked("app")), &Deadline::Grace(name("app"))), Some(Duration::from_millis(1800)));
+    check(&mut pod, &[(asked("app"), &[]), (exited("app", 0), &["cleanup"])]);
     // One that hangs is killed with its grace, and one that has ended by itself has nothing to do.
     let mut pod = of(vec![with("app", |it| it.pre_stop = vec![step()])]);
     check(&mut pod, &[(Event::Begin, &["launch app"]), (launched("app"), &["started"])]);
     let _stopping = stop(&mut pod);
-    check(&mut pod, &[(Event::Deadline(Deadline::Grace(name("app"))), &["kill app"]), (parted(1), &[])]);
+    check(&mut pod, &[(Event::Deadline(Deadline::Parting(name("app"))), &["kill app"]), (parted(1), &[])]);
     let mut pod = of(vec![with("app", |it| it.pre_stop = vec![step()])]);
     check(
         &mut pod,
@@ -505,7 +506,7 @@ fn a_process_that_does_not_die_does_not_hold_up_the_pod() {
             pod,
             &[(Event::Begin, &["launch db", "launch app"]), (launched("db"), &[]), (launched("app"), &["started"])],
         );
-        check(pod, &[(Event::Restart(name("db")), &["stop db"])]);
+        check(pod, &[(Event::Restart(name("db")), &["stop db"]), (asked("db"), &[])]);
         let actions = pod.step(Event::Deadline(Deadline::Grace(name("db"))));
         assert!(actions.contains(&Action::Kill(name("db"))), "{actions:?}");
         assert_eq!(armed(&actions, &Deadline::Dead(name("db"))), Some(Duration::from_secs(10)));
@@ -513,7 +514,10 @@ fn a_process_that_does_not_die_does_not_hold_up_the_pod() {
     };
     let mut pod = pod_of(true);
     let actions = killed(&mut pod);
-    assert!(actions.contains(&Action::DropLaunches) && actions.contains(&Action::Stop(name("app"))), "{actions:?}");
+    assert!(
+        actions.contains(&Action::DropLaunches) && actions.contains(&Action::Stop { name: name("app"), run: 1 }),
+        "{actions:?}"
+    );
     // It was killed already; the other one has its time.
     check(
         &mut pod,

@@ -151,7 +151,7 @@ impl Walk {
                 }
             }
             Action::Ask { name, .. } => self.at(self.now, Due::Event(decided(name.as_str(), Reaction::AsPlanned))),
-            Action::Stop(name) => {
+            Action::Stop { name, .. } => {
                 let raw = raw(&name);
                 let launch = self.seen[raw].launches;
                 self.at(self.now + 10, Due::OfRun(raw, launch, exited(raw, 143)));
