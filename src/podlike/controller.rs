@@ -164,8 +164,8 @@ fn health(service: &Map<String, Value>, pod: &Pod, list: &mut List<'_>) {
     if !pod.init.is_empty() {
         list.push(
             "",
-            "podlike's image gave init components ten seconds before the engine found the controller unhealthy; here it is forty",
-            "`healthcheck: {start_period: …}` of the service changes it",
+            "podlike's image gave init components ten seconds before the engine found the controller unhealthy; here the pod ends itself if it is not up after a minute, and ten minutes more for each init component",
+            "`pod.options: '{start_deadline: …}'` changes it",
         );
     }
 }

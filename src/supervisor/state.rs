@@ -108,6 +108,8 @@ pub struct Node {
     killed_at_the_end: bool,
     /// Whether the operator knows that its main process does not pass signals on.
     unpassed: bool,
+    /// Whether its last run was killed by somebody else, and not for want of memory.
+    killed_from_outside: bool,
     /// An exit that came before the news of its launch.
     early_exit: Option<(i32, bool)>,
     /// Whether it is to be started again as soon as it has stopped.
@@ -195,6 +197,7 @@ impl Node {
             killed: false,
             killed_at_the_end: false,
             unpassed: false,
+            killed_from_outside: false,
             early_exit: None,
             again: false,
             outdated_by: BTreeSet::new(),

@@ -3,6 +3,7 @@
 //! The engines are those of `scripts/engines` (`node1` …): as root, each in namespaces of its own, connected by a bridge.
 
 mod load;
+mod updates;
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -27,17 +28,23 @@ const PATIENCE: Duration = Duration::from_secs(90);
 /// The addresses of the nodes are the machine's: one test at a time, of whatever checkout.
 const LOCK: &str = "/tmp/outrigger-nodes.lock";
 
-/// The three engines; removed with all that they hold when dropped.
+/// Engines in one Swarm; removed with all that they hold when dropped.
 struct Nodes {
+    nodes: &'static [&'static str],
     _lock: Flock<File>,
 }
 
 impl Nodes {
     /// Three empty engines with these images, joined to one Swarm; every one of them is a manager, so that any one can be lost.
     fn start(images: &[&str]) -> Self {
+        Self::of(&NODES, images)
+    }
+
+    fn of(nodes: &'static [&'static str], images: &[&str]) -> Self {
         let file = File::options().create(true).append(true).open(LOCK).unwrap();
-        let nodes = Self { _lock: Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, error)| error).unwrap() };
-        for node in NODES {
+        let lock = Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, error)| error).unwrap();
+        let started = Self { nodes, _lock: lock };
+        for node in nodes.iter().copied() {
             engines(&["forget", node]);
             engines(&["start", node]);
             engines(&[&["carry", node], images].concat());
@@ -45,17 +52,17 @@ impl Nodes {
         // Heartbeats of one second: a lost node is noticed in a few.
         docker("node1", &["swarm", "init", "--advertise-addr", ADDRESSES[0], "--dispatcher-heartbeat", "1s"]);
         let token = docker("node1", &["swarm", "join-token", "--quiet", "manager"]);
-        for (node, address) in NODES.iter().zip(ADDRESSES).skip(1) {
+        for (node, address) in nodes.iter().zip(ADDRESSES).skip(1) {
             let first = format!("{}:2377", ADDRESSES[0]);
             docker(node, &["swarm", "join", "--token", &token, "--advertise-addr", address, &first]);
         }
-        nodes
+        started
     }
 }
 
 impl Drop for Nodes {
     fn drop(&mut self) {
-        for node in NODES {
+        for node in self.nodes {
             let _forgotten = script(&["forget", node]);
         }
     }

@@ -482,3 +482,47 @@ fn every_key_of_the_schema_is_described() {
     look(&crate::labels::schema::of(crate::labels::schema::Part::Pod), "", &mut silent);
     assert!(silent.is_empty(), "{silent:#?}");
 }
+
+/// What is noted of a stack file whose service has this `update_config` and these options of the pod.
+fn notes_of_update(update: &str, options: &str) -> Vec<String> {
+    let text = format!(
+        "services:
+  calc:
+    image: outrigger
+    stop_grace_period: 20s
+    volumes: [/var/run/docker.sock:/var/run/docker.sock]
+    labels: {{pod.component.app: 'image: a', pod.options: '{options}', pod.stop_grace_period: 20s}}
+    deploy: {{update_config: {update}}}
+"
+    );
+    let (sources, problems) = crate::labels::read_sources("s.yml", &text);
+    assert!(problems.is_empty(), "{problems}");
+    let (spec, problems) = super::lower_partly(&sources[0].raw);
+    assert!(problems.is_empty(), "{problems}");
+    spec.warnings.into_iter().filter(|note| note.contains("monitor")).collect()
+}
+
+#[test]
+fn a_monitor_that_is_too_short_to_see_a_crash_is_noted() {
+    for (update, options, needed) in [
+        ("{failure_action: rollback}", "{}", "30s"),
+        ("{failure_action: rollback, monitor: 29s}", "{}", "30s"),
+        ("{order: start-first, monitor: 0s}", "{}", "30s"),
+        ("{monitor: 1m}", "settle: 50s", "70s"),
+    ] {
+        let notes = notes_of_update(update, options);
+        assert_eq!(notes.len(), 1, "{update}: {notes:?}");
+        let note = &notes[0];
+        assert!(note.contains("services.calc.deploy.update_config.monitor"), "{note}");
+        assert!(note.contains(&format!("write `monitor: {needed}`")), "{note}");
+    }
+    for (update, options) in [
+        ("{failure_action: rollback, monitor: 30s}", "{}"),
+        ("{failure_action: continue}", "{}"),
+        ("{failure_action: rollback}", "settle: 0"),
+        ("{monitor: '${MONITOR}'}", "{}"),
+        ("", "{}"),
+    ] {
+        assert_eq!(notes_of_update(update, options), [""; 0], "{update} {options}");
+    }
+}

@@ -35,6 +35,7 @@ impl Pod {
         let was_stopping = node.phase == Phase::Stopping && self.stage >= Stage::Stopping;
         self.killed |= by_a_kill && was_stopping;
         node.exit_code = Some(exit_code);
+        node.killed_from_outside = exit_code == KILLED && !oom_killed && !node.killed;
         node.health = node.health.map(|_| EngineHealth::Starting);
         node.phase = Phase::Exited;
         if let Some(probed) = &mut node.probed {

@@ -149,6 +149,10 @@ impl Pod {
     pub(super) fn is_crash_while_settling(&mut self, name: &ComponentName, actions: &mut Vec<Action>) -> bool {
         let settle = self.life.settle;
         let Some(node) = self.nodes.get_mut(name).filter(|node| self.settling && node.serves()) else { return false };
+        // Who kills a process to see it come back, or because the machine is short of something, says nothing about this version.
+        if node.killed_from_outside && node.failure.is_none() {
+            return false;
+        }
         if !node.failed() {
             if node.role == Role::Sidecar {
                 return false;

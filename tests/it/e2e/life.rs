@@ -96,6 +96,7 @@ async fn an_http_probe_decides_about_dependents_and_the_pods_health() {
 async fn a_component_that_is_no_longer_alive_is_started_again_in_its_container() {
     let Some(engine) = engine_or_fail().await else { return };
     let mut pod = PodUnderTest::new(&engine, "life-alive").await;
+    pod.label("pod.options", "settle: 0");
     let probe = "{exec: [test, '!', -e, /tmp/stuck], period: 200ms, timeout: 10s, failure_threshold: 2}";
     pod.label(
         "pod.component.app",

@@ -64,6 +64,7 @@ async fn probes_need_no_tool_in_the_image() {
 async fn a_component_whose_liveness_probe_fails_is_started_again() {
     let Some(engine) = engine_or_fail().await else { return };
     let mut pod = PodUnderTest::new(&engine, "probes-liveness").await;
+    pod.label("pod.options", "settle: 0");
     // Its server is gone after a second; in its second run it stays.
     let server = "echo up; if [ -e /tmp/again ]; then exec nc -lk -p 7802 -e true; fi; touch /tmp/again; nc -lk -p 7802 -e true & sleep 1; kill $!; exec sleep 1000";
     let server = server.replace("nc -lk", "nc -ll");

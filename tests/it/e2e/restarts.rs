@@ -7,6 +7,7 @@ use crate::support::engine_or_fail;
 async fn a_last_line_without_an_end_is_a_line_of_its_own_run() {
     let Some(engine) = engine_or_fail().await else { return };
     let mut pod = PodUnderTest::new(&engine, "core-glue").await;
+    pod.label("pod.options", "settle: 0");
     let restart = "restart: {policy: on-failure, delay: 20ms, max_delay: 50ms, max_attempts: 6}";
     pod.label("pod.component.app", &component("echo first; printf nonl; exit 3", restart));
     pod.start().await;

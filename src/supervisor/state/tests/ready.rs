@@ -237,6 +237,13 @@ fn what_is_no_crash_does_not_end_a_pod_that_settles() {
         let actions = crashes(&mut pod, "app", code);
         assert!(armed(&actions, &Deadline::BackOff(name("app"))).is_some(), "{what}: {actions:?}");
     }
+    // Somebody killed it; for want of memory it is its own doing.
+    let killed = |oom_killed| Event::Exited { name: name("app"), exit_code: 137, oom_killed };
+    for oom_killed in [false, true] {
+        let mut pod = quiet(&|_| {});
+        let actions = take(&mut pod, vec![killed(oom_killed), decided("app", Reaction::AsPlanned)]);
+        assert_eq!(armed(&actions, &Deadline::BackOff(name("app"))).is_some(), !oom_killed);
+    }
     // A sidecar that fails takes the others with it.
     let mut pod = quiet(&sidecar);
     assert_eq!(short(&crashes(&mut pod, "app", 1))[1..], ["drop-launches", "stop web"]);

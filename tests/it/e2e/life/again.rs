@@ -10,6 +10,7 @@ use crate::support::{IMAGE, engine_or_fail};
 async fn restarts_follow_the_exit_codes_after_growing_pauses() {
     let Some(engine) = engine_or_fail().await else { return };
     let mut pod = PodUnderTest::new(&engine, "again-codes").await;
+    pod.label("pod.options", "settle: 0");
     // Seconds since the machine was started, at the begin and the end of each run.
     let script = "now() { read up idle < /proc/uptime; echo \"$1 $up\" >> /shared/times; }; \
         echo run >> /tmp/runs; now start; case $(wc -l < /tmp/runs) in 1) now end; exit 3;; 2) now end; exit 6;; esac; \
@@ -38,6 +39,7 @@ async fn restarts_follow_the_exit_codes_after_growing_pauses() {
 async fn always_means_after_success_and_after_a_kill_too() {
     let Some(engine) = engine_or_fail().await else { return };
     let mut pod = PodUnderTest::new(&engine, "again-always").await;
+    pod.label("pod.options", "settle: 0");
     let script =
         "trap 'exit 0' TERM; echo run >> /tmp/runs; until [ -e /tmp/end ]; do sleep 0.1; done; rm /tmp/end; exit 0";
     pod.label("pod.component.app", &component(script, "restart: {policy: always, delay: 50ms}"));
@@ -69,6 +71,7 @@ async fn always_means_after_success_and_after_a_kill_too() {
 async fn a_pod_is_started_again_in_place() {
     let Some(engine) = engine_or_fail().await else { return };
     let mut pod = PodUnderTest::new(&engine, "again-place").await;
+    pod.label("pod.options", "settle: 0");
     // What is told to the outside stays the same: the address is the controller's.
     let address = "echo \"at $(hostname -i)\"";
     pod.label("pod.init.components", &format!("[{{image: {IMAGE}, command: [sh, -c, 'echo prepared']}}]"));
@@ -107,6 +110,7 @@ async fn a_pod_is_started_again_in_place() {
 async fn one_that_somebody_removed_is_made_anew() {
     let Some(engine) = engine_or_fail().await else { return };
     let mut pod = PodUnderTest::new(&engine, "again-removed").await;
+    pod.label("pod.options", "settle: 0");
     // One file within the container, which goes with it, and one outside.
     let script = format!("echo run >> /tmp/runs; echo run >> /shared/runs; {STAYS}");
     let app = format!("restart: {{policy: always, delay: 50ms}}\n{}", shared(&pod));

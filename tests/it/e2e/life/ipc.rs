@@ -10,6 +10,7 @@ use crate::support::engine_or_fail;
 async fn a_donor_that_dies_is_revived_and_components_can_start_again() {
     let Some(engine) = engine_or_fail().await else { return };
     let mut pod = PodUnderTest::new(&engine, "ipc-donor").await;
+    pod.label("pod.options", "settle: 0");
     pod.spec().ipc_mode = Some("private".to_owned());
     let script = "rm -f /tmp/end; echo up; until [ -e /tmp/end ]; do sleep 0.1; done; exit 1";
     for which in ["one", "two"] {

@@ -61,6 +61,7 @@ async fn a_dependency_that_is_not_required_may_be_missing_or_fail() {
 async fn dependents_are_started_again_after_their_dependency_where_they_ask_for_it() {
     let Some(engine) = engine_or_fail().await else { return };
     let mut pod = PodUnderTest::new(&engine, "job-renew").await;
+    pod.label("pod.options", "settle: 0");
     let db = "rm -f /tmp/ready; echo db runs >> /shared/order; touch /tmp/ready; until [ -e /shared/end ]; do sleep 0.1; done; rm /shared/end /tmp/ready; echo db ends >> /shared/order; exit 1";
     let db_life = format!(
         "restart: {{policy: on-failure, delay: 50ms}}\nprobes: {{readiness: {{exec: [test, -e, /tmp/ready], period: 200ms, timeout: 10s}}}}\n{}",

@@ -115,6 +115,7 @@ async fn a_step_that_fails_after_the_start_ends_the_component_and_the_pod() {
 async fn a_step_that_fails_after_the_start_is_a_failure_for_the_restart_policy() {
     let Some(engine) = engine_or_fail().await else { return };
     let mut pod = PodUnderTest::new(&engine, "steps-again").await;
+    pod.label("pod.options", "settle: 0");
     let once = "if [ ! -e /tmp/tried ]; then touch /tmp/tried; exit 9; fi";
     let steps =
         format!("restart: {{policy: on-failure, delay: 50ms}}\npost_start: [{{command: [sh, -c, {}]}}]", quoted(once));
