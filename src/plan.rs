@@ -10,6 +10,7 @@ pub mod life;
 pub mod offline;
 pub mod overlay;
 pub mod placement;
+pub mod price;
 pub mod render;
 mod units;
 

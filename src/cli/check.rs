@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::argv::CheckArgs;
 use super::report::{Exit, Report};
 use super::{Env, block_on, input, output, plan, policy};
+use crate::plan::price;
 use crate::pod::{Problem, Problems};
 use crate::problem::shown::{Shown, bound_notes, cut};
 
@@ -83,6 +84,7 @@ pub(super) async fn all(found: input::Found, env: &Env) -> Result<Vec<Checked>, 
         match plan::planned(pod, env).await? {
             Ok((plan, loaded)) => {
                 let mut notes = pod.notes(loaded.notes.into_iter().chain(plan.warnings).collect());
+                notes.extend(price::notes(&pod.spec));
                 bound_notes(&mut notes);
                 checked.push(Checked {
                     name: pod.name.clone(),
