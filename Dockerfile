@@ -1,4 +1,4 @@
-# The controller's image: one static binary, the stock plugins compiled ahead of time, certificates, nothing else.
+# The controller's image: one static binary and a small one for what only waits, the stock plugins compiled ahead of time, certificates, nothing else.
 # `make image` stages the context in target/image and builds it: no base image, so no registry is asked.
 FROM scratch
 ARG VERSION=dev
@@ -19,9 +19,11 @@ LABEL outrigger.controller="true" \
 # /run, /tmp, /var/lib/outrigger (state), /var/cache/outrigger (compiled plugins), and the certificates that plugins' HTTPS is checked against.
 COPY root /
 COPY plugins /plugins
-# An archive, because COPY would drop the group: /outrigger is setgid to `nogroup`. So the kernel makes every process of it undumpable at its very start, also the
-# `healthcheck` that the engine runs every few seconds: a component that shares the PID namespace can't look through /proc/<pid>/root at the engine's socket.
+# An archive, because COPY would drop the group: both programs are setgid to `nogroup`. So the kernel makes every process of them undumpable at its very start, also the
+# `healthcheck` that the engine runs: a component that shares the PID namespace can't look through /proc/<pid>/root at the engine's socket.
 ADD outrigger.tar /
 ENTRYPOINT ["/outrigger"]
-# It answers from the admin socket within milliseconds; ten failures during the first half minute are a pod that still starts.
-HEALTHCHECK --interval=2s --timeout=3s --start-period=24h --retries=5 CMD ["/outrigger", "healthcheck"]
+# Each check costs the engine more than a tenth of a second of CPU. So a check waits: the controller answers it as soon as the pod's verdict changes, else one second before
+# `timeout`. A pod that is unhealthy is answered at once: five failures take ten seconds. Failures until the pod has been healthy once do
+# not count: the controller ends a start that takes too long by itself.
+HEALTHCHECK --interval=2s --timeout=60s --start-period=24h --retries=5 CMD ["/outrigger", "healthcheck", "--wait"]

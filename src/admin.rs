@@ -2,12 +2,14 @@
 //!
 //! A file socket below the state directory, never an abstract one: components share the controller's network namespace, where abstract sockets
 //! live, but not its files. A client sends one line (`health`, `status` or `metrics`) and gets one answer, then the connection ends.
+//! A check that waits ([`wait`]) sends `wait` and the milliseconds that it has spent; the answer comes once there is something to report.
 //! The supervisor publishes a [`Status`] whenever something changes; nothing here asks it anything, so a busy pod answers as fast as an idle one.
 
 pub mod client;
 pub mod health;
 pub mod server;
 pub mod status;
+pub mod wait;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,9 +17,10 @@ use std::time::Duration;
 pub use client::ask;
 pub use server::serve;
 pub use status::Status;
+pub use wait::Waiting;
 
 /// File name of the socket in the state directory.
-pub const SOCKET: &str = "admin.sock";
+pub use crate::idle::SOCKET;
 
 /// Longest that the kernel takes for the path of a socket, in bytes.
 const LONGEST_PATH: usize = 107;

@@ -1,6 +1,6 @@
 //! The command line: what was typed, dispatched to one file for each sub-command.
 //!
-//! `healthcheck` and `pause` run without ever building the parser: the one runs every few seconds beside the controller, the other lives as
+//! `healthcheck` and `pause` run without ever building the parser: the one may run every few seconds beside the controller, the other lives as
 //! long as the pod and should cost nothing.
 
 pub mod argv;
@@ -43,7 +43,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches};
 use nix::errno::Errno;
 
-use self::argv::{Cli, Command, PluginCommand};
+use self::argv::{Cli, Command, HealthcheckArgs, PluginCommand};
 use self::report::{Exit, Report};
 use crate::config::{self, Flags, Level, LineFormat, LogFilter, Settings};
 use crate::engine::Engine;
@@ -79,6 +79,7 @@ fn dispatch(argv: Vec<OsString>, env: &Env, colours: bool) -> Result<Exit, Repor
     match argv.get(1..).unwrap_or_default() {
         [only] if only == "pause" => return pause::run(),
         [only] if only == "healthcheck" => return health::run(None, env),
+        [check, wait] if check == "healthcheck" && wait == "--wait" => return health::wait(None, env),
         _ => {}
     }
     let cli = match Cli::command().try_get_matches_from(argv).and_then(|matches| Cli::from_arg_matches(&matches)) {
@@ -95,7 +96,8 @@ fn dispatch(argv: Vec<OsString>, env: &Env, colours: bool) -> Result<Exit, Repor
         Command::Check(args) => check::run(args, env),
         Command::Template(args) => template::run(&args, env),
         Command::Deploy(args) => deploy::run(&args, env),
-        Command::Healthcheck(args) => health::run(args.state_dir.as_deref(), env),
+        Command::Healthcheck(HealthcheckArgs { state_dir, wait: false }) => health::run(state_dir.as_deref(), env),
+        Command::Healthcheck(HealthcheckArgs { state_dir, wait: true }) => health::wait(state_dir.as_deref(), env),
         Command::Status(args) => status::run(args, env),
         Command::Ps(args) => ps::run(&args, env),
         Command::Logs(args) => logs::run(&args, env),

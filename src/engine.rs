@@ -19,7 +19,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 
-pub use self::container::{ContainerId, ContainerSpec, EngineHealth, Inspection, Listed, MountPoint};
+pub use self::container::{CheckTimes, ContainerId, ContainerSpec, EngineHealth, Inspection, Listed, MountPoint};
 pub use self::error::{EngineError, Fault, Result, chain};
 pub(crate) use self::info::has_start_interval;
 pub use self::info::{CgroupDriver, EngineInfo, VolumeInfo};

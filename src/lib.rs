@@ -26,7 +26,7 @@
 //! | 2 | [`admin`] | the socket behind `healthcheck` and `status` | |
 //! | 3 | [`supervisor`] | the pod's life: a pure `step`, and the driver that does what it says | |
 //! | 4 | [`cli`] | the command line | clap |
-//! | 0 | [`shutdown`], [`telemetry`], [`memory`], [`files`], [`clock`], [`faults`] | tasks with an owner; the log; giving memory back; files that others may change; the time; faults and their handlers | |
+//! | 0 | [`shutdown`], [`telemetry`], [`memory`], [`files`], [`clock`], [`faults`], [`idle`] | tasks with an owner; the log; giving memory back; files that others may change; the time; faults and their handlers; the commands that only wait | |
 pub mod admin;
 pub mod cgroup;
 pub mod cli;
@@ -37,6 +37,7 @@ pub mod faults;
 pub mod files;
 pub mod hooks;
 pub mod identity;
+pub mod idle;
 pub mod janitor;
 pub mod labels;
 pub mod logs;

@@ -6,5 +6,9 @@ fn main() -> ExitCode {
     // First of all: components may share the controller's PID namespace, and a process that can be dumped is one whose `/proc/<pid>/root`,
     // with the engine's socket in it, a component's root user could walk into.
     let hardened = nix::sys::prctl::set_dumpable(false);
-    outrigger::cli::main(std::env::args_os().collect(), std::env::vars_os().collect(), hardened.err())
+    let argv: Vec<_> = std::env::args_os().collect();
+    if hardened.is_ok() {
+        outrigger::idle::hand_over(&argv);
+    }
+    outrigger::cli::main(argv, std::env::vars_os().collect(), hardened.err())
 }

@@ -9,11 +9,13 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::status::Status;
+use super::wait::{self, Verdict, Waiter, Waiting};
 use super::{AdminError, LONGEST_PATH};
 use crate::plan::render::clean;
 use crate::shutdown::Tasks;
@@ -21,8 +23,11 @@ use crate::shutdown::Tasks;
 /// Connections served at a time; more wait in the kernel's queue until one of these ends, which [`PATIENCE`] bounds.
 const CONNECTIONS: usize = 8;
 
-/// For one connection, from its first byte to its last.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Checks that wait at a time, which are not among the [`CONNECTIONS`]; more are answered at once. The engine has one, or two for a moment.
+const WAITERS: usize = 16;
+
+/// For the query, and for each piece of the answer.
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Longest request line, in bytes.
 const LONGEST_REQUEST: usize = 64;
@@ -32,7 +37,8 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 /// Opens the socket and serves it in a task until the tasks are told to end; then the file is removed.
 ///
-/// `refresh` fills in what changes too often to be published, before a status is told; `metrics` renders Prometheus' text format.
+/// `refresh` fills in what changes too often to be published, before a status is told; `metrics` renders Prometheus' text format; `waiting` is how long checks
+/// may be kept waiting.
 ///
 /// A socket that a dead controller left is replaced. The directory is made with mode 0700 where it does not exist, the socket with 0600.
 ///
@@ -43,11 +49,17 @@ pub fn serve(
     status: watch::Receiver<Arc<Status>>,
     refresh: impl Fn(&mut Status) + Send + Sync + 'static,
     metrics: impl Fn() -> String + Send + Sync + 'static,
+    waiting: Waiting,
     tasks: &Tasks,
 ) -> Result<(), AdminError> {
     let listener = bind(path)?;
     let started = Instant::now();
-    let answers = Arc::new(Answers { status, refresh: Box::new(refresh), metrics: Box::new(metrics), started });
+    let verdicts = watch::Sender::new(Verdict::new(status.borrow().health.state));
+    let (followed, following) = (status.clone(), verdicts.clone());
+    tasks.spawn("admin-verdicts", |stop| wait::follow(followed, following, stop));
+    let room = Arc::new(Semaphore::new(WAITERS));
+    let (refresh, metrics) = (Box::new(refresh), Box::new(metrics));
+    let answers = Arc::new(Answers { status, refresh, metrics, started, verdicts, waiting, room });
     let owned = Socket(path.to_owned());
     let connections = tasks.clone();
     tasks.spawn("admin", move |stop| async move {
@@ -64,12 +76,7 @@ pub fn serve(
             match accepted {
                 Ok((stream, _)) => {
                     let answers = Arc::clone(&answers);
-                    connections.spawn("admin-connection", |_token| async move {
-                        if timeout(PATIENCE, answers.answer(stream)).await.is_err() {
-                            debug!("a client of the admin socket was too slow");
-                        }
-                        drop(permit);
-                    });
+                    connections.spawn("admin-connection", |stop| answers.serve(stream, permit, stop));
                 }
                 Err(error) => {
                     warn!(%error, socket = %socket.0.display(), "cannot accept on the admin socket");
@@ -97,31 +104,54 @@ struct Answers {
     refresh: Box<dyn Fn(&mut Status) + Send + Sync>,
     metrics: Box<dyn Fn() -> String + Send + Sync>,
     started: Instant,
+    verdicts: watch::Sender<Verdict>,
+    waiting: Waiting,
+    /// For checks that wait.
+    room: Arc<Semaphore>,
 }
 
 impl Answers {
-    async fn answer(&self, mut stream: UnixStream) {
-        let text = match request(&mut stream).await {
-            Ok(request) => self.of(&request),
-            Err(why) => format!("error: {why}\n"),
+    async fn serve(self: Arc<Self>, mut stream: UnixStream, permit: OwnedSemaphorePermit, stop: CancellationToken) {
+        let arrived = Instant::now();
+        let text = match timeout(PATIENCE, request(&mut stream)).await {
+            Ok(Ok(request)) => match wait::spent(&request) {
+                Some(spent) => {
+                    return self.wait(stream, arrived.checked_sub(spent).unwrap_or(arrived), permit, stop).await;
+                }
+                None => self.of(&request),
+            },
+            Ok(Err(why)) => format!("error: {why}\n"),
+            Err(_) => {
+                debug!("a client of the admin socket was too slow");
+                return;
+            }
         };
-        if let Err(error) = stream.write_all(text.as_bytes()).await {
-            debug!(%error, "a client of the admin socket went away");
+        match timeout(PATIENCE, stream.write_all(text.as_bytes())).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => debug!(%error, "a client of the admin socket went away"),
+            Err(_) => debug!("a client of the admin socket was too slow"),
+        }
+    }
+
+    /// Keeps a check waiting, beside the connections that [`CONNECTIONS`] counts.
+    async fn wait(&self, stream: UnixStream, begun: Instant, permit: OwnedSemaphorePermit, stop: CancellationToken) {
+        let waiter =
+            Waiter { status: self.status.clone(), verdicts: self.verdicts.clone(), waiting: self.waiting, begun };
+        match self.room.try_acquire() {
+            Ok(_room) => {
+                drop(permit);
+                waiter.wait(stream, stop).await;
+            }
+            Err(_full) => {
+                debug!("{WAITERS} checks wait already: one more is answered at once");
+                waiter.answer(stream).await;
+            }
         }
     }
 
     fn of(&self, request: &str) -> String {
         match request {
-            "health" => {
-                let status = Arc::clone(&self.status.borrow());
-                let mut text = format!("{}\n", status.health.state);
-                // A component's words may hold line ends and escapes, and each line is one reason.
-                for reason in &status.health.reasons {
-                    text.push_str(&clean(&reason.replace('\n', " ")));
-                    text.push('\n');
-                }
-                text
-            }
+            "health" => verdict_of(&self.status.borrow()),
             "status" => {
                 let mut status = Status::clone(&self.status.borrow());
                 (self.refresh)(&mut status);
@@ -135,9 +165,20 @@ impl Answers {
                 let text = (self.metrics)();
                 if text.is_empty() { "# no metrics\n".to_owned() } else { text }
             }
-            _ => "error: expected `health`, `status` or `metrics`\n".to_owned(),
+            _ => "error: expected `health`, `wait <ms>`, `status` or `metrics`\n".to_owned(),
         }
     }
+}
+
+/// The verdict, then its reasons, each on a line.
+pub(super) fn verdict_of(status: &Status) -> String {
+    let mut text = format!("{}\n", status.health.state);
+    // A component's words may hold line ends and escapes, and each line is one reason.
+    for reason in &status.health.reasons {
+        text.push_str(&clean(&reason.replace('\n', " ")));
+        text.push('\n');
+    }
+    text
 }
 
 /// Reads one line, at most [`LONGEST_REQUEST`] bytes; the end of the stream ends it too.

@@ -8,8 +8,11 @@ use tokio::net::UnixStream;
 use tokio::sync::watch;
 
 use super::status::{Health, HealthState, Stage};
-use super::{AdminError, Status, ask, serve, socket};
+use super::{AdminError, Status, Waiting, ask, serve, socket};
 use crate::shutdown::Tasks;
+
+/// Of the engine's check; none waits here.
+const LIMIT: Duration = Duration::from_secs(30);
 
 struct Served {
     _dir: tempfile::TempDir,
@@ -23,7 +26,7 @@ fn served() -> Served {
     let path = socket(&dir.path().join("state"));
     let (publish, status) = watch::channel(Arc::new(Status::default()));
     let tasks = Tasks::new();
-    serve(&path, status, |_| {}, || "outrigger_up 1\n".to_owned(), &tasks).unwrap();
+    serve(&path, status, |_| {}, || "outrigger_up 1\n".to_owned(), Waiting::new(LIMIT, LIMIT), &tasks).unwrap();
     Served { _dir: dir, path, publish, tasks }
 }
 
@@ -83,8 +86,8 @@ async fn a_stale_socket_is_replaced_and_a_living_one_is_not() {
 
     let (_publish, status) = watch::channel(Arc::new(Status::default()));
     let tasks = Tasks::new();
-    serve(&path, status.clone(), |_| {}, String::new, &tasks).unwrap();
-    let second = serve(&path, status, |_| {}, String::new, &tasks).unwrap_err();
+    serve(&path, status.clone(), |_| {}, String::new, Waiting::new(LIMIT, LIMIT), &tasks).unwrap();
+    let second = serve(&path, status, |_| {}, String::new, Waiting::new(LIMIT, LIMIT), &tasks).unwrap_err();
     assert!(matches!(second, AdminError::InUse { .. }), "{second}");
     assert!(!second.hint().is_empty());
 }
@@ -95,7 +98,8 @@ async fn a_directory_that_cannot_be_made_is_named_with_the_remedy() {
     let file = dir.path().join("file");
     std::fs::write(&file, "").unwrap();
     let (_publish, status) = watch::channel(Arc::new(Status::default()));
-    let error = serve(&socket(&file), status, |_| {}, String::new, &Tasks::new()).unwrap_err();
+    let error =
+        serve(&socket(&file), status, |_| {}, String::new, Waiting::new(LIMIT, LIMIT), &Tasks::new()).unwrap_err();
     assert!(matches!(error, AdminError::Directory { .. }), "{error}");
     assert!(error.hint().contains("OUTRIGGER_STATE_DIR"));
 }
@@ -104,7 +108,10 @@ async fn a_directory_that_cannot_be_made_is_named_with_the_remedy() {
 async fn a_path_that_no_socket_can_have_is_refused() {
     let (_publish, status) = watch::channel(Arc::new(Status::default()));
     let long = Path::new("/tmp").join("x".repeat(120));
-    assert!(matches!(serve(&long, status, |_| {}, String::new, &Tasks::new()), Err(AdminError::TooLong { .. })));
+    assert!(matches!(
+        serve(&long, status, |_| {}, String::new, Waiting::new(LIMIT, LIMIT), &Tasks::new()),
+        Err(AdminError::TooLong { .. })
+    ));
 }
 
 #[tokio::test]

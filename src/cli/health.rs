@@ -1,4 +1,4 @@
-//! `outrigger healthcheck`: what the image's HEALTHCHECK runs.
+//! `outrigger healthcheck`: one look at the pod's health, or, with `--wait`, what the image's HEALTHCHECK runs.
 
 use std::path::Path;
 
@@ -7,6 +7,7 @@ use super::{Env, block_on, output};
 use crate::admin::status::HealthState;
 use crate::admin::{self, AdminError};
 use crate::config::Settings;
+use crate::idle::{self, Answer};
 use crate::plan::render::clean;
 
 /// Asks the controller beside it. Answers only 0 and 1: Docker reserves all other codes of a health check.
@@ -26,6 +27,13 @@ pub(super) fn run(state_dir: Option<&Path>, env: &Env) -> Result<Exit, Report> {
         output::text(&told).map_err(|_| Report::input(anyhow::anyhow!("{}", answer.trim_end())))?;
     }
     Ok(if state.counts_as_healthy() { Exit::Success } else { Exit::Problems })
+}
+
+/// Asks the controller beside it, and waits until there is something new to report.
+pub(super) fn wait(state_dir: Option<&Path>, env: &Env) -> Result<Exit, Report> {
+    let Answer { passed, text } = idle::ask(&admin::socket(&state_dir_of(state_dir, env))).map_err(Report::input)?;
+    output::text(&text).map_err(|_| Report::input(anyhow::anyhow!("{}", text.trim_end())))?;
+    Ok(if passed { Exit::Success } else { Exit::Problems })
 }
 
 /// The state directory: as given, else as the environment says, which the health check shares with the controller.

@@ -136,6 +136,8 @@ pub struct Inspection {
     pub health: Option<EngineHealth>,
     /// What its health check declares of its start: the check's start period and, where it says so, its interval. None without a health check.
     pub check_declares: Option<Duration>,
+    /// The engine's health check of it; none without one.
+    pub check: Option<CheckTimes>,
     /// `private`, `shareable`, `host`, `container:<id>`, or empty.
     pub ipc_mode: String,
     /// `container:<id>`, a network's name, …
@@ -183,6 +185,22 @@ pub struct MountPoint {
     pub target: String,
     /// Whether it can be written.
     pub writable: bool,
+}
+
+/// When the engine looks at a container's health, with its defaults where neither the container nor its image says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CheckTimes {
+    /// From the end of a check to the beginning of the next.
+    pub interval: Duration,
+    /// After it a check has failed.
+    pub timeout: Duration,
+}
+
+impl Default for CheckTimes {
+    /// Docker's own (`daemon/health.go`: `defaultProbeInterval`, `defaultProbeTimeout`).
+    fn default() -> Self {
+        Self { interval: Duration::from_secs(30), timeout: Duration::from_secs(30) }
+    }
 }
 
 /// Health as the engine's own check sees it.

@@ -28,6 +28,7 @@ impl SelfInfo {
                 oom_killed: false,
                 health: None,
                 check_declares: None,
+                check: None,
                 ipc_mode: String::new(),
                 network_mode: String::new(),
                 cgroup_parent: String::new(),

@@ -17,7 +17,7 @@ use crate::admin::{self, AdminError};
 use crate::cgroup::{self, Keeper};
 use crate::clock::since_epoch;
 use crate::config::{Settings, Sharing};
-use crate::engine::{Engine, EngineError, EngineInfo, Inspection};
+use crate::engine::{CheckTimes, Engine, EngineError, EngineInfo, Inspection};
 use crate::faults;
 use crate::hooks::{Hook, Hooks};
 use crate::identity::{self, IdentityError};
@@ -240,7 +240,9 @@ async fn prepared<E: Engine>(
     let (live_plugins, live_outputs, live_findings) = (set.clone(), outputs.clone(), findings.clone());
     let fresh = move |status: &mut admin::Status| refresh(status, &live_plugins, &live_outputs, &live_findings);
     let metrics = set.clone();
-    admin::serve(&admin::socket(&settings.state_dir), status_out, fresh, move || metrics.render_metrics(), tasks)?;
+    let CheckTimes { interval, timeout } = own.check.unwrap_or_default();
+    let (socket, waiting) = (admin::socket(&settings.state_dir), admin::Waiting::new(interval, timeout));
+    admin::serve(&socket, status_out, fresh, move || metrics.render_metrics(), waiting, tasks)?;
     let processes = match settings.pids {
         Sharing::Shared => Processes::below("/proc"),
         Sharing::Private => Processes::hidden(),

@@ -10,6 +10,7 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, geteuid};
@@ -487,13 +488,19 @@ impl Controller {
         let runtime = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
-                admin::serve(&path, receive, |_| {}, String::new, &serving).unwrap();
+                let seconds = Duration::from_secs;
+                let waiting = admin::Waiting::new(seconds(2), seconds(60));
+                admin::serve(&path, receive, |_| {}, String::new, waiting, &serving).unwrap();
                 ready.send(()).unwrap();
                 serving.token().cancelled().await;
             });
         });
         wait.recv().unwrap();
         Self { dir, publish, tasks, runtime: Some(runtime) }
+    }
+
+    fn change(&self, state: HealthState) {
+        self.publish.send_modify(|status| Arc::make_mut(status).health.state = state);
     }
 
     fn ask(&self, argv: &[&str]) -> Output {
@@ -525,16 +532,53 @@ fn healthcheck_is_0_only_when_healthy_or_degraded() {
     }
 }
 
+/// The check that waits: by itself, with a flag, and as the small program of the image.
+fn waiting(dir: &Path) -> [Command; 3] {
+    let mut plain = outrigger(&["healthcheck", "--wait"]);
+    plain.env("OUTRIGGER_STATE_DIR", dir);
+    let mut small = Command::new(env!("CARGO_BIN_EXE_outrigger-idle"));
+    small.args(["healthcheck", "--wait"]).env_clear().env("OUTRIGGER_STATE_DIR", dir);
+    [plain, outrigger(&["healthcheck", "--wait", "--state-dir", dir.to_str().unwrap()]), small]
+}
+
+#[test]
+fn a_healthcheck_that_waits_ends_when_the_verdict_changes() {
+    let controller = Controller::serving(HealthState::Starting, &["not yet"]);
+    let mut kept = waiting(controller.dir.path()).map(|mut command| command.stdout(Stdio::piped()).spawn().unwrap());
+    for child in &mut kept {
+        // It has asked, and waits for the answer.
+        await_sleep(child.id());
+        assert!(child.try_wait().unwrap().is_none());
+    }
+    controller.change(HealthState::Degraded);
+    for child in kept {
+        let output = child.wait_with_output().unwrap();
+        assert_eq!((code(&output), out(&output).as_str()), (0, "degraded\nnot yet\n"));
+    }
+    controller.change(HealthState::Unhealthy);
+    for mut command in waiting(controller.dir.path()) {
+        let output = command.output().unwrap();
+        assert_eq!((code(&output), out(&output).as_str()), (1, "unhealthy\nnot yet\n"));
+    }
+}
+
+#[test]
+fn a_healthcheck_that_waits_notices_a_controller_that_hangs() {
+    let dir = tempfile::tempdir().unwrap();
+    let _listener = UnixListener::bind(admin::socket(dir.path())).unwrap();
+    for mut command in waiting(dir.path()) {
+        let output = command.output().unwrap();
+        assert_eq!(code(&output), 1);
+        assert!(err(&output).contains("silent for 2.5s"), "{}", err(&output));
+    }
+}
+
 #[test]
 fn healthcheck_follows_the_pod_and_takes_the_directory_as_a_flag() {
     let controller = Controller::serving(HealthState::Healthy, &[]);
     let dir = controller.dir.path().to_str().unwrap().to_owned();
     assert_eq!(code(&run(&["healthcheck", "--state-dir", &dir])), 0);
-    controller.publish.send_modify(|status| {
-        let mut changed = Status::clone(status);
-        changed.health.state = HealthState::Unhealthy;
-        *status = Arc::new(changed);
-    });
+    controller.change(HealthState::Unhealthy);
     assert_eq!(code(&run(&["healthcheck", "-state-dir", &dir])), 1);
 }
 

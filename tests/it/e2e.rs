@@ -2,6 +2,7 @@
 
 mod compose;
 mod copies;
+mod idle;
 mod life;
 mod placement;
 pub mod pod;
@@ -269,12 +270,15 @@ async fn a_component_cannot_reach_them_through_a_health_check_either() {
 }
 
 #[tokio::test]
-async fn the_program_in_the_image_is_setgid() {
+async fn the_programs_in_the_image_are_setgid() {
     let Some(engine) = engine_or_fail().await else { return };
-    let pod = PodUnderTest::new(&engine, "setgid").await;
-    let archive = pod.file("/outrigger").await;
-    let entry = tar::Archive::new(archive.as_ref()).entries().unwrap().next().unwrap().unwrap().header().clone();
-    assert_eq!((entry.mode().unwrap() & 0o7777, entry.uid().unwrap(), entry.gid().unwrap()), (0o2755, 0, 65534));
+    for program in ["/outrigger", "/outrigger-idle"] {
+        let pod = PodUnderTest::new(&engine, "setgid").await;
+        let archive = pod.file(program).await;
+        let entry = tar::Archive::new(archive.as_ref()).entries().unwrap().next().unwrap().unwrap().header().clone();
+        let of = (entry.mode().unwrap() & 0o7777, entry.uid().unwrap(), entry.gid().unwrap());
+        assert_eq!(of, (0o2755, 0, 65534), "{program}");
+    }
 }
 
 #[tokio::test]

@@ -10,6 +10,9 @@ pub struct HealthcheckArgs {
     /// The controller's state directory, where it was given with a flag
     #[arg(long, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
+    /// Wait until there is something new to report: a pod that starts is healthy, one that is healthy no longer is. The image's HEALTHCHECK does
+    #[arg(long)]
+    pub wait: bool,
 }
 
 /// Of `ps`.

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use bollard::models::{
     ContainerInspectResponse, ContainerStateStatusEnum, ContainerSummary, ContainerSummaryStateEnum, EventMessage,
-    HealthStatusEnum, SystemInfoCgroupDriverEnum, SystemInfoCgroupVersionEnum,
+    HealthConfig, HealthStatusEnum, SystemInfoCgroupDriverEnum, SystemInfoCgroupVersionEnum,
 };
 
 use crate::engine::{
-    CgroupDriver, ContainerId, EngineEvent, EngineEventKind, EngineHealth, Inspection, Listed, MountPoint,
+    CgroupDriver, CheckTimes, ContainerId, EngineEvent, EngineEventKind, EngineHealth, Inspection, Listed, MountPoint,
 };
 
 /// What the engine writes where a container has never been started.
@@ -63,14 +63,15 @@ pub(super) fn inspection(answer: ContainerInspectResponse) -> Inspection {
             HealthStatusEnum::HEALTHY => Some(EngineHealth::Healthy),
             HealthStatusEnum::UNHEALTHY => Some(EngineHealth::Unhealthy),
         }),
-        check_declares: config.healthcheck.and_then(|check| {
-            let test = check.test.unwrap_or_default();
+        check_declares: config.healthcheck.as_ref().and_then(|check| {
+            let test = check.test.as_deref().unwrap_or_default();
             let time = |nanos: Option<i64>| {
                 Duration::from_nanos(nanos.and_then(|it| u64::try_from(it).ok()).unwrap_or_default())
             };
             let is_on = test.first().is_some_and(|first| first != "NONE");
             is_on.then(|| time(check.start_period).saturating_add(time(check.interval)))
         }),
+        check: config.healthcheck.and_then(check_times),
         ipc_mode: host.ipc_mode.unwrap_or_default(),
         network_mode: host.network_mode.unwrap_or_default(),
         cgroup_parent: host.cgroup_parent.unwrap_or_default(),
@@ -88,6 +89,17 @@ pub(super) fn inspection(answer: ContainerInspectResponse) -> Inspection {
         mounts: mounts.collect(),
         addresses,
     }
+}
+
+fn check_times(check: HealthConfig) -> Option<CheckTimes> {
+    check.test.filter(|test| test.first().is_some_and(|kind| kind != "NONE"))?;
+    // In nanoseconds; 0 is the engine's default.
+    let given = |time: Option<i64>| time.and_then(|time| u64::try_from(time).ok()).filter(|&time| time > 0);
+    let default = CheckTimes::default();
+    Some(CheckTimes {
+        interval: given(check.interval).map_or(default.interval, Duration::from_nanos),
+        timeout: given(check.timeout).map_or(default.timeout, Duration::from_nanos),
+    })
 }
 
 pub(super) fn listed(answer: ContainerSummary) -> Option<Listed> {
@@ -246,6 +258,27 @@ mod tests {
         assert_eq!(got.addresses, ["10.0.0.2"]);
         assert_eq!(got.mounts[0].kind, "volume");
         assert!(got.tty && got.mounts[0].writable && got.labels.is_empty());
+    }
+
+    #[test]
+    fn when_the_engine_looks_at_a_container() {
+        let seconds = |interval, timeout| {
+            Some(CheckTimes { interval: Duration::from_secs(interval), timeout: Duration::from_secs(timeout) })
+        };
+        for (check, expected) in [
+            (json!(null), None),
+            (json!({}), None),
+            (json!({"Test": ["NONE"], "Timeout": 5_000_000_000_i64}), None),
+            (json!({"Test": ["CMD", "/outrigger", "healthcheck", "--wait"]}), seconds(30, 30)),
+            (
+                json!({"Test": ["CMD-SHELL", "x"], "Interval": 2_000_000_000_i64, "Timeout": 3_000_000_000_i64}),
+                seconds(2, 3),
+            ),
+            (json!({"Test": ["CMD", "x"], "Interval": 0, "Timeout": -1}), seconds(30, 30)),
+        ] {
+            let answer = json!({"Id": "a", "Config": {"Healthcheck": check}});
+            assert_eq!(inspection(serde_json::from_value(answer).unwrap()).check, expected, "{check}");
+        }
     }
 
     #[test]

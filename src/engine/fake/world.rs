@@ -186,6 +186,7 @@ impl World {
             oom_killed: false,
             health: None,
             check_declares: None,
+            check: None,
             ipc_mode: spec.ipc_mode.clone().unwrap_or_else(|| "private".to_owned()),
             network_mode: spec.network_mode.clone().unwrap_or_else(|| "default".to_owned()),
             cgroup_parent: spec.cgroup_parent.clone().unwrap_or_default(),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use bollard::query_parameters::StopContainerOptions;
+use bollard::query_parameters::{InspectContainerOptions, StopContainerOptions};
 use futures_util::StreamExt;
 use outrigger::engine::docker::Docker;
 use outrigger::engine::{ContainerId, ContainerSpec, Engine, EngineHealth, Fault, Inspection, LogsFrom, Output};
@@ -17,6 +17,9 @@ use crate::support::{Guard, IMAGE, LABEL, PATIENCE, import, unique};
 
 /// Pause between two looks at something that can't be waited for.
 const LOOK: Duration = Duration::from_millis(50);
+
+/// As in the Dockerfile.
+const CHECK: &str = "HEALTHCHECK --interval=2s --timeout=60s --start-period=24h --retries=5 CMD [\"/outrigger\", \"healthcheck\", \"--wait\"]";
 
 /// The YAML of a component that runs a shell script, with more keys in flow style.
 pub fn component(script: &str, more: &str) -> String {
@@ -46,12 +49,7 @@ pub async fn controller_image(engine: &Docker) -> String {
             .bytes()
             .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
         let image = format!("outrigger-test/controller:{tag:016x}");
-        import(
-            &image,
-            &["ENTRYPOINT [\"/outrigger\"]", "HEALTHCHECK --interval=1s CMD [\"/outrigger\", \"healthcheck\"]"],
-            archive(),
-        )
-        .await;
+        import(&image, &["ENTRYPOINT [\"/outrigger\"]", CHECK], archive()).await;
         image
     })
     .await
@@ -62,7 +60,7 @@ fn binary() -> &'static str {
     env!("CARGO_BIN_EXE_outrigger")
 }
 
-/// The binary, and the shared libraries that it was linked with.
+/// The binaries, and the shared libraries that the larger one was linked with.
 fn archive() -> Vec<u8> {
     let binary = binary();
     let linked = Command::new("ldd").arg(binary).output().expect("`ldd` tells the libraries").stdout;
@@ -75,13 +73,15 @@ fn archive() -> Vec<u8> {
         archive.append_dir(directory, "/tmp").unwrap();
     }
     // As in the image that is released: setgid, see the Dockerfile.
-    let program = std::fs::read(binary).unwrap();
-    let mut header = tar::Header::new_gnu();
-    header.set_size(program.len() as u64);
-    header.set_mode(0o2755);
-    header.set_uid(0);
-    header.set_gid(65534);
-    archive.append_data(&mut header, "outrigger", program.as_slice()).unwrap();
+    for (binary, name) in [(binary, "outrigger"), (env!("CARGO_BIN_EXE_outrigger-idle"), "outrigger-idle")] {
+        let program = std::fs::read(binary).unwrap();
+        let mut header = tar::Header::new_gnu();
+        header.set_size(program.len() as u64);
+        header.set_mode(0o2755);
+        header.set_uid(0);
+        header.set_gid(65534);
+        archive.append_data(&mut header, name, program.as_slice()).unwrap();
+    }
     for library in libraries {
         let file = std::fs::canonicalize(&library).unwrap();
         archive.append_path_with_name(file, library.trim_start_matches('/')).unwrap();
@@ -248,6 +248,16 @@ impl PodUnderTest {
         .await;
     }
 
+    /// The checks of the controller that the engine remembers, oldest first: it remembers five.
+    pub async fn checks(&self) -> Vec<Check> {
+        checks(&self.id().0).await
+    }
+
+    /// The same of a component.
+    pub async fn checks_of(&self, name: &str) -> Vec<Check> {
+        checks(&format!("{}.podlike.{name}", self.name())).await
+    }
+
     /// Runs a command in the controller's container; answers its exit code and its output.
     pub async fn command(&self, argv: &[&str]) -> (i64, String) {
         exec(&self.engine, self.id(), argv).await
@@ -365,6 +375,38 @@ impl Drop for PodUnderTest {
             crate::support::remove_all(&label);
         }
     }
+}
+
+/// One of the engine's checks.
+#[derive(Debug)]
+pub struct Check {
+    /// When it began, in seconds of the day.
+    pub began: f64,
+    /// When it ended, likewise.
+    pub ended: f64,
+    /// Its exit code; -1: the engine ended it.
+    pub code: i64,
+    /// What it printed.
+    pub said: String,
+}
+
+async fn checks(container: &str) -> Vec<Check> {
+    let client = bollard::Docker::connect_with_defaults().unwrap();
+    let found = client.inspect_container(container, None::<InspectContainerOptions>).await.unwrap();
+    let log = found.state.and_then(|state| state.health).and_then(|health| health.log).unwrap_or_default();
+    let second = |at: Option<String>| {
+        let at = at.expect("the engine notes when");
+        let clock = at.split_once('T').unwrap().1.get(..12).unwrap().trim_end_matches(['Z', '+', '-']).to_owned();
+        clock.split(':').fold(0.0, |sum, part| sum * 60.0 + part.parse::<f64>().unwrap())
+    };
+    log.into_iter()
+        .map(|check| Check {
+            began: second(check.start),
+            ended: second(check.end),
+            code: check.exit_code.unwrap_or_default(),
+            said: check.output.unwrap_or_default(),
+        })
+        .collect()
 }
 
 async fn exec(engine: &Docker, id: &ContainerId, argv: &[&str]) -> (i64, String) {
