@@ -26,6 +26,7 @@ mod pods;
 mod policy;
 mod ps;
 pub mod report;
+mod rollouts;
 mod run;
 mod schema;
 mod status;

@@ -19,7 +19,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 
-pub use self::container::{CheckTimes, ContainerId, ContainerSpec, EngineHealth, Inspection, Listed, MountPoint};
+pub use self::container::{
+    CheckTimes, ContainerId, ContainerSpec, EngineHealth, Inspection, Listed, MountPoint, PathKind,
+};
 pub use self::error::{EngineError, Fault, Result, chain};
 pub(crate) use self::info::has_start_interval;
 pub use self::info::{CgroupDriver, EngineInfo, VolumeInfo};
@@ -65,6 +67,8 @@ pub trait Engine: Clone + Send + Sync + 'static {
     -> impl Future<Output = Result<()>> + Send;
     /// Whether something is at this path of it. Of a container that runs, the engine answers at once.
     fn exists(&self, id: &ContainerId, path: &str) -> impl Future<Output = Result<bool>> + Send;
+    /// What is at this path of it, none if nothing is. Directories on the way are followed within the container's own root, a link at the end is not.
+    fn stat(&self, id: &ContainerId, path: &str) -> impl Future<Output = Result<Option<PathKind>>> + Send;
     /// A tar archive of one path of it; an archive longer than `limit` bytes is [`Fault::Permanent`].
     fn download(&self, id: &ContainerId, path: &str, limit: usize) -> impl Future<Output = Result<Bytes>> + Send;
     /// Runs a command in it, and waits at most `timeout` for its end. At most `limit` bytes of each stream are kept.

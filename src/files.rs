@@ -6,10 +6,13 @@
 
 pub mod tree;
 
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{Error, ErrorKind, Read, Result};
 use std::os::fd::AsRawFd as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::OFlag;
@@ -36,13 +39,42 @@ fn open(path: &Path, wanted: impl FnOnce(&Metadata) -> Result<()>) -> Result<(Fi
     let file = OpenOptions::new().read(true).custom_flags(FLAGS.bits()).open(path)?;
     let metadata = file.metadata()?;
     wanted(&metadata)?;
-    let real = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
+    let real = real(&file, &metadata)?;
     let mounts = mount_points(&std::fs::read_to_string("/proc/self/mountinfo")?);
     if mount_of(path, &mounts) != mount_of(&real, &mounts) {
         let what = format!("a link leads out of its mount, to `{}`", real.display());
         return Err(Error::new(ErrorKind::PermissionDenied, what));
     }
     Ok((file, metadata))
+}
+
+/// The real path of an open file. One that has no name any more has the path that it had: a mount of a single file goes on showing it.
+///
+/// # Errors
+/// The kernel's.
+pub fn real(file: &File, metadata: &Metadata) -> Result<PathBuf> {
+    let real = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
+    let bytes = real.as_os_str().as_bytes();
+    // The kernel's mark, see proc(5) on `/proc/pid/fd`.
+    Ok(match bytes.strip_suffix(b" (deleted)").filter(|_| metadata.nlink() == 0) {
+        Some(before) => PathBuf::from(OsStr::from_bytes(before)),
+        None => real,
+    })
+}
+
+/// The mount points at which a single file of a disk is mounted. Files in memory are left out: the engine mounts Swarm's configs and secrets from there, and
+/// those never change.
+#[must_use]
+pub fn single_file_mounts() -> BTreeSet<PathBuf> {
+    let mountinfo = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    on_disk(&mountinfo).filter(|point| point.metadata().is_ok_and(|found| found.is_file())).collect()
+}
+
+/// The mount points of file systems that are not in memory.
+fn on_disk(mountinfo: &str) -> impl Iterator<Item = PathBuf> + '_ {
+    let kind = |line: &str| line.split_once(" - ").and_then(|(_, rest)| rest.split(' ').next().map(str::to_owned));
+    let kept = mountinfo.lines().filter(move |line| !matches!(kind(line).as_deref(), Some("tmpfs" | "ramfs")));
+    kept.filter_map(|line| line.split(' ').nth(4)).map(|word| PathBuf::from(unescaped(word)))
 }
 
 /// Reads a regular file of at most `limit` bytes, see [`open_regular`].
@@ -111,6 +143,24 @@ mod tests {
         assert_eq!(read_regular(&at("zero"), 9).unwrap_err().kind(), ErrorKind::InvalidInput);
         symlink("/proc/self/status", at("status")).unwrap();
         assert_eq!(read_regular(&at("status"), 99_999).unwrap_err().kind(), ErrorKind::PermissionDenied);
+    }
+
+    #[test]
+    fn a_file_without_a_name_has_the_path_that_it_had() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().canonicalize().unwrap().join("file (deleted)");
+        std::fs::write(&path, "").unwrap();
+        let file = File::open(&path).unwrap();
+        assert_eq!(real(&file, &file.metadata().unwrap()).unwrap(), path);
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(real(&file, &file.metadata().unwrap()).unwrap(), path);
+    }
+
+    #[test]
+    fn mounts_in_memory_are_left_out() {
+        let mountinfo = "1 0 8:1 / / rw - ext4 /dev/a rw\n2 1 0:2 /x /run/secrets/db ro - tmpfs tmpfs rw\n\
+                         3 1 8:1 /host/a//deleted /a\\040b ro,relatime shared:1 - ext4 /dev/a rw\n";
+        assert_eq!(on_disk(mountinfo).collect::<Vec<_>>(), [PathBuf::from("/"), PathBuf::from("/a b")]);
     }
 
     #[test]

@@ -380,6 +380,12 @@ pub trait Hooks: Clone + Send + Sync + 'static {
         text: String,
     ) -> impl Future<Output = Result<(), HookFailure>> + Send;
 
+    /// Whether a plugin may have this file of a component: asked with the path that links really lead to.
+    ///
+    /// # Errors
+    /// Which grant is missing, in words.
+    fn permits(&self, plugin: &PluginName, component: &ComponentName, path: &str) -> Result<(), String>;
+
     /// Calls one plugin's `tick`; the answer is the delay to the next call in milliseconds, or none.
     fn tick(&self, plugin: &PluginName) -> impl Future<Output = Result<Option<u32>, HookFailure>> + Send;
 }

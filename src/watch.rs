@@ -13,7 +13,7 @@ mod debounce;
 mod scan;
 mod trail;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,22 +53,32 @@ pub struct Spec {
 /// Why a file, by its real path, is not to be read; none where it is.
 pub type Judge = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
+/// What is to be known of a file that is a mount of its own.
+pub const SINGLE_FILE: &str = "it is a mount of a single file: a file that takes its place on the host by renaming, as editors do, is not seen; mount its directory";
+
+/// The same, once it has happened.
+const REPLACED: &str = "it was replaced or removed on the host, and its mount of a single file still has the old content: no change arrives any more; mount its directory, and start the pod again";
+
+/// Is given what the operator should know of a watch.
+pub type Tell = Arc<dyn Fn(String) + Send + Sync>;
+
 /// Starts watching whatever arrives in `specs`, at any time, and tells of changes in `out`, with the key that the watch came with.
 ///
 /// The first report of a watch, without delay, is what is there already; where that is nothing, there is none. A report of more than 16 MiB comes in
-/// parts. A file that `judge` withholds is left out, and never read. While `out` is full nothing is looked at, and later reports tell the newest content only. Ends with `out` or with the tasks.
+/// parts. A file that `judge` withholds is left out, and never read. `tell` is given once what can't be seen of a file that is a mount of its own. While `out` is full nothing is looked at, and later reports tell the newest content only. Ends with `out` or with the tasks.
 pub fn spawn<K: Clone + Send + 'static>(
     tasks: &Tasks,
     specs: mpsc::Receiver<(K, Spec)>,
     out: mpsc::Sender<(K, Vec<Change>)>,
     judge: Judge,
+    tell: Tell,
 ) {
     tasks.spawn("watch", |token| async move {
         tokio::select! {
             biased;
             () = token.cancelled() => {}
             () = out.closed() => {}
-            () = serve(specs, out.clone(), judge) => {}
+            () = serve(specs, out.clone(), judge, tell) => {}
         }
     });
 }
@@ -77,9 +87,10 @@ async fn serve<K: Clone + Send + 'static>(
     mut specs: mpsc::Receiver<(K, Spec)>,
     out: mpsc::Sender<(K, Vec<Change>)>,
     judge: Judge,
+    tell: Tell,
 ) {
     let Some((key, spec)) = specs.recv().await else { return };
-    let mut watcher = Watcher { ears: Ears::open(), watches: Vec::new(), out, judge };
+    let mut watcher = Watcher { ears: Ears::open(), watches: Vec::new(), out, judge, tell };
     let mut poll = interval_at(Instant::now() + POLL, POLL);
     poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut more_specs = true;
@@ -103,6 +114,7 @@ struct Watcher<K> {
     watches: Vec<Watch<K>>,
     out: mpsc::Sender<(K, Vec<Change>)>,
     judge: Judge,
+    tell: Tell,
 }
 
 struct Watch<K> {
@@ -113,6 +125,8 @@ struct Watch<K> {
     subscriptions: Vec<Subscription>,
     /// What was said to be left out.
     left_out: BTreeSet<PathBuf>,
+    /// Of mounts of single files: what was said of each.
+    singles: BTreeMap<PathBuf, bool>,
 }
 
 impl<K: Clone + Send + 'static> Watcher<K> {
@@ -125,6 +139,7 @@ impl<K: Clone + Send + 'static> Watcher<K> {
             files: Arc::default(),
             subscriptions: Vec::new(),
             left_out: BTreeSet::new(),
+            singles: BTreeMap::new(),
         });
         self.tell(self.watches.len() - 1).await;
     }
@@ -197,6 +212,13 @@ impl<K: Clone + Send + 'static> Watcher<K> {
             }
         }
         watch.left_out = std::mem::take(&mut scan.left_out).into_iter().map(|(path, _)| path).collect();
+        for (path, replaced) in &scan.singles {
+            if watch.singles.get(path) != Some(replaced) {
+                let what = if *replaced { REPLACED } else { SINGLE_FILE };
+                (self.tell)(format!("watched file `{}`: {what}", path.display()));
+            }
+        }
+        watch.singles = std::mem::take(&mut scan.singles);
         self.ears.complain(scan.deaf.take());
         let old = std::mem::replace(&mut watch.subscriptions, std::mem::take(&mut scan.subscriptions));
         for (wd, _) in old {

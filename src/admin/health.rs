@@ -42,6 +42,16 @@ pub fn aggregate(stage: Stage, components: &[ComponentStatus], pod: &[Health]) -
     Health { state, reasons }
 }
 
+/// The same, for a pod some of whose files are not the newest: it works, but not as it was asked to.
+#[must_use]
+pub fn with_refused(mut health: Health, stage: Stage, not_in_force: &[String]) -> Health {
+    if !not_in_force.is_empty() && stage <= Stage::Running {
+        health.state = health.state.max(HealthState::Degraded);
+        health.reasons.extend_from_slice(not_in_force);
+    }
+    health
+}
+
 fn told(stage: Stage) -> &'static str {
     match stage {
         Stage::Preparing => "being prepared",
@@ -98,6 +108,21 @@ mod tests {
         let of = |state| aggregate(Stage::Running, &[component("a", Some(state))], &[]).state.counts_as_healthy();
         assert!(of(HealthState::Degraded));
         assert!(!of(HealthState::Starting));
+    }
+
+    #[test]
+    fn a_refused_file_degrades_a_pod_that_works() {
+        let refused = ["the newest `web:/a` is refused".to_owned()];
+        let health = with_refused(aggregate(Stage::Running, &[], &[]), Stage::Running, &refused);
+        assert_eq!(health, Health { state: HealthState::Degraded, reasons: refused.to_vec() });
+        let worse = with_refused(
+            aggregate(Stage::Running, &[component("a", Some(HealthState::Unhealthy))], &[]),
+            Stage::Running,
+            &refused,
+        );
+        assert_eq!((worse.state, worse.reasons.len()), (HealthState::Unhealthy, 2));
+        let stopping = with_refused(aggregate(Stage::Stopping, &[], &[]), Stage::Stopping, &refused);
+        assert_eq!(stopping.reasons, ["the pod is stopping"]);
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub struct Status {
     pub logs: LogCounters,
     /// The last rollouts of `config-changed`, newest last.
     pub rollouts: Vec<RolloutStatus>,
+    /// A sentence about each file of a component whose newest version is not in force.
+    pub not_in_force: Vec<String>,
     /// Where the components' cgroups are; none: the plan is not made yet.
     pub cgroups: Option<CgroupStatus>,
     /// What the user should know: of the plan, and of what happened since.
@@ -37,7 +39,7 @@ pub struct Status {
 }
 
 /// Where the pod is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, Default)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stage {
     /// Labels are read, plugins loaded, left-overs removed.
@@ -288,10 +290,12 @@ pub struct RolloutStatus {
     pub plugin: String,
     /// In its words.
     pub summary: String,
-    /// `applied` or `refused`.
+    /// `applied`; `refused`: the version before is in force; or `unproven`: it is in place, and its components have not run with it for long enough.
     pub outcome: String,
-    /// Why, where it was refused, and what is in force now.
+    /// Why it was not applied, and what is in force now.
     pub reason: String,
     /// Seconds since the Unix epoch.
     pub at: u64,
+    /// The files in components that it is about, as `component:path`.
+    pub targets: Vec<String>,
 }

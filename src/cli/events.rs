@@ -11,11 +11,13 @@ use super::argv::EventsArgs;
 use super::merge::Merge;
 use super::pods::{self, Pod, Selection};
 use super::report::{Exit, Report};
+use super::rollouts::{self, Rolled};
 use super::run::CONTROLLER_LABEL;
 use super::{Env, block_on, engine, ps, time};
 use crate::engine::docker::Docker;
 use crate::engine::{ContainerId, Engine, EngineError, EngineEvent, EngineEventKind, Fault, Inspection};
 use crate::plan::ownership;
+use crate::plan::render::clean;
 
 /// One event, as `--json` tells it: a line each. The names are part of the interface: see docs/commands.md.
 #[derive(Debug, Serialize)]
@@ -25,12 +27,31 @@ struct Line<'a> {
     /// None: the pod's controller.
     component: Option<&'a str>,
     container: &'a str,
-    /// `start`, `exit`, `oom`, `health`, `remove`.
+    /// `start`, `exit`, `oom`, `health`, `remove`, `rollout`.
     event: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     exit_code: Option<i32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     health: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rollout: Option<Rollout<'a>>,
+}
+
+/// What became of a rollout.
+#[derive(Debug, Serialize)]
+struct Rollout<'a> {
+    outcome: &'a str,
+    plugin: &'a str,
+    components: &'a [String],
+    text: &'a str,
+}
+
+/// Something of one of the streams.
+enum Heard {
+    /// Whether it is of the stream of controllers.
+    Engine(bool, Result<EngineEvent, EngineError>),
+    /// Of the controller with this id.
+    Rolled(ContainerId, Rolled),
 }
 
 /// What a container is to us.
@@ -149,7 +170,8 @@ pub(super) fn run(args: &EventsArgs, env: &Env) -> Result<Exit, Report> {
         };
         let components = components.unwrap_or_else(|| ownership::POD.to_owned());
         let only = Only::of(selection);
-        let mut names = Names::of(&pods::all(&engine, true).await?);
+        let known_pods = pods::all(&engine, true).await?;
+        let mut names = Names::of(&known_pods);
         let since_s = since.map(|at| at / 1_000_000_000);
         // Those that came between this moment and the engine's answer are told as well.
         let from = Some(since_s.unwrap_or_else(|| time::now_ns() / 1_000_000_000));
@@ -157,15 +179,40 @@ pub(super) fn run(args: &EventsArgs, env: &Env) -> Result<Exit, Report> {
         for (label, of_controllers) in [(components.as_str(), false), (CONTROLLER_LABEL, true)] {
             let told = engine.events(label, from).map(move |event| {
                 let at = event.as_ref().map_or(i64::MIN, |event| event.at_ns);
-                (at, (of_controllers, event))
+                (at, Heard::Engine(of_controllers, event))
             });
             // Where one ends, nothing that follows would be whole.
-            let ended = stream::once(async { (i64::MAX, (false, Err(ended()))) });
+            let ended = stream::once(async { (i64::MAX, Heard::Engine(false, Err(ended()))) });
             events.push(told.chain(ended).boxed());
         }
         let began = since.unwrap_or_else(time::now_ns);
-        while let Some((of_controllers, event)) = events.next().await {
-            let event = event?;
+        let rollouts = |controller: &Inspection, from: i64| {
+            let owner = controller.id.clone();
+            let told = rollouts::follow(&engine, controller, from);
+            told.map(move |(at, it)| (at, Heard::Rolled(owner.clone(), it))).boxed()
+        };
+        let opened = time::now_ns();
+        for Pod { controller, .. } in &known_pods {
+            if only.has(&controller.id.0, names.pods.get(&controller.id.0)) {
+                events.push(rollouts(controller, began));
+            }
+        }
+        while let Some(heard) = events.next().await {
+            let (of_controllers, event) = match heard {
+                Heard::Engine(of_controllers, event) => (of_controllers, event?),
+                Heard::Rolled(id, rolled) => {
+                    let Some(known) = names.learn(&engine, &id).await? else { continue };
+                    let named = names.pods.get(&known.owner);
+                    if !only.has(&known.owner, named) {
+                        continue;
+                    }
+                    let pod = named.map_or("-", |named| named.name.as_str());
+                    if !written(&rollout_line(&rolled, pod, &id, args.json)?)? {
+                        return Ok(Exit::Success);
+                    }
+                    continue;
+                }
+            };
             if event.at_ns < began {
                 continue;
             }
@@ -179,11 +226,17 @@ pub(super) fn run(args: &EventsArgs, env: &Env) -> Result<Exit, Report> {
                 continue;
             }
             let pod = named.map_or("-", |named| named.name.as_str());
-            let text = line(&event, pod, &known, args.json)?;
-            let mut out = io::stdout().lock();
-            match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(Exit::Success),
-                done => done.context("cannot write to standard output")?,
+            // The log of an earlier run was read to its end; that of a run which had begun by then is being read.
+            if event.at_ns > opened
+                && event.kind == EngineEventKind::Start
+                && known.component.is_none()
+                && let Ok(seen) = engine.inspect(&event.id.0).await
+                && seen.running
+            {
+                events.push(rollouts(&seen, event.at_ns));
+            }
+            if !written(&line(&event, pod, &known, args.json)?)? {
+                return Ok(Exit::Success);
             }
         }
         Err(ended().into())
@@ -194,6 +247,37 @@ pub(super) fn run(args: &EventsArgs, env: &Env) -> Result<Exit, Report> {
 fn ended() -> EngineError {
     let source = Box::new(io::Error::new(io::ErrorKind::UnexpectedEof, "it ended the stream; is it being restarted?"));
     EngineError::Unreachable { verb: "follow events of", object: "its pods".to_owned(), cause: source }
+}
+
+/// False where the reader has gone.
+fn written(text: &str) -> Result<bool, Report> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        done => Ok(done.map(|()| true).context("cannot write to standard output")?),
+    }
+}
+
+fn rollout_line(rolled: &Rolled, pod: &str, controller: &ContainerId, as_json: bool) -> Result<String, Report> {
+    let Rolled { at_ns, outcome, plugin, components, text } = rolled;
+    let time = time::format(*at_ns);
+    if !as_json {
+        let names: Vec<_> = components.iter().map(|name| format!("`{name}`")).collect();
+        let noun = if names.len() == 1 { "component" } else { "components" };
+        let told = format!("{noun} {}: rollout of plugin `{plugin}` {outcome}: {text}", names.join(", "));
+        return Ok(format!("{time} {pod}: {}\n", clean(&told)));
+    }
+    let line = Line {
+        time,
+        pod,
+        component: components.first().map(String::as_str).filter(|_| components.len() == 1),
+        container: &controller.0,
+        event: "rollout",
+        exit_code: None,
+        health: None,
+        rollout: Some(Rollout { outcome, plugin, components, text }),
+    };
+    Ok(format!("{}\n", serde_json::to_string(&line).context("cannot write JSON")?))
 }
 
 fn line(event: &EngineEvent, pod: &str, known: &Known, as_json: bool) -> Result<String, Report> {
@@ -215,13 +299,32 @@ fn line(event: &EngineEvent, pod: &str, known: &Known, as_json: bool) -> Result<
         });
     }
     let component = known.component.as_deref();
-    let line = Line { time, pod, component, container: &event.id.0, event: word, exit_code, health };
+    let line = Line { time, pod, component, container: &event.id.0, event: word, exit_code, health, rollout: None };
     Ok(format!("{}\n", serde_json::to_string(&line).context("cannot write JSON")?))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rollouts_for_people_and_for_programs() {
+        let rolled = Rolled {
+            at_ns: 1_000_000_000,
+            outcome: "refused".to_owned(),
+            plugin: "reload".to_owned(),
+            components: vec!["web".to_owned()],
+            text: "web:/a at 12: no\u{1b}[31m".to_owned(),
+        };
+        let id = ContainerId("ab".into());
+        assert_eq!(
+            rollout_line(&rolled, "shop", &id, false).unwrap(),
+            "1970-01-01T00:00:01.000000000Z shop: component `web`: rollout of plugin `reload` refused: web:/a at 12: no\\u{1b}[31m\n"
+        );
+        let told: serde_json::Value = serde_json::from_str(&rollout_line(&rolled, "shop", &id, true).unwrap()).unwrap();
+        assert_eq!((&told["event"], &told["component"]), (&"rollout".into(), &"web".into()));
+        assert_eq!((&told["rollout"]["outcome"], &told["rollout"]["plugin"]), (&"refused".into(), &"reload".into()));
+    }
 
     #[test]
     fn lines_for_people_and_for_programs() {

@@ -1,6 +1,6 @@
 //! `outrigger logs`: the output of a pod's controller and components, as plugins made it, or with `--raw` as each component wrote it.
 
-mod lines;
+pub(super) mod lines;
 mod origin;
 mod screen;
 mod tail;

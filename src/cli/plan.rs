@@ -84,6 +84,9 @@ async fn judged(pod: &input::Pod, env: &Env) -> Result<Result<(Plan, Loaded), Pr
     let mut loaded = match plugins::load(pod, without.as_ref(), env).await? {
         Ok(loaded) => {
             problems.extend(loaded.refused(pod));
+            if let Some(plan) = &without {
+                problems.extend(loaded.out_of_reach(plan, &pod.spec));
+            }
             if !pod.is_whole || !problems.is_empty() {
                 return Ok(Err(problems));
             }
@@ -97,7 +100,9 @@ async fn judged(pod: &input::Pod, env: &Env) -> Result<Result<(Plan, Loaded), Pr
     // What the plugins make of the plan has to hold as well.
     Ok(match loaded.overlaid(pod).await {
         Err(problems) => Err(problems),
-        Ok(spec) => compile(&spec, &pod.me, &pod.engine, &pod.settings).map(|plan| (plan, loaded)),
+        Ok(spec) => compile(&spec, &pod.me, &pod.engine, &pod.settings)
+            .and_then(|plan| loaded.out_of_reach(&plan, &spec).or(plan))
+            .map(|plan| (plan, loaded)),
     })
 }
 

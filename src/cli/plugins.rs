@@ -13,15 +13,16 @@ use crate::config::Settings;
 use crate::hooks::{Hook, Hooks};
 use crate::plan::compile::OwnFiles;
 use crate::plan::{Plan, render};
-use crate::plugin::PodLink;
 use crate::plugin::grants::overlap;
 use crate::plugin::host::{Host, HostDirs};
 use crate::plugin::manifest::Inspected;
 use crate::plugin::place::Place;
 use crate::plugin::set::PluginSet;
+use crate::plugin::{PodLink, WatchRequest};
 use crate::pod::{Grant, PluginName, PluginSource, PluginSpec, PodSpec, Problem, Problems};
-use crate::supervisor::boot::{Overlaid, overlaid, refused};
+use crate::supervisor::boot::{Overlaid, out_of_reach, overlaid, refused};
 use crate::supervisor::views::Fixed;
+use crate::watch as watcher;
 
 /// Requests and watches of plugins that have no pod: nobody serves them, so one is enough, and a plugin that sends more waits until its deadline.
 const NOBODY_LISTENS: usize = 64;
@@ -81,6 +82,7 @@ pub(super) async fn load(pod: &Pod, plan: Option<&Plan>, env: &Env) -> Result<Re
     let loaded = match PluginSet::load(&host, &specs, &components, &link).await {
         Ok(set) => {
             notes.extend_from_slice(set.notes());
+            notes.extend(set.watches().iter().filter_map(|watch| single_file(pod, watch)));
             Some(set)
         }
         Err(more) => {
@@ -89,6 +91,18 @@ pub(super) async fn load(pod: &Pod, plan: Option<&Plan>, env: &Env) -> Result<Re
         }
     };
     Ok(problems.or(Loaded { set: loaded, notes, changes: HashMap::new() }))
+}
+
+/// What is to be known of a watch of a mount of a single file. Swarm's configs and secrets never change, and are no mounts of the file at hand.
+fn single_file(pod: &Pod, watch: &WatchRequest) -> Option<String> {
+    let mounts = pod.me.container.mounts.iter().filter(|mount| mount.kind == "bind");
+    let mount = mounts.into_iter().find(|mount| mount.target == watch.source)?;
+    // On another machine it is taken for what its name looks like: nearly all files that are mounted have an extension.
+    let is_file = Path::new(&mount.source)
+        .metadata()
+        .map_or_else(|_| Path::new(&mount.source).extension().is_some(), |found| found.is_file());
+    let (plugin, source) = (&watch.plugin, &watch.source);
+    is_file.then(|| format!("plugin `{plugin}` watches `{source}`: {}", watcher::SINGLE_FILE))
 }
 
 /// Finds the plugin's file here. Relative paths lie beside the pod's file; absolute ones are the controller's (a secret, a config, a volume) and
@@ -115,6 +129,11 @@ impl Loaded {
     pub(super) fn refused(&self, pod: &Pod) -> Problems {
         let files = OwnFiles::new(&pod.me.container, &pod.me.environment, &pod.engine, &pod.settings);
         self.set.as_ref().map(|set| refused(&pod.spec, set, &files)).unwrap_or_default()
+    }
+
+    /// Files that its plugins are configured to put where a component's process would not see them.
+    pub(super) fn out_of_reach(&self, plan: &Plan, spec: &PodSpec) -> Problems {
+        self.set.as_ref().map(|set| out_of_reach(plan, spec, set)).unwrap_or_default()
     }
 
     /// The pod with what its plugins lay over the plan in `pre-start`, as the controller does it.

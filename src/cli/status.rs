@@ -149,7 +149,14 @@ fn text(status: &Status) -> String {
     }
     for rollout in &status.rollouts {
         let why = if rollout.reason.is_empty() { String::new() } else { format!(": {}", rollout.reason) };
-        let told = format!("rollout of `{}`, {}: {}{why}", rollout.plugin, rollout.outcome, rollout.summary);
+        let at = i64::try_from(rollout.at).unwrap_or_default().saturating_mul(1_000_000_000);
+        let told = format!(
+            "{} rollout of `{}`, {}: {}{why}",
+            time::seconds(at),
+            rollout.plugin,
+            rollout.outcome,
+            rollout.summary
+        );
         text.push_str(&format!("{}\n", clean(&told)));
     }
     for warning in &status.warnings {

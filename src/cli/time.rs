@@ -25,6 +25,12 @@ pub(super) fn format(at_ns: i64) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
+/// The same, to the second.
+pub(super) fn seconds(at_ns: i64) -> String {
+    let whole = format(at_ns);
+    whole.split_once('.').map(|(seconds, _)| format!("{seconds}Z")).unwrap_or(whole)
+}
+
 /// What `--since` takes: how long ago (`10m`), or a time (`2026-01-31T12:00:00Z`), in nanoseconds since the Unix epoch.
 pub(super) fn since(text: &str) -> Result<i64, String> {
     if let Some(at) = parse(text) {

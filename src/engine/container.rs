@@ -228,3 +228,16 @@ pub struct Listed {
     /// Whether its process runs.
     pub running: bool,
 }
+
+/// What [`Engine::stat`](super::Engine::stat) finds at a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PathKind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// A symbolic link, and where it leads to: a path in the container's own root, as far as the engine has resolved it.
+    Link(String),
+    /// A device, a pipe or a socket.
+    Other,
+}

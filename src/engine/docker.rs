@@ -44,7 +44,7 @@ pub use self::swarm::SwarmTask;
 use crate::config::{ENGINE_SOCKET, Timeouts};
 use crate::engine::{
     ContainerId, ContainerSpec, Engine, EngineError, EngineEvent, EngineInfo, ExecOutput, Fault, Inspection, Listed,
-    LogFrame, LogsFrom, Reach, Result, VolumeInfo,
+    LogFrame, LogsFrom, PathKind, Reach, Result, VolumeInfo,
 };
 use crate::pod::life::ExecCommand;
 
@@ -436,6 +436,16 @@ impl Engine for Docker {
         match self.within(Call::Stat, id.short(), self.look(), looked).await {
             Ok(_seen) => Ok(true),
             Err(error) if error.fault() == Fault::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn stat(&self, id: &ContainerId, path: &str) -> Result<Option<PathKind>> {
+        let options = query::ContainerArchiveInfoOptionsBuilder::new().path(path).build();
+        let looked = self.client.get_container_archive_info(&id.0, Some(options));
+        match self.within(Call::Stat, id.short(), self.look(), looked).await {
+            Ok(seen) => Ok(Some(answer::path_kind(seen.file_mode, seen.link_target))),
+            Err(error) if error.fault() == Fault::NotFound => Ok(None),
             Err(error) => Err(error),
         }
     }

@@ -36,6 +36,7 @@
 //! ```
 
 mod calls;
+mod files;
 mod streams;
 mod world;
 
@@ -46,6 +47,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::watch;
 
+pub use self::files::Occasion;
 use self::world::{Disturbance, Script, World};
 use crate::engine::{EngineHealth, EngineInfo, ExecOutput, Fault, Inspection, Output, Reach};
 use crate::shutdown::Tasks;
@@ -134,6 +136,17 @@ impl FakeEngine {
     #[must_use]
     pub fn exec_answers(self, name: &str, answer: impl Fn(&[String]) -> ExecOutput + Send + Sync + 'static) -> Self {
         self.script(name, |script| script.exec = Some(Arc::new(answer)))
+    }
+
+    /// Whether the process of `name` ends because of its files, after how long and with which code: asked at each start, and at each signal that does not
+    /// end it by itself. Links stand for what they lead to.
+    #[must_use]
+    pub fn judges(
+        self,
+        name: &str,
+        judge: impl Fn(&BTreeMap<String, Vec<u8>>, Occasion) -> Option<(Duration, i32)> + Send + Sync + 'static,
+    ) -> Self {
+        self.script(name, |script| script.judge = Some(Arc::new(judge)))
     }
 
     /// The next `times` calls of this verb on `name` (for `pull`: on the image) fail. Verbs are the methods of
@@ -262,6 +275,11 @@ impl FakeEngine {
     pub fn put_file(&self, name: &str, path: &str, content: &[u8]) {
         self.world().put_file(name, path, content);
     }
+
+    /// Puts a symbolic link into every container of this name.
+    pub fn put_link(&self, name: &str, path: &str, to: &str) {
+        self.world().put_link(name, path, to);
+    }
 }
 
 /// What happened.
@@ -308,6 +326,18 @@ impl FakeEngine {
             container.files.iter().map(|(path, file)| (path.clone(), file.content.clone())).collect()
         };
         self.world().newest(name).map(files).unwrap_or_default()
+    }
+
+    /// Where a symbolic link of the newest container of this name leads to; none if it is none.
+    #[must_use]
+    pub fn link(&self, name: &str, path: &str) -> Option<String> {
+        self.world().newest(name)?.files.get(path)?.link.clone()
+    }
+
+    /// Files of the newest container of this name as its process sees them: what a link leads to stands at the link's own path.
+    #[must_use]
+    pub fn seen_files(&self, name: &str) -> BTreeMap<String, Vec<u8>> {
+        self.world().newest(name).map(|container| files::seen(&container.files)).unwrap_or_default()
     }
 
     /// Permission bits, owner and group of a file of the newest container of this name.

@@ -13,12 +13,14 @@ mod mounts;
 mod placement;
 mod policy;
 mod resources;
+pub mod targets;
 #[cfg(test)]
 mod tests;
 
 use std::time::Duration;
 
 use placement::{Cgroups, Ipc, place};
+use targets::Barred;
 
 pub use self::policy::OwnFiles;
 
@@ -271,10 +273,21 @@ impl<'a> Pod<'a> {
                 ).hint("it is a path in the controller: mount the file there, for instance as a config or a volume of its service"));
             }
         }
+        let early_check = health::early_check(component, role, self.engine, found);
         let mut container = self.container(component, role, found);
         let grace = self.grace(component, found);
         // An engine that stops its containers itself, when it shuts down, gives each as long as the pod does.
         container.stop_timeout = Some(grace);
+        let mut lost: Vec<&str> = Vec::new();
+        for copy in component.copy.iter().filter(|copy| !copy.target.is_empty()) {
+            // One target may have several sources: a directory, and files that go into it.
+            if let Some(Barred { what, hint }) = targets::barred(&container, &copy.target)
+                && !lost.contains(&copy.target.as_str())
+            {
+                found.problems.push(Problem::new(format!("pod.copy.{}", component.name), "target", what).hint(hint));
+                lost.push(&copy.target);
+            }
+        }
         let mut planned = Planned {
             name: component.name.clone(),
             wave,
@@ -286,7 +299,7 @@ impl<'a> Pod<'a> {
             start_of_check: Duration::ZERO,
             restart: component.restart.clone(),
             probes: component.probes.clone(),
-            early_check: health::early_check(component, role, self.engine, found),
+            early_check,
             post_start: self.steps(&component.post_start),
             pre_stop: self.steps(&component.pre_stop),
             container,

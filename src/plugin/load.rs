@@ -147,9 +147,10 @@ impl Loading<'_> {
         };
         self.check_wants(manifest, &wanted).or(())?;
         strangers.problems.extend(self.wanted_strangers(&wanted));
+        let wanted: Vec<Grant> = wanted.into_iter().map(|want| want.grant).collect();
         let granted = match (&spec.grants, &spec.source) {
             (Some(grants), _) => grants.clone(),
-            (None, PluginSource::Stock) => wanted.into_iter().map(|want| want.grant).collect(),
+            (None, PluginSource::Stock) => wanted.clone(),
             (None, PluginSource::File(_)) => Vec::new(),
         };
         let maker = Arc::new(maker(granted));
@@ -169,6 +170,7 @@ impl Loading<'_> {
             name: spec.name.clone(),
             scope: spec.scope.clone(),
             seen,
+            wanted,
             maker,
             on_error: spec.on_error.clone(),
             tally: Tally::default(),

@@ -11,7 +11,7 @@ use crate::hooks::{Hook, HookFailure};
 use crate::plugin::call::{Answer, Call, Class, Failure};
 use crate::plugin::manifest::Inspected;
 use crate::plugin::worker::{Maker, Message};
-use crate::pod::{ComponentName, OnError, OnErrors, PluginName};
+use crate::pod::{ComponentName, Grant, OnError, OnErrors, PluginName};
 
 /// How often a hook that may wait is called again when it asks for it.
 const RETRIES: u32 = 5;
@@ -56,6 +56,8 @@ pub struct Member {
     pub scope: Option<ComponentName>,
     /// What it says of itself.
     pub seen: Inspected,
+    /// What its configuration asks for.
+    pub wanted: Vec<Grant>,
     /// How its instances are made.
     pub maker: Arc<Maker>,
     /// What the pod does about failures.

@@ -110,6 +110,12 @@ impl PluginSet {
         self.member(plugin).map(|member| member.maker.shared.granter.granted().to_vec()).unwrap_or_default()
     }
 
+    /// What a plugin's configuration asks for, whatever it has been granted.
+    #[must_use]
+    pub fn wanted(&self, plugin: &PluginName) -> &[Grant] {
+        self.member(plugin).map(|member| member.wanted.as_slice()).unwrap_or_default()
+    }
+
     /// Plugins that were left out since they can be asked in their pod's controller only, and why; none in the controller.
     #[must_use]
     pub fn notes(&self) -> &[String] {
@@ -273,6 +279,12 @@ impl Hooks for PluginSet {
 
     async fn rollout_ended(&self, plugin: &PluginName, applied: bool, text: String) -> Result<(), HookFailure> {
         self.ask(plugin, Call::Outcome { applied, text }).await.map(|_| ())
+    }
+
+    fn permits(&self, plugin: &PluginName, component: &ComponentName, path: &str) -> Result<(), String> {
+        let Some(member) = self.member(plugin) else { return Err(format!("the pod has no plugin `{plugin}`")) };
+        let granter = &member.maker.shared.granter;
+        granter.check("files", &format!("{component}:{path}")).map_err(|denied| denied.to_string())
     }
 
     async fn tick(&self, plugin: &PluginName) -> Result<Option<u32>, HookFailure> {

@@ -199,7 +199,9 @@ async fn prepared<E: Engine>(
     let set = PluginSet::load(&host, &spec.plugins, &components, &link).await;
     let (plan, set) = both(plan, set)?;
     let files = OwnFiles::new(&own, &identity::environment(), &info, &settings);
-    refused(&spec, &set, &files).or(())?;
+    let mut problems = refused(&spec, &set, &files);
+    problems.extend(out_of_reach(&plan.0, &spec, &set));
+    problems.or(())?;
     let (spec, (mut plan, mut me)) = if set.with(Hook::PreStart).is_empty() {
         (spec, plan)
     } else {
@@ -211,6 +213,7 @@ async fn prepared<E: Engine>(
         }
         let me = identity::self_info(&engine, own.clone(), &spec, &info).await?;
         let plan = compile::compile(&spec, &me, &info, &settings)?;
+        out_of_reach(&plan, &spec, &set).or(())?;
         (spec, (plan, me))
     };
     if let Some(group) = &plan.budget.placement.group
@@ -385,6 +388,13 @@ pub struct Overlaid {
 pub fn refused(spec: &PodSpec, set: &PluginSet, files: &OwnFiles) -> Problems {
     let unsaid = spec.plugins.iter().filter(|plugin| plugin.grants.is_none());
     Problems(unsaid.flat_map(|plugin| files.refused(plugin, &set.grants(&plugin.name)).0).collect())
+}
+
+/// Files that plugins are configured to put where a component's process would not see them.
+#[must_use]
+pub fn out_of_reach(plan: &Plan, spec: &PodSpec, set: &PluginSet) -> Problems {
+    let of = |plugin| compile::targets::of_plugin(plan, plugin, set.wanted(&plugin.name)).0;
+    Problems(spec.plugins.iter().flat_map(of).collect())
 }
 
 /// The pod with what its plugins lay over the plan in `pre-start`, checked as user input is.

@@ -5,7 +5,7 @@
 mod archive;
 
 use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
@@ -15,7 +15,9 @@ use crate::engine::{ContainerId, Engine, EngineError, Fault, chain};
 use crate::files::tree::{self, Kind, Source, Tree};
 use crate::hooks::{File, HookFailure, Hooks};
 use crate::plan::Planned;
+use crate::plan::compile::targets;
 use crate::pod::{ComponentName, CopySpec};
+use crate::supervisor::place::locate;
 use crate::supervisor::shared::persist;
 
 /// Longest file that is copied, in bytes: it is held in memory while plugins see it.
@@ -26,6 +28,9 @@ const PART: usize = 8 << 20;
 
 /// Rights of directories that are made on the way to a target.
 const MADE: Rights = Rights { mode: 0o755, uid: 0, gid: 0 };
+
+/// Rights of a link, which nobody looks at.
+const LINK: Rights = Rights { mode: 0o777, uid: 0, gid: 0 };
 
 /// Why a file did not get into a component.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +60,14 @@ pub enum CopyError {
     /// A plugin refused it.
     #[error(transparent)]
     Hook(#[from] HookFailure),
+    /// The component's process would not see it, or nobody can write there.
+    #[error("component `{component}`: {why}")]
+    Barred {
+        /// Which component.
+        component: ComponentName,
+        /// What is wrong, and the remedy.
+        why: String,
+    },
     /// The engine refused it.
     #[error("cannot copy to `{path}` in component `{component}`")]
     Engine {
@@ -79,7 +92,7 @@ pub async fn copy_all<E: Engine, H: Hooks>(
     id: &ContainerId,
     given_up: &CancellationToken,
 ) -> Result<(), CopyError> {
-    let way = Way { engine, id, component: &planned.name, given_up };
+    let way = Way { engine, id, planned, component: &planned.name, given_up };
     for spec in &planned.copy {
         let path = PathBuf::from(&spec.source);
         match way.blocking(spec, move || tree::source(&path, LARGEST_FILE)).await? {
@@ -106,21 +119,42 @@ fn file(component: &ComponentName, path: String, rights: Rights, content: Vec<u8
     File { component: component.clone(), path, mode, uid, gid, content }
 }
 
-/// Puts one file into a container, replacing what is there. Directories on the way that do not exist are made.
+/// Puts one file into a container, replacing what is there, a link, too. Directories on the way that do not exist are made. Calls are repeated while the
+/// engine is away, until `given_up`.
 ///
 /// # Errors
-/// The engine's refusal: no such container, a read-only file system.
-pub async fn put<E: Engine>(engine: &E, id: &ContainerId, file: &File) -> Result<(), CopyError> {
-    let given_up = CancellationToken::new();
-    // Whoever waits for the answer tries again.
-    given_up.cancel();
-    Way { engine, id, component: &file.component, given_up: &given_up }.put(file.clone()).await
+/// The engine's refusal: no such container, a read-only file system. What the component's process would not see.
+pub async fn put<E: Engine>(
+    engine: &E,
+    id: &ContainerId,
+    planned: &Planned,
+    file: &File,
+    given_up: &CancellationToken,
+) -> Result<(), CopyError> {
+    Way { engine, id, planned, component: &planned.name, given_up }.put(file.clone()).await
+}
+
+/// Puts a symbolic link into a container, as [`put`] does a file.
+///
+/// # Errors
+/// As [`put`].
+pub async fn put_link<E: Engine>(
+    engine: &E,
+    id: &ContainerId,
+    planned: &Planned,
+    path: &str,
+    to: &Path,
+    given_up: &CancellationToken,
+) -> Result<(), CopyError> {
+    let way = Way { engine, id, planned, component: &planned.name, given_up };
+    way.place(path, |archive, name| archive.link(name, LINK, to)).await
 }
 
 /// Into one container.
 struct Way<'a, E> {
     engine: &'a E,
     id: &'a ContainerId,
+    planned: &'a Planned,
     component: &'a ComponentName,
     /// Until then calls are repeated while the engine is away.
     given_up: &'a CancellationToken,
@@ -145,28 +179,53 @@ impl<E: Engine> Way<'_, E> {
         persist(self.given_up, || self.engine.upload(self.id, directory, archive.clone())).await
     }
 
+    /// Whether the component's process will see what is put at a path. Where a file system is made with the process, links decide as well: `/var/run` of many
+    /// images is `/run`. Elsewhere the engine follows them.
+    async fn reaches(&self, path: &str) -> Result<(), CopyError> {
+        let mut barred = targets::barred(&self.planned.container, path);
+        if barred.is_none() && targets::has_tmpfs(&self.planned.container) {
+            // Where links can't be followed, the engine's own words come with the copy.
+            let real = locate(self.engine, self.id, path, self.given_up).await.ok();
+            barred = real.and_then(|real| targets::barred(&self.planned.container, &real.path));
+        }
+        match barred {
+            Some(barred) => Err(CopyError::Barred { component: self.component.clone(), why: barred.told() }),
+            None => Ok(()),
+        }
+    }
+
     async fn put(&self, file: File) -> Result<(), CopyError> {
         let rights = Rights { mode: file.mode, uid: file.uid, gid: file.gid };
-        let (directory, name) = file.path.rsplit_once('/').unwrap_or(("", &file.path));
         let content = Bytes::from(file.content);
+        self.place(&file.path, |archive, name| archive.file(name, rights, content.clone())).await
+    }
+
+    /// Puts one thing at a path.
+    async fn place(
+        &self,
+        path: &str,
+        add: impl Fn(&mut Archive, &str) -> std::io::Result<()> + Send + Sync,
+    ) -> Result<(), CopyError> {
+        self.reaches(path).await?;
+        let (directory, name) = path.rsplit_once('/').unwrap_or(("", path));
         let pack = |base: &str| {
             let mut archive = Archive::new();
             let below = below(base, directory);
             make(&mut archive, below, None)?;
-            archive.file(&joined(below, name), rights, content.clone())?;
+            add(&mut archive, &joined(below, name))?;
             Ok(archive.finish())
         };
-        let packed = |base: &str| pack(base).map_err(|source| self.unpacked(&file.path, source));
+        let packed = |base: &str| pack(base).map_err(|source| self.unpacked(path, source));
         let directory = if directory.is_empty() { "/" } else { directory };
         match self.upload(directory, packed(directory)?).await {
             // Asking first whether the directory is there would cost each file a call.
             Err(error) if error.fault() == Fault::NotFound && directory != "/" => {
-                let base = self.existing(parent(directory)).await.map_err(|source| self.refused(&file.path, source))?;
+                let base = self.existing(parent(directory)).await.map_err(|source| self.refused(path, source))?;
                 self.upload(base, packed(base)?).await
             }
             answer => answer,
         }
-        .map_err(|source| self.refused(&file.path, source))
+        .map_err(|source| self.refused(path, source))
     }
 
     /// The nearest directory that exists, at this path or above it. Not just the root: where that is read-only, a volume below it may not be.
@@ -184,6 +243,7 @@ impl<E: Engine> Way<'_, E> {
     /// Copies all below a directory, in as few archives as memory allows.
     async fn copy_tree<H: Hooks>(&self, hooks: &H, spec: &CopySpec, mut tree: Tree) -> Result<(), CopyError> {
         let target = spec.target.trim_end_matches('/');
+        self.reaches(&format!("{target}/.")).await?;
         let refused = |source| self.refused(&spec.target, source);
         let base = self.existing(if target.is_empty() { "/" } else { target }).await.map_err(refused)?;
         let prefix = below(base, target);
@@ -207,6 +267,11 @@ impl<E: Engine> Way<'_, E> {
                 let path = format!("{target}/{}", entry.path);
                 let is = Rights { mode: entry.mode, uid: entry.uid, gid: entry.gid };
                 let name = joined(prefix, &entry.path);
+                if entry.kind != Kind::Directory
+                    && let Some(barred) = targets::barred(&self.planned.container, &path)
+                {
+                    return Err(CopyError::Barred { component: self.component.clone(), why: barred.told() });
+                }
                 match entry.kind {
                     Kind::Directory => archive.directory(&name, rights_of(is)),
                     Kind::Link(to) => archive.link(&name, rights_of(is), &to),
@@ -275,30 +340,47 @@ fn make(archive: &mut Archive, path: &str, last: Option<Rights>) -> std::io::Res
     Ok(())
 }
 
-/// Reads one regular file of a container.
+/// What is at a path of a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Was {
+    /// Nothing.
+    Absent,
+    /// A regular file.
+    File(File),
+    /// A symbolic link, and its text.
+    Link(PathBuf),
+}
+
+/// Reads what is at a path of a container, without following a link at its end. Calls are repeated while the engine is away, until `given_up`.
 ///
 /// # Errors
-/// Words for the plugin or the log: no such file, not a regular file, too long.
+/// Words for the plugin or the log: neither a regular file nor a link, too long.
 pub async fn get<E: Engine>(
     engine: &E,
     id: &ContainerId,
     component: &ComponentName,
     path: &str,
     limit: usize,
-) -> Result<Option<File>, String> {
+    given_up: &CancellationToken,
+) -> Result<Was, String> {
     /// What a tar archive adds to one file: header, long name, padding, end.
     const TAR_OVERHEAD: usize = 8 << 10;
-    let archive = match engine.download(id, path, limit + TAR_OVERHEAD).await {
+    let archive = match persist(given_up, || engine.download(id, path, limit + TAR_OVERHEAD)).await {
         Ok(archive) => archive,
-        Err(error) if error.fault() == Fault::NotFound => return Ok(None),
+        Err(error) if error.fault() == Fault::NotFound => return Ok(Was::Absent),
         Err(error) => return Err(chain(&error)),
     };
     let unreadable = |error: std::io::Error| format!("cannot unpack `{path}`: {error}");
     let mut archive = tar::Archive::new(archive.as_ref());
-    let Some(entry) = archive.entries().map_err(unreadable)?.next() else { return Ok(None) };
+    let Some(entry) = archive.entries().map_err(unreadable)?.next() else { return Ok(Was::Absent) };
     let mut entry = entry.map_err(unreadable)?;
-    if entry.header().entry_type() != tar::EntryType::Regular {
-        return Err(format!("`{path}` in component `{component}` is not a regular file"));
+    match entry.header().entry_type() {
+        tar::EntryType::Regular => {}
+        tar::EntryType::Symlink => {
+            let to = entry.link_name().map_err(unreadable)?;
+            return Ok(Was::Link(to.unwrap_or_default().into_owned()));
+        }
+        _ => return Err(format!("`{path}` in component `{component}` is not a regular file")),
     }
     let header = entry.header();
     let mode = header.mode().map_err(unreadable)? & 0o7777;
@@ -309,5 +391,5 @@ pub async fn get<E: Engine>(
     if content.len() > limit {
         return Err(format!("`{path}` in component `{component}` has {} bytes, more than {limit}", content.len()));
     }
-    Ok(Some(File { component: component.clone(), path: path.to_owned(), mode, uid, gid, content }))
+    Ok(Was::File(File { component: component.clone(), path: path.to_owned(), mode, uid, gid, content }))
 }

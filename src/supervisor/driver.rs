@@ -261,7 +261,7 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
                 let (shared, over) = (Arc::clone(&self.shared), self.run_of(&name));
                 self.tasks.spawn("pre_stop", move |_token| lifecycle::part(shared, name, run, within, over));
             }
-            Action::Warn(what) => self.warn(what),
+            Action::Warn(what) => warn(&self.status, what),
             Action::ReviveDonor { after } => {
                 let (shared, donor) = (Arc::clone(&self.shared), self.donor.clone());
                 self.tasks.spawn("ipc donor", move |_token| async move { revive_donor(&shared, &donor, after).await });
@@ -313,18 +313,6 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
     /// Cancelled when the process that now runs as this component has ended.
     fn run_of(&self, name: &ComponentName) -> CancellationToken {
         self.runs.get(name).cloned().unwrap_or_default()
-    }
-
-    /// Tells the operator, in the log and in `status`.
-    fn warn(&self, what: String) {
-        warn!("{what}");
-        self.status.send_modify(|status| {
-            let warnings = &mut Arc::make_mut(status).warnings;
-            if warnings.len() >= WARNINGS {
-                warnings.remove(0);
-            }
-            warnings.push(what);
-        });
     }
 
     /// Tells what happened, and does what follows for any decision: a run that has begun is looked at and listened to, one that has ended no more.
@@ -461,7 +449,7 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
             let status = Arc::make_mut(status);
             status.stage = stage;
             status.components = components;
-            status.health = health;
+            status.health = admin::health::with_refused(health, stage, &status.not_in_force);
         });
     }
 
@@ -578,7 +566,9 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
         info!(components = self.pod.nodes().count(), "the pod runs");
         let (changes_in, changes) = mpsc::channel(CHANGES_IN_FLIGHT);
         if let Some((known, later, files)) = self.watches.take() {
-            super::watches::forward(&self.tasks, known, later, changes_in, files);
+            let status = self.status.clone();
+            let tell = Arc::new(move |what: String| warn(&status, what));
+            super::watches::forward(&self.tasks, known, later, changes_in, files, tell);
         }
         // A rollout is a kind of launch: none goes on once the pod stops.
         let (shared, status) = (Arc::clone(&self.shared), self.status.clone());
@@ -652,6 +642,18 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
             }
         }
     }
+}
+
+/// Tells the operator, in the log and in `status`.
+fn warn(status: &watch::Sender<Arc<admin::Status>>, what: String) {
+    warn!("{what}");
+    status.send_modify(|status| {
+        let warnings = &mut Arc::make_mut(status).warnings;
+        if warnings.len() >= WARNINGS {
+            warnings.remove(0);
+        }
+        warnings.push(what);
+    });
 }
 
 fn now_ns() -> u64 {

@@ -6,12 +6,13 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::{ContainerId, Engine, EngineError, chain};
-use crate::hooks::Hooks;
+use crate::hooks::{File, Hooks};
 use crate::plugin::{Reply, Request, RequestKind};
-use crate::pod::ComponentName;
 use crate::pod::life::ExecCommand;
+use crate::pod::{ComponentName, PluginName};
 use crate::shutdown::Tasks;
-use crate::supervisor::copy::{get, put};
+use crate::supervisor::copy::{Was, get, put};
+use crate::supervisor::place::{follow, locate};
 use crate::supervisor::shared::Shared;
 
 /// Longest output of each stream that a plugin gets from a command, in bytes; as `wit/host.wit` promises.
@@ -34,11 +35,11 @@ pub async fn serve<E: Engine, H: Hooks>(
             request = requests.recv() => match request { Some(request) => request, None => return },
         };
         let shared = Arc::clone(&shared);
-        tasks.spawn("plugin request", |_token| async move { answer(&shared, request.kind).await });
+        tasks.spawn("plugin request", |_token| async move { answer(&shared, &request.plugin, request.kind).await });
     }
 }
 
-async fn answer<E: Engine, H: Hooks>(shared: &Shared<E, H>, kind: RequestKind) {
+async fn answer<E: Engine, H: Hooks>(shared: &Shared<E, H>, plugin: &PluginName, kind: RequestKind) {
     match kind {
         RequestKind::Signal { component, signal, reply } => {
             let done = async {
@@ -50,15 +51,24 @@ async fn answer<E: Engine, H: Hooks>(shared: &Shared<E, H>, kind: RequestKind) {
         RequestKind::Read { component, path, limit, reply } => {
             let done = async {
                 let id = existing(shared, &component)?;
-                let file = get(&shared.engine, &id, &component, &path, limit).await?;
-                file.ok_or_else(|| format!("there is no `{path}` in component `{component}`"))
+                let real = follow(&shared.engine, &id, &path, &shared.launches).await?;
+                permitted(shared, plugin, &component, &path, &real.path)?;
+                match get(&shared.engine, &id, &component, &real.path, limit, &shared.launches).await? {
+                    Was::File(file) => Ok(File { path: path.clone(), ..file }),
+                    Was::Link(_) => Err(format!("`{path}` in component `{component}` is not a regular file")),
+                    Was::Absent => Err(format!("there is no `{path}` in component `{component}`")),
+                }
             };
             send(reply, done.await);
         }
         RequestKind::Write { file, reply } => {
             let done = async {
                 let id = existing(shared, &file.component)?;
-                put(&shared.engine, &id, &file).await.map_err(|error| chain(&error))
+                let planned = shared.planned(&file.component).ok_or("it is no component of the pod")?;
+                let real = locate(&shared.engine, &id, &file.path, &shared.launches).await?;
+                permitted(shared, plugin, &file.component, &file.path, &real.path)?;
+                let file = File { path: real.path, ..file };
+                put(&shared.engine, &id, planned, &file, &shared.launches).await.map_err(|error| chain(&error))
             };
             send(reply, done.await);
         }
@@ -72,6 +82,26 @@ async fn answer<E: Engine, H: Hooks>(shared: &Shared<E, H>, kind: RequestKind) {
             send(reply, done.await);
         }
     }
+}
+
+/// Whether a plugin may have a file where links really lead to; the plain path has been judged before.
+///
+/// # Errors
+/// Both paths, and the grant that is missing.
+pub fn permitted<E: Engine, H: Hooks>(
+    shared: &Shared<E, H>,
+    plugin: &PluginName,
+    component: &ComponentName,
+    path: &str,
+    real: &str,
+) -> Result<(), String> {
+    if path.trim_end_matches('/') == real {
+        return Ok(());
+    }
+    shared
+        .hooks
+        .permits(plugin, component, real)
+        .map_err(|why| format!("a link in component `{component}` leads from `{path}` to `{real}`: {why}"))
 }
 
 /// Why a command did not end: the engine knows neither the component nor the command.

@@ -36,6 +36,7 @@ pub struct Container {
 }
 
 /// One component as the rest of the pod sees it.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Live {
     /// Where it is in its life.
@@ -48,6 +49,10 @@ pub struct Live {
     pub checked: bool,
     /// Whether the engine's check, or a plugin, says that it does not work.
     pub unhealthy: bool,
+    /// Whether a rollout decides about its exits and starts.
+    pub guarded: bool,
+    /// Whether it has ended for good.
+    pub gone: bool,
 }
 
 /// What is shared; in an [`Arc`].

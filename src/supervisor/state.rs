@@ -273,6 +273,8 @@ pub struct Pod {
     guarded: BTreeSet<ComponentName>,
     /// Those of `guarded` that have exited: code, and whether for want of memory.
     exits_put_off: BTreeMap<ComponentName, (i32, bool)>,
+    /// Those of `guarded` whose start has come due: the rollout starts them, or its end does.
+    starts_put_off: BTreeSet<ComponentName>,
     /// Stop signals that plugins are being asked about.
     asked_to_stop: bool,
     judgements: BTreeMap<(PluginName, Option<ComponentName>), Judgement>,
@@ -313,6 +315,7 @@ impl Pod {
             engine_leaves: false,
             guarded: BTreeSet::new(),
             exits_put_off: BTreeMap::new(),
+            starts_put_off: BTreeSet::new(),
             asked_to_stop: false,
             judgements: BTreeMap::new(),
             patience: None,
@@ -352,6 +355,12 @@ impl Pod {
     #[must_use]
     pub fn node(&self, name: &ComponentName) -> Option<&Node> {
         self.nodes.get(name)
+    }
+
+    /// Whether a rollout decides about this container's exits and starts.
+    #[must_use]
+    pub fn is_guarded(&self, name: &ComponentName) -> bool {
+        self.guarded.contains(name)
     }
 
     /// The last judgement of each plugin about each component.

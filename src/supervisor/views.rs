@@ -24,7 +24,9 @@ pub fn live(pod: &Pod) -> HashMap<ComponentName, Live> {
     pod.nodes()
         .map(|(name, node)| {
             let (phase, run, restarts, checked) = (node.phase, node.run(), node.restarts, node.health.is_some());
-            (name.clone(), Live { phase, run, restarts, checked, unhealthy: unhealthy(name, node) })
+            let gone = phase == Phase::Skipped || (phase == Phase::Exited && (node.init || node.gone_without()));
+            let guarded = pod.is_guarded(name);
+            (name.clone(), Live { phase, run, restarts, checked, unhealthy: unhealthy(name, node), guarded, gone })
         })
         .collect()
 }

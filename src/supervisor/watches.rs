@@ -9,7 +9,7 @@ use crate::plan::compile::OwnFiles;
 use crate::plugin::WatchRequest;
 use crate::pod::PluginName;
 use crate::shutdown::Tasks;
-use crate::watch::{self, Spec};
+use crate::watch::{self, Spec, Tell};
 
 /// Watches on their way to the watcher; when full, the asking plugin waits.
 const SPECS_IN_FLIGHT: usize = 16;
@@ -21,11 +21,12 @@ pub fn forward(
     mut requests: mpsc::Receiver<WatchRequest>,
     changes: mpsc::Sender<(PluginName, Vec<Change>)>,
     files: OwnFiles,
+    tell: Tell,
 ) {
     let (specs, specs_out) = mpsc::channel(SPECS_IN_FLIGHT);
     // What a plugin is told of may go on to components: what those don't get is not read, whatever was granted.
     let judge = Arc::new(move |path: &str| files.withheld(path).map(|(what, _)| what));
-    watch::spawn(tasks, specs_out, changes, judge);
+    watch::spawn(tasks, specs_out, changes, judge, tell);
     tasks.spawn("watch requests", move |token| async move {
         for WatchRequest { plugin, source, debounce, max_delay } in known {
             if specs.send((plugin, Spec { source, debounce, max_delay })).await.is_err() {

@@ -1,10 +1,9 @@
 //! What is at a watched path now, and what of it is new. Blocks: it runs on a thread for blocking work.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs::{self, Metadata};
 use std::io::{self, Read as _};
-use std::os::fd::AsRawFd as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -82,6 +81,8 @@ pub(super) struct Scan {
     pub(super) subscriptions: Vec<Subscription>,
     /// What was left out, and why.
     pub(super) left_out: Vec<(PathBuf, String)>,
+    /// Files that are mounts of their own, and whether each was replaced or removed where it is mounted from.
+    pub(super) singles: BTreeMap<PathBuf, bool>,
     /// Why not everything can be listened to.
     pub(super) deaf: Option<io::Error>,
 }
@@ -99,6 +100,7 @@ pub(super) fn scan(
         watches,
         judge,
         base: PathBuf::new(),
+        mounted: files::single_file_mounts(),
         content: 0,
         files: 0,
         directories: 0,
@@ -117,6 +119,8 @@ struct Scanner<'a> {
     judge: &'a dyn Fn(&str) -> Option<String>,
     /// Where a file must really lie.
     base: PathBuf,
+    /// Where single files are mounted.
+    mounted: BTreeSet<PathBuf>,
     /// Bytes of `scan.changes`.
     content: usize,
     files: usize,
@@ -255,6 +259,11 @@ impl Scanner<'_> {
             }
             Err(error) => self.failed(path, &error),
         }
+        if self.mounted.contains(path)
+            && let Ok(found) = fs::metadata(path)
+        {
+            self.scan.singles.insert(path.to_owned(), found.nlink() == 0);
+        }
     }
 
     /// What can't be read for now has neither changed nor gone, unless it has gone.
@@ -288,7 +297,7 @@ fn look(path: &Path, base: &Path, judge: &dyn Fn(&str) -> Option<String>, known:
     };
     // The opened file, not merely the path that it was opened by: a component that shares a volume must not make the controller read its own files to a
     // plugin.
-    let real = fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
+    let real = files::real(&file, &found)?;
     if !real.starts_with(base) {
         return Ok(Look::LeftOut(format!("it is a link to a file outside of `{}`", base.display())));
     }

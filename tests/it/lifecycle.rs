@@ -3,6 +3,7 @@
 mod early;
 mod faults;
 mod life;
+mod rollouts;
 mod stop;
 
 use std::collections::{BTreeMap, HashMap};
@@ -53,6 +54,8 @@ struct Script {
     health: Answer<HealthTrigger, Vec<Judgement>>,
     lines: Answer<Batch, Result<Batch, String>>,
     tick: Answer<(), Option<u32>>,
+    /// Which paths it may have; all without an answer.
+    permits: Answer<String, bool>,
     outcomes: Arc<Mutex<Vec<(bool, String)>>>,
 }
 
@@ -116,6 +119,13 @@ impl Hooks for Script {
     async fn rollout_ended(&self, _plugin: &PluginName, applied: bool, text: String) -> Result<(), HookFailure> {
         self.outcomes.lock().unwrap().push((applied, text));
         Ok(())
+    }
+
+    fn permits(&self, _plugin: &PluginName, component: &ComponentName, path: &str) -> Result<(), String> {
+        match &self.permits {
+            Some(permits) if !permits(path.to_owned()) => Err(format!("`files` for `{component}:{path}`: not granted")),
+            _ => Ok(()),
+        }
     }
 
     async fn tick(&self, _plugin: &PluginName) -> Result<Option<u32>, HookFailure> {

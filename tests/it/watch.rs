@@ -27,7 +27,7 @@ impl Watched {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().canonicalize().unwrap();
         let ((specs, receiver), (sender, out), tasks) = (mpsc::channel(8), mpsc::channel(8), Tasks::new());
-        spawn(&tasks, receiver, sender, Arc::new(|_| None));
+        spawn(&tasks, receiver, sender, Arc::new(|_| None), Arc::new(|_| {}));
         Self { _dir: dir, root, tasks, specs, out }
     }
 

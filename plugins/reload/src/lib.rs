@@ -13,8 +13,9 @@ use outrigger_plugin::{Change, ConfigChanged, Error, File, Manifest, Plugin, Rol
 use config::Config;
 use rule::{Rule, millis};
 
-/// Longest file of a component that is read to compare, where the new one is not longer.
-const COMPARED_BYTES: usize = 1 << 20;
+/// Longest file of a component that is read, to compare it and to keep its mode and owner, where the new one is not longer: a quarter of the memory that a
+/// plugin has.
+const COMPARED_BYTES: usize = 4 << 20;
 /// Permission bits of a file that the component does not have yet.
 const DEFAULT_MODE: u32 = 0o644;
 /// So much of a digest tells versions apart for people.
@@ -136,7 +137,8 @@ impl ConfigChanged for Reload {
         Ok(Some(rollout))
     }
 
-    fn on_outcome(&mut self, applied: bool, text: &str) -> Result<(), Error> {
+    // The host logs it.
+    fn on_outcome(&mut self, applied: bool, _text: &str) -> Result<(), Error> {
         let Some(parts) = self.under_way.pop_front() else { return Ok(()) };
         let outcome = if applied { "reload_applied" } else { "reload_refused" };
         let mut components = BTreeSet::new();
@@ -150,12 +152,6 @@ impl ConfigChanged for Reload {
         }
         for component in &components {
             host::count(outcome, 1.0, &[("component", component)]);
-        }
-        let names = components.into_iter().collect::<Vec<_>>().join(", ");
-        if applied {
-            eprintln!("applied in {names}");
-        } else {
-            eprintln!("refused in {names}: {text}");
         }
         Ok(())
     }

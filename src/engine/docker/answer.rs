@@ -11,6 +11,7 @@ use bollard::models::{
 
 use crate::engine::{
     CgroupDriver, CheckTimes, ContainerId, EngineEvent, EngineEventKind, EngineHealth, Inspection, Listed, MountPoint,
+    PathKind,
 };
 
 /// What the engine writes where a container has never been started.
@@ -23,6 +24,21 @@ pub(super) fn parse_inspection(body: &[u8]) -> serde_json::Result<ContainerInspe
         state.remove("Status");
     }
     serde_json::from_value(answer)
+}
+
+/// Bits of Go's `fs.FileMode`, in which the engine writes what a path is: <https://pkg.go.dev/io/fs#FileMode>.
+const GO_DIRECTORY: u32 = 1 << 31;
+const GO_LINK: u32 = 1 << 27;
+/// A device, a pipe, a socket, a character device, or something else that is no regular file.
+const GO_SPECIAL: u32 = 1 << 26 | 1 << 25 | 1 << 24 | 1 << 21 | 1 << 19;
+
+pub(super) fn path_kind(mode: u32, link: String) -> PathKind {
+    match mode {
+        _ if mode & GO_LINK != 0 => PathKind::Link(link),
+        _ if mode & GO_DIRECTORY != 0 => PathKind::Directory,
+        _ if mode & GO_SPECIAL != 0 => PathKind::Other,
+        _ => PathKind::File,
+    }
 }
 
 pub(super) fn inspection(answer: ContainerInspectResponse) -> Inspection {
@@ -287,6 +303,18 @@ mod tests {
         let got = inspection(parse_inspection(podman).unwrap());
         assert_eq!((got.running, got.exit_code), (false, 3));
         assert!(parse_inspection(b"{").is_err());
+    }
+
+    #[test]
+    fn what_a_path_is() {
+        for (mode, expected) in [
+            (0o100_644 & 0o777, PathKind::File),
+            (GO_DIRECTORY | 1 << 20 | 0o777, PathKind::Directory),
+            (GO_LINK | 0o777, PathKind::Link("/run".to_owned())),
+            (1 << 26 | 1 << 21 | 0o666, PathKind::Other),
+        ] {
+            assert_eq!(path_kind(mode, "/run".to_owned()), expected);
+        }
     }
 
     #[test]

@@ -1,18 +1,17 @@
 //! The [fake engine](super) as an [`Engine`]: each call is recorded, disturbed as scripted, and carried out on the world.
 
-use std::collections::BTreeMap;
-use std::io::Read;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 
 use super::FakeEngine;
+use super::files::{File, Occasion, below, located, move_files, pack, seen, unpack};
 use super::streams::{Step, follow};
-use super::world::{Container, File, World, has_labels, rfc3339};
+use super::world::{Container, World, has_labels, rfc3339};
 use crate::engine::{
     ContainerId, ContainerSpec, Engine, EngineError, EngineEvent, EngineInfo, ExecOutput, Fault, Inspection, Listed,
-    LogFrame, LogsFrom, Output, Reach, Result, VolumeInfo,
+    LogFrame, LogsFrom, Output, PathKind, Reach, Result, VolumeInfo,
 };
 use crate::pod::life::ExecCommand;
 
@@ -208,7 +207,11 @@ impl Engine for FakeEngine {
                 engine.changed();
             });
         }
-        if let Some((after, code)) = script.exit {
+        let judged = script.judge.as_ref().and_then(|judge| {
+            let files = self.world().by_id(id).map(|container| seen(&container.files)).unwrap_or_default();
+            judge(&files, Occasion::Start)
+        });
+        if let Some((after, code)) = judged.or(script.exit) {
             self.dies_after(id, run, after, code);
         }
         self.answer("start", &name).await
@@ -223,6 +226,15 @@ impl Engine for FakeEngine {
             Err(refused("signal", &name, Fault::AlreadyDone, "it is not running"))
         })?;
         let script = self.world().script_of(id);
+        let judged =
+            script.judge.as_ref().filter(|_| !ENDING.contains(&signal) && signal != SIGKILL).and_then(|judge| {
+                let files = self.world().by_id(id).map(|container| seen(&container.files)).unwrap_or_default();
+                judge(&files, Occasion::Signal(signal))
+            });
+        if let Some((after, code)) = judged {
+            self.dies_after(id, run, after, code);
+            return Ok(());
+        }
         let (code, after) = match (signal, script.signals.get(&signal)) {
             (SIGKILL, _) => (Some(128 + SIGKILL), Duration::ZERO),
             (_, Some(code)) => (*code, script.stop_takes),
@@ -257,11 +269,9 @@ impl Engine for FakeEngine {
 
     async fn upload(&self, id: &ContainerId, directory: &str, archive: Vec<Bytes>) -> Result<()> {
         let name = self.on("upload", id, &format!(" {directory}")).await?;
-        let files = unpack(directory, &archive.concat())
-            .map_err(|error| refused("upload", &name, Fault::Permanent, &format!("bad archive: {error}")))?;
         self.with("upload", id, |container| {
-            container.files.extend(files);
-            Ok(())
+            unpack(directory, &archive.concat(), &mut container.files)
+                .map_err(|error| refused("upload", &name, Fault::Permanent, &format!("bad archive: {error}")))
         })
     }
 
@@ -273,15 +283,28 @@ impl Engine for FakeEngine {
         })
     }
 
+    async fn stat(&self, id: &ContainerId, path: &str) -> Result<Option<PathKind>> {
+        let name = self.world().label_of(id);
+        self.pass("stat", &name).await?;
+        self.with("stat", id, |container| {
+            let real = located(path, &container.files, false);
+            Ok(match container.files.get(&real) {
+                Some(File { link: Some(_), .. }) => Some(PathKind::Link(located(path, &container.files, true))),
+                Some(_) => Some(PathKind::File),
+                None => (!below(&real, &container.files).is_empty()).then_some(PathKind::Directory),
+            })
+        })
+    }
+
     async fn download(&self, id: &ContainerId, path: &str, limit: usize) -> Result<Bytes> {
         let name = self.on("download", id, &format!(" {path}")).await?;
         let own = self.world().own.as_ref() == Some(&id.0);
         let archive = self.with("download", id, |container| {
-            let mut files = below(path, &container.files);
+            let mut files = below(&located(path, &container.files, false), &container.files);
             if files.is_empty() && own {
                 let read = std::fs::read(path);
                 let base = path.rsplit('/').next().unwrap_or(path).to_owned();
-                files.extend(read.map(|content| (base, File { content, mode: 0o644, uid: 0, gid: 0 })));
+                files.extend(read.map(|content| (base, File { content, ..File::default() })));
             }
             if files.is_empty() {
                 return Err(refused("download", &name, Fault::NotFound, "no such file"));
@@ -382,69 +405,4 @@ fn read_log(world: &mut World, id: &ContainerId, from: LogsFrom, cursor: &mut us
 fn said(exit_code: i64, stderr: &str) -> ExecOutput {
     let stderr = Bytes::copy_from_slice(stderr.as_bytes());
     ExecOutput { exit_code, stdout: Bytes::new(), stderr, truncated: false }
-}
-
-/// Carries out `mv -f a b` and `rm -f a…`; answers why that failed.
-fn move_files(argv: &[String], files: &mut BTreeMap<String, File>) -> Option<ExecOutput> {
-    let words: Vec<&str> = argv.iter().map(String::as_str).filter(|word| *word != "--").collect();
-    match words.as_slice() {
-        ["mv", "-f", from, to] => match files.remove(*from) {
-            Some(file) => {
-                files.insert((*to).to_owned(), file);
-                None
-            }
-            None => Some(said(1, &format!("mv: can't rename '{from}': No such file or directory\n"))),
-        },
-        ["rm", "-f", paths @ ..] => {
-            files.retain(|path, _| !paths.contains(&path.as_str()));
-            None
-        }
-        _ => None,
-    }
-}
-
-/// The file at this path, or the files below it, with the names that the engine's archives give them.
-fn below(path: &str, files: &BTreeMap<String, File>) -> BTreeMap<String, File> {
-    let path = path.trim_end_matches('/');
-    let base = path.rsplit('/').next().unwrap_or(path);
-    let named = files.iter().filter_map(|(at, file)| {
-        let rest = at.strip_prefix(path)?;
-        (rest.is_empty() || rest.starts_with('/'))
-            .then(|| (format!("{base}{rest}").trim_start_matches('/').to_owned(), file.clone()))
-    });
-    named.collect()
-}
-
-fn unpack(directory: &str, archive: &[u8]) -> std::io::Result<BTreeMap<String, File>> {
-    let mut files = BTreeMap::new();
-    for entry in tar::Archive::new(archive).entries()? {
-        let mut entry = entry?;
-        if !entry.header().entry_type().is_file() {
-            continue;
-        }
-        let name = entry.path()?.to_string_lossy().trim_start_matches("./").to_owned();
-        let path = format!("{}/{}", directory.trim_end_matches('/'), name.trim_start_matches('/'));
-        let header = entry.header();
-        // The engine takes numbers that were left out for 0.
-        let whole = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
-        let (mode, uid, gid) =
-            (header.mode()? & 0o7777, whole(header.uid().unwrap_or(0)), whole(header.gid().unwrap_or(0)));
-        let mut content = Vec::new();
-        entry.read_to_end(&mut content)?;
-        files.insert(path, File { content, mode, uid, gid });
-    }
-    Ok(files)
-}
-
-fn pack(files: &BTreeMap<String, File>) -> std::io::Result<Vec<u8>> {
-    let mut archive = tar::Builder::new(Vec::new());
-    for (path, file) in files {
-        let mut header = tar::Header::new_gnu();
-        header.set_size(file.content.len() as u64);
-        header.set_mode(file.mode);
-        header.set_uid(u64::from(file.uid));
-        header.set_gid(u64::from(file.gid));
-        archive.append_data(&mut header, path, file.content.as_slice())?;
-    }
-    archive.into_inner()
 }

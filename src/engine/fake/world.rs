@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
+use super::files::{File, Occasion};
 use crate::engine::{
     CgroupDriver, ContainerId, ContainerSpec, EngineEvent, EngineEventKind, EngineHealth, EngineInfo, ExecOutput,
     Fault, Inspection, Output,
@@ -19,6 +20,8 @@ const DAWN: i64 = 1_767_225_600;
 
 pub(super) type Answer = Arc<dyn Fn(&[String]) -> ExecOutput + Send + Sync>;
 
+pub(super) type Judge = Arc<dyn Fn(&BTreeMap<String, Vec<u8>>, Occasion) -> Option<(Duration, i32)> + Send + Sync>;
+
 /// What containers of one name do.
 #[derive(Clone, Default)]
 pub(super) struct Script {
@@ -29,6 +32,8 @@ pub(super) struct Script {
     pub(super) health: Vec<(Duration, EngineHealth)>,
     pub(super) prints: Vec<(Output, Bytes)>,
     pub(super) exec: Option<Answer>,
+    /// When, and with which code, a process ends because of its files.
+    pub(super) judge: Option<Judge>,
 }
 
 /// What goes wrong with one verb on one name.
@@ -39,15 +44,6 @@ pub(super) struct Disturbance {
     pub(super) failures: Vec<(Fault, usize)>,
     /// How often an effect is still to be had without an answer.
     pub(super) lost: usize,
-}
-
-/// A file in a container.
-#[derive(Debug, Clone)]
-pub(super) struct File {
-    pub(super) content: Vec<u8>,
-    pub(super) mode: u32,
-    pub(super) uid: u32,
-    pub(super) gid: u32,
 }
 
 /// One container.
@@ -216,7 +212,14 @@ impl World {
 
     pub(super) fn put_file(&mut self, name: &str, path: &str, content: &[u8]) {
         for container in self.containers.iter_mut().filter(|container| container.is(name)) {
-            let file = File { content: content.to_vec(), mode: 0o644, uid: 0, gid: 0 };
+            let file = File { content: content.to_vec(), ..File::default() };
+            container.files.insert(path.to_owned(), file);
+        }
+    }
+
+    pub(super) fn put_link(&mut self, name: &str, path: &str, to: &str) {
+        for container in self.containers.iter_mut().filter(|container| container.is(name)) {
+            let file = File { link: Some(to.to_owned()), mode: 0o777, ..File::default() };
             container.files.insert(path.to_owned(), file);
         }
     }

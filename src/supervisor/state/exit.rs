@@ -173,6 +173,7 @@ impl Pod {
             node.again = false;
         }
         self.exits_put_off.clear();
+        self.starts_put_off.clear();
         self.begin_repair_of_all(actions);
         self.stop_more(actions);
     }
@@ -212,6 +213,7 @@ impl Pod {
             }
             Phase::Exited | Phase::BackingOff => {
                 self.exits_put_off.remove(name);
+                self.starts_put_off.remove(name);
                 self.launch(name, actions);
             }
             Phase::Parting | Phase::Stopping => node.again = true,
@@ -219,7 +221,7 @@ impl Pod {
         }
     }
 
-    /// A rollout has ended: what exited meanwhile, and was not started again, is now asked about.
+    /// A rollout has ended: what exited meanwhile, and was not started again, is now asked about; what was to be started is.
     pub(super) fn unguard(&mut self, actions: &mut Vec<Action>) {
         self.guarded.clear();
         for (name, (exit_code, oom_killed)) in std::mem::take(&mut self.exits_put_off) {
@@ -227,6 +229,12 @@ impl Pod {
             if node.phase == Phase::Exited && self.stage < Stage::Restarting {
                 node.phase = Phase::Asking;
                 actions.push(Action::Ask { name, exit_code, oom_killed });
+            }
+        }
+        for name in std::mem::take(&mut self.starts_put_off) {
+            let due = self.nodes.get(&name).is_some_and(|node| node.phase == Phase::BackingOff);
+            if due && self.stage < Stage::Restarting {
+                self.launch(&name, actions);
             }
         }
     }

@@ -295,7 +295,10 @@ impl Pod {
             }
             Deadline::BackOff(name) => {
                 let due = self.nodes.get(&name).is_some_and(|node| node.phase == Phase::BackingOff);
-                if due && self.stage < Stage::Restarting {
+                if due && self.guarded.contains(&name) {
+                    // Its files are being changed, and must not be half of the old and half of the new when it starts.
+                    self.starts_put_off.insert(name);
+                } else if due && self.stage < Stage::Restarting {
                     self.launch(&name, actions);
                 }
             }

@@ -202,6 +202,9 @@ impl Engine for Journal {
     async fn exists(&self, _: &ContainerId, _: &str) -> Result<bool> {
         refused("look into", Fault::Permanent)
     }
+    async fn stat(&self, _: &ContainerId, _: &str) -> Result<Option<outrigger::engine::PathKind>> {
+        refused("look into", Fault::Permanent)
+    }
     async fn download(&self, _: &ContainerId, _: &str, _: usize) -> Result<Bytes> {
         refused("download from", Fault::Permanent)
     }
@@ -324,6 +327,9 @@ impl Hooks for Plugins {
     }
     async fn rollout_ended(&self, _: &PluginName, _: bool, _: String) -> std::result::Result<(), HookFailure> {
         unused()
+    }
+    fn permits(&self, _: &PluginName, _: &ComponentName, _: &str) -> std::result::Result<(), String> {
+        Ok(())
     }
     async fn tick(&self, _: &PluginName) -> std::result::Result<Option<u32>, HookFailure> {
         unused()

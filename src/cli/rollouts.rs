@@ -1,0 +1,113 @@
+//! Rollouts of a pod, from its controller's log: the engine knows nothing of them.
+
+use futures_util::stream::{BoxStream, StreamExt};
+use serde_json::Value;
+
+use super::logs::lines::lines;
+use crate::engine::docker::{Docker, LogQuery};
+use crate::engine::{Inspection, Output};
+
+/// Who writes these lines. Words of plugins and components are written by others.
+const TARGET: &str = "outrigger::supervisor::rollout";
+
+/// Targets of the controller's own lines begin so.
+const TARGETS: &str = "outrigger::";
+
+/// One rollout that has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Rolled {
+    pub(super) at_ns: i64,
+    /// `applied`, `refused` or `unproven`.
+    pub(super) outcome: String,
+    pub(super) plugin: String,
+    /// Its components.
+    pub(super) components: Vec<String>,
+    /// What it is about and, if it was not applied, why.
+    pub(super) text: String,
+}
+
+/// The rollouts of one controller from this time on, as it writes them, until its end. A log that can't be read has none.
+pub(super) fn follow(engine: &Docker, controller: &Inspection, since_ns: i64) -> BoxStream<'static, (i64, Rolled)> {
+    let query = LogQuery { follow: true, tail: None, since_ns: Some(since_ns) };
+    let tty = controller.tty;
+    let told = lines(engine, controller, query).filter_map(move |line| {
+        let own = line.ok().filter(|line| tty || line.output == Output::Stderr);
+        let rolled = own.and_then(|line| {
+            let rolled = parse(&String::from_utf8_lossy(&line.text))?;
+            Some((line.at_ns, Rolled { at_ns: line.at_ns, ..rolled }))
+        });
+        std::future::ready(rolled)
+    });
+    told.boxed()
+}
+
+/// Reads a line of the controller's log, in either of its forms.
+fn parse(line: &str) -> Option<Rolled> {
+    if line.starts_with('{') {
+        let event: Value = serde_json::from_str(line).ok()?;
+        return (event.get("target")? == TARGET).then(|| message(event.get("message")?.as_str()?)).flatten();
+    }
+    // Before the message are the time, the level and the target: that of the first word which may be one counts.
+    let plain = without_colours(line);
+    let (target, rest) = plain.get(plain.find(TARGETS)?..)?.split_once(": ")?;
+    (target == TARGET).then(|| message(rest)).flatten()
+}
+
+/// ``component `web`: rollout of plugin `reload` applied: …``
+fn message(text: &str) -> Option<Rolled> {
+    let (names, rest) =
+        text.strip_prefix("components ").or_else(|| text.strip_prefix("component "))?.split_once(": ")?;
+    let (plugin, rest) = rest.strip_prefix("rollout of plugin `")?.split_once("` ")?;
+    let (outcome, text) = rest.split_once(": ")?;
+    Some(Rolled {
+        at_ns: 0,
+        outcome: outcome.to_owned(),
+        plugin: plugin.to_owned(),
+        components: names.split(", ").map(|name| name.trim_matches('`').to_owned()).collect(),
+        text: text.to_owned(),
+    })
+}
+
+/// Without SGR sequences, which a terminal's log has.
+fn without_colours(line: &str) -> String {
+    let mut plain = String::with_capacity(line.len());
+    let mut rest = line;
+    while let Some((before, after)) = rest.split_once("\u{1b}[") {
+        plain.push_str(before);
+        rest = after.split_once('m').map_or("", |(_, rest)| rest);
+    }
+    plain + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rolled(outcome: &str, components: &[&str], text: &str) -> Rolled {
+        let components = components.iter().map(|&name| name.to_owned()).collect();
+        Rolled { at_ns: 0, outcome: outcome.to_owned(), plugin: "reload".to_owned(), components, text: text.to_owned() }
+    }
+
+    #[test]
+    fn both_forms_of_the_log_are_read() {
+        let text = "2026-11-30T12:37:29.850686Z  INFO outrigger::supervisor::rollout: component `app`: rollout of plugin `reload` applied: app:/etc/a at 81db";
+        assert_eq!(parse(text), Some(rolled("applied", &["app"], "app:/etc/a at 81db")));
+        let text = "\u{1b}[2m2026-11-30T12:37:29Z\u{1b}[0m \u{1b}[33m WARN\u{1b}[0m \u{1b}[2moutrigger::supervisor::rollout\u{1b}[0m\u{1b}[2m:\u{1b}[0m components `a`, `b`: rollout of plugin `reload` refused: a:/x: no";
+        assert_eq!(parse(text), Some(rolled("refused", &["a", "b"], "a:/x: no")));
+        let json = r#"{"timestamp":"2026-11-30T12:37:29Z","level":"INFO","message":"component `app`: rollout of plugin `reload` unproven: x: y","target":"outrigger::supervisor::rollout"}"#;
+        assert_eq!(parse(json), Some(rolled("unproven", &["app"], "x: y")));
+    }
+
+    #[test]
+    fn words_of_others_are_no_rollouts() {
+        for line in [
+            "2026-11-30T12:37:29Z  INFO outrigger::plugin::logging: outrigger::supervisor::rollout: component `a`: rollout of plugin `reload` applied: x",
+            "[err] app: 2026 INFO outrigger::plugin: component `a`: rollout of plugin `reload` applied: x",
+            r#"{"message":"component `app`: rollout of plugin `reload` applied: x","target":"outrigger::plugin"}"#,
+            "2026-11-30T12:37:29Z  INFO outrigger::supervisor::driver: component `a`: started",
+            "component `a`: rollout of plugin `reload` applied: x",
+        ] {
+            assert_eq!(parse(line), None, "{line}");
+        }
+    }
+}
