@@ -40,7 +40,8 @@ Examples:
 
 Exit codes:
   0        success; the pod was stopped, or its deciding component ended with 0
-  1        the input has problems (`check`, `plan`, bad labels); `healthcheck`: not healthy
+  1        the input has problems (`check`, `plan`, bad labels); `healthcheck`: not healthy; `deploy`: an update was rolled
+           back, was stopped half-way or made no progress
   2        the command line, an OUTRIGGER_ variable or the policy file is wrong
   125      the controller, or the command, failed itself: engine, image or plugin; or the deciding component failed
            without a code of its own: it could not be started, or a probe failed

@@ -1,15 +1,20 @@
-//! `outrigger deploy`: renders, checks, and hands the result to `docker stack deploy`.
+//! `outrigger deploy`: renders, checks, hands the result to `docker stack deploy`, and follows what becomes of it.
+
+mod changes;
+mod docker;
+mod follow;
+mod progress;
 
 use std::ffi::OsString;
-use std::io::Write;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
 
-use anyhow::Context;
 use serde_json::Value;
+
+use self::changes::Change;
+use self::docker::DockerCommand;
+use self::follow::Snapshot;
 
 use super::argv::{DeployArgs, DockerArgs};
 use super::input::{self, Text};
@@ -17,17 +22,14 @@ use super::report::{Exit, Report};
 use super::{Env, block_on, check, output, template};
 use crate::config::Flags;
 use crate::labels::Place;
-use crate::pod::Problems;
+use crate::pod::{Problems, values};
 use crate::problem::sources::Sources;
 use crate::template::{Rendered, grace, interpolate, write};
 
 const NO_DOCKER: &str = "install docker's command line, or print the file with `outrigger deploy --dry-run` and deploy it \
     where there is one: `… | docker stack deploy -c - STACK`";
 
-/// Variables of docker's command that hold a path: it runs in another folder than this one.
-const PATHS: [&str; 2] = ["DOCKER_CONFIG", "DOCKER_CERT_PATH"];
-
-/// Renders and checks; then docker has the word, and its exit code is ours.
+/// Renders and checks; then docker has the word, and where it fails its exit code is ours.
 pub(super) fn run(args: &DeployArgs, env: &Env) -> Result<Exit, Report> {
     let (rendered, folder, sources) = template::render(&args.files, &args.render, env)?;
     output::notes(&rendered.notes);
@@ -43,13 +45,41 @@ pub(super) fn run(args: &DeployArgs, env: &Env) -> Result<Exit, Report> {
     let docker = find(env).ok_or_else(|| {
         Report::new(anyhow::anyhow!("there is no `docker` command on the path (`PATH`)")).hint(NO_DOCKER)
     })?;
-    let status = deploy(&docker, args, &folder, &text, env)?;
-    Ok(match (status.code(), status.signal()) {
-        (Some(0), _) => Exit::Success,
-        (Some(code), _) => Exit::pod(code),
-        (None, Some(signal)) => Exit::Signal(signal),
-        (None, None) => Exit::Controller,
-    })
+    let docker = DockerCommand::new(&docker, &folder, env)?;
+    let is_followed = is_followed(args)?;
+    let deadline = values::duration(&args.progress_deadline)
+        .map_err(|error| Report::usage(anyhow::Error::new(error).context("--progress-deadline")))?;
+    // Where this is refused, so is what follows, and docker says why.
+    let before = Snapshot::of(&docker, &args.stack).ok();
+    let status = docker.fed(&arguments(&args.docker, &args.stack, &|flag| docker.has_flag(flag)), &text)?;
+    match (status.code(), status.signal()) {
+        (Some(0), _) => {}
+        (Some(code), _) => return Ok(Exit::pod(code)),
+        (None, Some(signal)) => return Ok(Exit::Signal(signal)),
+        (None, None) => return Ok(Exit::Controller),
+    }
+    let Some(before) = before else { return Ok(Exit::Success) };
+    let after = Snapshot::of(&docker, &args.stack)?;
+    let changes = changes::of(&before.services, &after.services);
+    output::text(&changes::text(&changes))?;
+    if !is_followed {
+        return Ok(Exit::Success);
+    }
+    let moves = |service: &&Value| {
+        let name = service.pointer("/Spec/Name").and_then(Value::as_str).unwrap_or_default();
+        matches!(changes.get(name), Some(Change::New(_) | Change::Changed(_)))
+    };
+    let moving: Vec<Value> = after.services.iter().filter(moves).cloned().collect();
+    block_on(follow::follow(&docker, &moving, &before.tasks, deadline, args.docker.quiet))
+}
+
+/// Unless `--detach` says otherwise.
+fn is_followed(args: &DeployArgs) -> Result<bool, Report> {
+    match args.docker.detach.as_deref() {
+        None | Some("false" | "0" | "f") => Ok(true),
+        Some("true" | "1" | "t") => Ok(false),
+        Some(other) => Err(Report::usage(anyhow::anyhow!("--detach: expected true or false, found `{other}`"))),
+    }
 }
 
 fn name(file: &Path) -> String {
@@ -91,41 +121,18 @@ pub(super) fn find(env: &Env) -> Option<PathBuf> {
     std::path::absolute(found).ok()
 }
 
-fn deploy(docker: &Path, args: &DeployArgs, folder: &Path, text: &str, env: &Env) -> Result<ExitStatus, Report> {
-    let mut command = Command::new(docker);
-    command.args(arguments(&args.docker, &args.stack)).stdin(Stdio::piped());
-    // docker takes relative paths of what it reads from standard input from its working directory.
-    command.current_dir(if folder.as_os_str().as_bytes().is_empty() { Path::new(".") } else { folder });
-    for name in PATHS {
-        if let Some(path) = env.get(name).filter(|path| !path.is_empty()) {
-            command.env(name, std::path::absolute(path).with_context(|| format!("cannot use `{name}`"))?);
-        }
-    }
-    let running = format!("cannot run `{}`", docker.display());
-    let mut child = command.spawn().with_context(|| running.clone())?;
-    let written = match child.stdin.take() {
-        Some(mut stdin) => stdin.write_all(text.as_bytes()),
-        None => Ok(()),
-    };
-    let status = child.wait().context(running)?;
-    match written {
-        // That it stopped reading is for docker to explain, with its exit code.
-        Err(error) if status.success() && error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Report::new(anyhow::Error::new(error).context("cannot give `docker` the stack file")))
-        }
-        _ => Ok(status),
-    }
-}
-
-/// What docker is called with; flags that not every version knows only where they were given.
-fn arguments(args: &DockerArgs, stack: &str) -> Vec<OsString> {
+/// What docker is called with; flags that not every version has only if this one has them. This command follows by itself what becomes of it: not every
+/// docker does, and none ends where a service makes no progress.
+fn arguments(args: &DockerArgs, stack: &str, has: &dyn Fn(&str) -> bool) -> Vec<OsString> {
     let mut argv: Vec<OsString> = ["stack", "deploy", "--compose-file", "-"].map(OsString::from).to_vec();
-    for (given, flag) in
-        [(args.prune, "--prune"), (args.with_registry_auth, "--with-registry-auth"), (args.quiet, "--quiet")]
-    {
+    for (given, flag) in [
+        (args.prune, "--prune"),
+        (args.with_registry_auth, "--with-registry-auth"),
+        (args.quiet && has("--quiet"), "--quiet"),
+        (has("--detach"), "--detach=true"),
+    ] {
         argv.extend(given.then(|| OsString::from(flag)));
     }
-    argv.extend(args.detach.as_ref().map(|detach| OsString::from(format!("--detach={detach}"))));
     argv.extend(args.resolve_image.as_ref().map(|when| OsString::from(format!("--resolve-image={when}"))));
     argv.extend([OsString::from("--"), OsString::from(stack)]);
     argv

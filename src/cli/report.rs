@@ -87,6 +87,12 @@ impl Report {
         Self { exit: Exit::Problems, ..Self::new(error) }
     }
 
+    /// Something was asked for and did not come true, through no fault of this command: 1.
+    #[must_use]
+    pub fn failed(error: impl Into<Error>) -> Self {
+        Self { exit: Exit::Problems, ..Self::new(error) }
+    }
+
     /// The command line or the environment is wrong: 2.
     #[must_use]
     pub fn usage(error: impl Into<Error>) -> Self {

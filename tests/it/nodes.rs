@@ -83,12 +83,22 @@ fn told(words: &[&str], output: &Output) -> String {
     said
 }
 
-/// The docker command on one of the nodes.
-fn docker_output(node: &str, words: &[&str]) -> Output {
+fn address(node: &str) -> String {
     let target = std::env::var_os("CARGO_TARGET_DIR")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target"), std::path::PathBuf::from);
-    let socket = format!("unix://{}/engines/{node}/run/docker.sock", target.display());
-    Command::new("docker").args(["--host", &socket]).args(words).output().unwrap()
+    format!("unix://{}/engines/{node}/run/docker.sock", target.display())
+}
+
+/// The docker command on one of the nodes.
+fn docker_output(node: &str, words: &[&str]) -> Output {
+    Command::new("docker").args(["--host", &address(node)]).args(words).output().unwrap()
+}
+
+/// What our own command says on standard error, asking one of the nodes.
+fn outrigger(node: &str, words: &[&str]) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_outrigger"));
+    let done = command.args(words).env("DOCKER_HOST", address(node)).output().unwrap();
+    String::from_utf8_lossy(&done.stderr).into_owned()
 }
 
 fn docker(node: &str, words: &[&str]) -> String {
@@ -229,6 +239,11 @@ async fn pods_are_updated_under_load_and_move_when_a_node_is_lost() {
     let _nodes = Nodes::start(&[&image, IMAGE]);
     create_service(&image);
     wait_for("two pods run", || running(SERVICE).len() == 2, evidence).await;
+    // Asked on one node, the command says on which nodes the other replicas are.
+    let told = outrigger("node1", &["status", SERVICE]);
+    for node in running(SERVICE).iter().filter(|node| *node != "node1") {
+        assert!(told.contains(&format!(" on outrigger-{node} (running)")), "{node}: {told}");
+    }
     let load = Load::start(ADDRESSES.map(|address| format!("{address}:{PORT}")).to_vec());
     wait_for("the first answer", || load.counted().answers("one") > 0, evidence).await;
     let before = load.counted();

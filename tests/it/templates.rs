@@ -334,7 +334,7 @@ fn certificates_are_verified_unless_told_otherwise() {
 /// A `docker` that writes down how it was called; `exit` is what it answers.
 fn recording(exit: &str) -> tempfile::TempDir {
     let script = format!(
-        "#!/bin/sh\nd=${{0%/*}}\nfor a in \"$@\"; do echo \"$a\"; done > \"$d/argv\"\npwd > \"$d/cwd\"\necho \"$DOCKER_CONFIG\" > \"$d/config\"\n/bin/cat > \"$d/stdin\"\n{exit}\n"
+        "#!/bin/sh\ncase \"$1 $2 $3\" in 'stack deploy --help') echo ' -d, --detach'; exit;; service*) exit;; esac\nd=${{0%/*}}\nfor a in \"$@\"; do echo \"$a\"; done > \"$d/argv\"\npwd > \"$d/cwd\"\necho \"$DOCKER_CONFIG\" > \"$d/config\"\n/bin/cat > \"$d/stdin\"\n{exit}\n"
     );
     let folder = folder(&[("docker", &script)]);
     fs::set_permissions(folder.path().join("docker"), fs::Permissions::from_mode(0o755)).unwrap();
@@ -367,7 +367,7 @@ fn deploy_hands_the_rendered_file_to_docker() {
     let read = |name: &str| fs::read_to_string(docker.path().join(name)).unwrap();
     assert_eq!(
         read("argv"),
-        "stack\ndeploy\n--compose-file\n-\n--prune\n--with-registry-auth\n--detach=false\n--resolve-image=never\n--\nshop\n"
+        "stack\ndeploy\n--compose-file\n-\n--prune\n--with-registry-auth\n--detach=true\n--resolve-image=never\n--\nshop\n"
     );
     assert_eq!(
         Path::new(read("cwd").trim()),

@@ -32,7 +32,7 @@ pub struct TemplateArgs {
     pub render: RenderArgs,
 }
 
-/// Flags of `docker stack deploy`, which go there as they are.
+/// Flags of `docker stack deploy`.
 #[derive(Debug, Clone, Args)]
 pub struct DockerArgs {
     /// Remove services that the files no longer have
@@ -44,10 +44,10 @@ pub struct DockerArgs {
     /// Ask the registry for the images' digests: always, changed or never
     #[arg(long, value_name = "WHEN")]
     pub resolve_image: Option<String>,
-    /// Return at once, or wait until the services have converged; needs docker 26 or newer
+    /// Return as soon as the services are changed; without it, their updates are followed to their end or their rollback
     #[arg(short, long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub detach: Option<String>,
-    /// Print less; needs docker 26 or newer
+    /// Print no progress
     #[arg(short, long)]
     pub quiet: bool,
 }
@@ -56,7 +56,9 @@ pub struct DockerArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The rendered file goes to `docker stack deploy -c - STACK` on standard input. docker runs in the folder of the first FILE, so that relative paths in it
-mean what they mean to docker itself. docker's exit code becomes this one's; where the file has problems, docker is not called and it is 1.")]
+mean what they mean to docker itself. If docker fails, its exit code becomes this one's; if the file has problems, docker is not called, and the code is 1.
+The command then prints what has changed in which service, such as the image of a component, and follows each update until Swarm has completed it (exit code 0), has
+rolled it back or paused it, or makes no progress any more (exit code 1). An update goes on if this command is interrupted.")]
 pub struct DeployArgs {
     /// A stack file, with or without templates; repeatable; `-` is standard input
     #[arg(short = 'c', long = "compose-file", value_name = "FILE", required = true, value_delimiter = ',')]
@@ -70,6 +72,9 @@ pub struct DeployArgs {
     /// Deploy without checking the pods first
     #[arg(long)]
     pub no_check: bool,
+    /// How long an update may make no progress before it counts as failed; the service's own `delay` and `monitor` come on top
+    #[arg(long, value_name = "DURATION", default_value = "10m")]
+    pub progress_deadline: String,
     /// How.
     #[command(flatten)]
     pub render: RenderArgs,
