@@ -1,12 +1,15 @@
 //! Stock plugin `redact`: keeps personal data and secrets out of the log.
 #![forbid(unsafe_code)]
 
+mod bytes;
+mod colour;
 mod config;
 mod fields;
 mod json;
 mod patterns;
 mod redactor;
 mod spans;
+mod view;
 
 use outrigger_plugin::{Batch, Edit, Error, LogLine, Manifest, Plugin, Verdict, Want, host};
 
@@ -54,6 +57,7 @@ impl LogLine for Redact {
         for line in batch.lines() {
             self.scratch.clear();
             if self.redactor.redact(line.bytes, &mut self.scratch) {
+                cut(&mut self.scratch);
                 edit.rewrite(line.index, &self.scratch);
                 changed += 1;
             }
@@ -65,7 +69,26 @@ impl LogLine for Redact {
     }
 }
 
+/// Longest line, in bytes, that the host takes from a plugin.
+const LONGEST_LINE: usize = 1 << 20;
+
+/// Makes several lines of one that has become too long.
+fn cut(line: &mut Vec<u8>) {
+    let mut from = 0;
+    while line.len() - from > LONGEST_LINE {
+        let mut end = from + LONGEST_LINE;
+        // Not within a character.
+        while end > from + LONGEST_LINE - 4 && bytes::at(line, end) & 0xC0 == 0x80 {
+            end -= 1;
+        }
+        line.insert(end, b'\n');
+        from = end + 1;
+    }
+}
+
 outrigger_plugin::register!(Redact: LogLine);
 
+#[cfg(test)]
+mod corpus;
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use crate::colour;
+
 /// How the replacement is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
@@ -53,6 +55,12 @@ impl Replacements {
         self.0.len() - 1
     }
 
+    /// As many, with nothing in them.
+    pub fn blank(&self) -> Self {
+        let nothing = || ["", "", "\"\"", "\\\"\\\""].map(|text| text.as_bytes().to_vec());
+        Self(self.0.iter().map(|_| nothing()).collect())
+    }
+
     /// What is put in place there.
     pub fn of(&self, label: usize, form: Form) -> &[u8] {
         let all = self.0.get(label);
@@ -92,8 +100,26 @@ pub fn apply(line: &[u8], spans: &[Span], replacements: &Replacements, out: &mut
     for span in spans {
         out.extend_from_slice(piece(from..span.start));
         out.extend_from_slice(replacements.of(span.label, span.form));
+        keep_colours(piece(span.start..span.end), out);
         from = span.end;
     }
     out.extend_from_slice(piece(from..line.len()));
     true
 }
+
+/// Writes the escape sequences of what is hidden, so that the rest of the line has the colours that it had.
+fn keep_colours(hidden: &[u8], out: &mut Vec<u8>) {
+    let mut from = 0;
+    for (place, byte) in hidden.iter().enumerate() {
+        if place < from || !matches!(byte, &colour::ESC | b'\\' | b'^' | b'#') {
+            continue;
+        }
+        if let Some(length) = colour::sequence_or_written(hidden, place) {
+            out.extend_from_slice(hidden.get(place..place + length).unwrap_or_default());
+            from = place + length;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
