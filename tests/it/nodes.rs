@@ -219,7 +219,7 @@ fn update_service() {
 
 fn may_start_engines() -> bool {
     if std::env::var_os("CI").is_none() {
-        eprintln!("skipped: three engines are started where CI is set only");
+        eprintln!("skipped: engines of their own are started only if CI is set");
         return false;
     }
     if !nix::unistd::geteuid().is_root() {

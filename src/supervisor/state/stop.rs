@@ -143,14 +143,14 @@ impl Pod {
         }
     }
 
-    /// Whether a sidecar starts after a component that is none, be it by way of other sidecars.
+    /// Whether a component that lives and is no sidecar is among those that this one needs, be it by way of others.
     fn follows_others(&self, node: &Node) -> bool {
         let mut seen: BTreeSet<&ComponentName> = BTreeSet::new();
         let mut open = vec![node];
         while let Some(node) = open.pop() {
             for (name, _) in &node.depends_on {
                 let Some(other) = self.nodes.get(name).filter(|_| seen.insert(name)) else { continue };
-                if other.role != Role::Sidecar {
+                if other.role != Role::Sidecar && other.phase.alive() {
                     return true;
                 }
                 open.push(other);

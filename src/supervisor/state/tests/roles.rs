@@ -150,3 +150,23 @@ fn a_sidecar_that_starts_after_a_component_stops_before_it() {
         ],
     );
 }
+
+#[test]
+fn a_sidecar_that_only_waited_for_a_component_to_complete_stops_last() {
+    let mut proxy = sidecar("proxy");
+    proxy.depends_on = vec![(name("prepare"), Dependency::on(Condition::Completed))];
+    let mut pod = of(vec![with("prepare", |it| it.job = true), proxy, planned("app", &[])]);
+    check(
+        &mut pod,
+        &[
+            (Event::Begin, &["launch prepare", "launch app"]),
+            (launched("app"), &[]),
+            (launched("prepare"), &[]),
+            (exited("prepare", 0), &["ask prepare 0"]),
+            (decided("prepare", Reaction::AsPlanned), &["launch proxy"]),
+            (launched("proxy"), &["started"]),
+        ],
+    );
+    assert_eq!(short(&stop(&mut pod)), ["ask-signal 15", "drop-launches", "stop app"]);
+    check(&mut pod, &[(exited("app", 0), &["stop proxy"])]);
+}
