@@ -11,6 +11,7 @@ mod probes;
 mod resources;
 mod restart;
 mod restarts;
+mod rollouts;
 mod storage;
 mod tools;
 mod volumes;
