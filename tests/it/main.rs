@@ -26,6 +26,7 @@ mod proxy;
 mod stock;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
 mod swarm;
 #[cfg(test)]
 mod templates;

@@ -200,12 +200,12 @@ mod tests {
         let one = with(json!({"pod.component.app": "image: a", "pod.plugins": "[reload]"}));
         let other = with(json!({"pod.component.web": "image: b", "pod.init.components": "[{name: made, image: c}]"}));
         assert_eq!(
-            changes(&[one.clone()], &[other]),
+            changes(std::slice::from_ref(&one), &[other]),
             "service `a` changes\n  component `made`: new, image `c`\n  component `web`: new, image `b`\n  component `app`: removed\n  label `pod.plugins`\n"
         );
         let plain = service("b", "nginx:1@sha256:ab", 1, &json!({}), &json!([]));
         assert_eq!(
-            changes(&[one.clone()], &[plain]),
+            changes(std::slice::from_ref(&one), &[plain]),
             "service `a` is removed\nservice `b` is new\n  container: image `nginx:1`\n"
         );
         let rebuilt = service("b", "nginx:1@sha256:cd", 1, &json!({}), &json!([]));
