@@ -5,12 +5,14 @@ Every fault is counted, never sampled: a round that left something, touched some
 
 import argparse
 import contextlib
+import datetime
 import itertools
 import json
 import os
 import random
 import shutil
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -274,6 +276,103 @@ class Faults:
         self.row(f"engine restarts {kind}: the pod does not run afterwards", rounds, down, f"(its controller was started anew in {restarted})")
         self.row(f"engine restarts {kind}: orphans", rounds, orphans + bool(left))
 
+    # --- shutdowns of the engine --------------------------------------------------------------------------------------------
+
+    def shutdowns(self):
+        if os.geteuid() != 0:
+            sys.exit("error: an engine of its own needs root")
+        rounds = self.options.shutdowns
+        with OwnEngine(False, (self.options.image, self.options.busybox)) as own:
+            floor = {n: statistics.median(self.plain(own, n) for _ in range(3)) for n in (1, 3, 10)}
+            for n in floor:
+                self.shutdown(own, f"pods of {n}", n, rounds, floor[n])
+            self.shutdown(own, "pods of 3 with `--pids=false`", 3, rounds, floor[3], arguments=("--pids=false",))
+            self.shutdown(own, "pods of 3 with a grace period of 60 s", 3, rounds, floor[3], stop_timeout=60)
+            self.shutdown(own, "pods of 3 that are being started", 3, rounds, floor[3], early=True)
+            self.shutdown(own, "pods of 3 with a drain of 10 s", 3, rounds, floor[3], labels={"pod.options": '{"drain": "10s"}'})
+            self.shutdown(own, "pods of 3 after a crash of the engine", 3, rounds, floor[3], crash=True)
+
+    # Heeds SIGTERM, as an application does.
+    HEEDS = ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.1; done"]
+
+    def plain(self, own, n):
+        """How long the engine takes to end with so many containers, and one more in the place of the controller."""
+        engine = own.connect()
+        made = [engine.create(f"{PREFIX}-plain-{i}", {"Image": self.options.busybox, "Cmd": self.HEEDS}) for i in range(n + 1)]
+        for container in made:
+            engine.start(container)
+        time.sleep(1)
+        took = self.ends(own)
+        own.start()
+        engine = own.connect()
+        for container in made:
+            engine.remove(container)
+        return took
+
+    def ends(self, own):
+        begun = time.monotonic()
+        own.stop(signal.SIGTERM)
+        return time.monotonic() - begun
+
+    def shutdown(self, own, what, n, rounds, floor, arguments=(), stop_timeout=30, early=False, crash=False, labels=None):
+        """Engines that are told to end, as a reboot does it, or that start again after a crash: neither waits for the pod, which is there again afterwards."""
+        names = {f"c{i}" for i in range(n)}
+        late = down = orphans = wrong = 0
+        times = []
+        for number in range(1, rounds + 1):
+            engine = own.connect()
+            pods = Pods(engine, self.options.image, self.options.busybox, socket=f"{own.sockets}:/engine")
+            parts = {f"pod.component.{name}": pods.component(self.HEEDS, stop_grace_period="20s") for name in names}
+            pod = pods.create(
+                {**parts, **(labels or {})},
+                arguments=("--keep-failed=0", *arguments),
+                environment=["DOCKER_HOST=unix:///engine/docker.sock"],
+                restart="always",
+                stop_timeout=stop_timeout,
+            )
+            engine.start(pod)
+            if early:
+                time.sleep(self.random.uniform(0.2, 1.0))
+            else:
+                until("the pod to run", lambda pods=pods, pod=pod: pods.runs(pod, names))
+                until("the pod to say so", lambda pods=pods, pod=pod: "the pod runs" in pods.log(pod))
+            if crash:
+                own.stop(signal.SIGKILL)
+                time.sleep(1)
+                begun = time.monotonic()
+                own.start()
+                # The start of an engine takes its own time, and now and then a second try.
+                pods.engine = own.connect()
+                took = stopped_in(pods.log(pod, tail=200)) or time.monotonic() - begun
+            else:
+                took = self.ends(own)
+                own.start()
+            times.append(took)
+            engine = pods.engine = own.connect()
+            if took > floor + 2:
+                late += 1
+                say(f"round {number}: {took:.1f} s instead of {floor:.1f} s\n{pods.log(pod, tail=60)}")
+            try:
+                until("the pod to run again", lambda pods=pods, pod=pod: pods.runs(pod, names))
+            except TimeoutError as error:
+                down += 1
+                say(f"round {number}: {error}\n{pods.log(pod)}")
+            log = pods.log(pod, tail=200)
+            code = 143 if early and "exit_code=143" in log else 0
+            if f"the pod has ended exit_code={code}" not in log and not early:
+                wrong += 1
+                say(f"round {number}: it did not end with {code}\n{log}")
+            generation = engine.inspect(pod)["State"]["StartedAt"]
+            stale = [c["Names"] for c in pods.owned() if c["Labels"].get("outrigger.generation") != generation]
+            if stale:
+                orphans += 1
+                say(f"round {number}: left {stale}")
+            engine.stop(pod)
+            pods.clean_up()
+        told = f"({statistics.median(times):.1f} s, at most {max(times):.1f}; plain containers {floor:.1f})"
+        bad = late + down + orphans + wrong
+        self.row(f"engine shut down under {what}: too late, wrong code, not there afterwards, or an orphan", rounds, bad, told)
+
     # --- components that misbehave ------------------------------------------------------------------------------------------
 
     def components(self):
@@ -388,6 +487,15 @@ class Faults:
                 json.dump(self.rows, file, indent=2)
 
 
+def stopped_in(log):
+    """Seconds from the controller's signal to its end, by its own log; none where it has not both."""
+    def when(what):
+        lines = [line for line in log.splitlines() if what in line]
+        return datetime.datetime.fromisoformat(lines[-1].split()[0].replace("Z", "+00:00")) if lines else None
+    begun, over = when("signal received"), when("the pod has ended")
+    return (over - begun).total_seconds() if begun and over else None
+
+
 def below(process):
     for name in os.listdir("/proc"):
         if name.isdigit():
@@ -485,9 +593,10 @@ def main():
     parser.add_argument("--busybox", required=True, help=argparse.SUPPRESS)
     parser.add_argument("--rounds", type=int, default=100, help="controllers that are killed (%(default)s)")
     parser.add_argument("--restarts", type=int, default=20, help="restarts of an engine (%(default)s)")
+    parser.add_argument("--shutdowns", type=int, default=5, help="shutdowns of an engine, of each kind (%(default)s)")
     parser.add_argument("--seed", type=int, default=None, help="of the random moments")
     parser.add_argument("--json", metavar="FILE", help="write the counts there, too")
-    known = ("kills", "engines", "components")
+    known = ("kills", "engines", "shutdowns", "components")
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(known)}; all by default")
     options = parser.parse_args()
     for part in options.parts:

@@ -78,7 +78,7 @@ impl<E: Engine, H: Hooks, N: Future<Output = ()> + Send + 'static> Cleanup<E, H,
             () = engine_is_gone(&shared) => {
                 given_up.cancel();
                 let left = shared.all_containers().len() + usize::from(shared.donor().is_some());
-                warn!("the engine shuts down: {left} containers of the pod remain, which the next start of a controller on this engine removes");
+                warn!("the engine takes no calls: {left} containers of the pod remain, and the next controller that starts on it removes them");
             }
         }
         shared.tell(Event::Cleaned).await;

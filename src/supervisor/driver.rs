@@ -373,7 +373,7 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
             Event::EngineLeaves if self.shared.engine_leaves.is_cancelled() => {}
             Event::EngineLeaves => {
                 info!(
-                    "the engine shuts down: it stops the components itself, and the next start of a controller removes them"
+                    "the engine takes no calls: it stops all containers itself, and the next controller that starts on it removes the pod's"
                 );
                 self.shared.engine_leaves.cancel();
             }

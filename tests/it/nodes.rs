@@ -3,6 +3,7 @@
 //! The engines are those of `scripts/engines` (`node1` …): as root, each in namespaces of its own, connected by a bridge.
 
 mod load;
+mod shutdown;
 mod updates;
 
 use std::collections::BTreeSet;

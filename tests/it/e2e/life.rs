@@ -7,6 +7,7 @@ mod jobs;
 mod kept;
 mod signals;
 mod steps;
+mod stops;
 
 use outrigger::engine::EngineHealth;
 
