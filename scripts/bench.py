@@ -11,6 +11,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import statistics
 import sys
 import tempfile
@@ -395,6 +396,157 @@ class Bench:
         self.row("stop of 20 pods, times the floor", mid(stops) / mid(floor_stops), "x", 1.15, f"({mid(stops):.0f} ms to {mid(floor_stops):.0f} ms)")
         self.row("resident, each of 20 controllers", max(resident), "MiB", 6.0, f"(the largest; the median {mid(resident):.2f})")
 
+    # --- idle -----------------------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def busy():
+        """CPU time of the whole machine so far, in seconds: all but idle and waiting for a disk."""
+        with open("/proc/stat", encoding="utf-8") as stat:
+            user, nice, system, _idle, _iowait, irq, softirq = (int(field) for field in stat.readline().split()[1:8])
+        return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
+
+    def engines(self):
+        """CPU time of the engine's own processes so far, in seconds: dockerd, containerd and the shims, with what they started and what has ended. The commands of health checks
+        are children of the shims."""
+        total = 0
+        for process in self.engine_processes():
+            with contextlib.suppress(OSError), open(f"/proc/{process}/stat", encoding="utf-8") as stat:
+                total += sum(int(field) for field in stat.read().rpartition(")")[2].split()[11:15])
+        return total / os.sysconf("SC_CLK_TCK")
+
+    def engine_processes(self, *names):
+        """Those in the namespace of the process that listens on the engine's socket: there may be other engines on the machine."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asked:
+            asked.connect(self.engine.path)
+            engine = int.from_bytes(asked.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)[:4], sys.byteorder)
+        own = os.readlink(f"/proc/{engine}/ns/pid")
+        for process in filter(str.isdigit, os.listdir("/proc")):
+            with contextlib.suppress(OSError):
+                with open(f"/proc/{process}/comm", encoding="utf-8") as comm:
+                    name = comm.read().strip()
+                if name.startswith(names or ("dockerd", "containerd")) and os.readlink(f"/proc/{process}/ns/pid") == own:
+                    yield process
+
+    @staticmethod
+    def proportional(process):
+        """Resident memory in MiB; what several processes share counts in parts."""
+        with contextlib.suppress(OSError), open(f"/proc/{process}/smaps_rollup", encoding="utf-8") as rollup:
+            return int(re.search(r"^Pss:\s+(\d+) kB", rollup.read(), re.MULTILINE)[1]) / 1024
+        return 0.0
+
+    def shim(self, container):
+        """The process of the engine's runtime that a container has beside its own."""
+        for process in self.engine_processes("containerd-shim"):
+            with contextlib.suppress(OSError), open(f"/proc/{process}/cmdline", "rb") as line:
+                if container.encode() in line.read():
+                    return process
+        return None
+
+    def bodies(self, kind):
+        """What makes one idle pod of two components."""
+        if kind == "podlike":
+            labels = {f"pod.component.c{n}": json.dumps({"image": self.options.busybox, "command": SLEEP}) for n in (1, 2)}
+            # Its components can't join the controller's namespace for IPC where that is private, as it is on every engine since 2019.
+            return {
+                "Image": self.options.podlike,
+                "Cmd": ["-ipc=false"],
+                "Labels": labels,
+                "HostConfig": {"Binds": [f"{self.engine.path}:/var/run/docker.sock"]},
+            }
+        body = self.controller_body(2)
+        if kind == "unchecked":
+            body["Healthcheck"] = {"Test": ["NONE"]}
+        return body
+
+    def idle_pods(self, kind, pods):
+        """Starts pods and waits until the engine calls them healthy; answers their ids, and the median time from a pod's last start of a component to that, in ms."""
+        ids = []
+        events = Events(self.engine)
+        try:
+            for _ in range(pods):
+                pod = self.create(self.name(), self.bodies(kind))
+                ids.append(pod)
+                self.engine.start(pod)
+            if kind == "unchecked":
+                events.wait("start", pods * 2, lambda _, attributes: attributes.get("outrigger.pod") in ids)
+                return ids, None
+            healthy = events.wait("health_status: healthy", pods, lambda container, _: container in ids)
+            parts = {pod: f"{self.engine.inspect(pod)['Name'][1:]}." for pod in ids}
+            waits = []
+            for pod, prefix in parts.items():
+                started = [at for action, _, at, attributes in events.seen if action == "start" and attributes.get("name", "").startswith(prefix)]
+                waits.append((healthy[pod] - max(started)) / 1e6)
+            return ids, statistics.median(waits)
+        finally:
+            events.close()
+
+    def end_idle(self, ids):
+        def end(pod):
+            name = self.engine.inspect(pod)["Name"][1:]
+            self.engine.stop(pod)
+            self.engine.remove(pod)
+            # podlike's have no labels.
+            for left in self.engine.call("GET", "/containers/json", all="true", filters={"name": [f"^/{re.escape(name)}\\."]}):
+                self.engine.remove(left["Id"])
+
+        in_parallel(end, ids)
+
+    def price(self, pod):
+        """The resident memory of an idle pod, by what has it."""
+        owned = self.engine.owned(pod)
+        donors = [c["Id"] for c in owned if c["Labels"].get("outrigger.role") == "ipc"]
+        components = [c["Id"] for c in owned if c["Labels"].get("outrigger.role") == "component"]
+        checks = [process for process in self.engine.call("GET", f"/containers/{pod}/top", ps_args="-eo pid,args")["Processes"] if "healthcheck" in process[1]]
+        shims = [self.proportional(self.shim(container)) for container in (pod, *donors, *components)]
+        parts = {
+            "controller": self.proportional(self.process(pod)),
+            "check": sum(self.proportional(process[0]) for process in checks),
+            "donor": sum(self.proportional(self.process(donor)) for donor in donors),
+            f"{len(shims)} shims": sum(shims),
+        }
+        self.row("resident, an idle pod of two without its components", sum(parts.values()), "MiB", None, f"({', '.join(f'{name} {value:.2f}' for name, value in parts.items())})")
+
+    def idle(self):
+        """What idle pods cost the whole machine. Nothing else should run on it meanwhile: what the engine itself used is beside it."""
+        kinds = [("outrigger", 1), ("outrigger", 20), ("unchecked", 20)]
+        if self.options.podlike:
+            kinds += [("podlike", 1), ("podlike", 20)]
+        seconds = self.options.seconds
+        whole, engine, waits = {}, {}, {}
+
+        def measured(key):
+            busy, engines = self.busy(), self.engines()
+            began = time.monotonic()
+            time.sleep(seconds)
+            took = time.monotonic() - began
+            whole.setdefault(key, []).append((self.busy() - busy) / took)
+            engine.setdefault(key, []).append((self.engines() - engines) / took)
+            say(f"{key[1]} x {key[0]}: the machine {whole[key][-1]:.3f} of a core, the engine {engine[key][-1]:.3f}")
+
+        for n in range(max(1, self.options.rounds // 6)):
+            measured(("nothing", 0))
+            for kind, pods in kinds:
+                ids, wait = self.idle_pods(kind, pods)
+                time.sleep(SETTLE * 2)
+                if (kind, pods, n) == ("outrigger", 1, 0):
+                    self.price(ids[0])
+                measured((kind, pods))
+                waits.setdefault((kind, pods), []).append(wait)
+                self.end_idle(ids)
+                time.sleep(SETTLE)
+        mid = statistics.median
+        nothing, quiet = mid(whole["nothing", 0]), mid(engine["nothing", 0])
+        self.row("the whole machine without a pod", nothing, "core", None, f"(the engine {quiet:.4f})")
+        names = {"outrigger": "idle pod", "unchecked": "idle pod without a health check", "podlike": "idle pod of podlike"}
+        for kind, pods in kinds:
+            key = kind, pods
+            each, own = (mid(whole[key]) - nothing) / pods, (mid(engine[key]) - quiet) / pods
+            target = 0.01 if kind == "outrigger" else None
+            self.row(f"each {names[kind]} of {pods}, more of the machine", each, "core", target, f"({each:.4f}; of it the engine {own:.4f})")
+        for kind, pods in kinds:
+            if kind != "unchecked" and pods == 1:
+                self.row(f"`healthy` after the last component's start, {names[kind]}", mid(waits[kind, pods]), "ms")
+
     def execute(self, container, command):
         identity = self.engine.call("POST", f"/containers/{container}/exec", {"Cmd": command})["Id"]
         self.engine.call("POST", f"/exec/{identity}/start", {"Detach": True})
@@ -421,11 +573,13 @@ def main():
     parser.add_argument("--wasm", required=True, help=argparse.SUPPRESS)
     parser.add_argument("--rounds", type=int, default=12, help="pairs of runs that are compared (%(default)s)")
     parser.add_argument("--lines", type=int, default=1_000_000, help="log lines (%(default)s)")
+    parser.add_argument("--seconds", type=int, default=60, help="length of each measurement of idle pods (%(default)s)")
+    parser.add_argument("--podlike", metavar="IMAGE", help="measure idle pods of podlike beside ours; scripts/podlike-image makes its image")
     parser.add_argument("--json", metavar="FILE", help="write the figures there, too")
     parser.add_argument("--strict", action="store_true", help="exit with 1 where a target is missed")
-    parser.add_argument("parts", nargs="*", metavar="PART", help="memory, plugins, start, scale, logs, fleet; all by default")
+    parser.add_argument("parts", nargs="*", metavar="PART", help="memory, plugins, start, scale, logs, fleet, idle; all by default")
     options = parser.parse_args()
-    known = ("memory", "plugins", "start", "scale", "logs", "fleet")
+    known = ("memory", "plugins", "start", "scale", "logs", "fleet", "idle")
     for part in options.parts:
         if part not in known:
             parser.error(f"unknown part `{part}`: one of {', '.join(known)}")

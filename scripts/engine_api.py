@@ -116,7 +116,7 @@ class Events:
         self.seen = []
         self.more = threading.Condition()
         self.connection = UnixConnection(engine.path, timeout=None)
-        self.connection.request("GET", f"/v{engine.version}/events?filters=" + urllib.parse.quote('{"type":["container"],"event":["create","start","die","destroy"]}'))
+        self.connection.request("GET", f"/v{engine.version}/events?filters=" + urllib.parse.quote('{"type":["container"],"event":["create","start","die","destroy","health_status"]}'))
         self.response = self.connection.getresponse()
         threading.Thread(target=self._read, daemon=True).start()
 

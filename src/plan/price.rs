@@ -1,7 +1,7 @@
 //! The price of what a pod does all the time, although nothing happens.
 //!
 //! Each command that the engine runs in a container, for a `healthcheck` or an `exec` probe, is a process of the engine's runtime, of its shim's and of the engine's
-//! own: docs/figures.md has the CPU time that one takes, measured on the whole machine. A probe that the controller makes by itself costs less than a thousandth of it.
+//! own: docs/figures.md has the CPU time that one takes, measured on the whole machine. A probe that the controller makes by itself starts no process.
 
 use std::time::Duration;
 

@@ -133,7 +133,7 @@ async fn without_a_health_check_nobody_waits() {
     pod.label("pod.component.app", &component("exec sleep 1000", ""));
     pod.spec().healthcheck = Some(HealthCheck::Disabled);
     pod.start().await;
-    pod.reaches("running").await;
+    pod.health_check_answers(0).await;
     assert_eq!(engine.inspect(pod.name()).await.unwrap().health, None);
     // One look is for everybody, and so is one that waits, with the engine's own default for a limit.
     assert_eq!(pod.command(&["/outrigger", "healthcheck"]).await.0, 0);

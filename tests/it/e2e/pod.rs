@@ -18,8 +18,11 @@ use crate::support::{Guard, IMAGE, LABEL, PATIENCE, import, unique};
 /// Pause between two looks at something that can't be waited for.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// As in the Dockerfile.
-const CHECK: &str = "HEALTHCHECK --interval=2s --timeout=60s --start-period=24h --retries=5 CMD [\"/outrigger\", \"healthcheck\", \"--wait\"]";
+/// The image's health check, of the Dockerfile.
+fn health_check() -> &'static str {
+    let lines = include_str!("../../../Dockerfile").lines();
+    lines.into_iter().find(|line| line.starts_with("HEALTHCHECK ")).expect("the image has a health check")
+}
 
 /// The YAML of a component that runs a shell script, with more keys in flow style.
 pub fn component(script: &str, more: &str) -> String {
@@ -49,7 +52,7 @@ pub async fn controller_image(engine: &Docker) -> String {
             .bytes()
             .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
         let image = format!("outrigger-test/controller:{tag:016x}");
-        import(&image, &["ENTRYPOINT [\"/outrigger\"]", CHECK], archive()).await;
+        import(&image, &["ENTRYPOINT [\"/outrigger\"]", health_check()], archive()).await;
         image
     })
     .await
