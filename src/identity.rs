@@ -17,7 +17,7 @@ use tracing::{debug, warn};
 
 pub use self::grace::with_grace;
 use self::surroundings::Nonce;
-pub use self::surroundings::{Surroundings, compose_text, environment, own_cgroup, self_info};
+pub use self::surroundings::{Surroundings, compose_text, environment, own_cgroup, own_volumes, self_info};
 use crate::config::Settings;
 use crate::engine::{Engine, EngineError, Fault, Inspection};
 

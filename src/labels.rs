@@ -7,6 +7,7 @@
 pub mod compose;
 mod detect;
 mod document;
+mod held;
 pub mod schema;
 mod service;
 mod shape;
@@ -67,6 +68,12 @@ pub struct Source {
     pub labels_at: Option<Place>,
     /// Whether it is a `pod.yaml`, whose controller `outrigger run` makes.
     pub is_document: bool,
+    /// Paths that the controller has from mounts, configs and secrets; none where they can't all be known, and for a `pod.yaml`.
+    pub held: Option<Vec<String>>,
+    /// Whether the service's image is built, so that anything may be in it.
+    pub is_built: bool,
+    /// Names of the volumes that the stack file declares, and the names that components know them by if a label of podlike's gives one.
+    pub declared: Vec<(String, Option<String>)>,
     /// Why the rest could not; those of lowering are not among them.
     pub problems: Problems,
 }

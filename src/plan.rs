@@ -14,7 +14,7 @@ pub mod price;
 pub mod render;
 mod units;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use self::budget::Budget;
@@ -72,6 +72,26 @@ pub struct SelfInfo {
     pub volume_aliases: BTreeMap<String, String>,
     /// Those volumes that components say how to make, as they exist already; by the engine's name.
     pub volumes: BTreeMap<String, VolumeInfo>,
+    /// What is known of the volumes that are mounted into the controller.
+    pub own_volumes: OwnVolumes,
+}
+
+/// What is known of the volumes that are mounted into the controller. Of one that is not known it is assumed that it may hold anything.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OwnVolumes {
+    /// Names of volumes that hold nothing but what containers wrote: of the engine's own driver, without options.
+    pub plain: BTreeSet<String>,
+    /// Those of [`compile::private_files`] that lie in such a volume itself, and not in another mount below it.
+    pub files: BTreeSet<String>,
+}
+
+impl OwnVolumes {
+    /// Notes a volume.
+    pub fn add(&mut self, name: &str, driver: &str, options: &BTreeMap<String, String>) {
+        if matches!(driver, "" | "local") && options.is_empty() {
+            self.plain.insert(name.to_owned());
+        }
+    }
 }
 
 /// What a pod will do.

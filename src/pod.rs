@@ -216,6 +216,8 @@ pub struct Mount {
     pub propagation: Option<String>,
     /// Whether a new volume is *not* filled from the image.
     pub no_copy: bool,
+    /// Whether the source of a bind must be there; else the engine makes a directory.
+    pub must_exist: bool,
     /// Size of a tmpfs, in bytes.
     pub tmpfs_size: Option<i64>,
     /// Permission bits of a tmpfs.

@@ -1,5 +1,7 @@
 //! Where `run`, `plan` and `check` find their pods.
 
+mod known;
+
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -40,11 +42,18 @@ pub(super) struct Pod {
     origin: Origin,
     /// Whether all of it could be read. What is left of one that could not is good for looking at its plugins only.
     pub(super) is_whole: bool,
+    /// What is known of the controller's files, where it does not run yet.
+    files: Option<known::Files>,
     /// Whether the settings are those that were written, and not the defaults in the place of wrong ones.
     pub(super) knows_settings: bool,
 }
 
 impl Pod {
+    /// Whether the controller may have something at this path.
+    pub(super) fn reaches(&self, path: &str) -> bool {
+        self.files.as_ref().is_none_or(|files| files.reach(path))
+    }
+
     /// Problems in the words of the input.
     pub(super) fn told(&self, problems: Problems) -> Problems {
         self.origin.told(problems)
@@ -223,7 +232,7 @@ pub(super) fn document(text: Text, name: impl FnOnce(Option<&str>) -> String, en
 }
 
 fn of_source(source: Source, flags: &Flags, env: &Env, folder: &Path, origin: &str) -> (Pod, Problems) {
-    let Source { name, raw, prefix, at, is_document, mut problems, labels_at: _ } = source;
+    let Source { name, raw, prefix, at, is_document, mut problems, labels_at: _, held, is_built, declared } = source;
     let origin = match is_document {
         true => Origin::Document(origin.to_owned()),
         false => Origin::Labels { prefix, controller: at },
@@ -233,7 +242,6 @@ fn of_source(source: Source, flags: &Flags, env: &Env, folder: &Path, origin: &s
     let environment = environment(&spec, env);
     let settings = settings(&spec, flags, &environment);
     let (settings, knows_settings) = or_default(settings, &mut problems);
-    let problems = origin.told(problems);
     spec.warnings.extend(config::lower::unknown_variables(&environment).into_iter().map(|(name, nearest)| {
         let meant = nearest.map(|right| format!("; did you mean `{right}`?")).unwrap_or_default();
         format!("`{name}` is no variable that the controller knows{meant}")
@@ -254,6 +262,12 @@ fn of_source(source: Source, flags: &Flags, env: &Env, folder: &Path, origin: &s
         false => super::run::container::resolved(&spec.controller.volumes, folder),
     }
     .iter()
+    .inspect(|mount| {
+        if let (MountKind::Volume, Some(name)) = (mount.kind, &mount.source) {
+            let made = mount.volume.clone().unwrap_or_default();
+            me.own_volumes.add(name, &made.driver, &made.driver_opts);
+        }
+    })
     .map(point)
     .collect();
     if is_document {
@@ -265,9 +279,21 @@ fn of_source(source: Source, flags: &Flags, env: &Env, folder: &Path, origin: &s
             )
         }));
     }
+    let held = if is_document { Some(me.container.mounts.iter().map(|it| it.target.clone()).collect()) } else { held };
+    let files = known::Files { held, is_bare: !is_built && known::is_bare(&me.container.image) };
+    problems.extend(known::files(&raw, &mut spec, &mut me, &files));
+    if is_document {
+        problems.extend(known::volumes_of_document(&raw, &spec));
+        if super::run::container::is_local(env) {
+            known::beside(&spec, &mut me, folder);
+        }
+    } else {
+        spec.warnings.extend(known::volumes_of_stack(&raw, &spec, &declared));
+    }
+    let problems = origin.told(problems);
     let is_whole = problems.is_empty();
     let (engine, folder) = (offline::engine(), folder.to_owned());
-    (Pod { name, spec, me, engine, settings, folder, origin, is_whole, knows_settings }, problems)
+    (Pod { name, spec, me, engine, settings, folder, origin, is_whole, knows_settings, files: Some(files) }, problems)
 }
 
 /// A mount as the engine will tell of it.
@@ -306,6 +332,7 @@ async fn of_container(container: &str, flags: &Flags, env: &Env) -> Result<Found
     let (settings, knows_settings) = or_default(settings(&spec, flags, &environment), &mut problems);
     let name = found.name.clone();
     let mut me = SelfInfo::offline(&name, found.labels.clone());
+    (me.volume_aliases, me.own_volumes) = identity::own_volumes(&engine, &found).await?;
     me.container = found;
     me.environment = environment;
     me.seen = Seen::Outside;
@@ -319,7 +346,7 @@ async fn of_container(container: &str, flags: &Flags, env: &Env) -> Result<Found
         sources.label(label, text);
     }
     let origin = Origin::Labels { prefix: String::new(), controller: None };
-    let pod = Pod { name, spec, me, engine: info, settings, folder, origin, is_whole, knows_settings };
+    let pod = Pod { name, spec, me, engine: info, settings, folder, origin, is_whole, knows_settings, files: None };
     Ok(Found { pods: vec![pod], problems, sources })
 }
 

@@ -83,6 +83,18 @@ pub(super) async fn load(pod: &Pod, plan: Option<&Plan>, env: &Env) -> Result<Re
         Ok(set) => {
             notes.extend_from_slice(set.notes());
             notes.extend(set.watches().iter().filter_map(|watch| single_file(pod, watch)));
+            for plugin in &specs {
+                let watched = set
+                    .grants(&plugin.name)
+                    .into_iter()
+                    .filter(|grant| grant.capability == "watch" && grant.scope.starts_with('/'));
+                notes.extend(watched.filter(|grant| !pod.reaches(&grant.scope)).map(|grant| {
+                    format!(
+                        "plugin `{}` watches `{}`, and no mount, config or secret of the controller holds it: the plugin waits for a file that nobody brings",
+                        plugin.name, grant.scope
+                    )
+                }));
+            }
             Some(set)
         }
         Err(more) => {
@@ -127,7 +139,8 @@ fn local(mut plugin: PluginSpec, folder: &Path, notes: &mut Vec<String>) -> Resu
 impl Loaded {
     /// What its plugins want by their configuration alone, and the controller will refuse.
     pub(super) fn refused(&self, pod: &Pod) -> Problems {
-        let files = OwnFiles::new(&pod.me.container, &pod.me.environment, &pod.engine, &pod.settings);
+        let files =
+            OwnFiles::new(&pod.me.container, &pod.me.environment, &pod.me.own_volumes, &pod.engine, &pod.settings);
         self.set.as_ref().map(|set| refused(&pod.spec, set, &files)).unwrap_or_default()
     }
 

@@ -7,6 +7,7 @@ use super::input::{self, Text};
 use super::report::{Exit, Report};
 use super::{Env, block_on, check, output, template};
 use crate::labels::Place;
+use crate::plan::compile::withheld_mounts;
 use crate::pod::Problems;
 use crate::podlike::{self, Difference};
 use crate::template::{interpolate, read};
@@ -33,7 +34,9 @@ pub(super) fn run(args: &CheckArgs, env: &Env) -> Result<Exit, Report> {
                 let stack = interpolate::stack(&stack, &at, &|name| env.get(name).cloned(), &mut problems);
                 differences = podlike::differences(&raw, &stack);
                 let text = Text { text: crate::template::write::write(&stack), ..rendered };
-                if let Err(more) = checked(text, args, env)? {
+                let found = input::of_text(text, &args.flags.clone().into(), env);
+                differences.extend(found.pods.iter().flat_map(mounts));
+                if let Err(more) = judged(found, env)? {
                     problems.extend(more);
                 }
             }
@@ -61,11 +64,21 @@ pub(super) fn run(args: &CheckArgs, env: &Env) -> Result<Exit, Report> {
     problems.or(Exit::Success).map_err(Report::input)
 }
 
-/// What `outrigger check` finds, without its answer.
-fn checked(text: Text, args: &CheckArgs, env: &Env) -> Result<Result<(), Problems>, Report> {
-    judged(input::of_text(text, &args.flags.clone().into(), env), env)
+/// What podlike shared of the service's mounts, and is not shared here.
+fn mounts(pod: &input::Pod) -> Vec<Difference> {
+    let of = |(target, what): (String, String)| Difference {
+        service: pod.name.clone(),
+        label: String::new(),
+        field: "volumes".to_owned(),
+        what: format!(
+            "with `-volumes` podlike gave the components the mount `{target}`; here they do not get it, because it holds `{what}`, which only the controller may see"
+        ),
+        remedy: "name what a component needs in `volumes` of the component".to_owned(),
+    };
+    withheld_mounts(&pod.me, &pod.engine, &pod.settings).into_iter().map(of).collect()
 }
 
+/// What `outrigger check` finds, without its answer.
 fn judged(found: input::Found, env: &Env) -> Result<Result<(), Problems>, Report> {
     match block_on(async { check::all(found, env).await }) {
         Ok(_) => Ok(Ok(())),

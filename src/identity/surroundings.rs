@@ -6,12 +6,14 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::IpAddr;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::proc;
 use crate::engine::{CgroupDriver, Engine, EngineError, EngineInfo, Fault, Inspection, VolumeInfo};
 use crate::files;
-use crate::plan::{Seen, SelfInfo};
+use crate::plan::compile::private_files;
+use crate::plan::{OwnVolumes, Seen, SelfInfo};
 use crate::pod::{Component, PodSpec};
 
 /// Longest `env_file` that is read.
@@ -135,7 +137,8 @@ pub async fn self_info<E: Engine>(
     // A path that does not end in our id is not ours as the engine sees it (a nested engine, a namespace).
     let cgroup = own_cgroup().filter(|path| nests && path.ends_with(&format!("/{}", own.id.0)));
     let environment = environment();
-    let volume_aliases = volume_aliases(engine, &own).await?;
+    let (volume_aliases, mut own_volumes) = own_volumes(engine, &own).await?;
+    own_volumes.files = own.mounts.iter().flat_map(|mount| held(Path::new("/"), &mount.target)).collect();
     let components: Vec<&Component> = spec.init.iter().chain(spec.components.values()).collect();
     let volumes = existing_volumes(engine, &components, &volume_aliases).await?;
     let env_files = components
@@ -154,6 +157,7 @@ pub async fn self_info<E: Engine>(
         copy_sources,
         volume_aliases,
         volumes,
+        own_volumes,
     })
 }
 
@@ -181,12 +185,21 @@ async fn copy_sources(components: &[&Component]) -> BTreeMap<String, Result<(), 
     looked.await.unwrap_or_default()
 }
 
-/// The names by which components may know the controller's volumes.
-async fn volume_aliases<E: Engine>(engine: &E, own: &Inspection) -> Result<BTreeMap<String, String>, EngineError> {
-    let mut aliases = BTreeMap::new();
+/// The names by which components may know the controller's volumes, and what the engine knows of those.
+///
+/// # Errors
+/// Those of the engine.
+pub async fn own_volumes<E: Engine>(
+    engine: &E,
+    own: &Inspection,
+) -> Result<(BTreeMap<String, String>, OwnVolumes), EngineError> {
+    let (mut aliases, mut known) = (BTreeMap::new(), OwnVolumes::default());
     for mount in own.mounts.iter().filter(|mount| mount.kind == "volume" && !mount.name.is_empty()) {
         let labels = match engine.volume(&mount.name).await {
-            Ok(found) => found.labels,
+            Ok(found) => {
+                known.add(&mount.name, &found.driver, &found.options);
+                found.labels
+            }
             // Of a driver that knows it no more; it is mounted all the same.
             Err(error) if error.fault() == Fault::NotFound => continue,
             Err(error) => return Err(error),
@@ -195,7 +208,17 @@ async fn volume_aliases<E: Engine>(engine: &E, own: &Inspection) -> Result<BTree
             aliases.entry(alias).or_insert_with(|| mount.name.clone());
         }
     }
-    Ok(aliases)
+    Ok((aliases, known))
+}
+
+/// Files and directories that only the controller may see, as far as they lie in the file system that is mounted at `target`: what another mount below it holds is none of the volume's.
+fn held(root: &Path, target: &str) -> Vec<String> {
+    let device = |path: &str| fs::metadata(root.join(path.trim_start_matches('/'))).ok().map(|found| found.dev());
+    let Some(volume) = device(target) else { return Vec::new() };
+    private_files()
+        .filter(|path| Path::new(path).starts_with(target) && device(path) == Some(volume))
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Those of the volumes that components say how to make which exist already.

@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::{Place, RawPod, Source, document, kind, prefixed_labels, service, yaml};
+use super::{Place, RawPod, Source, document, held, kind, prefixed_labels, service, yaml};
 use crate::problem::Problems;
 use crate::problem::nearest;
+
+/// Podlike's label that gives a volume the name by which components know it.
+const VOLUME_REF: &str = "com.github.rycus86.podlike.volume-ref";
 
 /// The pods so far.
 type Found = Vec<Source>;
@@ -87,6 +90,7 @@ fn stack(at: &Place, value: &Value, found: &mut Found, problems: &mut Problems) 
         }
     };
     let before = problems.0.len();
+    let declared = declared(value_of_stack);
     for (name, written) in services {
         let at = at.key(name);
         for (path, what) in [("deploy", "the service"), ("build", "the image")] {
@@ -104,12 +108,15 @@ fn stack(at: &Place, value: &Value, found: &mut Found, problems: &mut Problems) 
         labels.values_mut().for_each(|text| *text = text.replace("$$", "$"));
         let doubts = service::doubts(&at, written);
         let prefix = format!("{}: {name}: ", at.label);
-        let controller = (at.clone(), service::settings(written));
+        let controller = (at.clone(), service::settings(written, value_of_stack.get("volumes")));
         if add(&prefix, name, &labels, at.key("labels"), controller, found)
             && let Some(source) = found.last_mut()
         {
             source.raw.warnings.extend(doubts);
             source.raw.warnings.extend(grace.doubt(&at));
+            source.held = held::of_service(written);
+            source.is_built = written.get("build").is_some();
+            source.declared = declared.clone();
             let update = written.pointer("/deploy/update_config").filter(|update| !update.is_null());
             source.raw.update = update.map(|update| (at.key("deploy").key("update_config"), update.clone()));
         }
@@ -122,6 +129,21 @@ fn stack(at: &Place, value: &Value, found: &mut Found, problems: &mut Problems) 
             "write them in `labels:` of a service, beside its `image:`"
         }));
     }
+}
+
+/// The volumes that a stack file declares, and podlike's other names of them.
+fn declared(stack: &Value) -> Vec<(String, Option<String>)> {
+    let volumes = stack.get("volumes").and_then(Value::as_object).into_iter().flatten();
+    let other = |volume: &Value| match volume.get("labels")? {
+        Value::Object(map) => map.get(VOLUME_REF)?.as_str().map(str::to_owned),
+        Value::Array(list) => list
+            .iter()
+            .filter_map(Value::as_str)
+            .find_map(|label| label.strip_prefix(VOLUME_REF)?.strip_prefix('='))
+            .map(str::to_owned),
+        _ => None,
+    };
+    volumes.map(|(name, volume)| (name.clone(), other(volume))).collect()
 }
 
 /// `pod.*` labels where the controller can't see them.
@@ -156,6 +178,7 @@ fn inspected(at: &Place, objects: &[Value], found: &mut Found, problems: &mut Pr
             && let Some(source) = found.last_mut()
         {
             source.raw.warnings.extend(grace.doubt(&at));
+            source.held = held::of_object(object);
         }
     }
     if found.is_empty() && problems.is_empty() {

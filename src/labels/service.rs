@@ -16,14 +16,15 @@ const SWARMS_GRACE: &str = "10000000000ns";
 const CONTROLLERS: [&str; 2] = ["outrigger", "podlike"];
 
 /// What a stack file says of the service's own container, which is the controller's.
-pub(super) fn settings(service: &Value) -> Map<String, Value> {
+/// `declared` are the volumes of the file.
+pub(super) fn settings(service: &Value, declared: Option<&Value>) -> Map<String, Value> {
     known([
         ("stop_grace_period", written(service.get("stop_grace_period"))),
         // Swarm knows the one, Compose both.
         ("mem_limit", written(service.pointer("/deploy/resources/limits/memory").or_else(|| service.get("mem_limit")))),
         ("flags", service.get("command").and_then(flags)),
         ("environment", service.get("environment").and_then(environment)),
-        ("volumes", service.get("volumes").map(mounts)),
+        ("volumes", service.get("volumes").map(|volumes| made(mounts(volumes), declared))),
         ("image", written(service.get("image"))),
     ])
 }
@@ -136,6 +137,29 @@ fn mounts(volumes: &Value) -> Value {
         .collect()
 }
 
+/// The same with driver and options of volumes that the file declares.
+fn made(mut mounts: Value, declared: Option<&Value>) -> Value {
+    let volume = |mount: &Value| declared?.get(mount.get("source")?.as_str()?)?.as_object();
+    for mount in mounts.as_array_mut().into_iter().flatten().filter(|mount| mount.get("type") == Some(&json!("volume")))
+    {
+        // What is wrong with it docker says.
+        let is_right = |value: &&Value| match value {
+            Value::Object(map) => {
+                map.values().all(|value| value.is_string() || value.is_number() || value.is_boolean())
+            }
+            value => value.as_str().is_some_and(|text| !text.trim().is_empty()),
+        };
+        let known = |key: &str| Some((key.to_owned(), volume(mount)?.get(key).filter(is_right)?.clone()));
+        let spec: Map<String, Value> = ["driver", "driver_opts"].into_iter().filter_map(known).collect();
+        if !spec.is_empty()
+            && let Some(mount) = mount.as_object_mut()
+        {
+            mount.insert("volume".to_owned(), spec.into());
+        }
+    }
+    mounts
+}
+
 /// `target`, `source:target` or `source:target:mode`.
 fn short(text: &str) -> Option<Value> {
     let parts: Vec<_> = text.split(':').collect();
@@ -199,7 +223,42 @@ pub(super) fn doubts(at: &Place, service: &Value) -> Vec<String> {
             "the service's image is the controller's (`outrigger`); that of the application belongs to a component";
         doubts.push(at.key("image").problem(what).hint(hint).to_string());
     }
+    // The controller is the first process of its container, and root in it.
+    if let Some(check) = service.get("healthcheck")
+        && (check.get("test").is_some() || check.get("disable") == Some(&Value::Bool(true)))
+    {
+        let what =
+            "replaces the controller's own health check: the engine, and Swarm, do not see the components' health";
+        let hint = "leave it out here, and write it for the component that it is about";
+        doubts.push(at.key("healthcheck").problem(what).hint(hint).to_string());
+    }
+    for key in
+        ["entrypoint", "user"].into_iter().filter(|key| service.get(key).is_some_and(|value| !is_harmless(value)))
+    {
+        let (what, hint) = match key {
+            "user" => (
+                "the controller opens the engine's socket, which this user may not do",
+                "write it for the component that it is about",
+            ),
+            _ => (
+                "replaces the controller, which then does not run",
+                "leave it out; flags of the controller are `command`",
+            ),
+        };
+        doubts.push(at.key(key).problem(what).hint(hint).to_string());
+    }
     doubts
+}
+
+/// An entry point that is the controller, a user that is root, or one that only whoever deploys the file knows.
+fn is_harmless(value: &Value) -> bool {
+    let text = match value {
+        Value::Array(words) => words.first().and_then(Value::as_str).unwrap_or_default().to_owned(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let root = matches!(text.split(':').next(), Some("" | "root" | "0"));
+    root || text == "null" || text.contains('$') || text.contains("outrigger")
 }
 
 /// Whether something in it may lead to the engine.
@@ -262,7 +321,18 @@ mod tests {
         assert!(both.contains("`services.web.volumes`") && both.contains("docker.sock:ro"), "{both}");
         assert!(both.contains("`services.web.image`: `nginx:1` does not look like"), "{both}");
         let image = "acme/outrigger:2";
+        let socket = json!(["/var/run/docker.sock:/var/run/docker.sock"]);
+        for (wrong, field) in [
+            (json!({"image": image, "volumes": socket, "healthcheck": {"test": "curl x"}}), "healthcheck"),
+            (json!({"image": image, "volumes": socket, "healthcheck": {"disable": true}}), "healthcheck"),
+            (json!({"image": image, "volumes": socket, "entrypoint": ["sh", "-c", "x"]}), "entrypoint"),
+            (json!({"image": image, "volumes": socket, "user": "1000:1000"}), "user"),
+        ] {
+            assert!(told(wrong.clone()).starts_with(&format!("`s.yml`, field `services.web.{field}`")), "{wrong}");
+        }
         for right in [
+            json!({"image": image, "volumes": socket, "healthcheck": {"retries": 9}, "user": 0, "entrypoint": "/outrigger"}),
+            json!({"image": image, "volumes": socket, "healthcheck": {"start_period": "9s"}, "user": "root", "entrypoint": null}),
             json!({"image": image, "volumes": ["/var/run/docker.sock:/var/run/docker.sock:ro"]}),
             json!({"image": image, "volumes": [{"type": "bind", "source": "/run", "target": "/var/run/"}]}),
             json!({"image": "rycus86/podlike", "environment": ["DOCKER_HOST=tcp://engine:2375"]}),

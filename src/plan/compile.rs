@@ -5,6 +5,7 @@
 //! Invariant: a component is never given more than the controller has, gets nothing that the operator's policy refuses, never sees the engine's socket through shared mounts, and always
 //! carries the labels of [`ownership`].
 
+mod doubts;
 mod environment;
 mod health;
 mod life;
@@ -23,6 +24,7 @@ use placement::{Cgroups, Ipc, place};
 use targets::Barred;
 
 pub use self::policy::OwnFiles;
+pub use self::policy::paths::private_files;
 
 use super::placement::{Placement, Tier};
 use super::{Plan, Planned, Seen, SelfInfo, ownership, units};
@@ -96,6 +98,7 @@ pub fn compile(spec: &PodSpec, me: &SelfInfo, engine: &EngineInfo, settings: &Se
     let life = life::of(spec, &init, &components);
     let budget = resources::budget(spec, &me.container, &pod.placement, &components);
     let drain = pod.drain(spec, &mut found);
+    doubts::look(spec, me, &mut found);
     bound_notes(&mut found.warnings);
     let plan = Plan {
         ipc_donor: (pod.ipc == Ipc::Donor).then(|| pod.donor(spec)),
@@ -120,6 +123,16 @@ pub fn refusals(spec: &PodSpec, me: &SelfInfo, engine: &EngineInfo, settings: &S
     let mut found = Found::default();
     policy::check(spec, me, engine, settings, &mut found);
     moved(found.problems, spec)
+}
+
+/// Mounts of the controller that `-volumes` does not share because of something in them: their targets, and what that is. Empty where nothing is shared at all.
+#[must_use]
+pub fn withheld_mounts(me: &SelfInfo, engine: &EngineInfo, settings: &Settings) -> Vec<(String, String)> {
+    if settings.volumes == Sharing::Private {
+        return Vec::new();
+    }
+    let paths = policy::paths::Paths::new(&me.container, &me.environment, &me.own_volumes, engine, settings);
+    mounts::withheld(me, &paths)
 }
 
 /// With the places where components were written, which are not always labels.
@@ -248,7 +261,8 @@ impl<'a> Pod<'a> {
             budget: grace.saturating_sub(settings.timeouts.stop_reserve).max(LEAST_BUDGET),
             shared_mounts: match settings.volumes {
                 Sharing::Shared => {
-                    let paths = policy::paths::Paths::new(&me.container, &me.environment, engine, settings);
+                    let paths =
+                        policy::paths::Paths::new(&me.container, &me.environment, &me.own_volumes, engine, settings);
                     mounts::shared(me, &paths, &mut found.warnings)
                 }
                 Sharing::Private => Vec::new(),

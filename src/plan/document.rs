@@ -308,7 +308,12 @@ fn mount(mount: &Mount) -> Value {
     doc.some("source", mount.source.clone());
     doc.set("target", mount.target.as_str());
     doc.flag("read_only", mount.read_only);
-    doc.map("bind", mount.propagation.iter().map(|word| ("propagation", word.as_str())));
+    let mut bind = Doc::default();
+    bind.some("propagation", mount.propagation.clone());
+    if mount.must_exist {
+        bind.set("create_host_path", false);
+    }
+    doc.map("bind", bind.0);
     let mut volume = mount.volume.as_ref().map(volume).unwrap_or_default();
     volume.flag("nocopy", mount.no_copy);
     doc.map("volume", volume.0);

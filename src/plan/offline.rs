@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Seen, SelfInfo};
+use super::{OwnVolumes, Seen, SelfInfo};
 use crate::engine::{CgroupDriver, ContainerId, EngineInfo, Inspection};
 
 impl SelfInfo {
@@ -53,6 +53,7 @@ impl SelfInfo {
             copy_sources: BTreeMap::new(),
             volume_aliases: BTreeMap::new(),
             volumes: BTreeMap::new(),
+            own_volumes: OwnVolumes::default(),
         }
     }
 }

@@ -171,8 +171,14 @@ fn blkio(value: &Value, field: &str, list: &mut List<'_>) {
 
 fn volumes(value: &Value, field: &str, list: &mut List<'_>) {
     for (index, item) in value.as_array().into_iter().flatten().enumerate() {
-        let Some(text) = item.as_str() else { continue };
         let field = format!("{field}[{index}]");
+        let Some(text) = item.as_str() else {
+            long_volume(item, &field, list);
+            continue;
+        };
+        if text.starts_with('/') && text.contains(':') {
+            missing_source(&field, list);
+        }
         let mut parts = text.splitn(3, ':');
         let (source, mode) = (parts.next().unwrap_or_default(), parts.nth(1));
         if text.contains(':') && source.starts_with(['.', '~']) {
@@ -189,6 +195,40 @@ fn volumes(value: &Value, field: &str, list: &mut List<'_>) {
             list.push(field, what, "leave it out");
         }
     }
+}
+
+/// A mount in the form with a key for each part.
+fn long_volume(item: &Value, field: &str, list: &mut List<'_>) {
+    let makes = item.pointer("/bind/create_host_path").is_none_or(|makes| makes != &Value::Bool(false));
+    if item.get("type").and_then(Value::as_str) == Some("bind") && makes {
+        missing_source(field, list);
+    }
+    let size = item.pointer("/tmpfs/size").map(single).unwrap_or_default();
+    if let Some((podlikes, ours)) = sizes(&size) {
+        list.push(
+            format!("{field}.tmpfs.size"),
+            format!("podlike took `{size}` for {podlikes} bytes; here, as with Compose, it is {ours}"),
+            format!("write `{podlikes}`"),
+        );
+    }
+}
+
+/// What podlike and we make of a size with a unit: powers of 1000, and powers of 1024. None without a unit.
+fn sizes(text: &str) -> Option<(u64, u64)> {
+    let text = text.trim().to_ascii_lowercase();
+    let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic() || c == ' ');
+    let unit = text.get(number.len()..)?.trim_start().chars().next()?;
+    let power = u32::try_from("kmgt".find(unit)?).ok()? + 1;
+    let number: u64 = number.parse().ok()?;
+    Some((number.checked_mul(1000_u64.checked_pow(power)?)?, number.checked_mul(1024_u64.checked_pow(power)?)?))
+}
+
+fn missing_source(field: &str, list: &mut List<'_>) {
+    list.push(
+        field,
+        "podlike stopped if the source of a bind was not on the node; here, as with Compose, the engine makes a directory there",
+        "write the long form, with `bind: {create_host_path: false}`",
+    );
 }
 
 fn depends_on(value: &Value, field: &str, is_init: bool, list: &mut List<'_>) {

@@ -97,6 +97,14 @@ fn settings_that_podlike_refused_misread_or_passed_over() {
         ),
         ("{image: x, volumes: ['a:/b', './a:/b', 'a:/b:nocopy', 'a:/b:ro', /c]}", vec!["volumes[1]", "volumes[2]"]),
         (
+            "{image: x, volumes: ['/a:/b', {type: bind, source: /a, target: /c}, {type: bind, source: /a, target: /d, bind: {create_host_path: false}}]}",
+            vec!["volumes[0]", "volumes[1]"],
+        ),
+        (
+            "{image: x, volumes: [{type: tmpfs, target: /a, tmpfs: {size: 50m}}, {type: tmpfs, target: /b, tmpfs: {size: 50000000}}, {type: tmpfs, target: /c}]}",
+            vec!["volumes[0].tmpfs.size"],
+        ),
+        (
             "{image: x, depends_on: {a: {condition: service_healthy}, b: {condition: service_completed_successfully, required: false}}}",
             vec!["depends_on.b.condition", "depends_on.b.required"],
         ),
@@ -105,6 +113,14 @@ fn settings_that_podlike_refused_misread_or_passed_over() {
     ] {
         assert_eq!(component(body), fields, "{body}");
     }
+}
+
+#[test]
+fn a_size_of_podlikes_is_told_in_bytes() {
+    let stack = "services: {s: {labels: {pod.component.a: '{image: x, volumes: [{type: tmpfs, target: /a, tmpfs: {size: 50m}}]}'}}}";
+    let told = found(stack).into_iter().find(|it| it.field == "volumes[0].tmpfs.size").unwrap();
+    assert_eq!(told.what, "podlike took `50m` for 50000000 bytes; here, as with Compose, it is 52428800");
+    assert_eq!(told.remedy, "write `50000000`");
 }
 
 #[test]
@@ -162,6 +178,8 @@ fn the_reference_names_every_setting_that_is_told() {
         "--allow=privileged",
         "userns_mode",
         "`yes`",
+        "create_host_path",
+        "52,428,800",
     ] {
         assert!(reference.contains(word), "`{word}` is missing in docs/podlike.md");
     }

@@ -27,7 +27,7 @@ use crate::logs::sink::Sink;
 use crate::plan::compile::OwnFiles;
 use crate::plan::overlay::{Overlays, shown};
 use crate::plan::placement::{Means, Mounted, engine_key};
-use crate::plan::{Plan, compile, document};
+use crate::plan::{OwnVolumes, Plan, compile, document};
 use crate::plugin::error::PluginError;
 use crate::plugin::host::{Host, HostDirs};
 use crate::plugin::load::only_there;
@@ -198,7 +198,7 @@ async fn prepared<E: Engine>(
     let components: Vec<_> = init.chain(spec.components.keys().cloned()).collect();
     let set = PluginSet::load(&host, &spec.plugins, &components, &link).await;
     let (plan, set) = both(plan, set)?;
-    let files = OwnFiles::new(&own, &identity::environment(), &info, &settings);
+    let files = OwnFiles::new(&own, &identity::environment(), &OwnVolumes::default(), &info, &settings);
     let mut problems = refused(&spec, &set, &files);
     problems.extend(out_of_reach(&plan.0, &spec, &set));
     problems.or(())?;
@@ -309,7 +309,9 @@ async fn sweep_cgroups<E: Engine>(
 fn compose_file(raw: &mut RawPod, own: &Inspection, engine: &EngineInfo, settings: &Settings) -> Problems {
     let Some((at, path)) = &raw.compose_file else { return Problems::default() };
     let environment = identity::environment();
-    if let Some((what, hint)) = OwnFiles::new(own, &environment, engine, settings).withheld(path) {
+    if let Some((what, hint)) =
+        OwnFiles::new(own, &environment, &OwnVolumes::default(), engine, settings).withheld(path)
+    {
         return Problems(vec![at.problem(what).hint(hint)]);
     }
     let text = identity::compose_text(path);

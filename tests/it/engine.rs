@@ -324,6 +324,7 @@ fn mount(kind: MountKind, source: Option<&str>, target: &str) -> Mount {
         read_only: false,
         propagation: None,
         no_copy: false,
+        must_exist: false,
         tmpfs_size: None,
         tmpfs_mode: None,
         volume: None,

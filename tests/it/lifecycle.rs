@@ -211,7 +211,7 @@ async fn start_seeing(
     let (status, status_out) = watch::channel(Arc::new(PodStatus::default()));
     let written = Arc::new(Mutex::new(Vec::new()));
     let findings = AllFindings::new(&plan);
-    let files = OwnFiles::new(&me.container, &me.environment, &info, &settings);
+    let files = OwnFiles::new(&me.container, &me.environment, &me.own_volumes, &info, &settings);
     let parts = Parts {
         engine: engine.clone(),
         hooks: script,

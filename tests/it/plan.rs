@@ -36,6 +36,7 @@ fn mount(kind: MountKind, source: &str, target: &str, read_only: bool) -> Mount 
         read_only,
         propagation: None,
         no_copy: false,
+        must_exist: false,
         tmpfs_size: None,
         tmpfs_mode: None,
         volume: None,

@@ -189,6 +189,7 @@ async fn a_pod_lives_with_the_documented_endpoints_alone() {
         read_only: false,
         propagation: None,
         no_copy: false,
+        must_exist: false,
         tmpfs_size: None,
         tmpfs_mode: None,
         volume: None,

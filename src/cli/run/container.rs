@@ -77,16 +77,22 @@ fn bind(source: String, target: String, read_only: bool) -> Mount {
         read_only,
         propagation: None,
         no_copy: false,
+        must_exist: false,
         tmpfs_size: None,
         tmpfs_mode: None,
         volume: None,
     }
 }
 
+/// Whether the engine runs on this machine.
+pub(in crate::cli) fn is_local(env: &Env) -> bool {
+    env.get("DOCKER_HOST").is_none_or(|address| address.is_empty() || address.starts_with("unix://"))
+}
+
 /// Folders of the host that the file names relative to itself, as they were written, which are not there. The engine would make each, empty and owned
 /// by root; of an engine elsewhere nothing is known from here.
 pub(in crate::cli) fn missing(volumes: &[Mount], folder: &Path, env: &Env) -> Vec<String> {
-    let is_local = env.get("DOCKER_HOST").is_none_or(|address| address.is_empty() || address.starts_with("unix://"));
+    let is_local = is_local(env);
     let sources = volumes.iter().filter(|mount| is_local && mount.kind == MountKind::Bind);
     let relative = sources.filter_map(|mount| mount.source.clone()).filter(|source| !source.starts_with('/'));
     relative.filter(|source| !Path::new(&absolute(folder, source)).exists()).collect()

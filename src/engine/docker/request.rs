@@ -3,7 +3,7 @@
 //! Only what was set is sent, so that the engine's own defaults hold, and every field used here exists since API 1.40.
 //!
 //! Binds of host paths go through `Binds`, as Compose's short syntax and podlike do it: the engine then creates a source that does not exist, which
-//! `Mounts` refuses. A path with a colon can't be written there and goes through `Mounts`. Volumes, named or anonymous, go through `Mounts`: there it makes
+//! `Mounts` refuses: so one that must exist goes through `Mounts`. A path with a colon can't be written there and goes through `Mounts`, too. Volumes, named or anonymous, go through `Mounts`: there it makes
 //! no difference, and nothing has to be escaped. From API 1.42 on the engine refuses options that belong to another kind of mount, so each carries its own only.
 
 use std::collections::HashMap;
@@ -184,7 +184,7 @@ fn bind(mount: &Mount) -> Result<Option<String>, BadSpec> {
         return Ok(None);
     }
     let source = mount.source.as_deref().ok_or_else(|| BadSpec::NoSource(mount.target.clone()))?;
-    if source.contains(':') || mount.target.contains(':') {
+    if mount.must_exist || source.contains(':') || mount.target.contains(':') {
         return Ok(None);
     }
     let mut options = Vec::new();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::policy::paths::{Paths, Sharable};
-use crate::engine::VolumeInfo;
+use crate::engine::{MountPoint, VolumeInfo};
 use crate::plan::SelfInfo;
 use crate::pod::{Component, Mount, MountKind};
 
@@ -63,6 +63,15 @@ fn options(options: &BTreeMap<String, String>) -> String {
     format!("the options `{}`", list.join("`, `"))
 }
 
+/// Mounts of the controller that are not shared because of something in them: their targets, and what that is.
+pub(super) fn withheld(me: &SelfInfo, paths: &Paths) -> Vec<(String, String)> {
+    let of = |point: &MountPoint| match paths.verdict(point) {
+        Sharable::Contains(what) => Some((point.target.clone(), what)),
+        Sharable::Shared | Sharable::Private => None,
+    };
+    me.container.mounts.iter().filter_map(of).collect()
+}
+
 /// What the controller shares of its own mounts: all that lead neither to the engine nor to what only the controller may see.
 pub(super) fn shared(me: &SelfInfo, paths: &Paths, warnings: &mut Vec<String>) -> Vec<Mount> {
     me.container
@@ -92,7 +101,9 @@ pub(super) fn shared(me: &SelfInfo, paths: &Paths, warnings: &mut Vec<String>) -
                 target: point.target.clone(),
                 read_only: !point.writable,
                 propagation: None,
-                no_copy: false,
+                // As podlike and `volumes_from`: the volume is the controller's, and is not filled from a component's image.
+                no_copy: kind == MountKind::Volume,
+                must_exist: false,
                 tmpfs_size: None,
                 tmpfs_mode: None,
                 volume: None,

@@ -4,7 +4,7 @@
 //! first, [`Policy`]; where they say nothing, the lists here and in [`paths`] decide. `docs/security.md` explains them.
 
 mod devices;
-pub(super) mod paths;
+pub mod paths;
 mod volumes;
 
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ use super::{Found, Role};
 use crate::config::policy::{Access, Policy, Subject, Verdict, capability, normal};
 use crate::config::{Settings, Sharing};
 use crate::engine::{EngineInfo, Inspection};
-use crate::plan::SelfInfo;
+use crate::plan::{OwnVolumes, SelfInfo};
 use crate::pod::life::LifecycleAction;
 use crate::pod::{Component, Grant, HostSettings, Mount, MountKind, PluginSpec, PodSpec, Problem, Problems};
 
@@ -76,10 +76,11 @@ impl OwnFiles {
     pub fn new(
         own: &Inspection,
         environment: &BTreeMap<String, String>,
+        volumes: &OwnVolumes,
         engine: &EngineInfo,
         settings: &Settings,
     ) -> Self {
-        let paths = Arc::new(Paths::new(own, environment, engine, settings));
+        let paths = Arc::new(Paths::new(own, environment, volumes, engine, settings));
         Self { policy: settings.policy.clone(), paths }
     }
 
@@ -167,7 +168,7 @@ struct Guard<'a> {
 
 impl<'a> Guard<'a> {
     fn new(me: &'a SelfInfo, engine: &EngineInfo, settings: &'a Settings) -> Self {
-        let files = OwnFiles::new(&me.container, &me.environment, engine, settings);
+        let files = OwnFiles::new(&me.container, &me.environment, &me.own_volumes, engine, settings);
         Self { policy: &settings.policy, files, pids: settings.pids, aliases: &me.volume_aliases }
     }
 

@@ -52,6 +52,7 @@ fn short(item: &Node<'_>, owner: Owner, report: &mut Report) -> Read<Mount> {
         read_only: false,
         propagation: None,
         no_copy: false,
+        must_exist: false,
         tmpfs_size: None,
         tmpfs_mode: None,
         volume: None,
@@ -97,6 +98,7 @@ fn long(item: &Node<'_>, owner: Owner, report: &mut Report) -> Option<Mount> {
         read_only: fields.flag("read_only"),
         propagation: None,
         no_copy: false,
+        must_exist: false,
         tmpfs_size: None,
         tmpfs_mode: None,
         volume: None,
@@ -111,11 +113,7 @@ fn long(item: &Node<'_>, owner: Owner, report: &mut Report) -> Option<Mount> {
                 Err(node.problem(format!("expected one of `{}`, found `{word}`", PROPAGATIONS.join("`, `"))))
             }
         });
-        if let Some(node) = bind.get("create_host_path")
-            && node.value == &serde_json::Value::Bool(false)
-        {
-            bind.report.warn(&node.problem("has no effect here"));
-        }
+        mount.must_exist = bind.read("create_host_path", Node::bool) == Some(false);
         if let Some(node) = bind.get("selinux") {
             bind.report.warn(&node.problem("has no effect here"));
         }

@@ -78,12 +78,27 @@ impl Pod {
                     );
                     actions.push(Action::Warn(what));
                 }
+                self.warn_of_blind_waits(&name, actions);
                 self.launch(&name, actions);
             }
         }
         if self.patience.is_none() && !self.waiting().is_empty() {
             self.patience = Some(PATIENCE);
             actions.push(Action::Arm(Deadline::Patience, PATIENCE));
+        }
+    }
+
+    /// What the image of a dependency has is known only now: one that nobody looks at counts as healthy as soon as it runs, as with podlike.
+    fn warn_of_blind_waits(&self, name: &ComponentName, actions: &mut Vec<Action>) {
+        let Some(node) = self.nodes.get(name) else { return };
+        for (other, _) in node.depends_on.iter().filter(|(_, on)| on.condition == Condition::Healthy) {
+            let is_unseen = |other: &Node| other.started_once && other.health.is_none() && other.probed.is_none();
+            if self.nodes.get(other).is_some_and(is_unseen) {
+                let what = format!(
+                    "component `{name}`: it waits until `{other}` is healthy, and neither `{other}` nor its image has a health check or a probe: it starts as soon as `{other}` runs"
+                );
+                actions.push(Action::Warn(what));
+            }
         }
     }
 

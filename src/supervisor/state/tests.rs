@@ -168,6 +168,29 @@ fn conditions_hold_a_component_back() {
     );
 }
 
+/// What an image has is known only once its container runs: nobody waits for ever, and somebody says so.
+#[test]
+fn a_wait_for_health_that_nobody_looks_at_is_told() {
+    let mut pod =
+        pod(&[], &[("db", &[]), ("app", &[("db", Condition::Healthy)]), ("web", &[("db", Condition::Started)])]);
+    let _launch = pod.step(Event::Begin);
+    let actions = pod.step(launched("db"));
+    let told: Vec<_> = actions
+        .iter()
+        .filter_map(|action| match action {
+            Action::Warn(what) => Some(what.as_str()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "component `app`: it waits until `db` is healthy, and neither `db` nor its image has a health check or a probe: it starts as soon as `db` runs"
+        ]
+    );
+    assert!(short(&actions).contains(&"launch app".to_owned()), "{:?}", short(&actions));
+}
+
 #[test]
 fn health_may_come_before_the_news_of_the_launch() {
     let mut pod = pod(&[], &[("db", &[]), ("app", &[("db", Condition::Healthy)])]);

@@ -27,6 +27,7 @@ fn bind(source: &str, target: &str) -> Mount {
         read_only: false,
         propagation: None,
         no_copy: false,
+        must_exist: false,
         tmpfs_size: None,
         tmpfs_mode: None,
         volume: None,

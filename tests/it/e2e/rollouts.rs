@@ -152,6 +152,7 @@ async fn a_replaced_mount_of_a_single_file_is_named() {
         read_only: true,
         propagation: None,
         no_copy: false,
+        must_exist: false,
         tmpfs_size: None,
         tmpfs_mode: None,
         volume: None,

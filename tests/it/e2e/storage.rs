@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use outrigger::engine::Engine;
 use outrigger::engine::docker::Docker;
+use outrigger::pod::{Mount, MountKind};
 
 use super::pod::{PodUnderTest, component, controller_image};
 use super::restart::{OwnEngine, carry};
@@ -92,6 +93,100 @@ async fn every_problem_of_the_volumes_is_told_and_nothing_is_started() {
         assert!(log.contains(problem), "`{problem}` is missing in:\n{log}");
     }
     assert!(log.contains("3 problems; nothing has been started") && !log.contains("reached"), "{log}");
+}
+
+/// As podlike's example has it: the volume is mounted at `/var/run`, and the engine's socket below it.
+#[tokio::test]
+async fn a_volume_is_shared_although_the_socket_is_mounted_below_it() {
+    let Some(engine) = engine_or_fail().await else { return };
+    let volume = VolumeGuard(unique("e2e", "storage-pids"));
+    let mut pod = PodUnderTest::new(&engine, "storage-shared").await;
+    pod.flag("-volumes");
+    pod.spec().mounts.push(Mount {
+        kind: MountKind::Volume,
+        source: Some(volume.0.clone()),
+        target: "/var/run".to_owned(),
+        read_only: false,
+        propagation: None,
+        no_copy: false,
+        must_exist: false,
+        tmpfs_size: None,
+        tmpfs_mode: None,
+        volume: None,
+    });
+    let server = "trap 'echo reloaded' HUP; echo $$ > /var/run/server.pid; while :; do sleep 0.1; done";
+    pod.label("pod.component.server", &component(server, ""));
+    let reloader = "until [ -s /var/run/server.pid ]; do sleep 0.1; done; kill -HUP $(cat /var/run/server.pid); \
+        [ -S /var/run/docker.sock ] && echo a socket; wc -c < /var/run/docker.sock; exec sleep 1000";
+    pod.label("pod.component.reloader", &component(reloader, ""));
+    pod.start().await;
+    pod.says("[out] server: reloaded").await;
+    // The engine makes an empty file for the socket to be mounted at.
+    pod.says("[out] reloader: 0").await;
+    assert_eq!(mounted(&engine, &pod, "server", "/var/run").await, volume.0);
+    let log = pod.log().await;
+    assert!(!log.contains("not shared") && !log.contains("a socket"), "{log}");
+    assert_eq!(pod.stop().await, 0);
+
+    // The same volume made of the node's own `/run` would be the socket.
+    let bind = VolumeGuard(unique("e2e", "storage-run"));
+    let client = bollard::Docker::connect_with_defaults().unwrap();
+    let options = [("type", "none"), ("o", "bind"), ("device", "/run")];
+    let request = bollard::models::VolumeCreateRequest {
+        name: Some(bind.0.clone()),
+        driver_opts: Some(options.map(|(key, value)| (key.to_owned(), value.to_owned())).into()),
+        ..Default::default()
+    };
+    client.create_volume(request).await.unwrap();
+    let mut other = PodUnderTest::new(&engine, "storage-run").await;
+    other.flag("-volumes");
+    other.spec().mounts.push(Mount {
+        kind: MountKind::Volume,
+        source: Some(bind.0.clone()),
+        target: "/var/run".to_owned(),
+        read_only: true,
+        propagation: None,
+        no_copy: true,
+        must_exist: false,
+        tmpfs_size: None,
+        tmpfs_mode: None,
+        volume: None,
+    });
+    other.label(
+        "pod.component.app",
+        &component("[ -S /var/run/docker.sock ] && echo a socket; echo looked; exec sleep 1000", ""),
+    );
+    other.start().await;
+    other.says("[out] app: looked").await;
+    let log = other.log().await;
+    assert!(log.contains("the mount `/var/run` is not shared: it holds `/var/run/docker.sock`"), "{log}");
+    assert!(!log.contains("a socket"), "{log}");
+    assert_eq!(other.stop().await, 0);
+}
+
+#[tokio::test]
+async fn a_bind_makes_its_source_unless_it_must_be_there() {
+    let Some(engine) = engine_or_fail().await else { return };
+    let node = tempfile::tempdir().unwrap();
+    let mount = |name: &str, more: &str| {
+        let source = node.path().join(name);
+        format!("volumes: [{{type: bind, source: {}, target: /data{more}}}]", source.display())
+    };
+    let mut pod = PodUnderTest::new(&engine, "storage-made-bind").await;
+    pod.label("pod.component.app", &component("echo there; exec sleep 1000", &mount("made", "")));
+    pod.start().await;
+    pod.says("[out] app: there").await;
+    assert!(node.path().join("made").is_dir());
+    assert_eq!(pod.stop().await, 0);
+
+    let mut strict = PodUnderTest::new(&engine, "storage-missing-bind").await;
+    let more = ", bind: {create_host_path: false}";
+    strict.label("pod.component.app", &component("echo reached", &mount("missing", more)));
+    strict.start().await;
+    assert_eq!(strict.ends().await, 125);
+    let log = strict.log().await;
+    assert!(log.contains("bind source path does not exist") && log.contains("missing"), "{log}");
+    assert!(!log.contains("reached") && !node.path().join("missing").exists(), "{log}");
 }
 
 /// An engine of the test's own, which looks for drivers where the test puts them.

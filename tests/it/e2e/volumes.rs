@@ -193,6 +193,7 @@ fn volume(driver: &Driver, name: &str, options: &[(&str, &str)]) -> Mount {
         read_only: false,
         propagation: None,
         no_copy: false,
+        must_exist: false,
         tmpfs_size: None,
         tmpfs_mode: None,
         volume: Some(VolumeSpec {
@@ -301,6 +302,7 @@ fn bare(name: &str) -> Mount {
         read_only: false,
         propagation: None,
         no_copy: false,
+        must_exist: false,
         tmpfs_size: None,
         tmpfs_mode: None,
         volume: None,

@@ -17,6 +17,7 @@ fn mount(kind: MountKind, source: Option<&str>, target: &str) -> Mount {
         read_only: false,
         propagation: None,
         no_copy: false,
+        must_exist: false,
         tmpfs_size: None,
         tmpfs_mode: None,
         volume: None,
@@ -157,6 +158,7 @@ fn each_mount_goes_where_it_behaves_as_in_compose() {
         mount(MountKind::Bind, Some("/a"), "/b"),
         Mount { read_only: true, propagation: Some("rshared".into()), ..mount(MountKind::Bind, Some("/c"), "/d") },
         Mount { propagation: Some("slave".into()), ..mount(MountKind::Bind, Some("/e:f"), "/g") },
+        Mount { must_exist: true, ..mount(MountKind::Bind, Some("/there"), "/k") },
         Mount { no_copy: true, read_only: true, ..mount(MountKind::Volume, Some("data"), "/h") },
         mount(MountKind::Volume, None, "/i"),
         Mount { tmpfs_size: Some(9), ..mount(MountKind::Tmpfs, None, "/j") },
@@ -167,6 +169,7 @@ fn each_mount_goes_where_it_behaves_as_in_compose() {
         host["Mounts"],
         json!([
             {"Target": "/g", "Source": "/e:f", "Type": "bind", "BindOptions": {"Propagation": "slave"}},
+            {"Target": "/k", "Source": "/there", "Type": "bind"},
             {"Target": "/h", "Source": "data", "Type": "volume", "ReadOnly": true, "VolumeOptions": {"NoCopy": true}},
             {"Target": "/i", "Type": "volume"},
             {"Target": "/j", "Type": "tmpfs", "TmpfsOptions": {"SizeBytes": 9}},

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::config::Settings;
 use crate::config::policy::{Access, FILE, normal};
 use crate::engine::{EngineInfo, Inspection, MountPoint};
+use crate::plan::OwnVolumes;
 use crate::plan::placement::{self, Mounted};
 
 /// Sockets that give whoever has them all power over the engine.
@@ -30,6 +31,14 @@ const CREDENTIALS: [&str; 5] = [
     "/run/secrets/docker-config.json",
     "/root/.docker",
 ];
+
+/// The sockets that the controller itself may use. One of them in a shared volume would be it, whether it is there by now or not.
+const OWN_SOCKETS: [&str; 2] = ["/var/run/docker.sock", "/run/docker.sock"];
+
+/// Sockets and credentials that the controller has only if somebody has put them there.
+pub fn private_files() -> impl Iterator<Item = &'static str> {
+    SOCKETS.into_iter().filter(|path| !OWN_SOCKETS.contains(path)).chain(CREDENTIALS)
+}
 
 /// Not even for reading: kernel and devices, other services' sockets, the files of engines, and what only root may read.
 const CLOSED: [&str; 54] = [
@@ -132,12 +141,16 @@ pub(in crate::plan::compile) struct Paths {
     own_volumes: Vec<(String, String)>,
     /// Of the controller: the socket, credentials, state, and compiled plugins, which would run as the controller if they were swapped.
     private: Vec<String>,
+    /// Everything that is mounted into the controller, and what is known of its volumes.
+    mounts: Vec<MountPoint>,
+    volumes: OwnVolumes,
 }
 
 impl Paths {
     pub(in crate::plan::compile) fn new(
         own: &Inspection,
         environment: &BTreeMap<String, String>,
+        volumes: &OwnVolumes,
         engine: &EngineInfo,
         settings: &Settings,
     ) -> Self {
@@ -145,13 +158,15 @@ impl Paths {
         let elsewhere = |address: Option<&str>| address.and_then(|address| address.strip_prefix("unix://")).map(normal);
         let variable = elsewhere(environment.get("DOCKER_HOST").map(String::as_str));
         let named: Vec<String> = variable.into_iter().chain(elsewhere(settings.engine.as_deref())).collect();
+        let mut named_paths = named.clone();
         let sockets: Vec<String> = SOCKETS.iter().map(|path| (*path).to_owned()).chain(named).collect();
         let directories = [&settings.state_dir, &settings.cache_dir, &settings.plugin_dir];
         let mut private = sockets.clone();
         // The same places that the engine's own command reads: credentials of registries, and the key to an engine elsewhere.
         let told = |name: &str| environment.get(name).map(String::as_str).filter(|path| path.starts_with('/'));
-        private.extend(["DOCKER_CONFIG", "DOCKER_CERT_PATH"].into_iter().filter_map(told).map(normal));
-        private.extend(told("HOME").map(|home| normal(&format!("{home}/.docker"))));
+        named_paths.extend(["DOCKER_CONFIG", "DOCKER_CERT_PATH"].into_iter().filter_map(told).map(normal));
+        named_paths.extend(told("HOME").map(|home| normal(&format!("{home}/.docker"))));
+        private.extend(named_paths.iter().cloned());
         private.extend(CREDENTIALS.iter().chain(&[FILE]).map(|path| (*path).to_owned()));
         // With these the controller makes cgroups; whoever else had them could start anything on the host, or move any process.
         let mounted = Mounted::of(own);
@@ -159,9 +174,12 @@ impl Paths {
         private.extend(directories.iter().map(|path| normal(&path.to_string_lossy())));
         let mut own_sources = Vec::new();
         let mut own_volumes = Vec::new();
+        let mut volumes = volumes.clone();
+        // One that the controller was told to use counts, whether it is there by now or not.
+        volumes.files.extend(named_paths);
         for point in &own.mounts {
             let target = normal(&point.target);
-            for path in &private {
+            for path in private.iter().filter(|path| may_hold(point, path, &own.mounts, &volumes)) {
                 let source = normal(&point.source);
                 if is_within(&target, path) {
                     own_sources.push(source);
@@ -178,14 +196,13 @@ impl Paths {
         own_sources.retain(|source| source != "/");
         let data_root = if engine.data_root.is_empty() { String::new() } else { normal(&engine.data_root) };
         let powers = placement::powers();
-        Self { sockets, powers, data_root, own_sources, own_volumes, private }
+        Self { sockets, powers, data_root, own_sources, own_volumes, private, mounts: own.mounts.clone(), volumes }
     }
 
     /// Why a normal path of the host is dangerous.
     pub(super) fn of_host(&self, source: &str, access: Access) -> Option<Danger> {
         let closed = |what: String| Some(Danger { what, is_engine: false });
         let engine = |what: String| Some(Danger { what, is_engine: true });
-        let is_socket = |path: &str| SOCKET_NAMES.contains(&path.rsplit('/').next().unwrap_or_default());
         if self.sockets.iter().any(|socket| socket == source) || is_socket(source) {
             return engine(format!("`{source}` is the engine's socket: whoever has it is root on the node"));
         }
@@ -236,7 +253,12 @@ impl Paths {
 
     /// Whether a mount of the controller can be shared with components.
     pub(in crate::plan::compile) fn verdict(&self, point: &MountPoint) -> Sharable {
-        let targets = self.private.iter().map(|private| (private, point.target.as_str()));
+        // Of whatever engine it is.
+        if point.kind == "bind" && (is_socket(&point.source) || is_socket(&point.target)) {
+            return Sharable::Private;
+        }
+        let held = |private: &&String| may_hold(point, private, &self.mounts, &self.volumes);
+        let targets = self.private.iter().filter(held).map(|private| (private, point.target.as_str()));
         // Where it has them from, too: what is mounted there a second time is the same.
         let of_host = self.sockets.iter().chain(&self.powers).chain(&self.own_sources);
         let of_host = of_host.filter(|_| point.kind == "bind");
@@ -250,8 +272,39 @@ impl Paths {
                 holds.get_or_insert_with(|| private.clone());
             }
         }
-        holds.map_or(Sharable::Shared, Sharable::Contains)
+        // The same volume may be mounted at another place, where it is private.
+        let is_private_elsewhere =
+            || self.private_volume(&point.name).filter(|_| point.kind == "volume").map(str::to_owned);
+        holds.or_else(is_private_elsewhere).map_or(Sharable::Shared, Sharable::Contains)
     }
+}
+
+/// Whether what the controller has at `private` can be in this mount. A volume that only containers write to does not hold what is mounted below it: whoever else
+/// mounts the volume sees an empty file or directory there.
+fn may_hold(point: &MountPoint, private: &str, mounts: &[MountPoint], volumes: &OwnVolumes) -> bool {
+    let target = normal(&point.target);
+    if point.kind != "volume" || !volumes.plain.contains(&point.name) || !is_within(private, &target) {
+        return true;
+    }
+    let covers = |other: &MountPoint| {
+        let below = normal(&other.target);
+        let is_deeper = below != target && is_within(&below, &target);
+        // What comes out of the same volume is in it.
+        let is_other = match other.kind.as_str() {
+            "volume" => other.name != point.name,
+            _ => point.source.is_empty() || !is_within(&normal(&other.source), &normal(&point.source)),
+        };
+        is_deeper && is_other && is_within(private, &below)
+    };
+    if mounts.iter().any(covers) {
+        return false;
+    }
+    volumes.files.contains(private) || !private_files().any(|perhaps| perhaps == private)
+}
+
+/// Whether this is called as an engine's socket is.
+fn is_socket(path: &str) -> bool {
+    SOCKET_NAMES.contains(&path.trim_end_matches('/').rsplit('/').next().unwrap_or_default())
 }
 
 /// Whether a mount of the controller can be shared.

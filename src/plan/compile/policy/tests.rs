@@ -90,6 +90,7 @@ fn mount(kind: MountKind, source: &str, read_only: bool) -> Mount {
         read_only,
         propagation: None,
         no_copy: false,
+        must_exist: false,
         tmpfs_size: None,
         tmpfs_mode: None,
         volume: None,
@@ -490,7 +491,7 @@ fn an_engine_on_the_network_is_warned_of() {
 #[test]
 fn a_file_that_components_do_not_get_is_not_read_for_them() {
     let Case { me, settings } = case(&["--deny file=/srv/secret"]);
-    let files = OwnFiles::new(&me.container, &me.environment, &offline::engine(), &settings);
+    let files = OwnFiles::new(&me.container, &me.environment, &me.own_volumes, &offline::engine(), &settings);
     let why = |path: &str| files.withheld(path).map(|(what, hint)| format!("{what} ({hint})"));
     assert!(why("/proc/1/environ").unwrap().contains("--allow 'file=/proc/1/environ'"), "{:?}", why("/proc/1/environ"));
     assert!(why("/srv/../run/docker.sock").is_some() && why("/srv/secret/x").is_some());
@@ -507,7 +508,13 @@ fn refused(case: &Case, grants: &[&str], is_said: bool) -> Vec<String> {
     let text = "components: {app: {image: x}}\nplugins: [{reload: {watch: /x, component: app, target: /x}}]\n";
     let mut spec = lower::lower(&read::from_document("pod.yaml", text).unwrap()).unwrap();
     spec.plugins[0].grants = is_said.then(|| grants.clone());
-    let files = OwnFiles::new(&case.me.container, &case.me.environment, &offline::engine(), &case.settings);
+    let files = OwnFiles::new(
+        &case.me.container,
+        &case.me.environment,
+        &case.me.own_volumes,
+        &offline::engine(),
+        &case.settings,
+    );
     let told = files.refused(&spec.plugins[0], &grants);
     if is_said {
         // The whole pod is refused for it.

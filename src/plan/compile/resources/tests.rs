@@ -152,6 +152,7 @@ fn a_volume_that_exists_otherwise_is_not_taken_silently() {
             read_only: false,
             propagation: None,
             no_copy: false,
+            must_exist: false,
             tmpfs_size: None,
             tmpfs_mode: None,
             volume: Some(VolumeSpec {

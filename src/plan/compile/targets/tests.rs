@@ -11,6 +11,7 @@ fn mount(kind: MountKind, target: &str, read_only: bool) -> Mount {
         read_only,
         propagation: None,
         no_copy: false,
+        must_exist: false,
         tmpfs_size: None,
         tmpfs_mode: None,
         volume: None,
