@@ -232,7 +232,7 @@ async fn a_new_version_of_an_application_is_rolled_out_and_a_broken_one_rolled_b
         "{out}"
     );
     assert!(out.ends_with(&format!("service `{name}`: done\n")), "{out}");
-    assert_eq!(images(), [tag.1.clone()]);
+    assert_eq!(images(), std::slice::from_ref(&tag.1));
     assert_ne!(task(), before, "a rolling update makes another task");
 
     // One that can't start: Swarm goes back, and the command says so.
@@ -241,7 +241,7 @@ async fn a_new_version_of_an_application_is_rolled_out_and_a_broken_one_rolled_b
     assert_eq!(code, Some(1), "{out}\n{err}");
     assert!(err.contains(&format!("the update of `{name}` was rolled back")), "{err}");
     assert!(err.contains(&format!("note: task `{name}.1` failed: task: non-zero exit (125)")), "{err}");
-    stack.wait_for("the version before runs again", || images() == [tag.1.clone()]);
+    stack.wait_for("the version before runs again", || images() == std::slice::from_ref(&tag.1));
 
     // Not followed, it says what changes and leaves. There is no node for the second replica, which the manager tells.
     let more = "deploy: {replicas: 2, endpoint_mode: dnsrr, placement: {max_replicas_per_node: 1}}";
