@@ -36,6 +36,7 @@ bench: setup ## measure memory, start, stop and log throughput, beside the engin
 .PHONY: faults
 faults: setup ## kill controllers, restart engines, misbehave; count what becomes of it
 	@$(ENGINE) scripts/faults
+	@$(ENGINE) scripts/faults agreement
 
 .PHONY: lint
 lint: fmt clippy doc deny ## formatting, lints, docs, dependencies

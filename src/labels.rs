@@ -7,7 +7,9 @@
 pub mod compose;
 mod detect;
 mod document;
+pub mod dotenv;
 mod held;
+mod interpolate;
 pub mod schema;
 mod service;
 mod shape;
@@ -47,8 +49,10 @@ pub struct RawPod {
     pub update: Option<(Place, Value)>,
     /// What the readers passed over.
     pub warnings: Vec<String>,
-    /// Where variables of a Compose file were filled in as nothing because they are not set, with their names.
+    /// Where variables of a Compose file, or of a `pod.yaml`, were filled in as nothing because they are not set, with their names.
     pub unset: Vec<(Place, String)>,
+    /// Whether whoever deploys the text still fills variables in.
+    pub is_template: bool,
     /// The `controller:` part of a `pod.yaml`, with its place; of a service or a container the grace period and the memory limit that it has itself.
     pub controller: Option<(Place, Map<String, Value>)>,
 }
@@ -149,9 +153,9 @@ pub fn read_labels(labels: &BTreeMap<String, String>) -> (RawPod, Problems) {
     prefixed_labels("", labels)
 }
 
-/// Reads a `pod.yaml`; `origin` is its name in messages. Answers what could be read, and the reader's own problems.
+/// Reads a `pod.yaml`; `origin` is its name in messages, `variable` answers the variables that are filled in. Answers what could be read, and the reader's own problems.
 #[must_use]
-pub fn read_document(origin: &str, yaml: &str) -> (RawPod, Problems) {
+pub fn read_document(origin: &str, yaml: &str, variable: &dyn Fn(&str) -> Option<String>) -> (RawPod, Problems) {
     let at = Place::new(origin);
     let mut problems = Problems::default();
     match yaml::parse(&at, yaml, &mut problems) {
@@ -161,7 +165,7 @@ pub fn read_document(origin: &str, yaml: &str) -> (RawPod, Problems) {
             ));
             (RawPod::default(), problems)
         }
-        Some(value) => document::read(&at, &value, problems),
+        Some(value) => document::read_filled(&at, value, variable, problems),
         None => (RawPod::default(), problems),
     }
 }
@@ -173,10 +177,11 @@ pub fn read_value(origin: &str, value: &Value) -> (RawPod, Problems) {
 }
 
 /// Finds the pods of a text: a `pod.yaml`, a stack or Compose file (each service with `pod.*` labels is a pod), the JSON of `docker inspect` for containers or
-/// services, or a bare map of labels. Answers every pod as far as it could be read, and the problems that are no pod's own, such as that there is no pod.
+/// services, or a bare map of labels. Answers every pod as far as it could be read, and the problems that are no pod's own, such as that there is no pod. `variable` answers the variables that
+/// are filled in in a `pod.yaml`; in a stack file they are docker's.
 #[must_use]
-pub fn read_sources(origin: &str, text: &str) -> (Vec<Source>, Problems) {
-    detect::sources(origin, text)
+pub fn read_sources(origin: &str, text: &str, variable: &dyn Fn(&str) -> Option<String>) -> (Vec<Source>, Problems) {
+    detect::sources(origin, text, variable)
 }
 
 /// The labels that say the same as this `pod.yaml` document; its `controller:` part has no label. Parts that are not of a document's form are left out:

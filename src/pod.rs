@@ -7,6 +7,7 @@ pub mod graph;
 pub mod life;
 pub mod lower;
 pub mod name;
+pub mod ports;
 pub mod read;
 pub mod stock;
 pub mod values;
@@ -177,6 +178,26 @@ pub struct EnvFile {
     pub path: String,
     /// Whether it must be there.
     pub required: bool,
+    /// How it is read.
+    pub format: EnvFormat,
+}
+
+/// How a file with variables is read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum EnvFormat {
+    /// As Compose reads it: see [`crate::labels::dotenv`].
+    #[default]
+    Compose,
+    /// As `docker run --env-file` reads it: a value is the rest of its line, quotes and blanks too.
+    Raw,
+}
+
+impl EnvFile {
+    /// A file that must be there, read as Compose reads it.
+    #[must_use]
+    pub fn new(path: impl Into<String>) -> Self {
+        Self { path: path.into(), required: true, format: EnvFormat::default() }
+    }
 }
 
 /// A health check that the engine runs inside the container.
@@ -468,8 +489,8 @@ pub struct ControllerSpec {
     pub name: Option<String>,
     /// Image of the controller; `outrigger:<version>` where none is given.
     pub image: Option<String>,
-    /// `[address:]host:container[/protocol]`, as `docker run -p` takes them: all components share the controller's network.
-    pub ports: Vec<String>,
+    /// Published ports: all components share the controller's network.
+    pub ports: Vec<ports::Port>,
     /// Mounts, as a component's; a relative source is taken from the folder of `pod.yaml`.
     pub volumes: Vec<Mount>,
     /// Networks to join; the first one at creation.

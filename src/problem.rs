@@ -8,7 +8,7 @@ mod nearest;
 pub mod nesting;
 pub mod shown;
 pub mod sources;
-mod tree;
+pub(crate) mod tree;
 
 use std::collections::HashSet;
 use std::fmt;

@@ -2,6 +2,7 @@
 
 mod known;
 
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -10,6 +11,7 @@ use clap::Parser;
 use clap::error::{ContextKind, ContextValue};
 
 use super::argv::{self, OnlyFlags};
+use super::dotenv::DotEnv;
 use super::report::Report;
 use super::{Env, engine_of};
 use crate::config::{self, Flags, Settings};
@@ -40,6 +42,8 @@ pub(super) struct Pod {
     pub(super) folder: PathBuf,
     /// Where it is written.
     origin: Origin,
+    /// A note for each variable of a `pod.yaml` that is not set.
+    pub(super) unset: Vec<String>,
     /// Whether all of it could be read. What is left of one that could not is good for looking at its plugins only.
     pub(super) is_whole: bool,
     /// What is known of the controller's files, where it does not run yet.
@@ -203,13 +207,17 @@ pub(super) fn of_others(mut problems: Problems, raw: Text, flags: &Flags, env: &
 /// Every pod of a text.
 pub(super) fn of_text(text: Text, flags: &Flags, env: &Env) -> Found {
     let Text { origin, text, folder, sources } = text;
-    let (pods, problems) = labels::read_sources(&origin, &text);
+    let dotenv = DotEnv::beside(&folder, env);
+    let (pods, mut problems) = labels::read_sources(&origin, &text, &|name| dotenv.variable(name, env));
+    if pods.iter().any(|source| source.is_document) {
+        problems.extend(dotenv.problems.clone());
+    }
     let mut found = Found { pods: Vec::new(), problems, sources };
     for source in pods {
         if let Some(at) = &source.labels_at {
             found.sources.labels_at(&source.prefix, at.clone());
         }
-        let (pod, more) = of_source(source, flags, env, &folder, &origin);
+        let (pod, more) = of_source(source, flags, env, &dotenv, &folder, &origin);
         found.pods.push(pod);
         found.problems.extend(more);
     }
@@ -219,7 +227,9 @@ pub(super) fn of_text(text: Text, flags: &Flags, env: &Env) -> Found {
 /// The one pod of a `pod.yaml`; `name` makes its name of the one that the file says.
 pub(super) fn document(text: Text, name: impl FnOnce(Option<&str>) -> String, env: &Env) -> Found {
     let Text { origin, text, folder, sources } = text;
-    let (raw, problems) = labels::read_document(&origin, &text);
+    let dotenv = DotEnv::beside(&folder, env);
+    let (raw, mut problems) = labels::read_document(&origin, &text, &|name| dotenv.variable(name, env));
+    problems.extend(dotenv.problems.clone());
     // Without anything to run there is nothing to look at.
     if raw == RawPod::default() {
         return Found { pods: Vec::new(), problems, sources };
@@ -227,11 +237,18 @@ pub(super) fn document(text: Text, name: impl FnOnce(Option<&str>) -> String, en
     let written = raw.controller.as_ref().and_then(|(_, map)| map.get("name")).and_then(|name| name.as_str());
     let name = name(written);
     let source = Source { name, raw, is_document: true, problems, ..Source::default() };
-    let (pod, problems) = of_source(source, &Flags::default(), env, &folder, &origin);
+    let (pod, problems) = of_source(source, &Flags::default(), env, &dotenv, &folder, &origin);
     Found { pods: vec![pod], problems, sources }
 }
 
-fn of_source(source: Source, flags: &Flags, env: &Env, folder: &Path, origin: &str) -> (Pod, Problems) {
+fn of_source(
+    source: Source,
+    flags: &Flags,
+    env: &Env,
+    dotenv: &DotEnv,
+    folder: &Path,
+    origin: &str,
+) -> (Pod, Problems) {
     let Source { name, raw, prefix, at, is_document, mut problems, labels_at: _, held, is_built, declared } = source;
     let origin = match is_document {
         true => Origin::Document(origin.to_owned()),
@@ -239,6 +256,14 @@ fn of_source(source: Source, flags: &Flags, env: &Env, folder: &Path, origin: &s
     };
     let (mut spec, more) = lower::lower_partly(&raw);
     problems.extend(more);
+    if is_document {
+        // A variable without a value is passed on, from wherever it is known.
+        for (name, value) in spec.controller.environment.iter_mut().filter(|(_, value)| value.is_none()) {
+            *value = dotenv.values.get(name).filter(|_| !env.contains_key(name)).cloned();
+        }
+    }
+    let unset: BTreeSet<&str> = raw.unset.iter().map(|(_, name)| name.as_str()).collect();
+    let unset = unset.into_iter().map(|name| format!("the variable `{name}` is not set: it is empty")).collect();
     let environment = environment(&spec, env);
     let settings = settings(&spec, flags, &environment);
     let (settings, knows_settings) = or_default(settings, &mut problems);
@@ -293,7 +318,8 @@ fn of_source(source: Source, flags: &Flags, env: &Env, folder: &Path, origin: &s
     let problems = origin.told(problems);
     let is_whole = problems.is_empty();
     let (engine, folder) = (offline::engine(), folder.to_owned());
-    (Pod { name, spec, me, engine, settings, folder, origin, is_whole, knows_settings, files: Some(files) }, problems)
+    let files = Some(files);
+    (Pod { name, spec, me, engine, settings, folder, origin, unset, is_whole, knows_settings, files }, problems)
 }
 
 /// A mount as the engine will tell of it.
@@ -346,7 +372,9 @@ async fn of_container(container: &str, flags: &Flags, env: &Env) -> Result<Found
         sources.label(label, text);
     }
     let origin = Origin::Labels { prefix: String::new(), controller: None };
-    let pod = Pod { name, spec, me, engine: info, settings, folder, origin, is_whole, knows_settings, files: None };
+    let unset = Vec::new();
+    let pod =
+        Pod { name, spec, me, engine: info, settings, folder, origin, unset, is_whole, knows_settings, files: None };
     Ok(Found { pods: vec![pod], problems, sources })
 }
 

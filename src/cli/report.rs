@@ -18,6 +18,9 @@ use crate::supervisor::boot::BootError;
 const NOT_ALLOWED: &str =
     "this user may not open the engine's socket: the controller runs as root, on a host the group `docker` may";
 
+/// So many problems are shown with the line that they are in; the others with its number only.
+const MOST_LINES: usize = 30;
+
 const NOT_INSIDE: &str = "without a sub-command this is the controller, which runs inside its container: `outrigger run FILE` makes one, and `outrigger --help` tells the rest";
 
 /// How the process ends. The numbers are part of the interface: see `outrigger --help`.
@@ -159,11 +162,11 @@ fn problems(error: &Error) -> Option<&Problems> {
 
 fn problems_text(text: &mut String, problems: &Problems, paint: Paint) {
     let shown = Shown::of(problems);
-    for problem in &shown.problems {
+    for (index, problem) in shown.problems.iter().enumerate() {
         let field = if problem.field.is_empty() { String::new() } else { format!(", field `{}`", cut(&problem.field)) };
         line(text, format_args!("{} `{}`{field}: {}", paint.error("error:"), cut(&problem.label), cut(&problem.what)));
         if let Some(span) = problem.span() {
-            span_text(text, problem, span, paint);
+            span_text(text, problem, span, index < MOST_LINES, paint);
         }
         if !problem.hint.is_empty() {
             line(text, format_args!("  {} {}", paint.hint("hint:"), cut(&problem.hint)));
@@ -178,7 +181,7 @@ fn problems_text(text: &mut String, problems: &Problems, paint: Paint) {
 }
 
 /// The line, with a mark below its piece.
-fn span_text(text: &mut String, problem: &Problem, span: &Span, paint: Paint) {
+fn span_text(text: &mut String, problem: &Problem, span: &Span, with_line: bool, paint: Paint) {
     let number = span.line.to_string();
     let margin = " ".repeat(number.len());
     let place = match &span.file {
@@ -186,7 +189,7 @@ fn span_text(text: &mut String, problem: &Problem, span: &Span, paint: Paint) {
         None => format!("`{}`, line {}, column {}", problem.label, span.line, span.column),
     };
     line(text, format_args!("{margin}{} {place}", paint.place("-->")));
-    if span.text.trim().is_empty() {
+    if !with_line || span.text.trim().is_empty() {
         return;
     }
     let bar = paint.place("|");

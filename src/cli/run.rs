@@ -1,6 +1,6 @@
 //! `outrigger run`: a `pod.yaml` becomes a controller container of the local engine.
 
-pub(super) mod container;
+pub mod container;
 
 use tracing::warn;
 
@@ -95,6 +95,7 @@ async fn wanted(
     let input::Found { pods, mut problems, sources } = input::document(input::text(&args.file)?, name, env);
     let mut wanted = None;
     for mut pod in pods {
+        output::notes(&pod.unset);
         if let Some(engine) = engine {
             pod.engine = engine.clone();
             pod.me.seen = Seen::Outside;

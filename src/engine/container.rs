@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use crate::pod::ports::Port;
 use crate::pod::{HealthCheck, HostSettings, Logging, Mount};
 
 /// The engine's id of a container: 64 hexadecimal digits.
@@ -63,8 +64,8 @@ pub struct ContainerSpec {
     pub mounts: Vec<Mount>,
     /// Memory file systems: path and options.
     pub tmpfs: BTreeMap<String, String>,
-    /// `[address:]host:container[/protocol]`; only for a controller.
-    pub ports: Vec<String>,
+    /// Published ports; only for a controller.
+    pub ports: Vec<Port>,
     /// Limits, privileges and the rest.
     pub host: HostSettings,
     /// Log driver; none: the engine's default.

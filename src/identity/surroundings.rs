@@ -316,7 +316,7 @@ mod tests {
     fn component(name: &str, env_file: &[&Path], copy: &[&Path]) -> Component {
         let text = |path: &Path| path.to_string_lossy().into_owned();
         Component {
-            env_file: env_file.iter().map(|path| EnvFile { path: text(path), required: true }).collect(),
+            env_file: env_file.iter().map(|path| EnvFile::new(text(path))).collect(),
             copy: copy
                 .iter()
                 .map(|path| CopySpec { source: text(path), target: "/t".into(), mode: None, uid: None, gid: None })

@@ -3,15 +3,13 @@
 //! Only `services:` and `volumes:` of it matter. As podlike had it, what makes no sense in a pod is passed over, with one warning each; values that can't be
 //! understood are problems all the same. Variables are filled in by the rules of the Compose specification. Pure: whoever calls has read the file.
 
-mod interpolate;
-
 use std::fmt::Display;
 
 use serde_json::{Map, Value};
 
+use super::interpolate::{File, Interpolation};
 use super::{Place, RawPod, kind, shape, yaml};
 use crate::problem::Problems;
-use interpolate::Interpolation;
 
 /// Top-level keys that say nothing about components.
 const SILENT: [&str; 3] = ["version", "name", "services"];
@@ -38,7 +36,7 @@ pub fn read<E: Display>(
         };
     let at = Place::new(&path);
     let Some(mut value) = yaml::parse(&at, text, &mut problems) else { return problems };
-    let mut interpolation = Interpolation::new(variable, &mut problems);
+    let mut interpolation = Interpolation::new(File::Compose, variable, &mut problems);
     interpolation.value(&at, &mut value);
     raw.unset = interpolation.places();
     raw.warnings.extend(interpolation.warnings());

@@ -15,7 +15,7 @@ const VOLUME_REF: &str = "com.github.rycus86.podlike.volume-ref";
 type Found = Vec<Source>;
 
 /// See [`super::read_sources`].
-pub fn sources(origin: &str, text: &str) -> (Vec<Source>, Problems) {
+pub fn sources(origin: &str, text: &str, variable: &dyn Fn(&str) -> Option<String>) -> (Vec<Source>, Problems) {
     let at = Place::new(origin);
     let mut problems = Problems::default();
     let Some(value) = value(&at, text, &mut problems) else { return (Vec::new(), problems) };
@@ -32,9 +32,9 @@ pub fn sources(origin: &str, text: &str) -> (Vec<Source>, Problems) {
             }
         }
         Value::Object(map) if is_document(map) => {
-            let name = value.pointer("/controller/name").and_then(Value::as_str);
-            let name = name.map_or_else(|| stem(origin), str::to_owned);
-            let read = document::read(&at, &value, Problems::default());
+            let read = document::read_filled(&at, value.clone(), variable, Problems::default());
+            let written = read.0.controller.as_ref().and_then(|(_, map)| map.get("name")).and_then(Value::as_str);
+            let name = written.map_or_else(|| stem(origin), str::to_owned);
             found.push(Source { is_document: true, ..source(name, read) });
         }
         other => problems.push(neither(&at, other)),
@@ -113,6 +113,7 @@ fn stack(at: &Place, value: &Value, found: &mut Found, problems: &mut Problems) 
             && let Some(source) = found.last_mut()
         {
             source.raw.warnings.extend(doubts);
+            source.raw.is_template = true;
             source.raw.warnings.extend(grace.doubt(&at));
             source.held = held::of_service(written);
             source.is_built = written.get("build").is_some();

@@ -2,11 +2,29 @@
 
 use serde_json::{Map, Value};
 
+use super::interpolate::{File, Interpolation};
 use super::{Place, RawPod, kind, shape};
 use crate::problem::{Problem, Problems, candidates};
 
 /// The keys of a `pod.yaml`.
 pub const KEYS: [&str; 7] = ["components", "init", "copy", "plugins", "options", "volumes", "controller"];
+
+/// Fills variables in, and reads what can be read.
+pub fn read_filled(
+    at: &Place,
+    mut value: Value,
+    variable: &dyn Fn(&str) -> Option<String>,
+    mut problems: Problems,
+) -> (RawPod, Problems) {
+    let mut interpolation = Interpolation::new(File::Document, variable, &mut problems);
+    interpolation.value(at, &mut value);
+    let unset = interpolation.places();
+    let warnings: Vec<String> = interpolation.warnings().collect();
+    let (mut raw, problems) = read(at, &value, problems);
+    raw.unset = unset;
+    raw.warnings.extend(warnings);
+    (raw, problems)
+}
 
 /// Reads what can be read of a document; `problems` are those that were found on the way to it.
 pub fn read(at: &Place, value: &Value, mut problems: Problems) -> (RawPod, Problems) {

@@ -14,6 +14,10 @@ const LONGEST: usize = 1 << 20;
 pub enum Rules {
     /// The Compose specification's: `-`, `?` and `+`, whose words may hold variables themselves; `$$` becomes `$`.
     Compose,
+    /// As [`Rules::Compose`], but a `$` that begins no variable stays as it is, as Compose does it since its version 2.24: of a `pod.yaml` and of files of variables.
+    File,
+    /// As [`Rules::File`], but only for what is in braces, and `$$`: `$NAME` and `\$` are a shell's.
+    Shell,
     /// Those of `docker stack deploy`: `-` and `?`, whose words are taken as they are and end at the first brace. `$$` stays, and a `$` in a variable's value is
     /// doubled: whoever reads the result undoes that.
     Client,
@@ -74,7 +78,10 @@ impl<'a> Variables<'a> {
         let mut rest = text;
         while let Some((before, after)) = rest.split_once('$') {
             filled.push_str(before);
-            if let Some(after) = after.strip_prefix('$') {
+            if self.rules == Rules::Shell && before.ends_with('\\') {
+                filled.push('$');
+                rest = after;
+            } else if let Some(after) = after.strip_prefix('$') {
                 filled.push_str(if self.rules == Rules::Client { "$$" } else { "$" });
                 rest = after;
             } else if let Some(after) = after.strip_prefix('{') {
@@ -84,9 +91,17 @@ impl<'a> Variables<'a> {
                 filled.push_str(&self.expression(inner, depth)?);
                 rest = after;
             } else {
-                let (name, after) = name(after).ok_or(BadVariable::Stray)?;
-                filled.push_str(&self.plain(name));
-                rest = after;
+                match name(after).filter(|_| self.rules != Rules::Shell) {
+                    Some((name, after)) => {
+                        filled.push_str(&self.plain(name));
+                        rest = after;
+                    }
+                    None if matches!(self.rules, Rules::File | Rules::Shell) => {
+                        filled.push('$');
+                        rest = after;
+                    }
+                    None => return Err(BadVariable::Stray),
+                }
             }
             if filled.len() > LONGEST {
                 return Err(BadVariable::TooLong { most: LONGEST });
@@ -135,7 +150,7 @@ impl<'a> Variables<'a> {
             (("-" | "?", _), Some(value)) => Ok(self.value(value)),
             (("-", word), None) => self.word(word, depth),
             (("?", word), None) => Err(BadVariable::Required { name: name.to_owned(), why: self.word(word, depth)? }),
-            (("+", word), value) if self.rules == Rules::Compose => match value {
+            (("+", word), value) if self.rules != Rules::Client => match value {
                 Some(_) => self.word(word, depth),
                 None => Ok(String::new()),
             },
@@ -145,7 +160,7 @@ impl<'a> Variables<'a> {
 
     fn word(&mut self, word: &str, depth: usize) -> Result<String, BadVariable> {
         match self.rules {
-            Rules::Compose => self.text(word, depth + 1),
+            Rules::Compose | Rules::File | Rules::Shell => self.text(word, depth + 1),
             Rules::Client => Ok(word.to_owned()),
         }
     }
@@ -162,7 +177,7 @@ impl<'a> Variables<'a> {
 
     fn value(&self, value: String) -> String {
         match self.rules {
-            Rules::Compose => value,
+            Rules::Compose | Rules::File | Rules::Shell => value,
             Rules::Client => value.replace('$', "$$"),
         }
     }

@@ -9,6 +9,7 @@ use serde::de::{DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, Seq
 use serde_json::{Map, Number, Value};
 
 use super::Place;
+use crate::problem::tree::Tree;
 use crate::problem::{Problems, nesting};
 
 /// The most values that one text may hold once aliases are resolved: thousands of inspected containers, and still no more than some 100 MB.
@@ -25,7 +26,12 @@ pub fn parse(at: &Place, text: &str, problems: &mut Problems) -> Option<Value> {
     let parsed = reader.deserialize(serde_yaml::Deserializer::from_str(text));
     problems.extend(found.into_inner());
     match parsed {
-        Ok(value) => Some(value),
+        Ok(mut value) => {
+            if text.contains("tmpfs") && text.contains("0o") {
+                octal_modes(&mut value, "", &Tree::of(text));
+            }
+            Some(value)
+        }
         Err(error) => {
             let mut what = error.to_string();
             let mut problem = at.problem("");
@@ -42,6 +48,30 @@ pub fn parse(at: &Place, text: &str, problems: &mut Problems) -> Option<Value> {
             });
             None
         }
+    }
+}
+
+/// The mode of a tmpfs that is written `0o770` becomes that text: as a number it could not be told from a decimal 504, which nobody means.
+fn octal_modes(value: &mut Value, field: &str, tree: &Tree) {
+    match value {
+        Value::Array(items) => {
+            for (index, item) in items.iter_mut().enumerate() {
+                octal_modes(item, &format!("{field}[{index}]"), tree);
+            }
+        }
+        Value::Object(map) => {
+            for (key, value) in map {
+                let field = if field.is_empty() { key.clone() } else { format!("{field}.{key}") };
+                if key == "tmpfs"
+                    && let Some(mode @ Value::Number(_)) = value.get_mut("mode")
+                    && let Some(text) = tree.scalar(&format!("{field}.mode")).filter(|text| text.starts_with("0o"))
+                {
+                    *mode = text.into();
+                }
+                octal_modes(value, &field, tree);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 

@@ -32,7 +32,9 @@ use crate::config::{Settings, Sharing};
 use crate::engine::{ContainerSpec, EngineInfo};
 use crate::labels;
 use crate::pod::life::{LifecycleAction, LifecycleStep, Role as Part};
-use crate::pod::{Component, ComponentName, Condition, HealthCheck, HostSettings, Mount, PodSpec, Problem, Problems};
+use crate::pod::{
+    Component, ComponentName, Condition, HealthCheck, HostSettings, Mount, MountKind, PodSpec, Problem, Problems,
+};
 use crate::problem::shown::bound_notes;
 
 /// Between the controller's container name and a component's: podlike's, so that what looks for such names goes on working.
@@ -369,6 +371,21 @@ impl<'a> Pod<'a> {
             container.ipc_mode = Some(joined.clone());
         }
         container.mounts = mounts::of(component, &self.shared_mounts, &self.me.volume_aliases);
+        for (at, mount) in container.mounts.iter().enumerate() {
+            // Of a service that has the volume, the engine's name is longer.
+            let name = mount.source.as_deref().filter(|name| mount.kind == MountKind::Volume && name.len() < 2);
+            let mounted = |name: &str| self.me.container.mounts.iter().any(|known| known.name == name);
+            if let Some(name) = name.filter(|name| !mounted(name)) {
+                found.problems.push(
+                    role.problem(
+                        &component.name,
+                        &format!("volumes[{at}]"),
+                        format!("the engine takes no volume with a name as short as `{name}`"),
+                    )
+                    .hint("give it a name of two characters or more"),
+                );
+            }
+        }
         for (at, what, hint) in mounts::differing(&container.mounts, &self.me.volumes) {
             found.problems.push(role.problem(&component.name, &format!("volumes[{at}]"), what).hint(hint));
         }

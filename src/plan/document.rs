@@ -13,8 +13,8 @@ use crate::pod::life::{HttpRequest, LifecycleAction, LifecycleStep, Probe, Probe
 use crate::pod::lower::plugin::on_error_name;
 use crate::pod::values::{format_cpus, format_duration, signal_name};
 use crate::pod::{
-    Blkio, Component, ComponentName, ControllerSpec, CopySpec, Dependency, EnvFile, HealthCheck, HostSettings, Mount,
-    MountKind, PluginSource, PluginSpec, PodOptions, PodSpec, VolumeSpec,
+    Blkio, Component, ComponentName, ControllerSpec, CopySpec, Dependency, EnvFile, EnvFormat, HealthCheck,
+    HostSettings, Mount, MountKind, PluginSource, PluginSpec, PodOptions, PodSpec, VolumeSpec,
 };
 
 /// Writes `spec` as a `pod.yaml` document.
@@ -163,10 +163,17 @@ fn dependency(on: Dependency) -> Value {
 }
 
 fn env_file(file: &EnvFile) -> Value {
-    if file.required {
-        return file.path.as_str().into();
+    let mut doc = Doc::default();
+    doc.set("path", file.path.as_str());
+    match (file.required, file.format) {
+        (true, EnvFormat::Compose) => return file.path.as_str().into(),
+        (true, EnvFormat::Raw) => {}
+        (false, _) => doc.set("required", false),
     }
-    json!({ "path": file.path, "required": false })
+    if file.format == EnvFormat::Raw {
+        doc.set("format", "raw");
+    }
+    doc.value()
 }
 
 /// What is not the default.
@@ -480,7 +487,7 @@ fn controller(controller: &ControllerSpec) -> Doc {
     let mut doc = Doc::default();
     doc.some("name", controller.name.clone());
     doc.some("image", controller.image.clone());
-    doc.list("ports", controller.ports.clone());
+    doc.list("ports", controller.ports.iter().map(ToString::to_string).collect::<Vec<_>>());
     doc.list("volumes", controller.volumes.iter().map(mount));
     doc.list("networks", controller.networks.clone());
     doc.map("environment", controller.environment.clone());

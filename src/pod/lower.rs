@@ -2,6 +2,7 @@
 
 mod component;
 mod controller;
+mod engine;
 mod fields;
 mod host;
 mod life;
@@ -38,14 +39,14 @@ pub fn lower(raw: &RawPod) -> Result<PodSpec, Problems> {
 /// those are left out that have a problem; components may lack what was wrong.
 #[must_use]
 pub fn lower_partly(raw: &RawPod) -> (PodSpec, Problems) {
-    let mut report = Report { warnings: raw.warnings.clone(), ..Report::default() };
+    let mut report = Report { is_template: raw.is_template, warnings: raw.warnings.clone(), ..Report::default() };
     let mut spec = lower_with(raw, &mut report);
     spec.warnings = report.warnings;
     bound_notes(&mut spec.warnings);
     let unset: HashMap<_, _> = raw.unset.iter().rev().map(|(at, name)| ((&at.label, &at.field), name)).collect();
     for problem in &mut report.problems.0 {
         if let Some(name) = unset.get(&(&problem.label, &problem.field)) {
-            problem.hint = format!("the variable `{name}` is not set in the controller's environment");
+            problem.hint = format!("the variable `{name}` is not set, and is filled in as nothing");
         }
     }
     (spec, report.problems)

@@ -19,12 +19,12 @@ pub fn from_labels(labels: &BTreeMap<String, String>) -> Result<RawPod, Problems
     finish(raw, problems)
 }
 
-/// Reads a `pod.yaml`; `origin` is its name in messages.
+/// Reads a `pod.yaml`; `origin` is its name in messages. No variable is set.
 ///
 /// # Errors
 /// Every problem of the file, those that only lowering finds among them.
 pub fn from_document(origin: &str, yaml: &str) -> Result<RawPod, Problems> {
-    let (raw, problems) = labels::read_document(origin, yaml);
+    let (raw, problems) = labels::read_document(origin, yaml, &|_| None);
     finish(raw, problems)
 }
 
@@ -38,12 +38,12 @@ pub fn from_value(origin: &str, value: impl Borrow<Value>) -> Result<RawPod, Pro
 }
 
 /// Finds the pods of a text: a `pod.yaml`, a stack or Compose file (each service with `pod.*` labels is a pod), the JSON of `docker inspect` for containers or
-/// services, or a bare map of labels. Each comes with its name: the service's, the container's, or the file's without its ending.
+/// services, or a bare map of labels. No variable is set. Each comes with its name: the service's, the container's, or the file's without its ending.
 ///
 /// # Errors
 /// Every problem of every pod, those that only lowering finds among them, or that there is no pod.
 pub fn sources(origin: &str, text: &str) -> Result<Vec<(String, RawPod)>, Problems> {
-    let (sources, mut problems) = labels::read_sources(origin, text);
+    let (sources, mut problems) = labels::read_sources(origin, text, &|_| None);
     let failed = !problems.is_empty() || sources.iter().any(|source| !source.problems.is_empty());
     let mut pods = Vec::new();
     for source in sources {

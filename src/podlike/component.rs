@@ -70,6 +70,12 @@ pub(super) struct Kind {
     pub(super) is_rendered: bool,
 }
 
+/// Whether every file is read line by line.
+fn is_raw(files: &Value) -> bool {
+    let one = |file: &Value| file.get("format").and_then(Value::as_str) == Some("raw");
+    files.as_array().map_or_else(|| one(files), |files| files.iter().all(one))
+}
+
 pub(super) fn look(body: &Map<String, Value>, at: &Place, kind: Kind, list: &mut List<'_>) {
     let Kind { is_init, is_rendered } = kind;
     for (key, value) in body {
@@ -78,8 +84,14 @@ pub(super) fn look(body: &Map<String, Value>, at: &Place, kind: Kind, list: &mut
             "environment" => environment(value, &field, is_rendered, list),
             "labels" | "env_file" | "tmpfs" | "volumes" if is_rendered => {}
             "labels" => not_text(value, &field, list),
-            "env_file" if value.is_string() => {
-                list.push(field, "podlike stopped at an `env_file` that is text; here it is read", "");
+            "env_file" => {
+                if value.is_string() {
+                    list.push(&field, "podlike stopped at an `env_file` that is text; here it is read", "");
+                }
+                if !is_raw(value) {
+                    let what = "podlike took each line as it is; here the file is read as Compose reads it: without quotes, `export` and comments, and with variables filled in";
+                    list.push(field, what, "write `{path: …, format: raw}`");
+                }
             }
             "tmpfs" if value.is_string() => {
                 list.push(field, "podlike stopped at a `tmpfs` that is text; here it is mounted", "");

@@ -89,8 +89,12 @@ fn settings_that_podlike_refused_misread_or_passed_over() {
             vec!["environment.A", "environment.B", "environment.D"],
         ),
         ("{image: x, labels: {A: 1}}", vec!["labels.A"]),
-        ("{image: x, env_file: a, tmpfs: /x, mem_reservation: 5m}", vec!["env_file", "tmpfs", "mem_reservation"]),
-        ("{image: x, env_file: [a], tmpfs: [/x], mem_reservation: 5}", vec![]),
+        (
+            "{image: x, env_file: a, tmpfs: /x, mem_reservation: 5m}",
+            vec!["env_file", "env_file", "tmpfs", "mem_reservation"],
+        ),
+        ("{image: x, env_file: [{path: a, format: raw}], tmpfs: [/x], mem_reservation: 5}", vec![]),
+        ("{image: x, env_file: [{path: a, format: raw}, b]}", vec!["env_file"]),
         (
             "{image: x, blkio_config: {device_write_bps: [], device_read_bps: [], device_read_iops: []}}",
             vec!["blkio_config.device_write_bps", "blkio_config.device_read_iops"],

@@ -18,18 +18,25 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
+/// Most names that are put in order.
+const MOST_RANKED: usize = 200;
+
 /// Most names that advice lists.
 const MOST_LISTED: usize = 12;
 
 /// Advice for an unknown name: the one that was probably meant, and those that there are, nearest first: all if they are few. Empty if there is none.
 #[must_use]
 pub fn candidates<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
-    let mut known: Vec<&str> = known.into_iter().collect();
+    let known: Vec<&str> = known.into_iter().collect();
     let meant = nearest(word, known.iter().copied());
-    let folded_word = folded(word);
-    // Stable: equally far names stay in the order in which they are known.
-    known.sort_by_cached_key(|name| (Some(*name) != meant, strsim::osa_distance(&folded_word, &folded(name))));
-    let listed: Vec<String> = known.iter().take(MOST_LISTED).map(|name| format!("`{name}`")).collect();
+    let mut ranked = known.clone();
+    // Of very many names only a mistyped one is looked for: to rank them all takes too long.
+    if known.len() <= MOST_RANKED {
+        let word = folded(word);
+        // Stable: equally far names stay in the order in which they are known.
+        ranked.sort_by_cached_key(|name| (Some(*name) != meant, strsim::osa_distance(&word, &folded(name))));
+    }
+    let listed: Vec<String> = ranked.iter().take(MOST_LISTED).map(|name| format!("`{name}`")).collect();
     let rest = known.len() - listed.len();
     match meant {
         // Of many, one is enough.

@@ -228,15 +228,18 @@ impl Text {
     /// With the line, cut where it is long.
     fn shown(&self, piece: Piece) -> Span {
         let Piece { start, end } = piece;
-        let line: Vec<char> = line(&self.text, start.line).trim_end().chars().collect();
-        let end = if end.line > start.line { line.len() } else { end.column };
-        let (from, mark) = if line.len() <= WIDTH || start.column <= BEFORE {
-            (0, start.column)
-        } else {
-            (start.column - BEFORE, BEFORE)
+        let line = line(&self.text, start.line).trim_end();
+        // A generated file may be one line of megabytes.
+        let count = if line.is_ascii() { line.len() } else { line.chars().count() };
+        let end = if end.line > start.line { count } else { end.column };
+        let (from, mark) =
+            if count <= WIDTH || start.column <= BEFORE { (0, start.column) } else { (start.column - BEFORE, BEFORE) };
+        let cut: String = match line.get(from.min(line.len())..(from + WIDTH).min(line.len())) {
+            Some(cut) if line.is_ascii() => cut.to_owned(),
+            _ => line.chars().skip(from).take(WIDTH).collect(),
         };
-        let text: String = line.iter().skip(from).take(WIDTH).map(|c| if c.is_control() { ' ' } else { *c }).collect();
-        let room = WIDTH.min(line.len().saturating_sub(from)).saturating_sub(mark);
+        let text: String = cut.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let room = WIDTH.min(count.saturating_sub(from)).saturating_sub(mark);
         let length = end.saturating_sub(start.column).clamp(1, room.max(1));
         Span { file: self.file.clone(), line: start.line, column: start.column + 1, text, mark, length }
     }

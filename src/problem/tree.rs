@@ -14,17 +14,17 @@ const MOST_ITEMS: usize = 256;
 
 /// A character of a text: its line from 1, its column from 0 and its index.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Mark {
-    pub(super) line: usize,
-    pub(super) column: usize,
-    pub(super) index: usize,
+pub(crate) struct Mark {
+    pub(crate) line: usize,
+    pub(crate) column: usize,
+    pub(crate) index: usize,
 }
 
 /// From one character to the one behind the last.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Piece {
-    pub(super) start: Mark,
-    pub(super) end: Mark,
+pub(crate) struct Piece {
+    pub(crate) start: Mark,
+    pub(crate) end: Mark,
 }
 
 impl From<Range> for Piece {
@@ -36,7 +36,7 @@ impl From<Range> for Piece {
 
 /// How a scalar was written, as far as that decides where its characters stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Style {
+pub(crate) enum Style {
     Plain,
     Single,
     Double,
@@ -46,7 +46,7 @@ pub(super) enum Style {
 
 /// A text's values.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Tree {
+pub(crate) struct Tree {
     nodes: Vec<Node>,
 }
 
@@ -72,21 +72,21 @@ struct Entry {
 
 /// What was found of a field.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Hit<'t> {
+pub(crate) struct Hit<'t> {
     /// The key, where it is the value of one.
-    pub(super) key: Option<Piece>,
+    pub(crate) key: Option<Piece>,
     /// The value; of a list or map in block style the end is where the next key begins.
-    pub(super) value: Piece,
+    pub(crate) value: Piece,
     /// Text and style of a scalar.
-    pub(super) scalar: Option<(&'t str, Style)>,
+    pub(crate) scalar: Option<(&'t str, Style)>,
     /// How many bytes of the field were not found: this is the nearest of what is around it.
-    pub(super) left: usize,
+    pub(crate) left: usize,
     node: usize,
 }
 
 impl Tree {
     /// Reads as much as can be read: `text` may be broken further down.
-    pub(super) fn of(text: &str) -> Self {
+    pub(crate) fn of(text: &str) -> Self {
         let mut tree = Self::default();
         let mut anchors: HashMap<usize, usize> = HashMap::new();
         // Lists and maps that are open, and the key of the map that waits for its value.
@@ -151,7 +151,7 @@ impl Tree {
     }
 
     /// The value of a field, or the nearest of what is around it; none in an empty text.
-    pub(super) fn find(&self, field: &str) -> Option<Hit<'_>> {
+    pub(crate) fn find(&self, field: &str) -> Option<Hit<'_>> {
         let found = self.from(self.root()?, field, DEEPEST);
         if found.left < field.len() {
             return Some(found);
@@ -160,8 +160,13 @@ impl Tree {
         Some(self.plugin(field).unwrap_or(found))
     }
 
+    /// A scalar as it is written, without its quotes.
+    pub(crate) fn scalar(&self, field: &str) -> Option<&str> {
+        self.find(field).filter(|hit| hit.left == 0)?.scalar.map(|(text, _)| text)
+    }
+
     /// The label's text among the labels at `field`, which are a map, or a list of `label=text`. Also how many characters of the scalar are before the text.
-    pub(super) fn label(&self, field: &str, label: &str) -> Option<(Hit<'_>, usize)> {
+    pub(crate) fn label(&self, field: &str, label: &str) -> Option<(Hit<'_>, usize)> {
         let labels = self.find(field).filter(|hit| hit.left == 0)?;
         match self.kind(labels.node, DEEPEST)? {
             (_, Kind::List(items)) => {

@@ -347,7 +347,7 @@ async fn mounts_and_limits_arrive() {
     ];
     spec.host.memory = Some(64 << 20);
     spec.host.oom_score_adj = Some(500);
-    spec.ports = vec!["127.0.0.1::80".into()];
+    spec.ports = outrigger::pod::ports::Port::read("127.0.0.1::80").unwrap();
     let id = started(&engine, &spec).await;
     assert_eq!(output(&engine, &id, Output::Stdout).await, "1024\n1\n");
     let seen = engine.inspect(&id.0).await.unwrap();

@@ -1,6 +1,8 @@
 //! The integration tests: one binary, since each one costs a link of the whole host.
 
 #[cfg(test)]
+mod agreement;
+#[cfg(test)]
 mod cases;
 #[cfg(test)]
 mod cli;

@@ -53,7 +53,7 @@ fn pod() -> PodSpec {
     app.command = Some(strings(&["serve", "--banner", "two\nlines"]));
     app.working_dir = Some("/srv".to_owned());
     app.user = Some("1000:1000".to_owned());
-    app.env_file = vec![EnvFile { path: "/etc/calc.env".to_owned(), required: true }];
+    app.env_file = vec![EnvFile::new("/etc/calc.env")];
     app.environment = IndexMap::from([
         ("PORT".to_owned(), Some("5000".to_owned())),
         ("REGION".to_owned(), None),

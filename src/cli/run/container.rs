@@ -21,7 +21,7 @@ pub(in crate::cli) const IMAGE: &str = concat!("outrigger:", env!("CARGO_PKG_VER
 pub(in crate::cli) const GRACE: Duration = Duration::from_secs(30);
 
 /// The container that runs this pod; `token` tells this run from all others.
-pub(super) fn of(mut spec: PodSpec, folder: &Path, name: String, token: &str, env: &Env) -> ContainerSpec {
+pub fn of(mut spec: PodSpec, folder: &Path, name: String, token: &str, env: &Env) -> ContainerSpec {
     resolve(&mut spec.controller.volumes, folder);
     let mut mounts = mounts(&spec.controller.volumes, folder, env);
     for plugin in &mut spec.plugins {
@@ -206,7 +206,7 @@ mod tests {
     fn what_the_file_says_of_the_controller_is_done() {
         let controller = ControllerSpec {
             image: Some("acme/outrigger:2".to_owned()),
-            ports: vec!["8080:80".to_owned()],
+            ports: crate::pod::ports::Port::read("8080:80").unwrap(),
             networks: vec!["front".to_owned()],
             memory: Some(64 << 20),
             stop_grace_period: Some(Duration::from_secs(5)),
@@ -217,7 +217,7 @@ mod tests {
         };
         let wanted = made(with(controller), &Env::new());
         assert_eq!(wanted.image, "acme/outrigger:2");
-        assert_eq!(wanted.ports, ["8080:80"]);
+        assert_eq!(wanted.ports, crate::pod::ports::Port::read("8080:80").unwrap());
         assert_eq!(wanted.network_mode.as_deref(), Some("front"));
         assert_eq!(wanted.host.memory, Some(64 << 20));
         assert_eq!(wanted.stop_timeout, Some(Duration::from_secs(5)));

@@ -17,13 +17,12 @@ use bollard::models::{
 };
 
 use crate::engine::{ContainerSpec, has_start_interval};
+use crate::pod::ports::Port;
 use crate::pod::{HealthCheck, HostSettings, Mount, MountKind};
 
 /// Why a specification can't be told to the engine.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum BadSpec {
-    #[error("`{0}` is not a port: expected `[address:]host:container[/protocol]`")]
-    Port(String),
     #[error(
         "`{0}` is not a mount propagation: expected `private`, `rprivate`, `shared`, `rshared`, `slave` or `rslave`"
     )]
@@ -36,7 +35,7 @@ pub(super) enum BadSpec {
 
 /// The body of the call that creates it, for an engine of this API version.
 pub(super) fn create_body(spec: &ContainerSpec, api: (u32, u32)) -> Result<ContainerCreateBody, BadSpec> {
-    let ports = ports(&spec.ports)?;
+    let ports = ports(&spec.ports);
     let mut host = host_config(&spec.host)?;
     let mut binds = Vec::new();
     let mut mounts = Vec::new();
@@ -261,36 +260,17 @@ fn parse_propagation(word: &str) -> Result<Propagation, BadSpec> {
     })
 }
 
-fn ports(specs: &[String]) -> Result<PortMap, BadSpec> {
+fn ports(ports: &[Port]) -> PortMap {
     let mut map = PortMap::new();
-    for spec in specs {
-        let (key, binding) = port(spec).ok_or_else(|| BadSpec::Port(spec.clone()))?;
+    for port in ports {
+        let key = format!("{}/{}", port.container, port.protocol.name());
+        let binding = PortBinding {
+            host_ip: port.address.map(|address| address.to_string()),
+            host_port: Some(port.host.to_string()),
+        };
         map.entry(key).or_default().get_or_insert_default().push(binding);
     }
-    Ok(map)
-}
-
-/// `[address:]host:container[/protocol]`; an IPv6 address stands in brackets, an empty host port lets the engine choose.
-fn port(spec: &str) -> Option<(String, PortBinding)> {
-    let (rest, protocol) = spec.split_once('/').unwrap_or((spec, "tcp"));
-    if !matches!(protocol, "tcp" | "udp" | "sctp") {
-        return None;
-    }
-    let (rest, container) = rest.rsplit_once(':')?;
-    let (address, host) = rest.rsplit_once(':').map_or((None, rest), |(address, host)| (Some(address), host));
-    let host_ip = match address {
-        None => None,
-        Some(address) => {
-            let bare = address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(address);
-            Some(bare.parse::<std::net::IpAddr>().ok()?.to_string())
-        }
-    };
-    let number = |text: &str| text.parse::<u16>().ok().filter(|number| *number > 0);
-    if !host.is_empty() {
-        number(host)?;
-    }
-    let key = format!("{}/{protocol}", number(container)?);
-    Some((key, PortBinding { host_ip, host_port: Some(host.to_owned()) }))
+    map
 }
 
 /// Rounded up: a part of a second that was asked for is not cut off.

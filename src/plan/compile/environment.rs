@@ -3,15 +3,16 @@
 use indexmap::IndexMap;
 
 use super::{Found, Role};
+use crate::labels::dotenv::{self, BadLine};
 use crate::plan::SelfInfo;
-use crate::pod::{Component, EnvFile};
+use crate::pod::{Component, EnvFile, EnvFormat};
 
 /// `NAME=value` of every variable that has a value, in the order of the files and the label.
 ///
 /// A variable without a value takes the controller's, and where it has none the one of an `env_file` stays.
 pub(super) fn environment(component: &Component, role: Role, me: &SelfInfo, found: &mut Found) -> Vec<String> {
     let mut variables = IndexMap::new();
-    for EnvFile { path, required } in &component.env_file {
+    for EnvFile { path, required, format } in &component.env_file {
         match me.env_files.get(path) {
             None => {}
             Some(Err(why)) if !required => {
@@ -19,6 +20,22 @@ pub(super) fn environment(component: &Component, role: Role, me: &SelfInfo, foun
             }
             Some(Err(why)) => {
                 found.problems.push(role.problem(&component.name, "env_file", format!("cannot read `{path}`: {why}")));
+            }
+            Some(Ok(text)) if *format == EnvFormat::Compose => {
+                let known = |name: &str| me.environment.get(name).or_else(|| variables.get(name)).cloned();
+                let mut unset = Vec::new();
+                match dotenv::parse(text, &known, &mut |name| unset.push(name.to_owned())) {
+                    Ok(read) => read.iter().for_each(|(name, value)| set(&mut variables, name, value.as_deref(), me)),
+                    Err(wrong) => found.problems.0.extend(wrong.into_iter().map(|BadLine { line, what }| {
+                        role.problem(&component.name, "env_file", format!("`{path}`, line {line}: {what}"))
+                    })),
+                }
+                for name in unset {
+                    found.warn(
+                        &component.name,
+                        format!("`env_file` `{path}` names the variable `{name}`, which is not set: it is empty"),
+                    );
+                }
             }
             Some(Ok(text)) => {
                 for (number, line) in text.strip_prefix('\u{feff}').unwrap_or(text).lines().enumerate() {

@@ -16,7 +16,7 @@ use crate::pod::{
 const MIB: i64 = 1 << 20;
 
 fn files(paths: &[&str]) -> Vec<EnvFile> {
-    paths.iter().map(|path| EnvFile { path: (*path).to_owned(), required: true }).collect()
+    paths.iter().map(|path| EnvFile::new(*path)).collect()
 }
 
 /// A pod, its controller and its engine; each test changes what it is about.
@@ -591,7 +591,7 @@ fn every_problem_is_reported_at_once() {
     let mut case = case(vec![bad, after("b", &["c"]), after("c", &["b"])]);
     case.spec.init.push(with("b", |it| it.env_file = files(&["/gone"])));
     case.me.env_files.insert("/gone".to_owned(), Err("no such file".to_owned()));
-    case.me.env_files.insert("/bad".to_owned(), Ok("A=1\nexport B=secret".to_owned()));
+    case.me.env_files.insert("/bad".to_owned(), Ok("A=1\nA B=secret".to_owned()));
     case.me.copy_sources.insert("/etc/gone".to_owned(), Err("no such file".to_owned()));
     let problems = compile(&case.spec, &case.me, &case.engine, &case.settings).unwrap_err();
     let (dependencies, others): (Vec<_>, Vec<_>) = problems.0.iter().partition(|problem| problem.field == "depends_on");

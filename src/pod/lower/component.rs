@@ -9,10 +9,10 @@ use serde_json::Value;
 use super::fields::{Fields, Node, Read, Report};
 use super::mounts::{self, Owner};
 use super::volumes::Volumes;
-use super::{host, life, probes, rejected};
+use super::{engine, host, life, probes, rejected};
 use crate::labels::RawComponent;
 use crate::pod::life::Role;
-use crate::pod::{Component, ComponentName, EnvFile, HealthCheck, Logging, values};
+use crate::pod::{Component, ComponentName, EnvFile, EnvFormat, HealthCheck, Logging, values};
 
 /// A component whose dependencies have not been looked up yet.
 #[derive(Debug)]
@@ -35,7 +35,8 @@ fn lower_body(raw: &RawComponent, known: &Volumes, report: &mut Report) -> Optio
     let name = ComponentName::new(&raw.name).map_err(|bad| raw.at.problem(bad.to_string()));
     let name = report.problems.take(name);
     let mut fields = Fields::new(&raw.at, raw.body.as_ref()?, report);
-    let image = fields.required("image", image);
+    let is_template = fields.report.is_template;
+    let image = fields.required("image", |node| image(node, is_template));
     let entrypoint = fields.many("entrypoint", words);
     let command = fields.many("command", words);
     let working_dir = fields.read("working_dir", Node::absolute);
@@ -95,12 +96,12 @@ fn lower_body(raw: &RawComponent, known: &Volumes, report: &mut Report) -> Optio
     Some(Lowered { component, dependencies })
 }
 
-/// An image's reference, in a form that the engine can take.
-pub fn image(node: &Node<'_>) -> Read<String> {
+/// An image's reference, in a form that the engine can take; in a template it may still have variables.
+pub fn image(node: &Node<'_>, is_template: bool) -> Read<String> {
     let image = node.string()?;
     if image.trim().is_empty() {
         Err(node.problem("is empty"))
-    } else if image.contains(char::is_whitespace) || !(image.contains('$') || is_reference(&image)) {
+    } else if image.contains(char::is_whitespace) || !(is_template && image.contains('$') || is_reference(&image)) {
         // A `$` is that of a variable, which whoever deploys the stack file fills in.
         Err(node.problem(format!("`{image}` is not an image reference")))
     } else {
@@ -169,19 +170,19 @@ fn env_files(node: &Node<'_>, report: &mut Report) -> Vec<EnvFile> {
     for item in node.items() {
         if !item.value.is_object() {
             let path = report.problems.take(item.word());
-            found.extend(path.map(|path| EnvFile { path, required: true }));
+            found.extend(path.map(EnvFile::new));
             continue;
         }
         let Some(mut fields) = Fields::of(&item, "a path, or a map with `path`", report) else { continue };
         let path = fields.required("path", Node::word);
         let required = fields.read("required", Node::bool).unwrap_or(true);
-        // The one word that the Compose specification knows, and how files are read here in any case.
-        fields.read("format", |node| match node.string()?.as_str() {
-            "raw" => Ok(()),
+        // The one word that the Compose specification knows.
+        let format = fields.read("format", |node| match node.string()?.as_str() {
+            "raw" => Ok(EnvFormat::Raw),
             other => Err(node.problem(format!("expected `raw`, found `{other}`"))),
         });
         fields.done();
-        found.extend(path.map(|path| EnvFile { path, required }));
+        found.extend(path.map(|path| EnvFile { path, required, format: format.unwrap_or_default() }));
     }
     found
 }
@@ -228,7 +229,9 @@ fn logging(node: &Node<'_>, report: &mut Report) -> Option<Logging> {
     let driver = fields.read("driver", Node::word).unwrap_or_default();
     let options = fields.many("options", options).unwrap_or_default();
     fields.done();
-    Some(Logging { driver, options })
+    let logging = Logging { driver, options };
+    engine::logging(node, &logging, report);
+    Some(logging)
 }
 
 fn healthcheck(node: &Node<'_>, report: &mut Report) -> Option<HealthCheck> {

@@ -9,6 +9,7 @@ use super::fields::{Fields, Node, Read, Report};
 use super::mounts::{self, Owner};
 use super::volumes::Volumes;
 use crate::labels::Place;
+use crate::pod::ports::{BadPort, Port};
 use crate::pod::values::format_duration;
 use crate::pod::{ComponentName, ControllerSpec};
 
@@ -21,7 +22,7 @@ pub fn lower(at: &Place, map: &Map<String, Value>, known: &Volumes, report: &mut
             // The rule for names of containers is that for names of components.
             ComponentName::new(&name).map(|_| name).map_err(|bad| node.problem(bad.to_string()))
         }),
-        image: fields.read("image", image),
+        image: fields.read("image", |node| image(node, false)),
         ports: fields.many("ports", ports).unwrap_or_default(),
         volumes: fields
             .many("volumes", |node, report| mounts::volumes(node, Owner::Controller, report))
@@ -54,13 +55,73 @@ pub fn handed_over(at: &Place, value: &Value, spec: &mut ControllerSpec, report:
     spec.stop_grace_period = Some(grace);
 }
 
-fn ports(node: &Node<'_>, report: &mut Report) -> Vec<String> {
+fn ports(node: &Node<'_>, report: &mut Report) -> Vec<Port> {
     let items = node.list("a list of ports, for instance `[\"8080:80\"]`", report);
-    items.iter().filter_map(|item| report.problems.take(port(item))).collect()
+    let mut found: Vec<Port> = Vec::new();
+    for item in items {
+        let read = match item.value {
+            Value::Object(_) => long_port(&item, report),
+            _ => {
+                let read = item.scalar().and_then(|text| port(&item, &text));
+                report.problems.take(read)
+            }
+        };
+        for port in read.unwrap_or_default() {
+            if found.iter().any(|other| other.clashes(&port)) {
+                report.push(
+                    item.problem(format!("port {} of the host is published twice", port.host))
+                        .hint("give each its own port of the host, or an address of its own"),
+                );
+                break;
+            }
+            found.push(port);
+        }
+    }
+    found
+}
+
+fn port(node: &Node<'_>, text: &str) -> Read<Vec<Port>> {
+    Port::read(text).map_err(|bad| {
+        let problem = node.problem(bad.to_string());
+        match bad {
+            BadPort::Address { address, .. } if address == "localhost" => {
+                problem.hint("write `127.0.0.1`, or `[::1]`: the engine publishes at addresses, not at names")
+            }
+            BadPort::Address { .. } => problem.hint("the engine publishes at addresses, not at names"),
+            BadPort::Ranges { .. } => problem.hint("write as many ports of the host as of the container"),
+            BadPort::Form(_) | BadPort::Protocol { .. } => problem,
+        }
+    })
+}
+
+/// The form with a key for each part.
+fn long_port(item: &Node<'_>, report: &mut Report) -> Option<Vec<Port>> {
+    let mut fields = Fields::of(item, "a port", report)?;
+    let target = fields.required("target", Node::word);
+    let published = fields.read("published", Node::word).unwrap_or_default();
+    let address = fields.read("host_ip", Node::word);
+    let protocol = fields.read("protocol", Node::word).unwrap_or_else(|| "tcp".to_owned());
+    // A container of its own publishes on its host, whichever of the two is written.
+    fields.read("mode", |node| match node.string()?.as_str() {
+        "host" | "ingress" => Ok(()),
+        other => Err(node.problem(format!("expected `host` or `ingress`, found `{other}`"))),
+    });
+    for key in ["name", "app_protocol"] {
+        fields.get(key);
+    }
+    fields.done();
+    let begin = match address {
+        Some(address) if address.contains(':') => format!("[{}]:{published}:", address.trim_matches(['[', ']'])),
+        Some(address) => format!("{address}:{published}:"),
+        None if published.is_empty() => String::new(),
+        None => format!("{published}:"),
+    };
+    let read = port(item, &format!("{begin}{}/{protocol}", target?));
+    report.problems.take(read)
 }
 
 fn networks(node: &Node<'_>, report: &mut Report) -> Vec<String> {
-    let found = node.strings(Node::word, report);
+    let found = node.strings(network, report);
     let mut seen = HashSet::new();
     for name in &found {
         if !seen.insert(name) {
@@ -68,6 +129,17 @@ fn networks(node: &Node<'_>, report: &mut Report) -> Vec<String> {
         }
     }
     found
+}
+
+/// A network's name or id.
+fn network(node: &Node<'_>) -> Read<String> {
+    let name = node.word()?;
+    let in_name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
+    if name.bytes().all(in_name) && name.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric()) {
+        Ok(name)
+    } else {
+        Err(node.problem(format!("`{name}` is not the name of a network")))
+    }
 }
 
 fn own_labels(node: &Node<'_>, report: &mut Report) -> indexmap::IndexMap<String, String> {
@@ -81,54 +153,4 @@ fn own_labels(node: &Node<'_>, report: &mut Report) -> indexmap::IndexMap<String
         );
     }
     found
-}
-
-/// `[address:][host:]container[/protocol]`, where both ports may be ranges.
-fn port(node: &Node<'_>) -> Read<String> {
-    let text = node.scalar()?;
-    if is_port(&text) {
-        Ok(text)
-    } else {
-        Err(node.problem(format!("`{text}` is not a port, expected `[address:]host:container[/protocol]`")))
-    }
-}
-
-fn is_port(text: &str) -> bool {
-    let (ports, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
-    let mut parts = ports.rsplitn(3, ':');
-    let (container, host, address) = (parts.next(), parts.next(), parts.next());
-    let address_right = address.is_none_or(|address| {
-        let bare = address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(address);
-        bare.parse::<std::net::IpAddr>().is_ok()
-    });
-    let sizes = (container.and_then(range), host.map(|host| if host.is_empty() { Some(0) } else { range(host) }));
-    let ports_right = match sizes {
-        (Some(_), None | Some(Some(0))) => true,
-        // One host port for one container port.
-        (Some(inside), Some(Some(outside))) => inside == outside,
-        (Some(_), Some(None)) | (None, _) => false,
-    };
-    address_right && ports_right && matches!(protocol, "tcp" | "udp" | "sctp")
-}
-
-/// How many ports a port or a range of ports is.
-fn range(text: &str) -> Option<u16> {
-    let (from, to) = text.split_once('-').unwrap_or((text, text));
-    let (from, to) = (from.parse::<u16>().ok()?, to.parse::<u16>().ok()?);
-    if from == 0 { None } else { to.checked_sub(from)?.checked_add(1) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_port;
-
-    #[test]
-    fn ports_are_those_of_docker_run() {
-        for right in ["80", "8080:80", "127.0.0.1:8080:80", "127.0.0.1::80", "[::1]:53:53/udp", "8000-8002:9000-9002"] {
-            assert!(is_port(right), "{right}");
-        }
-        for wrong in ["", "0", "http", "1:2:3:4", "8000-8002:80", "80/http", "65536", "host:1:2", "80:", "9-8"] {
-            assert!(!is_port(wrong), "{wrong}");
-        }
-    }
 }

@@ -19,6 +19,8 @@ pub struct Report {
     pub warnings: Vec<String>,
     /// Whether keys that nobody asked for are passed over with a warning.
     pub is_lenient: bool,
+    /// Whether whoever deploys the text still fills variables in.
+    pub is_template: bool,
     /// Every map that was read, with the keys that are known there, for tests.
     #[cfg(test)]
     pub seen: Vec<(Place, Vec<&'static str>)>,

@@ -2,7 +2,7 @@
 
 use super::component::options;
 use super::fields::{Fields, Node, Read, Report};
-use super::{mounts, rejected};
+use super::{engine, mounts, rejected};
 use crate::pod::{Blkio, HostSettings, Ulimit, values};
 use crate::problem::candidates;
 
@@ -25,6 +25,9 @@ const ULIMITS: [&str; 15] = [
     "stack",
 ];
 
+/// The least part of a processor that the engine takes, in billionths.
+const LEAST_NANO_CPUS: i64 = 10_000_000;
+
 const COUNT: std::ops::RangeInclusive<i64> = 0..=i64::MAX;
 
 /// Reads all of them.
@@ -35,11 +38,11 @@ pub fn settings(fields: &mut Fields<'_, '_>) -> HostSettings {
         runtime: fields.read("runtime", Node::word),
         oom_score_adj: fields.read("oom_score_adj", |node| node.int(-1000..=1000)),
         oom_kill_disable: fields.flag("oom_kill_disable"),
-        cap_add: fields.words("cap_add"),
-        cap_drop: fields.words("cap_drop"),
+        cap_add: words(fields, "cap_add", engine::capability),
+        cap_drop: words(fields, "cap_drop", engine::capability),
         group_add: fields.words("group_add"),
-        security_opt: fields.words("security_opt"),
-        storage_opt: fields.many("storage_opt", options).unwrap_or_default(),
+        security_opt: words(fields, "security_opt", engine::security_opt),
+        storage_opt: fields.many("storage_opt", engine::storage_opt).unwrap_or_default(),
         sysctls: fields.many("sysctls", options).unwrap_or_default(),
         userns_mode: fields.read("userns_mode", |node| match node.string()?.as_str() {
             mode @ ("" | "host") => Ok(mode.to_owned()),
@@ -49,17 +52,16 @@ pub fn settings(fields: &mut Fields<'_, '_>) -> HostSettings {
         device_cgroup_rules: fields
             .many("device_cgroup_rules", |node, report| node.strings(device_rule, report))
             .unwrap_or_default(),
-        isolation: fields.read("isolation", Node::word),
+        isolation: fields.read("isolation", isolation),
         memory: fields.read("mem_limit", Node::memory),
-        memory_reservation: fields.read("mem_reservation", Node::size),
+        memory_reservation: fields.read("mem_reservation", Node::memory),
         memory_swap: fields.read("memswap_limit", Node::size_or_unlimited),
         memory_swappiness: fields.read("mem_swappiness", |node| node.int(0..=100)),
         shm_size: fields.read("shm_size", Node::size),
         cpu_shares: fields.read("cpu_shares", |node| node.int(COUNT)),
         nano_cpus: fields.read("cpus", cpus),
-        cpu_period: fields.read("cpu_period", micros),
-        cpu_quota: fields
-            .read("cpu_quota", |node| if is_number(node) { node.int(-1..=i64::MAX) } else { micros(node) }),
+        cpu_period: fields.read("cpu_period", period),
+        cpu_quota: fields.read("cpu_quota", quota),
         cpu_rt_period: fields.read("cpu_rt_period", micros),
         cpu_rt_runtime: fields.read("cpu_rt_runtime", micros),
         cpuset: fields.read("cpuset", cpuset),
@@ -94,7 +96,7 @@ fn deploy(node: &Node<'_>, report: &mut Report) -> HostSettings {
         });
         fields.many("reservations", |node, report| {
             let Some(mut fields) = Fields::of(node, "a map with `memory`", report) else { return };
-            found.memory_reservation = fields.read("memory", Node::size);
+            found.memory_reservation = fields.read("memory", Node::memory);
             if let Some(node) = fields.get("cpus") {
                 fields
                     .report
@@ -131,10 +133,47 @@ fn check(settings: &HostSettings, fields: &mut Fields<'_, '_>) {
         let at = fields.place("memswap_limit");
         fields.report.push(at.problem("is less than `mem_limit`").hint("it counts memory and swap together"));
     }
+    let realtime = settings.cpu_rt_runtime.zip(settings.cpu_rt_period.filter(|micros| *micros > 0));
+    if realtime.is_some_and(|(runtime, period)| runtime > period) {
+        let problem = fields.place("cpu_rt_runtime").problem("is more than `cpu_rt_period`");
+        fields.report.push(problem);
+    }
     let cfs = settings.cpu_period.or(settings.cpu_quota).filter(|micros| *micros != 0);
     if settings.nano_cpus.is_some_and(|nano| nano > 0) && cfs.is_some() {
         let problem = fields.place("cpus").problem("can't be set together with `cpu_period` or `cpu_quota`");
         fields.report.push(problem);
+    }
+}
+
+/// The words of a list, or one.
+fn words(fields: &mut Fields<'_, '_>, key: &'static str, read: fn(&Node<'_>) -> Read<String>) -> Vec<String> {
+    fields.many(key, |node, report| node.strings(read, report)).unwrap_or_default()
+}
+
+fn isolation(node: &Node<'_>) -> Read<String> {
+    match node.string()?.as_str() {
+        word @ ("" | "default") => Ok(word.to_owned()),
+        word => Err(node
+            .problem(format!("expected `default`, found `{word}`"))
+            .hint("other kinds of isolation are those of Windows containers; leave it out")),
+    }
+}
+
+/// The kernel's own bounds of a period of its scheduler, in microseconds.
+fn period(node: &Node<'_>) -> Read<i64> {
+    match micros(node)? {
+        period @ (0 | 1_000..=1_000_000) => Ok(period),
+        period => Err(node.problem(format!("expected from 1 ms to 1 s, found {period} microseconds"))),
+    }
+}
+
+fn quota(node: &Node<'_>) -> Read<i64> {
+    let quota = if is_number(node) { node.int(-1..=i64::MAX)? } else { micros(node)? };
+    match quota {
+        1..1_000 => {
+            Err(node.problem(format!("{quota} microseconds are less than the engine takes")).hint("the least is 1 ms"))
+        }
+        quota => Ok(quota),
     }
 }
 
@@ -152,14 +191,21 @@ fn micros(node: &Node<'_>) -> Read<i64> {
 }
 
 fn cpus(node: &Node<'_>) -> Read<i64> {
-    values::cpus(&node.scalar()?).map_err(|bad| node.problem(bad.to_string()))
+    match values::cpus(&node.scalar()?).map_err(|bad| node.problem(bad.to_string()))? {
+        1..LEAST_NANO_CPUS => Err(node
+            .problem("is less than the engine takes")
+            .hint("the least is `0.01`; leave it out, or write 0, for no limit")),
+        nano => Ok(nano),
+    }
 }
 
 fn cpuset(node: &Node<'_>) -> Read<String> {
-    let text = node.scalar()?;
+    // The engine takes no white space.
+    let text: String = node.scalar()?.chars().filter(|c| !c.is_whitespace()).collect();
+    let number = |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse::<u16>().ok()).flatten();
     let right = text.split(',').all(|part| {
-        let (from, to) = part.trim().split_once('-').unwrap_or((part.trim(), part.trim()));
-        matches!((from.parse::<u32>(), to.parse::<u32>()), (Ok(from), Ok(to)) if from <= to)
+        let (from, to) = part.split_once('-').unwrap_or((part, part));
+        matches!((number(from), number(to)), (Some(from), Some(to)) if from <= to)
     });
     if right {
         Ok(text)
@@ -169,12 +215,14 @@ fn cpuset(node: &Node<'_>) -> Read<String> {
 }
 
 fn device_rule(node: &Node<'_>) -> Read<String> {
-    let text = node.string()?;
+    // The engine takes one blank between the parts.
+    let text = node.string()?.split_whitespace().collect::<Vec<_>>().join(" ");
     let number = |part: &str| part == "*" || (!part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()));
     let right = match text.split_whitespace().collect::<Vec<_>>().as_slice() {
         [kind, numbers, access] => {
             matches!(*kind, "a" | "b" | "c")
                 && numbers.split_once(':').is_some_and(|(major, minor)| number(major) && number(minor))
+                && access.len() <= 3
                 && access.chars().all(|c| "rwm".contains(c))
         }
         _ => false,

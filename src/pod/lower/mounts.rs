@@ -14,6 +14,9 @@ pub enum Owner {
     Controller,
 }
 
+/// The engine mounts the image there.
+const ROOT: &str = "the target is the root of the container, where the image is";
+
 const PROPAGATIONS: [&str; 6] = ["private", "rprivate", "shared", "rshared", "slave", "rslave"];
 
 /// `volumes:`.
@@ -129,6 +132,7 @@ fn long(item: &Node<'_>, owner: Owner, report: &mut Report) -> Option<Mount> {
         let Some(mut volume) = Fields::of(node, "a map with `nocopy`", report) else { return };
         mount.no_copy = volume.flag("nocopy");
         let spec = super::volumes::spec(&mut volume);
+        super::engine::volume(node, &spec, volume.report);
         mount.volume = Some(spec).filter(|spec| *spec != VolumeSpec::default());
         volume.end(|key| {
             (key == "subpath").then_some((
@@ -140,7 +144,7 @@ fn long(item: &Node<'_>, owner: Owner, report: &mut Report) -> Option<Mount> {
     fields.many("tmpfs", |node, report| {
         let Some(mut tmpfs) = Fields::of(node, "a map with `size`", report) else { return };
         mount.tmpfs_size = tmpfs.read("size", Node::size);
-        mount.tmpfs_mode = tmpfs.read("mode", mode);
+        mount.tmpfs_mode = tmpfs.read("mode", octal);
         tmpfs.done();
     });
     fields.get("consistency");
@@ -150,15 +154,6 @@ fn long(item: &Node<'_>, owner: Owner, report: &mut Report) -> Option<Mount> {
     }
     let checked = checked(item, mount, owner);
     report.problems.take(checked)
-}
-
-/// Permission bits: octal digits as text, or, as the Compose specification has it, the number itself.
-pub fn mode(node: &Node<'_>) -> Read<u32> {
-    if let serde_json::Value::Number(_) = node.value {
-        let bits = node.int(0..=0o7777)?;
-        return u32::try_from(bits).map_err(|_| node.problem("is too large"));
-    }
-    octal(node)
 }
 
 /// Permission bits as octal digits. A number is refused: `640` would be another thing than `0640`.
@@ -173,14 +168,27 @@ pub fn octal(node: &Node<'_>) -> Read<u32> {
                     .hint("write octal digits, for instance `\"0640\"`")
             })
         }
+        serde_json::Value::Number(number) => Err(node
+            .problem(format!("`{number}` is a decimal number, and permission bits are octal digits"))
+            .hint(format!("put octal digits in quotes, for instance `\"0{:0>3}\"`", octal_digits(number)))),
         _ => Err(node.expected("octal digits as text").hint("put them in quotes, for instance `\"0640\"`")),
     }
+}
+
+/// The digits that were probably meant.
+fn octal_digits(number: &serde_json::Number) -> String {
+    let digits = number.to_string();
+    let is_octal = digits.len() <= 4 && digits.bytes().all(|b| matches!(b, b'0'..=b'7'));
+    if is_octal { digits } else { "640".to_owned() }
 }
 
 /// What holds for both forms.
 fn checked(item: &Node<'_>, mount: Mount, owner: Owner) -> Read<Mount> {
     if !mount.target.starts_with('/') {
         return Err(item.problem(format!("the target `{}` is not an absolute path", mount.target)));
+    }
+    if normal(&mount.target) == "/" {
+        return Err(item.problem(ROOT));
     }
     let source = mount.source.as_deref();
     match (mount.kind, source) {
@@ -190,6 +198,9 @@ fn checked(item: &Node<'_>, mount: Mount, owner: Owner) -> Read<Mount> {
                 "the engine takes paths of its host, and the controller does not know in which folder the stack file was",
             ))
         }
+        (MountKind::Volume, None) if mount.read_only => Err(item
+            .problem("a volume without a name is new and empty, and `read_only` lets nobody fill it")
+            .hint("name the volume in `source`, or leave `read_only` out")),
         (MountKind::Tmpfs, Some(_)) => Err(item.problem("a tmpfs has no `source`")),
         (MountKind::Volume, Some(name)) if !is_volume_name(name) => {
             Err(item.problem(format!("`{name}` is not the name of a volume")))
@@ -225,7 +236,13 @@ pub fn tmpfs(node: &Node<'_>, report: &mut Report) -> IndexMap<String, String> {
     for item in node.items() {
         let Some(text) = report.problems.take(item.string()) else { continue };
         let (path, options) = text.split_once(':').unwrap_or((&text, ""));
-        if !path.starts_with('/') {
+        if !options.is_empty() {
+            let read = super::engine::tmpfs_options(&item, options);
+            report.problems.take(read);
+        }
+        if path.starts_with('/') && normal(path) == "/" {
+            report.push(item.problem(ROOT));
+        } else if !path.starts_with('/') {
             report.push(item.problem(format!("`{path}` is not an absolute path")));
         } else if found.insert(path.to_owned(), options.to_owned()).is_some() {
             report.push(item.problem(format!("`{path}` is written twice")));

@@ -495,7 +495,7 @@ fn notes_of_update(update: &str, options: &str) -> Vec<String> {
     deploy: {{update_config: {update}}}
 "
     );
-    let (sources, problems) = crate::labels::read_sources("s.yml", &text);
+    let (sources, problems) = crate::labels::read_sources("s.yml", &text, &|_| None);
     assert!(problems.is_empty(), "{problems}");
     let (spec, problems) = super::lower_partly(&sources[0].raw);
     assert!(problems.is_empty(), "{problems}");

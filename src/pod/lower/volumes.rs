@@ -90,6 +90,7 @@ fn declared(key: &str, node: &Node<'_>, report: &mut Report) -> Declared {
         report.problems.take(node.bool())
     });
     let spec = spec(&mut fields);
+    super::engine::volume(node, &spec, fields.report);
     fields.done();
     if external.flatten().unwrap_or_default() {
         if spec != VolumeSpec::default() {

@@ -8,7 +8,7 @@ use crate::pod::lower;
 
 /// The plan of a `pod.yaml`.
 fn plan(text: &str) -> Plan {
-    let raw = labels::read_document("pod.yaml", text);
+    let raw = labels::read_document("pod.yaml", text, &|_| None);
     assert!(raw.1.is_empty(), "{}", raw.1);
     let spec = lower::lower(&raw.0).unwrap();
     let me = SelfInfo::offline("pod", IndexMap::<String, String>::new().into_iter().collect());

@@ -191,7 +191,7 @@ fn every_remedy_that_is_named_is_one() {
         &|it| it.host.runtime = Some("/tmp/shim".to_owned()),
         &|it| it.volumes = vec![mount(MountKind::Bind, "/var/run/docker.sock", true)],
         &|it| it.volumes = vec![mount(MountKind::Bind, "/sys", true), mount(MountKind::Bind, "/", false)],
-        &|it| it.env_file = vec![crate::pod::EnvFile { path: "/var/lib/outrigger/x".to_owned(), required: true }],
+        &|it| it.env_file = vec![crate::pod::EnvFile::new("/var/lib/outrigger/x")],
     ];
     for change in refused {
         let told = case(&[]).told(change);
@@ -408,11 +408,7 @@ fn files_of_the_controller_alone_are_not_copied() {
         assert!(copied(source)[0].starts_with("`pod.copy.app`: "), "{source}");
     }
     assert!(copied("/run/secrets/app").is_empty() && copied("/etc/hosts").is_empty());
-    assert!(
-        !case
-            .told(|it| it.env_file = vec![crate::pod::EnvFile { path: "/proc/1/environ".to_owned(), required: true }])
-            .is_empty()
-    );
+    assert!(!case.told(|it| it.env_file = vec![crate::pod::EnvFile::new("/proc/1/environ")]).is_empty());
 }
 
 #[test]

@@ -1,0 +1,255 @@
+//! What `check` accepts, the engine takes: generated pods are lowered and compiled as the controller does it, and every container of them is created, and not started, on the real engine. A refusal is
+//! a defect of the lowering or of the compiler, but for [`HOST_ONLY`].
+//!
+//! | variable | |
+//! | --- | --- |
+//! | `OUTRIGGER_AGREEMENT_PODS` | how many pods; 100 |
+//! | `OUTRIGGER_AGREEMENT_SEED` | which ones; drawn, and printed |
+
+mod values;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use outrigger::cli::run::container;
+use outrigger::config::policy::Subject;
+use outrigger::config::{self, Flags, Settings};
+use outrigger::engine::docker::Docker;
+use outrigger::engine::{ContainerSpec, Engine, EngineError, EngineInfo};
+use outrigger::labels::schema::{self, Part};
+use outrigger::plan::SelfInfo;
+use outrigger::plan::compile::compile;
+use outrigger::pod::lower::lower;
+use outrigger::pod::{PodSpec, read};
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use serde_json::{Value, json};
+
+use crate::support::{IMAGE, VolumeGuard, engine_or_fail, remove_all, shell, unique};
+
+/// Refusals of which only the host can know: what the engine says, and why `check` can't.
+const HOST_ONLY: [(&str, &str); 15] = [
+    ("No such image", "whether an image is there, or can be pulled"),
+    ("o command specified", "whether the image has a command"),
+    ("unknown or invalid runtime", "which runtimes the engine has"),
+    ("Unknown runtime specified", "which runtimes the engine has"),
+    ("unknown capability: \"CAP_BPF\"", "which capabilities the engine's version knows"),
+    ("unknown capability: \"CAP_PERFMON\"", "which capabilities the engine's version knows"),
+    ("unknown capability: \"CAP_CHECKPOINT_RESTORE\"", "which capabilities the engine's version knows"),
+    ("quota size requested but no quota support", "which file system the engine stores volumes on"),
+    ("Range of CPUs is from", "how many processors the host has; the least, 0.01, is checked"),
+    ("Requested CPUs are not available", "which processors the host has"),
+    ("no log driver named", "which plugins for logs the engine has"),
+    ("error looking up logging plugin", "which plugins for logs the engine has"),
+    ("ernel does not support", "what the host's kernel was built with"),
+    ("--storage-opt is supported only", "which file system the engine stores images on"),
+    ("error looking up volume plugin", "which plugins for volumes the engine has"),
+];
+
+/// Everything that the tests make has names that begin so.
+const PREFIX: &str = "agreement";
+
+/// Labels of everything that is made here.
+const LABEL: &str = "outrigger-test-agreement";
+
+/// The least share of pods, in percent, that lowering and compiling must accept, so that the engine is asked at all.
+const LEAST_ACCEPTED: usize = 30;
+
+#[tokio::test]
+async fn the_engine_takes_what_check_accepts() {
+    let Some(engine) = engine_or_fail().await else { return };
+    let seed = number("OUTRIGGER_AGREEMENT_SEED").unwrap_or_else(drawn);
+    let pods = number("OUTRIGGER_AGREEMENT_PODS").unwrap_or(100);
+    eprintln!("OUTRIGGER_AGREEMENT_SEED={seed} OUTRIGGER_AGREEMENT_PODS={pods}");
+    let world = World::new(engine).await;
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    let mut runner = TestRunner::new_with_rng(Config::default(), TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("file"), "x").unwrap();
+    let strategy = values::pod(folder.path().to_str().unwrap(), &world.prefix);
+    let mut seen = Seen::default();
+    for _ in 0..pods {
+        let document = strategy.new_tree(&mut runner).unwrap().current();
+        world.judge(&document, folder.path(), Which::All, &mut seen).await;
+    }
+    seen.finish(usize::try_from(pods).unwrap(), seed);
+}
+
+/// Each value of each key alone: what the random pods may miss.
+#[tokio::test]
+async fn the_engine_takes_each_value_that_check_accepts() {
+    let Some(engine) = engine_or_fail().await else { return };
+    let world = World::new(engine).await;
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("file"), "x").unwrap();
+    let mut seen = Seen::default();
+    let all = values::singles(folder.path().to_str().unwrap(), &world.prefix);
+    let count = all.len();
+    for (which, document) in all {
+        world.judge(&document, folder.path(), which, &mut seen).await;
+    }
+    seen.finish(count, 0);
+}
+
+/// A key that nobody generates would be a key that nobody compares.
+#[test]
+fn every_key_is_generated() {
+    let schema = schema::of(Part::Pod);
+    let keys = |definition: &str| -> BTreeSet<String> {
+        schema["definitions"][definition]["properties"].as_object().unwrap().keys().cloned().collect()
+    };
+    let generated: BTreeSet<String> = values::component("/tmp", "x").iter().map(|(key, _)| (*key).to_owned()).collect();
+    // The controller's own affair: the engine never sees them.
+    let ours = [
+        "env_file",
+        "plugins",
+        "essential",
+        "restart",
+        "probes",
+        "post_start",
+        "pre_stop",
+        "depends_on",
+        "stop_grace_period",
+        "image",
+    ];
+    let missing: Vec<_> =
+        keys("component").into_iter().filter(|key| !generated.contains(key) && !ours.contains(&key.as_str())).collect();
+    assert_eq!(missing, Vec::<String>::new());
+    let generated: BTreeSet<String> =
+        values::controller("/tmp", "x").iter().map(|(key, _)| (*key).to_owned()).collect();
+    let missing: Vec<_> = keys("controller")
+        .into_iter()
+        .filter(|key| !generated.contains(key) && !["name", "image", "flags"].contains(&key.as_str()))
+        .collect();
+    assert_eq!(missing, Vec::<String>::new());
+}
+
+/// Which containers of a pod are created.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    All,
+    Components,
+    Controller,
+}
+
+#[derive(Default)]
+struct Seen {
+    accepted: usize,
+    created: usize,
+    excused: BTreeMap<&'static str, usize>,
+    refused: Vec<String>,
+    /// Why the last pod that could be lowered could not be compiled.
+    uncompiled: String,
+}
+
+impl Seen {
+    fn finish(self, pods: usize, seed: u64) {
+        let Self { accepted, created, excused, refused, uncompiled } = self;
+        eprintln!("{accepted} of {pods} pods accepted, {created} containers created, excused: {excused:?}");
+        assert!(refused.is_empty(), "seed {seed}: check accepts, and the engine refuses:\n{}", refused.join("\n"));
+        assert!(accepted * 100 >= pods * LEAST_ACCEPTED, "only {accepted} of {pods} pods are accepted: {uncompiled}");
+    }
+}
+
+/// The engine with a controller that runs.
+struct World {
+    engine: Docker,
+    info: EngineInfo,
+    me: SelfInfo,
+    settings: Settings,
+    prefix: String,
+    /// Removes the volumes at the end.
+    _volumes: Vec<VolumeGuard>,
+}
+
+impl World {
+    async fn new(engine: Docker) -> Self {
+        let info = engine.info().await.unwrap();
+        let prefix = unique(PREFIX, "pod");
+        let (mut spec, guard) = shell(PREFIX, "controller", "exec sleep 100000");
+        spec.name.clone_from(&prefix);
+        spec.labels.insert(LABEL.to_owned(), prefix.clone());
+        drop(guard);
+        let (id, _) = engine.create(&spec).await.unwrap();
+        engine.start(&id).await.unwrap();
+        let own = engine.inspect(&id.0).await.unwrap();
+        let mut me = SelfInfo::offline(&own.name, own.labels.clone());
+        me.seen = outrigger::plan::Seen::Within;
+        me.container = own;
+        // What an operator refuses is no matter of the engine: everything that can be allowed is.
+        let allow = Subject::ALL.map(|subject| subject.name().to_owned()).to_vec();
+        let flags = Flags { allow, ..Flags::default() };
+        let settings = config::lower(&flags, &BTreeMap::new()).unwrap();
+        let _volumes = values::VOLUMES.iter().map(|name| VolumeGuard(format!("{prefix}-{name}"))).collect();
+        Self { engine, info, me, settings, prefix, _volumes }
+    }
+
+    async fn judge(&self, document: &Value, folder: &Path, which: Which, seen: &mut Seen) {
+        let Some(spec) = accepted(document) else { return };
+        let plan = match compile(&spec, &self.me, &self.info, &self.settings) {
+            Ok(plan) => plan,
+            Err(problems) => {
+                seen.uncompiled = problems.to_string();
+                return;
+            }
+        };
+        seen.accepted += 1;
+        let name = format!("{}-outer", self.prefix);
+        let outer = container::of(spec, folder, name, "agreement", &BTreeMap::new());
+        let inner = plan.init.into_iter().chain(plan.components).map(|planned| planned.container);
+        let of_components = inner.filter(|_| which != Which::Controller);
+        for container in of_components.chain((which != Which::Components).then_some(outer)) {
+            self.create(container, document, seen).await;
+        }
+    }
+
+    async fn create(&self, mut spec: ContainerSpec, document: &Value, seen: &mut Seen) {
+        spec.labels.insert(LABEL.to_owned(), self.prefix.clone());
+        match self.engine.create(&spec).await {
+            Ok((id, _)) => {
+                seen.created += 1;
+                self.engine.remove(&id).await.unwrap();
+            }
+            // Without a driver it is the engine's default, which only the engine knows.
+            Err(EngineError::Refused { message, .. })
+                if message.starts_with("unknown log opt")
+                    && spec.logging.as_ref().is_some_and(|logging| logging.driver.is_empty()) =>
+            {
+                *seen.excused.entry("which log driver is the engine's default").or_default() += 1;
+            }
+            Err(EngineError::Refused { message, .. }) => {
+                match HOST_ONLY.iter().find(|(text, _)| message.contains(text)) {
+                    Some((_, why)) => *seen.excused.entry(why).or_default() += 1,
+                    None => seen.refused.push(format!("{}: {message}\n    {document}", spec.name)),
+                }
+            }
+            Err(other) => seen.refused.push(format!("{}: {other}\n    {document}", spec.name)),
+        }
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        remove_all(&format!("{LABEL}={}", self.prefix));
+    }
+}
+
+/// The pod, if `check` would accept it.
+fn accepted(document: &Value) -> Option<PodSpec> {
+    lower(&read::from_value("pod.yaml", document).ok()?).ok()
+}
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok().map(|text| text.parse().expect("a number"))
+}
+
+fn drawn() -> u64 {
+    let uuid = std::fs::read_to_string("/proc/sys/kernel/random/uuid").expect("the kernel makes random ids");
+    u64::from_str_radix(&uuid[..8], 16).expect("hexadecimal digits")
+}
+
+/// A component that is right, before keys are added.
+pub fn base() -> Value {
+    json!({"image": IMAGE, "command": ["true"]})
+}
