@@ -46,7 +46,13 @@ impl Pieces {
         match self.reader.read(frame) {
             Some((at_ns, len)) => {
                 self.stamped = true;
-                out(Some(at_ns), frame.get(len..).unwrap_or_default());
+                let piece = frame.get(len..).unwrap_or_default();
+                out(Some(at_ns), piece);
+                // The engine cuts a line at the seam only, so a shorter piece ends one. The driver `local` of Docker 20.10 loses the line end of the last
+                // piece of a long line; without it that line and the next one would be one.
+                if piece.len() < SEAM && piece.last() != Some(&b'\n') {
+                    out(None, b"\n");
+                }
             }
             None if self.stamped => out(None, frame),
             None => out(Some(0), frame),
@@ -233,12 +239,27 @@ mod tests {
     }
 
     #[test]
+    fn the_last_piece_of_a_long_line_ends_it_also_without_a_line_end() {
+        // As the driver `local` of Docker 20.10 stores lines of 16387, 16384 and 5 bytes.
+        let long = "x".repeat(SEAM);
+        for (last, expected) in [("end", "end"), ("", "")] {
+            let mut all = Vec::new();
+            let mut pieces = Pieces::default();
+            for piece in [&long, last, "next\n"] {
+                pieces.frame(format!("{STAMP}{piece}").as_bytes(), &mut |_, bytes| all.extend_from_slice(bytes));
+            }
+            assert_eq!(String::from_utf8(all).unwrap(), format!("{long}{expected}\nnext\n"));
+        }
+    }
+
+    #[test]
     fn frames_without_timestamp_are_pieces_until_one_has_one() {
         let mut found = Vec::new();
         let mut pieces = Pieces::default();
         for frame in ["a\n", "2026-11-21T01:22:01.521082960Z b", "c\n"] {
             pieces.frame(frame.as_bytes(), &mut |start, bytes| found.push((start, bytes.to_vec())));
         }
-        assert_eq!(found, [(Some(0), b"a\n".to_vec()), (Some(AT), b"b".to_vec()), (None, b"c\n".to_vec())]);
+        let expected = [(Some(0), &b"a\n"[..]), (Some(AT), b"b"), (None, b"\n"), (None, b"c\n")];
+        assert_eq!(found, expected.map(|(start, bytes)| (start, bytes.to_vec())));
     }
 }
