@@ -108,6 +108,7 @@ fn every_key_is_generated() {
         "env_file",
         "plugins",
         "essential",
+        "role",
         "restart",
         "probes",
         "post_start",

@@ -260,6 +260,7 @@ async fn a_component_cannot_reach_them_through_a_health_check_either() {
     for which in ["a", "b"] {
         pod.label(&format!("pod.component.{which}"), &component(look, ""));
     }
+    pod.label("pod.options", "min_ready: 0s");
     pod.start().await;
     pod.reaches("running").await;
     for _ in 0..40 {

@@ -403,8 +403,7 @@ fn a_volume_that_nobody_declares_is_told() {
     ] {
         assert_eq!(code(&pod(right)), 0, "{right}: {}", err(&pod(right)));
     }
-    let own =
-        "components: {db: {image: busybox, volumes: [{type: volume, source: x, target: /x, volume: {driver: nfs}}]}}";
+    let own = "components: {db: {image: busybox, volumes: [{type: volume, source: files, target: /x, volume: {driver: nfs}}]}}";
     assert_eq!(code(&fed(&["check", "-"], own)), 0);
     // In labels, a name is a volume of the engine, as with podlike. Two traps are noted.
     let labels = "pod.component.db: '{image: busybox, volumes: [\"data:/data\"]}'";

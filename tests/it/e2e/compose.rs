@@ -83,7 +83,7 @@ async fn refused(name: &str, content: Option<&str>, label: Option<(&str, &str)>)
     pod.start().await;
     assert_eq!(pod.ends().await, 1, "{}", pod.log().await);
     let log = pod.log().await;
-    assert!(!log.contains("started component") && !log.contains("[out]"), "nothing was started:\n{log}");
+    assert!(!log.contains("`: started") && !log.contains("[out]"), "nothing was started:\n{log}");
     Some(log)
 }
 
@@ -122,9 +122,12 @@ async fn every_problem_of_a_compose_file_is_told_with_its_place() {
         ("volumes.data.drivr", "unknown key\n  hint: did you mean `driver`?"),
         ("include", "a Compose file in a controller does not include others\n  hint: write all services into one file"),
     ];
+    let is_place = |line: &&str| line.trim_start().starts_with("--> /config/compose.yml:");
+    assert_eq!(log.lines().filter(is_place).count(), told.len(), "each has its line and column:\n{log}");
+    let words = log.lines().filter(|line| !is_place(line)).collect::<Vec<_>>().join("\n");
     for (field, what) in told {
         let problem = format!("error: `/config/compose.yml`, field `{field}`: {what}");
-        assert!(log.contains(&problem), "`{problem}` is missing in:\n{log}");
+        assert!(words.contains(&problem), "`{problem}` is missing in:\n{log}");
     }
     assert!(log.contains("problems; nothing has been started"), "{log}");
     assert!(!log.contains("is not an image reference"), "it follows from the missing variable: {log}");
@@ -141,7 +144,6 @@ async fn every_problem_of_a_compose_file_is_told_with_its_place() {
     let file =
         format!("services:\n  app:\n    image: busybox:${{TAG}}\n  side:\n    image: {IMAGE}\n    privileged: true\n");
     let Some(log) = refused("compose-policy", Some(&file), None).await else { return };
-    let told =
-        "field `services.app.image`: `busybox:` is not an image reference\n  hint: the variable `TAG` is not set";
+    let told = "field `services.app.image`: `busybox:` is not an image reference\n --> /config/compose.yml:3:5\n  hint: the variable `TAG` is not set";
     assert!(log.contains(told) && log.contains("field `services.side.privileged`"), "{log}");
 }

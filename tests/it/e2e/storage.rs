@@ -72,7 +72,7 @@ async fn volumes_are_made_as_the_pod_says_and_outlive_it() {
     let told = format!("error: `pod.component.app`, field `volumes[0]`: the volume `{}` exists already with", small.0);
     assert!(log.contains(&told) && log.contains("o=size=1m") && log.contains("o=size=2m"), "{log}");
     assert!(log.contains(&format!("hint: the engine does not change volumes: name another one, or remove it, with its data (`docker volume rm {}`)", small.0)), "{log}");
-    assert!(!log.contains("started component") && !log.contains("reached"), "{log}");
+    assert!(!log.contains("`: started") && !log.contains("reached"), "{log}");
 }
 
 #[tokio::test]
@@ -86,7 +86,7 @@ async fn every_problem_of_the_volumes_is_told_and_nothing_is_started() {
     assert_eq!(pod.ends().await, 1);
     let log = pod.log().await;
     for problem in [
-        "`pod.volumes`, field `data.drivr`: unknown key\n  hint: did you mean `driver`?",
+        "`pod.volumes`, field `data.drivr`: unknown key\n --> `pod.volumes`, line 1, column 9\n  hint: did you mean `driver`?",
         "`pod.volumes`, field `both`: an external volume is made by somebody else",
         "`a b` is not the name of a volume",
     ] {
@@ -237,7 +237,7 @@ async fn a_volume_driver_gets_the_pods_options_and_one_that_is_missing_ends_the_
         pod.start().await;
         assert_eq!(pod.ends().await, 125);
         let log = pod.log().await;
-        assert!(!log.contains("started component") && !log.contains("reached"), "{log}");
+        assert!(!log.contains("`: started") && !log.contains("reached"), "{log}");
         assert!(log.contains("component `app` could not be started"), "{log}");
         log
     };

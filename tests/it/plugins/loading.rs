@@ -246,7 +246,7 @@ async fn components_that_the_pod_does_not_have() {
     let rule = |component: &str| json!({"watch": "/w", "component": component, "target": "/t", "signal": "HUP"});
     let spec = stock(&pod, "reload", rule("aap"), None);
     let told = pod.load(std::slice::from_ref(&spec)).await.unwrap_err().to_string();
-    let expected = "field `reload`: its configuration names component `aap`, which the pod does not have (hint: did you mean `app`?)";
+    let expected = "field `reload`: its configuration names component `aap`, which the pod does not have (hint: did you mean `app`? Known: `app`, `db`)";
     assert_eq!(told.matches(expected).count(), 1, "{told}");
 
     // Another plugin may add it before the start.
@@ -255,7 +255,8 @@ async fn components_that_the_pod_does_not_have() {
 
     let grants = ["watch *", "files app:/t", "signals dbb"];
     let told = pod.load(&[stock(&pod, "reload", rule("app"), Some(&grants))]).await.unwrap_err().to_string();
-    let expected = "field `reload.grants.signals`: the pod has no component `dbb` (hint: did you mean `db`?)";
+    let expected =
+        "field `reload.grants.signals`: the pod has no component `dbb` (hint: did you mean `db`? Known: `db`, `app`)";
     assert!(told.contains(expected), "{told}");
 }
 
