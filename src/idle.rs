@@ -18,7 +18,7 @@ pub use self::work::{
 /// The program of the image that only waits. At the root, where in an image and on a host only root can put one.
 const PROGRAM: &str = "/outrigger-idle";
 
-/// Lets [`PROGRAM`] take this process over if the command only waits. Comes back if it is another command, or if that program is not there.
+/// Lets `/outrigger-idle` take this process over if the command only waits. Comes back if it is another command, or if that program is not there.
 pub fn hand_over(argv: &[OsString]) {
     let Some(role) = Role::of(argv.get(1..).unwrap_or_default()) else { return };
     if role == Role::Pause && work::block().is_err() {

@@ -1,4 +1,4 @@
-//! Changes files of components, as transactions of [`transaction`].
+//! Changes files of components, as transactions of `transaction`.
 //!
 //! One rollout at a time; while it runs, exits and starts of its components are its business. What became of each is one line of the log, and an entry of
 //! `status`; while a refused version is the newest, the pod is degraded.
