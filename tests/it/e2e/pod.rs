@@ -303,19 +303,25 @@ impl PodUnderTest {
 
     /// Waits until the controller has written this.
     pub async fn says(&self, text: &str) {
+        self.says_one_of(&[text]).await;
+    }
+
+    /// Waits until the controller has written one of these, and answers which.
+    pub async fn says_one_of<'t>(&self, texts: &[&'t str]) -> &'t str {
         let mut frames = self.engine.logs(self.id(), LogsFrom { since: 0, timestamps: false });
         let mut log = Vec::new();
         let found = async {
             while let Some(frame) = frames.next().await {
                 log.extend_from_slice(&frame.unwrap().bytes);
-                if String::from_utf8_lossy(&log).contains(text) {
-                    return true;
+                let so_far = String::from_utf8_lossy(&log);
+                if let Some(text) = texts.iter().find(|text| so_far.contains(**text)) {
+                    return Some(*text);
                 }
             }
-            false
+            None
         };
-        let found = tokio::time::timeout(PATIENCE, found).await.unwrap_or(false);
-        assert!(found, "`{text}` was not said; the log:\n{}", String::from_utf8_lossy(&log));
+        let found = tokio::time::timeout(PATIENCE, found).await.ok().flatten();
+        found.unwrap_or_else(|| panic!("none of {texts:?} was said; the log:\n{}", String::from_utf8_lossy(&log)))
     }
 
     /// Sends a signal to the controller.

@@ -157,7 +157,12 @@ async fn a_volume_is_shared_although_the_socket_is_mounted_below_it() {
         &component("[ -S /var/run/docker.sock ] && echo a socket; echo looked; exec sleep 1000", ""),
     );
     other.start().await;
-    other.says("[out] app: looked").await;
+    // Docker 26.1 can't look into a container with such a mount, not for `docker cp` either: its controller starts nothing.
+    let unseen = "cannot look into container";
+    if other.says_one_of(&["[out] app: looked", unseen]).await == unseen {
+        assert_eq!(other.ends().await, 125);
+        return;
+    }
     let log = other.log().await;
     assert!(log.contains("the mount `/var/run` is not shared: it holds `/var/run/docker.sock`"), "{log}");
     assert!(!log.contains("a socket"), "{log}");
