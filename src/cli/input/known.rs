@@ -115,8 +115,11 @@ pub(super) fn beside(spec: &PodSpec, me: &mut SelfInfo, folder: &Path) {
             .filter_map(|(target, source)| Some((target, source, below(target)?)))
             .max_by_key(|(target, ..)| target.len());
         let (_, source, rest) = deepest?;
-        let here = source.join(rest.trim_start_matches('/'));
-        (!here.exists()).then(|| format!("there is no `{}`", here.display()))
+        let rest = rest.trim_start_matches('/');
+        // A file that is mounted by itself: joined with nothing, its path would be a directory's.
+        let here = if rest.is_empty() { source.clone() } else { source.join(rest) };
+        // A link may lead to what only the controller has.
+        here.symlink_metadata().is_err().then(|| format!("there is no `{}`", here.display()))
     };
     for component in spec.init.iter().chain(spec.components.values()) {
         for source in component.copy.iter().map(|copy| &copy.source) {

@@ -421,3 +421,30 @@ fn a_volume_that_nobody_declares_is_told() {
     );
     assert!(!notes("hostname: x", "").contains("`data`"), "an engine's volume is nothing to tell");
 }
+
+/// A file that is mounted by itself is the source of a copy, as a file below a mounted folder is.
+#[test]
+fn a_file_that_is_mounted_by_itself_can_be_copied() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("app.conf"), "x").unwrap();
+    std::os::unix::fs::symlink("/only/in/the/controller", dir.path().join("link")).unwrap();
+    let pod = |mount: &str, source: &str| {
+        let file = dir.path().join("pod.yaml");
+        let text = format!(
+            "controller: {{volumes: ['{mount}']}}\ncomponents: {{app: {{image: busybox, env_file: {source}}}}}\ncopy: {{app: '{source}:/etc/app.conf'}}\n"
+        );
+        std::fs::write(&file, text).unwrap();
+        outrigger(&["check", file.to_str().unwrap()]).output().unwrap()
+    };
+    for (mount, source) in [
+        ("./app.conf:/in/app.conf:ro", "/in/app.conf"),
+        (".:/in:ro", "/in/app.conf"),
+        (".:/in:ro", "/in/link"),
+        ("./:/in", "/in/./app.conf"),
+    ] {
+        let output = pod(mount, source);
+        assert_eq!(code(&output), 0, "{mount} {source}: {}", err(&output));
+    }
+    let output = pod(".:/in:ro", "/in/other.conf");
+    assert!(code(&output) == 1 && err(&output).contains("other.conf`"), "{}", err(&output));
+}
