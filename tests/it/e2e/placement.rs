@@ -7,9 +7,8 @@ use std::path::{Path, PathBuf};
 use outrigger::engine::docker::Docker;
 use outrigger::engine::{CgroupDriver, Engine};
 use outrigger::plan::placement::{engine_key, tree_directory};
-use outrigger::pod::{Mount, MountKind};
 
-use super::pod::{PodUnderTest, component, wait_for};
+use super::pod::{PodUnderTest, bind, component, wait_for};
 use crate::support::{Guard, engine_or_fail};
 
 const MIB: i64 = 1 << 20;
@@ -18,21 +17,6 @@ const IDLE: &str = "exec sleep 1000";
 
 /// Holds about 50 MiB of anonymous memory: `tail` waits for the end of a line.
 const GREEDY: &str = "(head -c 52428800 /dev/zero; exec sleep 1000) | tail > /dev/null; echo ended";
-
-fn bind(source: &str, target: &str) -> Mount {
-    Mount {
-        kind: MountKind::Bind,
-        source: Some(source.to_owned()),
-        target: target.to_owned(),
-        read_only: false,
-        propagation: None,
-        no_copy: false,
-        must_exist: false,
-        tmpfs_size: None,
-        tmpfs_mode: None,
-        volume: None,
-    }
-}
 
 /// The engine, if its cgroups are of this kind.
 async fn engine_with(driver: CgroupDriver, version: Option<u8>) -> Option<Docker> {

@@ -430,7 +430,8 @@ async fn exec(engine: &Docker, id: &ContainerId, argv: &[&str]) -> (i64, String)
     }
 }
 
-fn bind(source: &str, target: &str) -> Mount {
+/// A writable mount of a path of the node.
+pub fn bind(source: &str, target: &str) -> Mount {
     Mount {
         kind: MountKind::Bind,
         source: Some(source.to_owned()),

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use outrigger::engine::Engine as _;
 use outrigger::engine::docker::Docker;
-use outrigger::pod::{Mount, MountKind};
+use outrigger::pod::Mount;
 
-use super::pod::{PodUnderTest, component, wait_for};
+use super::pod::{PodUnderTest, bind, component, wait_for};
 use crate::support::engine_or_fail;
 
 /// Serves what its file says, and does not live with one that says `bad` or `deadly`.
@@ -145,18 +145,7 @@ async fn a_replaced_mount_of_a_single_file_is_named() {
     let mut pod = PodUnderTest::new(&engine, "files-single").await;
     pod.volume_file("app.conf", "good first");
     let source = Path::new(pod.host_directory()).join("app.conf").to_str().unwrap().to_owned();
-    pod.spec().mounts.push(Mount {
-        kind: MountKind::Bind,
-        source: Some(source),
-        target: "/single.conf".to_owned(),
-        read_only: true,
-        propagation: None,
-        no_copy: false,
-        must_exist: false,
-        tmpfs_size: None,
-        tmpfs_mode: None,
-        volume: None,
-    });
+    pod.spec().mounts.push(Mount { read_only: true, ..bind(&source, "/single.conf") });
     pod.label("pod.component.app", &component(SERVER, ""));
     pod.label("pod.copy.app", "/single.conf:/etc/app/app.conf");
     pod.label("pod.plugins", &reload("/etc/app/app.conf", "/single.conf"));

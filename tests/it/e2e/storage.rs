@@ -6,7 +6,7 @@ use outrigger::engine::Engine;
 use outrigger::engine::docker::Docker;
 use outrigger::pod::{Mount, MountKind};
 
-use super::pod::{PodUnderTest, component, controller_image};
+use super::pod::{PodUnderTest, bind, component, controller_image};
 use super::restart::{OwnEngine, carry};
 use super::volumes::Driver;
 use crate::support::{IMAGE, VolumeGuard, engine_or_fail, unique};
@@ -102,18 +102,7 @@ async fn a_volume_is_shared_although_the_socket_is_mounted_below_it() {
     let volume = VolumeGuard(unique("e2e", "storage-pids"));
     let mut pod = PodUnderTest::new(&engine, "storage-shared").await;
     pod.flag("-volumes");
-    pod.spec().mounts.push(Mount {
-        kind: MountKind::Volume,
-        source: Some(volume.0.clone()),
-        target: "/var/run".to_owned(),
-        read_only: false,
-        propagation: None,
-        no_copy: false,
-        must_exist: false,
-        tmpfs_size: None,
-        tmpfs_mode: None,
-        volume: None,
-    });
+    pod.spec().mounts.push(Mount { kind: MountKind::Volume, ..bind(&volume.0, "/var/run") });
     let server = "trap 'echo reloaded' HUP; echo $$ > /var/run/server.pid; while :; do sleep 0.1; done";
     pod.label("pod.component.server", &component(server, ""));
     let reloader = "until [ -s /var/run/server.pid ]; do sleep 0.1; done; kill -HUP $(cat /var/run/server.pid); \
@@ -129,11 +118,11 @@ async fn a_volume_is_shared_although_the_socket_is_mounted_below_it() {
     assert_eq!(pod.stop().await, 0);
 
     // The same volume made of the node's own `/run` would be the socket.
-    let bind = VolumeGuard(unique("e2e", "storage-run"));
+    let node = VolumeGuard(unique("e2e", "storage-run"));
     let client = bollard::Docker::connect_with_defaults().unwrap();
     let options = [("type", "none"), ("o", "bind"), ("device", "/run")];
     let request = bollard::models::VolumeCreateRequest {
-        name: Some(bind.0.clone()),
+        name: Some(node.0.clone()),
         driver_opts: Some(options.map(|(key, value)| (key.to_owned(), value.to_owned())).into()),
         ..Default::default()
     };
@@ -142,15 +131,9 @@ async fn a_volume_is_shared_although_the_socket_is_mounted_below_it() {
     other.flag("-volumes");
     other.spec().mounts.push(Mount {
         kind: MountKind::Volume,
-        source: Some(bind.0.clone()),
-        target: "/var/run".to_owned(),
         read_only: true,
-        propagation: None,
         no_copy: true,
-        must_exist: false,
-        tmpfs_size: None,
-        tmpfs_mode: None,
-        volume: None,
+        ..bind(&node.0, "/var/run")
     });
     other.label(
         "pod.component.app",
