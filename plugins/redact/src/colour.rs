@@ -9,6 +9,7 @@ use crate::bytes::{at, before, has_word, run_end};
 pub const ESC: u8 = 0x1b;
 
 /// The length of the sequence that begins at this ESC; none where it is not complete, or none of ours.
+#[inline]
 pub fn sequence(text: &[u8], place: usize) -> Option<usize> {
     if at(text, place) != ESC {
         return None;
@@ -17,6 +18,7 @@ pub fn sequence(text: &[u8], place: usize) -> Option<usize> {
 }
 
 /// The end of what follows an ESC.
+#[inline]
 fn body(text: &[u8], place: usize) -> Option<usize> {
     match at(text, place) {
         b'[' => {
@@ -27,6 +29,7 @@ fn body(text: &[u8], place: usize) -> Option<usize> {
             matches!(at(text, end), 0x40..=0x7e).then_some(end + 1)
         }
         b'(' | b')' if at(text, place + 1).is_ascii_alphanumeric() => Some(place + 2),
+        b'#' if at(text, place + 1).is_ascii_digit() => Some(place + 2),
         b'7' | b'8' | b'=' | b'>' | b'M' | b'c' => Some(place + 1),
         _ => None,
     }
@@ -50,16 +53,46 @@ pub fn sequence_or_written(text: &[u8], place: usize) -> Option<usize> {
     if at(text, written) != b'[' {
         return None;
     }
-    body(text, written).map(|end| end - place)
+    let end = body(text, written)?;
+    // The string in which the ESC is written out ends first: `{"a": "\u001b["}`.
+    let leaves_string = memchr::memchr3(b'"', b'\'', b'\\', text.get(written..end)?).is_some();
+    (!leaves_string).then(|| end - place)
 }
 
-/// Whether a sequence stands between two letters or digits: a colour within a word.
-pub fn is_in_word(text: &[u8]) -> bool {
-    memchr::memchr_iter(ESC, text).any(|place| {
-        before(text, place).is_ascii_alphanumeric()
-            && sequence(text, place).is_some_and(|length| {
-                let next = at(text, place + length);
-                next.is_ascii_alphanumeric() || next == ESC
-            })
-    })
+/// Where the sequences of a line stand.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Seams {
+    /// Between two letters or digits: a colour within a word.
+    pub in_word: bool,
+    /// Between two bytes of a word, an address or a token, or at the end of a word that may be `Bearer`.
+    pub in_text: bool,
+}
+
+impl Seams {
+    /// Of all sequences of this line.
+    pub fn of(line: &[u8]) -> Self {
+        let mut seams = Self::default();
+        let mut place = 0;
+        for start in memchr::memchr_iter(ESC, line) {
+            let head = before(line, start);
+            if start < place || !is_text(head) {
+                continue;
+            }
+            let mut end = start;
+            while let Some(length) = sequence(line, end) {
+                end += length;
+            }
+            if end > start {
+                let next = at(line, end);
+                seams.in_word |= head.is_ascii_alphanumeric() && next.is_ascii_alphanumeric();
+                seams.in_text |= is_text(next) || (matches!(head, b'r' | b'R') && matches!(next, b' ' | b'\t'));
+            }
+            place = end;
+        }
+        seams
+    }
+}
+
+fn is_text(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'+' | b':' | b'/')
 }

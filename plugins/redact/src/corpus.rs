@@ -312,6 +312,50 @@ fn recall_and_precision_on_made_lines_that_were_held_out() {
     made::report(&redactor(), |index| index % 2 == 1).expect("made, held out", false);
 }
 
+/// Cookies, of which every pair must go. The corpus has no field for them.
+const COOKIES: [&str; 14] = [
+    "2026/01/01 12:00:00 Cookie: ⟦f|visitcount=1; SESSION=SECRET⟧",
+    "2026/01/01 12:00:00 Cookie: ⟦f|visitcount=1; SESSION=SECRET; a.b=%20⟧ in 3ms",
+    "Set-Cookie: ⟦f|a=1; Path=/, refresh=SECRET⟧",
+    "got Set-Cookie: ⟦f|a=1; Path=/; HttpOnly, refresh=SECRET; Secure⟧",
+    "got Set-Cookie: ⟦f|a=1; Expires=Wed, 09 Jun 2027 10:18:14 GMT; Path=/⟧ from web",
+    "DEBUG cookie=⟦f|a=1; b=SECRET⟧",
+    "DEBUG cookie=⟦f|a=1;b=SECRET⟧ user=jo",
+    "DEBUG req{method=GET, cookie=⟦f|a=1; b=SECRET⟧, host=x}",
+    "Cookie: ⟦f|opaque; SESSION=SECRET⟧",
+    "curl -H 'Cookie: ⟦f|a=1; b=SECRET⟧' https://api.example.org/",
+    "{\"msg\":\"got Cookie: ⟦f|a=1; b=SECRET⟧\"}",
+    "db: cookie=⟦f|abc⟧; user=jo",
+    "cookie: disabled; retries=3",
+    "no cookie; user=jo",
+];
+
+#[test]
+fn all_cookies_of_a_list_are_found() {
+    let config = json!({"fields": ["cookie"], "patterns": [], "replacement": format!("{OPEN}password{CLOSE}")});
+    let redactor = Redactor::new(&outrigger_plugin::serde_json::from_value(config).unwrap()).unwrap();
+    let mut report = Report::default();
+    COOKIES.iter().for_each(|line| report.judge(&redactor, &Labelled::read(line)));
+    assert!(report.bad.is_empty(), "{}", report.bad.join("\n"));
+}
+
+/// The lines at the end of the tuning corpus, each of which was a miss or nearly a false alarm: none may come back.
+#[test]
+fn reported_misses_stay_mended() {
+    let from = TUNING.find("# SQL without an equals sign").unwrap();
+    let report = of_file(&TUNING[from..]);
+    assert!(report.lines > 70 && report.bad.is_empty(), "{}", report.bad.join("\n"));
+}
+
+#[test]
+fn a_name_of_two_words_is_found_before_a_string() {
+    let config = json!({"fields": ["identified by"], "patterns": []});
+    let redactor = Redactor::new(&outrigger_plugin::serde_json::from_value(config).unwrap()).unwrap();
+    let mut out = Vec::new();
+    assert!(redactor.redact(b"CREATE USER 'app'@'%' IDENTIFIED BY 'hunter2'", &mut out));
+    assert_eq!(String::from_utf8(out).unwrap(), "CREATE USER 'app'@'%' IDENTIFIED BY '[redacted]'");
+}
+
 #[test]
 fn the_score_notices_misses_and_false_alarms() {
     let config = |patterns: Value| json!({"patterns": patterns, "replacement": format!("{OPEN}{{name}}{CLOSE}")});

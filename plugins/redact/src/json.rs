@@ -5,6 +5,8 @@
 
 use std::ops::Range;
 
+use crate::bytes::byte_table;
+
 /// What the walk meets. Ranges are of the text.
 pub trait Visitor {
     /// A key, without its quotes. `true`: the value of this key is wanted whole.
@@ -66,6 +68,9 @@ pub fn string_end(text: &[u8], start: usize) -> Option<usize> {
         place += 2;
     }
 }
+
+/// The bytes at which the reading of a string stops: quotes, backslashes, and control characters, which are not allowed.
+static STOPS: [bool; 256] = byte_table!(byte => matches!(byte, b'"' | b'\\' | 0..0x20));
 
 struct Walk<'a> {
     text: &'a [u8],
@@ -186,7 +191,7 @@ impl Walk<'_> {
         self.place = start;
         loop {
             let tail = self.text.get(self.place..)?;
-            self.place += tail.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20))?;
+            self.place += tail.iter().position(|&byte| STOPS.get(usize::from(byte)).is_some_and(|stops| *stops))?;
             match *self.text.get(self.place)? {
                 b'"' => {
                     self.place += 1;

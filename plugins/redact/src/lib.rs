@@ -1,6 +1,7 @@
 //! Stock plugin `redact`: keeps personal data and secrets out of the log.
 #![forbid(unsafe_code)]
 
+mod ahead;
 mod bytes;
 mod colour;
 mod config;
@@ -10,9 +11,11 @@ mod patterns;
 mod redactor;
 mod spans;
 mod view;
+mod work;
 
 use outrigger_plugin::{Batch, Edit, Error, LogLine, Manifest, Plugin, Verdict, Want, host};
 
+use ahead::Ahead;
 use config::Config;
 use redactor::Redactor;
 
@@ -26,7 +29,7 @@ pub struct Redact {
     scratch: Vec<u8>,
 }
 
-const WHY_METRICS: &str = "to count the lines it changes";
+const WHY_METRICS: &str = "to count the lines that the plugin changes";
 
 impl Plugin for Redact {
     type Config = Config;
@@ -52,11 +55,16 @@ impl LogLine for Redact {
         if self.components.as_ref().is_some_and(|names| names.iter().all(|name| name != batch.component())) {
             return Ok(Verdict::KeepAll);
         }
+        self.redactor.begin_batch();
         let mut edit = Edit::new(batch);
         let mut changed = 0_u32;
+        let mut ahead = Ahead::new(batch.data());
+        let mut from = 0;
         for line in batch.lines() {
             self.scratch.clear();
-            if self.redactor.redact(line.bytes, &mut self.scratch) {
+            let place = from..from + line.bytes.len();
+            from = place.end;
+            if self.redactor.redact_with_signs(line.bytes, ahead.signs(place), &mut self.scratch) {
                 cut(&mut self.scratch);
                 edit.rewrite(line.index, &self.scratch);
                 changed += 1;

@@ -12,7 +12,8 @@ use std::ops::Range;
 
 pub use ipv4::is_version_name;
 
-use crate::bytes::{has_run, runs};
+use crate::bytes::runs;
+use crate::colour::Seams;
 
 /// One of the patterns that come with the plugin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,19 +49,19 @@ impl Fixed {
     pub fn suspects(self, text: &[u8]) -> bool {
         match self {
             Self::Email => email::suspects(text),
-            Self::Card => has_run(text, card::SHORTEST, card::is_part),
-            Self::Iban => has_run(text, iban::SHORTEST, iban::is_part),
+            Self::Card => card::suspects(text),
+            Self::Iban => iban::suspects(text),
             Self::Ipv4 => ipv4::suspects(text),
             Self::Token => token::suspects(text),
         }
     }
 
     /// Whether a line with colours may hold one, colours within it included; none: that can't be seen without taking the colours out.
-    pub fn suspects_coloured(self, line: &[u8]) -> Option<bool> {
+    pub fn suspects_coloured(self, line: &[u8], seams: impl FnOnce() -> Seams) -> Option<bool> {
         match self {
             Self::Email => Some(email::suspects(line)),
             Self::Card => Some(card::suspects_coloured(line)),
-            Self::Iban | Self::Ipv4 | Self::Token => None,
+            Self::Iban | Self::Ipv4 | Self::Token => (!seams().in_text).then(|| self.suspects(line)),
         }
     }
 
@@ -68,8 +69,14 @@ impl Fixed {
     pub fn find(self, text: &[u8], found: &mut dyn FnMut(Range<usize>)) {
         match self {
             Self::Email => email::find(text, found),
-            Self::Card => runs(text, card::SHORTEST, card::is_part, |run| card::find_in(text, run, found)),
-            Self::Iban => runs(text, iban::SHORTEST, iban::is_part, |run| iban::find_in(text, run, found)),
+            Self::Card => runs(text, card::SHORTEST, card::is_part, |run| {
+                card::find_in(text, run, found);
+                true
+            }),
+            Self::Iban => runs(text, iban::SHORTEST, iban::is_part, |run| {
+                iban::find_in(text, run, found);
+                true
+            }),
             Self::Ipv4 => ipv4::find(text, found),
             Self::Token => token::find(text, found),
         }

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::bytes::run_end;
 use crate::colour;
 
 /// How the replacement is written.
@@ -73,6 +74,9 @@ impl Replacements {
     }
 }
 
+/// Bytes of a new line that are kept free.
+const SPARE: usize = 16;
+
 fn escape(text: &str) -> String {
     let quoted = outrigger_plugin::serde_json::Value::from(text).to_string();
     quoted.get(1..quoted.len() - 1).unwrap_or_default().to_owned()
@@ -80,6 +84,9 @@ fn escape(text: &str) -> String {
 
 /// Puts spans in order and makes one of those that overlap; what begins first, or else needs quotes, or else is longer, says what it becomes.
 pub fn merge(spans: &mut Vec<Span>) {
+    if spans.len() < 2 {
+        return;
+    }
     spans.sort_by_key(|span| (span.start, span.form == Form::Plain, std::cmp::Reverse(span.end)));
     spans.dedup_by(|next, kept| {
         let overlaps = next.start < kept.end;
@@ -90,12 +97,21 @@ pub fn merge(spans: &mut Vec<Span>) {
     });
 }
 
+/// How long the line becomes, its colours in what is hidden aside.
+pub fn length(line: &[u8], spans: &[Span], replacements: &Replacements) -> usize {
+    spans.iter().fold(line.len(), |length, span| {
+        length + replacements.of(span.label, span.form).len() - span.end.saturating_sub(span.start).min(length)
+    })
+}
+
 /// Writes the line with its spans, merged before, replaced. Answers whether that changes it; writes nothing where it does not.
 pub fn apply(line: &[u8], spans: &[Span], replacements: &Replacements, out: &mut Vec<u8>) -> bool {
     let piece = |range: Range<usize>| line.get(range).unwrap_or_default();
     if spans.iter().all(|span| piece(span.start..span.end) == replacements.of(span.label, span.form)) {
         return false;
     }
+    // A few bytes more, for line ends: the memory for twice as many is not to be had.
+    out.reserve_exact(length(line, spans, replacements) + SPARE);
     let mut from = 0;
     for span in spans {
         out.extend_from_slice(piece(from..span.start));
@@ -109,14 +125,20 @@ pub fn apply(line: &[u8], spans: &[Span], replacements: &Replacements, out: &mut
 
 /// Writes the escape sequences of what is hidden, so that the rest of the line has the colours that it had.
 fn keep_colours(hidden: &[u8], out: &mut Vec<u8>) {
+    if memchr::memchr2(colour::ESC, b'[', hidden).is_none() {
+        return;
+    }
     let mut from = 0;
     for (place, byte) in hidden.iter().enumerate() {
         if place < from || !matches!(byte, &colour::ESC | b'\\' | b'^' | b'#') {
             continue;
         }
-        if let Some(length) = colour::sequence_or_written(hidden, place) {
-            out.extend_from_slice(hidden.get(place..place + length).unwrap_or_default());
-            from = place + length;
+        match colour::sequence_or_written(hidden, place) {
+            Some(length) => {
+                out.extend_from_slice(hidden.get(place..place + length).unwrap_or_default());
+                from = place + length;
+            }
+            None => from = run_end(hidden, place, |byte| byte == b'\\'),
         }
     }
 }

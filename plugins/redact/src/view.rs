@@ -5,11 +5,14 @@
 
 use std::ops::Range;
 
-use crate::bytes::{at, has_word, hex};
+use crate::bytes::{at, has_word, hex, run_end};
 use crate::colour;
 
 /// Most escapes of one view. A line of 1 MiB with more of them is not decoded: the memory of a plugin is limited.
 const MOST_ESCAPES: usize = 1 << 16;
+
+/// Colours of a usual line.
+const LIKELY_COLOURS: usize = 16;
 
 /// One layer.
 #[derive(Debug, Default)]
@@ -70,16 +73,18 @@ impl View {
 
     /// The text without its colours, written out or not; none where it has none.
     pub fn without_colours(text: &[u8]) -> Option<Self> {
-        let first = memchr::memchr3(colour::ESC, b'\\', b'^', text);
-        let first = first.into_iter().chain(hash(text, 0..first.unwrap_or(text.len()))).min()?;
+        // All but the choice of a character set have a bracket.
+        memchr::memchr2(colour::ESC, b'[', text)?;
+        // Most colours are not written out: then only an ESC begins one.
+        if memchr::memchr3(b'\\', b'^', b'#', text).is_none() {
+            return Self::without_sequences(text);
+        }
+        let mut marks = Marks { text, next: None, hash: None };
         let mut view = Self::default();
         let mut from = 0;
-        let mut place = first;
-        while let Some(&byte) = text.get(place) {
-            let length = match byte {
-                colour::ESC | b'\\' | b'^' | b'#' => colour::sequence_or_written(text, place),
-                _ => None,
-            };
+        let mut place = marks.from(0)?;
+        while view.changes.len() <= MOST_ESCAPES {
+            let length = colour::sequence_or_written(text, place);
             if let Some(length) = length {
                 if view.changes.is_empty() {
                     view = Self::with_capacity(text.len(), 0);
@@ -88,16 +93,37 @@ impl View {
                 view.change(place, length, b"");
                 from = place + length;
             }
-            let after = place + length.unwrap_or(1);
-            let next = memchr::memchr3(colour::ESC, b'\\', b'^', text.get(after..)?).map(|offset| after + offset);
-            let hash = hash(text, after..next.unwrap_or(text.len()));
-            let Some(next) = hash.or(next).filter(|_| view.changes.len() <= MOST_ESCAPES) else {
-                break;
-            };
+            // If a row of backslashes begins no sequence, its end begins none.
+            let after =
+                place + length.unwrap_or_else(|| run_end(text, place, |byte| byte == b'\\').max(place + 1) - place);
+            let Some(next) = marks.from(after) else { break };
             place = next;
         }
         if view.changes.is_empty() {
             return None;
+        }
+        view.bytes.extend_from_slice(text.get(from..)?);
+        Some(view)
+    }
+
+    /// The text without its colours, none of which is written out; none where it has none.
+    fn without_sequences(text: &[u8]) -> Option<Self> {
+        let mut starts = memchr::memchr_iter(colour::ESC, text);
+        let (mut place, mut length) =
+            starts.find_map(|place| colour::sequence(text, place).map(|length| (place, length)))?;
+        let mut view = Self::with_capacity(text.len(), 0);
+        view.changes.reserve(LIKELY_COLOURS);
+        let mut from = 0;
+        loop {
+            view.bytes.extend_from_slice(text.get(from..place)?);
+            view.change(place, length, b"");
+            from = place + length;
+            if view.changes.len() > MOST_ESCAPES {
+                break;
+            }
+            let next = starts.find_map(|place| colour::sequence(text, place).map(|length| (place, length)));
+            let Some(found) = next else { break };
+            (place, length) = found;
         }
         view.bytes.extend_from_slice(text.get(from..)?);
         Some(view)
@@ -149,10 +175,29 @@ impl View {
     }
 }
 
-/// Where a `#033[` begins, in a part of the text.
-fn hash(text: &[u8], part: Range<usize>) -> Option<usize> {
-    let tail = text.get(part.clone())?;
-    memchr::memchr_iter(b'#', tail).map(|offset| part.start + offset).find(|&place| has_word(text, place, b"#033["))
+/// The places in a text at which a colour may begin.
+struct Marks<'a> {
+    text: &'a [u8],
+    /// The next ESC, `\` or `^`, and the next `#033[`: as far as they are known. The text's length: there is no more.
+    next: Option<usize>,
+    hash: Option<usize>,
+}
+
+impl Marks<'_> {
+    /// The first of them that is not before `place`.
+    fn from(&mut self, place: usize) -> Option<usize> {
+        let Self { text, .. } = *self;
+        let tail = text.get(place..)?;
+        let next = self.next.filter(|next| *next >= place).unwrap_or_else(|| {
+            memchr::memchr3(colour::ESC, b'\\', b'^', tail).map_or(text.len(), |offset| place + offset)
+        });
+        let hash = self.hash.filter(|hash| *hash >= place).unwrap_or_else(|| {
+            let mut hashes = memchr::memchr_iter(b'#', tail).map(|offset| place + offset);
+            hashes.find(|&hash| has_word(text, hash, b"#033[")).unwrap_or(text.len())
+        });
+        (self.next, self.hash) = (Some(next), Some(hash));
+        Some(next.min(hash)).filter(|first| *first < text.len())
+    }
 }
 
 /// What the escape that begins there means and its length.
@@ -160,7 +205,7 @@ fn escape<'a>(text: &[u8], place: usize, buffer: &'a mut [u8; 4]) -> Option<(&'a
     match at(text, place) {
         b'\\' => match at(text, place + 1) {
             b'x' => one(buffer, hex(text, place + 2, 2)?, 4),
-            b'0' if text.get(place + 1..place + 4) == Some(b"033") => one(buffer, u32::from(colour::ESC), 4),
+            b'0'..=b'3' => one(buffer, octal(text, place + 1)?, 4),
             b'e' if at(text, place + 2) == b'[' => one(buffer, u32::from(colour::ESC), 2),
             b'\'' => Some((b"'", 2)),
             _ => json_escape(text, place, buffer),
@@ -169,6 +214,13 @@ fn escape<'a>(text: &[u8], place: usize, buffer: &'a mut [u8; 4]) -> Option<(&'a
         b'&' => entity(text, place, buffer),
         _ => None,
     }
+}
+
+/// The value of three octal digits, at most 255.
+pub fn octal(text: &[u8], place: usize) -> Option<u32> {
+    let digits = text.get(place..place + 3)?;
+    let value = digits.iter().try_fold(0, |value, &byte| Some(value * 8 + char::from(byte).to_digit(8)?))?;
+    (value <= 0xff).then_some(value)
 }
 
 fn one(buffer: &mut [u8; 4], byte: u32, width: usize) -> Option<(&[u8], usize)> {

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use crate::bytes::{at, before};
+use crate::bytes::{at, before, hidden};
 
 /// The letters of log lines, the rarest first. What is not here is rarer than all.
 const COMMON_LAST: &[u8] = b"zqjxkwvybhgfpmucdlnrsoaite";
@@ -175,7 +175,9 @@ impl Name {
         let goes_on = next.is_ascii_alphanumeric()
             || next == b'_'
             || (matches!(next, b'-' | b'.') && at(text, end + 1).is_ascii_alphanumeric())
-            || (next >= 0x80 && text.get(end..end + 3).is_none_or(|colon| colon != "：".as_bytes()));
+            || (next >= 0x80
+                && hidden(text, end) == 0
+                && text.get(end..end + 3).is_none_or(|colon| colon != "：".as_bytes()));
         (!goes_on && (self.begins(text, start) || (escaped && is_after_escape(text, start)))).then_some(start..end)
     }
 

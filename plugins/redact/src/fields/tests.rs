@@ -3,7 +3,9 @@ use super::*;
 fn found<'a>(names: &[&str], text: &'a str) -> Vec<&'a str> {
     let names = Names::new(names.iter().enumerate().map(|(label, name)| (name.as_bytes().to_vec(), label)));
     let mut all = Vec::new();
-    names.find(text.as_bytes(), &mut |span| all.push(&text[span.start..span.end]));
+    names.find(text.as_bytes(), &Work::for_line(text.len(), &std::rc::Rc::default()), &mut |span| {
+        all.push(&text[span.start..span.end])
+    });
     assert!(all.is_empty() || names.suspects(text.as_bytes()), "`suspects` must not miss `{text}`");
     all
 }

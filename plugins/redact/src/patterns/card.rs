@@ -5,7 +5,7 @@
 
 use std::ops::{Range, RangeInclusive};
 
-use crate::bytes::{at, before, run_end, runs};
+use crate::bytes::{at, before, byte_table, run_end, runs};
 use crate::colour;
 
 /// Fewest digits that are looked for, Visa's old ones.
@@ -71,13 +71,31 @@ const ISSUERS: [(RangeInclusive<u32>, &[usize]); 37] = [
     (979_200..=979_299, &[16]),
 ];
 
-pub(super) fn is_part(byte: u8) -> bool {
-    byte.is_ascii_digit() || is_separator(byte)
+pub(super) const fn is_part(byte: u8) -> bool {
+    matches!(byte, b'0'..=b'9' | b' ' | b'-' | b'+')
 }
+
+/// Whether there are enough digits in a row. The date and the hour of a time stamp are a row, too, but too short a number.
+pub(super) fn suspects(text: &[u8]) -> bool {
+    let mut any = false;
+    runs(text, SHORTEST, is_part, |run| {
+        let mut digits = 0;
+        // A loop that may end early is not made one over vectors, which would add up bytes at the price of many shuffles.
+        any = text.get(run).unwrap_or_default().iter().any(|byte| {
+            digits += usize::from(byte.is_ascii_digit());
+            digits >= SHORTEST
+        });
+        !any
+    });
+    any
+}
+
+/// Parts of a card's number and of the colours within it.
+static COLOURED: [bool; 256] = byte_table!(byte => is_part(byte) || matches!(byte, colour::ESC | b'[' | b';' | b'm'));
 
 /// Whether a line with colours has enough digits in a row, colours within it included.
 pub(super) fn suspects_coloured(line: &[u8]) -> bool {
-    let is_part = |byte| is_part(byte) || matches!(byte, colour::ESC | b'[' | b';' | b'm');
+    let is_part = |byte: u8| COLOURED.get(usize::from(byte)).is_some_and(|is_part| *is_part);
     let mut any = false;
     runs(line, SHORTEST, is_part, |run| {
         let (mut place, mut digits) = (run.start, 0);
@@ -90,7 +108,8 @@ pub(super) fn suspects_coloured(line: &[u8]) -> bool {
             digits += usize::from(at(line, place).is_ascii_digit());
             place += 1;
         }
-        any |= digits >= SHORTEST;
+        any = digits >= SHORTEST;
+        !any
     });
     any
 }
@@ -180,11 +199,14 @@ fn is_card(digits: &[u8]) -> bool {
 
 /// The check of ISO/IEC 7812-1, annex B: every second digit from the right is doubled, and the digits of all add up to a multiple of ten.
 fn luhn(digits: &[u8]) -> bool {
-    let sum = digits.iter().rev().enumerate().fold(0_u32, |sum, (index, &byte)| {
-        let digit = u32::from(byte - b'0');
-        let doubled = if digit < 5 { digit * 2 } else { digit * 2 - 9 };
-        sum + if index % 2 == 1 { doubled } else { digit }
-    });
+    // What the sum becomes if a digit of this value is doubled. A table keeps the compiler from vectors, which such short numbers are not worth.
+    const DOUBLED: [u32; 10] = [0, 2, 4, 6, 8, 1, 3, 5, 7, 9];
+    let (mut sum, mut doubles) = (0, digits.len().is_multiple_of(2));
+    for byte in digits {
+        let digit = byte - b'0';
+        sum += if doubles { DOUBLED.get(usize::from(digit)).copied().unwrap_or(0) } else { u32::from(digit) };
+        doubles = !doubles;
+    }
     sum.is_multiple_of(10)
 }
 

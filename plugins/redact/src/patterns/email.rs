@@ -102,7 +102,7 @@ fn is_letter(character: char) -> bool {
 }
 
 /// Where the run of letters, digits and such bytes that ends before `end` begins.
-fn word_start(text: &[u8], end: usize, others: fn(u8) -> bool) -> usize {
+fn word_start(text: &[u8], end: usize, others: impl Fn(u8) -> bool) -> usize {
     let mut start = end;
     loop {
         start = run_start(text, start, |byte| byte.is_ascii_alphanumeric() || others(byte));
@@ -115,7 +115,7 @@ fn word_start(text: &[u8], end: usize, others: fn(u8) -> bool) -> usize {
 }
 
 /// Where the run of letters, digits and such bytes that begins there ends.
-fn word_end(text: &[u8], start: usize, others: fn(u8) -> bool) -> usize {
+fn word_end(text: &[u8], start: usize, others: impl Fn(u8) -> bool) -> usize {
     let mut end = start;
     loop {
         end = run_end(text, end, |byte| byte.is_ascii_alphanumeric() || others(byte));
@@ -192,12 +192,17 @@ fn name_start(text: &[u8], place: usize, end: usize) -> Option<usize> {
     let mut start = word_start(text, place, is_part);
     // A percent sign that escapes something is no part of the name; the layer without it is looked at, too.
     let head = text.get(start..place)?;
-    if let Some(escape) = memchr::memrchr_iter(b'%', head).find(|offset| hex(text, start + offset + 1, 2).is_some()) {
+    let is_simple = head.iter().all(|byte| !matches!(byte, b'%' | b'\''));
+    if !is_simple
+        && let Some(escape) = memchr::memrchr_iter(b'%', head).find(|offset| hex(text, start + offset + 1, 2).is_some())
+    {
         start += escape + 3;
     }
     start = start.min(place);
     start = past_escape(text, start).min(place);
-    start = past_quotes(text, start, place, end);
+    if !is_simple {
+        start = past_quotes(text, start, place, end);
+    }
     // What a mailing list or a forwarder puts before an address that it wraps: `bounces+jane=example.org@list.example.com`.
     if before(text, start) == b'=' {
         let wrapped = word_start(text, start - 1, is_part);
@@ -248,13 +253,12 @@ fn quoted_start(text: &[u8], place: usize) -> Option<usize> {
 
 /// Whether it is a person's address, or only looks like one.
 fn is_mail(text: &[u8], name: Range<usize>, domain: Range<usize>) -> bool {
-    let labels = || text.get(domain.clone()).unwrap_or_default().split(|&byte| byte == b'.');
+    let mut labels = text.get(domain.clone()).unwrap_or_default().split(|&byte| byte == b'.');
     let begins_with_digit = |label: &[u8]| label.first().is_some_and(u8::is_ascii_digit);
     let is_number = |label: &[u8]| label.iter().all(u8::is_ascii_digit);
-    let mut parts = labels();
-    let (first, second) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    let first = labels.next().unwrap_or_default();
     // `left-pad@1.2.3-rc.tar`
-    if is_number(first) && begins_with_digit(second) && parts.next().is_some() {
+    if is_number(first) && labels.next().is_some_and(begins_with_digit) && labels.next().is_some() {
         return false;
     }
     let local = text.get(name.clone()).unwrap_or_default();
@@ -271,6 +275,6 @@ fn is_mail(text: &[u8], name: Range<usize>, domain: Range<usize>) -> bool {
         .and_then(<[u8]>::first)
         .is_some_and(u8::is_ascii_uppercase)
         && memchr::memchr(b'.', local).is_some();
-    let is_hash = first.iter().all(u8::is_ascii_hexdigit) && first.iter().any(u8::is_ascii_digit);
-    !(is_class && is_hash)
+    let is_hash = || first.iter().all(u8::is_ascii_hexdigit) && first.iter().any(u8::is_ascii_digit);
+    !(is_class && is_hash())
 }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::bytes::{at, before, run_end, run_start};
+use crate::bytes::{at, before, run_end, run_start, runs};
 
 /// Fewest characters of capitals, digits and spaces in a row that are looked at: the shortest number, Norway's, behind small letters.
 pub(super) const SHORTEST: usize = 13;
@@ -31,6 +31,19 @@ pub(super) fn is_part(byte: u8) -> bool {
 /// Between two groups; `+` is a space in forms of the web.
 fn is_separator(byte: u8) -> bool {
     matches!(byte, b' ' | b'+')
+}
+
+/// Whether there are two letters and two digits, as numbers begin, in a long run or just before it.
+pub(super) fn suspects(text: &[u8]) -> bool {
+    let mut any = false;
+    runs(text, SHORTEST, is_part, |run| {
+        let part = text.get(run.start.saturating_sub(2)..run.end).unwrap_or_default();
+        any = part.windows(GROUP).any(|head| {
+            matches!(*head, [a, b, c, d] if c.is_ascii_digit() && d.is_ascii_digit() && b.is_ascii_alphabetic() && a.is_ascii_alphabetic())
+        });
+        !any
+    });
+    any
 }
 
 pub(super) fn find_in(text: &[u8], run: Range<usize>, found: &mut dyn FnMut(Range<usize>)) {

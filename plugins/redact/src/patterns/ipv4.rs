@@ -36,6 +36,8 @@ pub(super) fn suspects(text: &[u8]) -> bool {
         let digits =
             run_end(text.get(..text.len().min(dot + 4)).unwrap_or_default(), dot + 1, |byte| byte.is_ascii_digit());
         before(text, dot).is_ascii_digit() && digits > dot + 1 && at(text, digits) == b'.'
+    }) || memchr::memchr_iter(b'%', text).any(|sign| {
+        before(text, sign).is_ascii_digit() && has_word(text, sign, b"%2e") && at(text, sign + 3).is_ascii_digit()
     })
 }
 

@@ -9,8 +9,13 @@ use crate::bytes::{at, before, has_run, has_word, run_end, run_start, runs};
 use crate::fields::is_masked;
 
 /// The first letter may be small.
-static BEARER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"earer "));
+static BEARER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"earer"));
+static BEARER_IN_CAPITALS: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"BEARER"));
 static AUTHORITY: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"://"));
+/// `://` in an address within an address.
+const ESCAPED: [&[u8]; 2] = [b"%2F%2F", b"%2f%2f"];
+/// Data sources of Go's driver for MySQL have no scheme.
+const SOURCES: [&[u8]; 2] = [b"@tcp(", b"@unix("];
 /// A word of only letters below this length is prose: "bearer token missing", "Bearer Token".
 const LONG_WORD: usize = 20;
 /// Fewest characters in a row of the tokens in [`BEGINNINGS`].
@@ -67,25 +72,42 @@ fn is_word(byte: u8) -> bool {
 pub(super) fn suspects(text: &[u8]) -> bool {
     has_run(text, SHORTEST, is_word)
         || BEARER.find(text).is_some()
-        || (memchr::memchr2(b'@', b'%', text).is_some() && AUTHORITY.find(text).is_some())
+        || BEARER_IN_CAPITALS.find(text).is_some()
+        || (memchr::memchr2(b'@', b'%', text).is_some() && suspects_address(text))
+}
+
+fn suspects_address(text: &[u8]) -> bool {
+    AUTHORITY.find(text).is_some()
+        || SOURCES.iter().any(|source| memchr::memmem::find(text, source).is_some())
+        || (memchr::memchr(b'%', text).is_some()
+            && ESCAPED.iter().any(|sign| memchr::memmem::find(text, sign).is_some()))
 }
 
 pub(super) fn find(text: &[u8], found: &mut dyn FnMut(Range<usize>)) {
-    bearers(text, found);
+    bearers(text, BEARER.find_iter(text).filter_map(|place| place.checked_sub(1)), found);
+    bearers(text, BEARER_IN_CAPITALS.find_iter(text), found);
     passwords(text, found);
+    sources(text, found);
     runs(text, SHORTEST, is_word, |run| {
         if let Some(token) = service_token(text, run) {
             found(token);
         }
+        true
     });
 }
 
-fn bearers(text: &[u8], found: &mut dyn FnMut(Range<usize>)) {
-    for place in BEARER.find_iter(text) {
-        if !matches!(before(text, place), b'B' | b'b') || before(text, place - 1).is_ascii_alphanumeric() {
+fn bearers(text: &[u8], places: impl Iterator<Item = usize>, found: &mut dyn FnMut(Range<usize>)) {
+    for place in places {
+        if !matches!(at(text, place), b'B' | b'b') || before(text, place).is_ascii_alphanumeric() {
             continue;
         }
-        let start = run_end(text, place + BEARER.needle().len(), |byte| byte == b' ');
+        let is_space = |byte| matches!(byte, b' ' | b'\t');
+        let word = place + BEARER_IN_CAPITALS.needle().len();
+        let sign = word + usize::from(at(text, word) == b':');
+        let start = run_end(text, sign, is_space);
+        if start == sign {
+            continue;
+        }
         let mut end = run_end(text, start, is_token);
         while end > start && at(text, end - 1) == b'.' {
             end -= 1;
@@ -94,7 +116,8 @@ fn bearers(text: &[u8], found: &mut dyn FnMut(Range<usize>)) {
         // `Bearer realm="x"` asks for a token.
         let next = run_end(text, end, |byte| byte == b'\\');
         let is_asking = token.last() == Some(&b'=') && matches!(at(text, next), b'"' | b'\'');
-        let is_prose = token.len() < LONG_WORD && token.iter().skip(1).all(u8::is_ascii_lowercase);
+        let is_prose = token.len() < LONG_WORD
+            && (token.iter().skip(1).all(u8::is_ascii_lowercase) || token.iter().all(u8::is_ascii_uppercase));
         let is_prose = is_prose && token.iter().all(u8::is_ascii_alphabetic);
         if !token.is_empty() && !is_asking && !is_prose {
             found(start..end);
@@ -104,29 +127,106 @@ fn bearers(text: &[u8], found: &mut dyn FnMut(Range<usize>)) {
 
 /// `scheme://user:password@host`.
 fn passwords(text: &[u8], found: &mut dyn FnMut(Range<usize>)) {
-    for place in AUTHORITY.find_iter(text) {
+    let mut places = AUTHORITY.find_iter(text).peekable();
+    while let Some(place) = places.next() {
         let start = place + AUTHORITY.needle().len();
-        let limit = text.len().min(start + LONGEST_USER);
+        // Not beyond the next address, so that every byte is read once.
+        let limit = text.len().min(start + LONGEST_USER).min(places.peek().copied().unwrap_or(usize::MAX));
         let window = text.get(..limit).unwrap_or_default();
-        let end = run_end(window, start, |byte| {
-            byte > b' ' && byte < 0x7f && !b"/?#\"'<>`\\,{}|".contains(&byte) || byte >= 0x80
-        });
-        let Some(user) = text.get(start..end) else {
+        if let Some(user) = token_as_user(text, place, window, start) {
+            found(user);
+            continue;
+        }
+        let Some(password) = password(window, start).or_else(|| unescaped_password(window, start)) else {
             continue;
         };
-        let Some(host) = memchr::memrchr(b'@', user) else {
-            continue;
-        };
-        let Some(colon) = memchr::memchr(b':', user.get(..host).unwrap_or_default()) else {
-            continue;
-        };
-        let password = start + colon + 1..start + host;
         let is_variable =
             at(text, password.start) == b'$' || at(text, password.start) == b'%' && at(text, password.end - 1) == b'%';
         if !password.is_empty() && !is_variable && !is_masked(text.get(password.clone()).unwrap_or_default()) {
             found(password);
         }
     }
+}
+
+/// The end of what may be the part of an address before its path; with `and_path`, of all of it.
+fn authority_end(window: &[u8], start: usize, and_path: bool) -> usize {
+    run_end(window, start, |byte| {
+        (byte > b' ' && byte < 0x7f && !b"\"'<>`\\,{}|".contains(&byte) || byte >= 0x80)
+            && (and_path || !matches!(byte, b'/' | b'?' | b'#'))
+    })
+}
+
+fn password(window: &[u8], start: usize) -> Option<Range<usize>> {
+    let user = window.get(start..authority_end(window, start, false))?;
+    let host = memchr::memrchr(b'@', user)?;
+    let colon = memchr::memchr(b':', user.get(..host)?)?;
+    Some(start + colon + 1..start + host)
+}
+
+/// The token in place of a user: `https://TOKEN@host`, `https://TOKEN:@host`, `https://TOKEN:x-oauth-basic@host`.
+fn token_as_user(text: &[u8], scheme: usize, window: &[u8], start: usize) -> Option<Range<usize>> {
+    let user = window.get(start..authority_end(window, start, false))?;
+    let user = user.get(..memchr::memrchr(b'@', user)?)?;
+    let (name, password) = match memchr::memchr(b':', user) {
+        Some(colon) => (user.get(..colon)?, user.get(colon + 1..)),
+        None => (user, None),
+    };
+    let is_token = match password {
+        Some(b"x-oauth-basic") => !is_masked(name),
+        Some(b"") | None => {
+            let is_mixed = name.iter().any(u8::is_ascii_digit) && name.iter().any(u8::is_ascii_alphabetic);
+            let is_web = text.get(..scheme).is_some_and(|head| head.ends_with(b"http") || head.ends_with(b"https"));
+            is_web && is_mixed && name.len() >= SHORTEST && name.iter().all(|byte| is_word(*byte))
+        }
+        Some(_) => false,
+    };
+    (is_token && !name.is_empty()).then_some(start..start + name.len())
+}
+
+/// `user:password@tcp(host:port)/name`.
+fn sources(text: &[u8], found: &mut dyn FnMut(Range<usize>)) {
+    if memchr::memchr(b'@', text).is_none() {
+        return;
+    }
+    for source in SOURCES {
+        let mut behind = 0;
+        for place in memchr::memmem::find_iter(text, source) {
+            // Not before the last one, so that every byte is read once.
+            let from = place.saturating_sub(LONGEST_USER).max(behind);
+            behind = place + 1;
+            let is_part = |byte: u8| byte > b' ' && byte != 0x7f && !b"\"'`".contains(&byte);
+            let start = from + run_start(text.get(from..).unwrap_or_default(), place - from, is_part);
+            let source = text.get(start..place).unwrap_or_default();
+            // Addresses are found by their scheme.
+            if memchr::memmem::find(source, b"://").is_some() {
+                continue;
+            }
+            let Some(colon) = memchr::memchr(b':', source) else { continue };
+            let password = start + colon + 1..place;
+            let is_known =
+                is_masked(text.get(password.clone()).unwrap_or_default()) || at(text, password.start) == b'$';
+            if colon > 0 && is_word(at(source, colon - 1)) && !password.is_empty() && !is_known {
+                found(password);
+            }
+        }
+    }
+}
+
+/// A password with a `/`, `?` or `#` that should have been escaped. Libraries that refuse such an address print it. A port before a path is none.
+fn unescaped_password(window: &[u8], start: usize) -> Option<Range<usize>> {
+    let address = window.get(start..authority_end(window, start, true))?;
+    let host = memchr::memrchr(b'@', address)?;
+    let colon = memchr::memchr2(b':', b'/', address.get(..host)?).filter(|&place| at(address, place) == b':')?;
+    let user = address.get(..colon)?;
+    let first_end = run_end(address, colon + 1, |byte| !matches!(byte, b'/' | b'?' | b'#'));
+    let first = address.get(colon + 1..first_end.min(host))?;
+    let is_port = first.iter().all(u8::is_ascii_digit) && (!first.is_empty() || user.len() < 2)
+        || first.eq_ignore_ascii_case(b"port")
+        || matches!(first, [b'%' | b':', ..]);
+    let is_user = !user.is_empty() && !user.iter().any(|byte| matches!(byte, b'@' | b'[' | b'?' | b'#'));
+    let is_host = at(address, host + 1).is_ascii_alphanumeric() || at(address, host + 1) == b'[';
+    let is_digest = has_word(address, host + 1, b"sha256:");
+    (is_user && is_host && !is_port && !is_digest).then_some(start + colon + 1..start + host)
 }
 
 /// The token that this run of characters is, if it begins like one of a service.
