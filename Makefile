@@ -6,7 +6,7 @@ export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 ENGINE := scripts/engine with
 
 .PHONY: help
-help: ## this list
+help: ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
 
 .PHONY: demo
@@ -14,15 +14,15 @@ demo: setup ## run a pod with three plugins, step by step, on a Docker engine
 	@$(ENGINE) scripts/demo
 
 .PHONY: examples
-examples: setup ## run the examples for Swarm, on an engine and a Swarm of their own (scripts/examples tells other ways)
+examples: setup ## run the Swarm examples on a separate engine (scripts/examples describes other ways)
 	@scripts/examples
 
 .PHONY: test
-test: setup ## unit, integration and end-to-end tests
+test: setup ## run the unit, integration and end-to-end tests
 	@$(ENGINE) scripts/test
 
 .PHONY: test-engines
-test-engines: setup ## the end-to-end tests on every Docker that this machine can start
+test-engines: setup ## run the end-to-end tests on every engine that this machine can start
 	@$(ENGINE) scripts/test-engines all
 
 .PHONY: image
@@ -30,16 +30,16 @@ image: setup ## build outrigger:latest and outrigger:<version>
 	@$(ENGINE) scripts/image
 
 .PHONY: bench
-bench: setup ## measure memory, start, stop and log throughput, beside the engine's own floor
+bench: setup ## measure memory, start, stop and log throughput, compared with plain containers
 	@$(ENGINE) scripts/bench
 
 .PHONY: faults
-faults: setup ## kill controllers, restart engines, misbehave; count what becomes of it
+faults: setup ## inject faults (killed controllers, restarted engines, misbehaving components), and count the failures
 	@$(ENGINE) scripts/faults
 	@$(ENGINE) scripts/faults agreement
 
 .PHONY: lint
-lint: fmt clippy doc deny ## formatting, lints, docs, dependencies
+lint: fmt clippy doc deny ## check formatting, lints, docs and dependencies
 
 .PHONY: fmt
 fmt: setup
@@ -65,7 +65,7 @@ setup:
 	@scripts/setup
 
 .PHONY: clean
-clean: ## remove what was built; an engine started by hand is stopped first
+clean: ## remove build results; first stop the engine that scripts/engine started
 	@if [ "$$(id -u)" = 0 ]; then scripts/engines stop all; fi
 	@scripts/engine stop
 	rm -rf target plugins/target

@@ -472,7 +472,7 @@ class Faults:
     def code(self, pods, pod):
         """0, whoever was quicker; 143 where the stop came while the pod was still starting."""
         found = pods.engine.inspect(pod)["State"]["ExitCode"]
-        return found if found == 143 and "during the start" in pods.log(pod) else 0
+        return found if found == 143 and "during its start" in pods.log(pod) else 0
 
     # --- the table -----------------------------------------------------------------------------------------------------------
 
@@ -492,7 +492,7 @@ def stopped_in(log):
     def when(what):
         lines = [line for line in log.splitlines() if what in line]
         return datetime.datetime.fromisoformat(lines[-1].split()[0].replace("Z", "+00:00")) if lines else None
-    begun, over = when("signal received"), when("the pod has ended")
+    begun, over = when("received a signal"), when("the pod has ended")
     return (over - begun).total_seconds() if begun and over else None
 
 

@@ -35,7 +35,7 @@ pub fn socket(state_dir: &Path) -> PathBuf {
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
     /// The directory can't be made or written.
-    #[error("cannot make the directory `{}` of the admin socket", path.display())]
+    #[error("cannot create the directory `{}` of the admin socket", path.display())]
     Directory {
         /// Which.
         path: PathBuf,
@@ -74,7 +74,7 @@ pub enum AdminError {
         source: std::io::Error,
     },
     /// The connection broke.
-    #[error("cannot talk to the controller on `{}`", path.display())]
+    #[error("cannot exchange data with the controller on `{}`", path.display())]
     Broken {
         /// Which.
         path: PathBuf,
@@ -106,14 +106,14 @@ impl AdminError {
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Directory { .. } | Self::Bind { .. } => {
-                "with a read-only root file system, mount a tmpfs there, or set `OUTRIGGER_STATE_DIR` to a directory that can be written"
+                "if the root file system is read-only, mount a tmpfs there, or set `OUTRIGGER_STATE_DIR` to a writable directory"
             }
             Self::InUse { .. } => {
-                "each controller needs a state directory of its own: do not share one volume between replicas (`{{.Task.ID}}` in its name helps)"
+                "each controller needs its own state directory: give each replica its own volume, for example with `{{.Task.ID}}` in the volume's name"
             }
             Self::TooLong { .. } => "set `OUTRIGGER_STATE_DIR` to a shorter path",
             Self::NoController { .. } => {
-                "is it running, and is `OUTRIGGER_STATE_DIR` the same for both? a `--state-dir` flag of the controller must be given here too"
+                "check that the controller is running and that `OUTRIGGER_STATE_DIR` is the same for both; if the controller has the flag `--state-dir`, use the same flag here"
             }
             Self::Broken { .. } | Self::Timeout { .. } | Self::Refused { .. } => "",
         }

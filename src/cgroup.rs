@@ -32,7 +32,7 @@ pub enum CgroupError {
         source: std::io::Error,
     },
     /// The bus, or systemd behind it, refused.
-    #[error("systemd refuses over D-Bus: {0}")]
+    #[error("systemd refused a request over D-Bus: {0}")]
     Bus(String),
     /// The kernel refused.
     #[error("`{path}`: {source}")]
@@ -81,7 +81,7 @@ impl Keeper {
         };
         let made = tokio::time::timeout(PATIENCE, making).await.unwrap_or(Err(CgroupError::Late));
         match &made {
-            Ok(()) => debug!(cgroup = group.parent(), "made, with the pod's limits"),
+            Ok(()) => debug!(cgroup = group.parent(), "created the pod's cgroup with the pod's limits"),
             Err(_) => self.release().await,
         }
         made
@@ -94,7 +94,7 @@ impl Keeper {
         let Some(group) = self.made().take() else { return };
         let removed = tokio::time::timeout(PATIENCE, remove(&group.means, &group.engine, &group.owner)).await;
         if let Err(error) = removed.unwrap_or(Err(CgroupError::Late)) {
-            warn!(cgroup = group.parent(), %error, "cannot remove the pod's cgroup; the next controller on this engine will");
+            warn!(cgroup = group.parent(), %error, "cannot remove the pod's cgroup; the next controller on this engine removes it");
         }
     }
 }
@@ -132,10 +132,10 @@ pub async fn sweep<E: Engine>(
         match tokio::time::timeout(PATIENCE, remove(means, engine_key, &owner)).await.unwrap_or(Err(CgroupError::Late))
         {
             Ok(()) => {
-                info!(owner, "removed the cgroup of a dead controller's pod");
+                info!(owner, "removed a cgroup that an earlier controller left behind");
                 swept.push(owner);
             }
-            Err(error) => warn!(owner, %error, "cannot remove the cgroup of a dead controller's pod"),
+            Err(error) => warn!(owner, %error, "cannot remove a cgroup that an earlier controller left behind"),
         }
     }
     Ok(swept)

@@ -133,7 +133,7 @@ fn quiet_log(env: &Env, colours: bool) {
     let filter = config::lower::log_filter(&Flags::default(), env)
         .unwrap_or(LogFilter { level: Level::Warn, targets: Vec::new() });
     // It can only fail where a log was started before, and this is the one place on this path.
-    telemetry::init(&filter, LineFormat::Text, colours).unwrap_or_default();
+    drop(telemetry::init(&filter, LineFormat::Text, colours));
 }
 
 /// The engine that the environment names, with TLS and the registries' credentials as it says.

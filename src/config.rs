@@ -16,19 +16,19 @@ pub use policy::Policy;
 /// How the in-container controller behaves.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Whether the components share the controller's PID namespace (`-pids`).
+    /// Whether the components share the controller's PID namespace (`--pids`).
     pub pids: Sharing,
-    /// Whether the components share one IPC namespace (`-ipc`).
+    /// Whether the components share one IPC namespace (`--ipc`).
     pub ipc: Sharing,
     /// Whether the components get the controller's mounts, the engine's socket and credentials excepted (`-volumes`).
     pub volumes: Sharing,
-    /// Whether the components' output goes to the controller's standard output (`-logs`).
+    /// Whether the components' output goes to the controller's standard output (`--logs`).
     pub logs: Output,
     /// How the components' lines, and the controller's own, are written (`--log-format`).
     pub log_format: LineFormat,
     /// What the controller itself logs (`--log-level`).
     pub log_level: LogFilter,
-    /// When images are pulled (`-pull`).
+    /// When images are pulled (`--pull`).
     pub pull: Pull,
     /// Address of the engine (`DOCKER_HOST`); none: the usual socket.
     pub engine: Option<String>,
@@ -245,17 +245,21 @@ impl Timeouts {
             wait_hook_cpu,
         } = *self;
         [
-            ("engine-call", "one call to the engine that only looks or flips a switch", engine_call),
+            ("engine-call", "one quick call to the engine, such as an inspection or a signal", engine_call),
             ("engine-change", "one call to create, start or remove a container", engine_change),
             ("pull", "one image pull", pull),
-            ("component-grace", "a component's stop, where it has no `stop_grace_period`", component_grace),
+            ("component-grace", "the stop of a component without `stop_grace_period`", component_grace),
             (
                 "controller-grace",
-                "the pod's stop, if neither the engine nor the label `pod.stop_grace_period` says how long it may take",
+                "the stop of the pod, if neither the engine nor the label `pod.stop_grace_period` sets the time",
                 controller_grace,
             ),
-            ("stop-reserve", "kept of the pod's stop for killing, removing and the last lines", stop_reserve),
-            ("log-drain", "the last lines of a component after its exit", log_drain),
+            (
+                "stop-reserve",
+                "the part of the pod's stop that is reserved for killing, removing and the last log lines",
+                stop_reserve,
+            ),
+            ("log-drain", "reading the last log lines of a component after its exit", log_drain),
             ("hook", "a plugin hook that must not wait", hook),
             ("wait-hook", "a plugin hook that may wait", wait_hook),
             ("wait-hook-cpu", "CPU time of a plugin hook that may wait", wait_hook_cpu),

@@ -20,7 +20,7 @@ use bytes::Bytes;
 use futures_util::stream::BoxStream;
 
 pub use self::container::{
-    CheckTimes, ContainerId, ContainerSpec, EngineHealth, Inspection, Listed, MountPoint, PathKind,
+    CheckResult, CheckTimes, ContainerId, ContainerSpec, EngineHealth, Inspection, Listed, MountPoint, PathKind,
 };
 pub use self::error::{EngineError, Fault, Result, chain};
 pub(crate) use self::info::has_start_interval;

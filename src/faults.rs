@@ -41,10 +41,12 @@ pub fn harden() {
             Ok(was) => {
                 // SAFETY: what was there a moment ago.
                 if let Err(error) = unsafe { sigaction(*signal, &was) } {
-                    warn!(%signal, %error, "cannot put back what the kernel does about a signal");
+                    warn!(%signal, %error, "cannot restore the default action of a signal");
                 }
             }
-            Err(error) => warn!(%signal, %error, "cannot tell faults from signals that somebody sends"),
+            Err(error) => {
+                warn!(%signal, %error, "cannot distinguish faults of the program from signals of other processes")
+            }
         }
     }
 }

@@ -6,7 +6,6 @@
 
 pub mod tree;
 
-use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{Error, ErrorKind, Read, Result};
@@ -29,7 +28,7 @@ const FLAGS: OFlag = OFlag::O_NONBLOCK.union(OFlag::O_NOCTTY).union(OFlag::O_CLO
 /// The kernel's; or [`ErrorKind::InvalidInput`] where it is no regular file, and [`ErrorKind::PermissionDenied`] where a link leads to another mount.
 pub fn open_regular(path: &Path) -> Result<(File, Metadata)> {
     open(path, |metadata| {
-        let what = if metadata.is_dir() { "it is a directory" } else { "it is not a regular file" };
+        let what = if metadata.is_dir() { "this is a directory" } else { "this is not a regular file" };
         if metadata.is_file() { Ok(()) } else { Err(Error::new(ErrorKind::InvalidInput, what)) }
     })
 }
@@ -40,8 +39,9 @@ fn open(path: &Path, wanted: impl FnOnce(&Metadata) -> Result<()>) -> Result<(Fi
     let metadata = file.metadata()?;
     wanted(&metadata)?;
     let real = real(&file, &metadata)?;
-    let mounts = mount_points(&std::fs::read_to_string("/proc/self/mountinfo")?);
-    if mount_of(path, &mounts) != mount_of(&real, &mounts) {
+    let mounts = mounts_of(&std::fs::read_to_string("/proc/self/mountinfo")?);
+    let point = |path| mount_of(path, &mounts).map(|mount| &mount.point);
+    if point(path) != point(&real) {
         let what = format!("a link leads out of its mount, to `{}`", real.display());
         return Err(Error::new(ErrorKind::PermissionDenied, what));
     }
@@ -62,19 +62,47 @@ pub fn real(file: &File, metadata: &Metadata) -> Result<PathBuf> {
     })
 }
 
-/// The mount points at which a single file of a disk is mounted. Files in memory are left out: the engine mounts Swarm's configs and secrets from there, and
-/// those never change.
-#[must_use]
-pub fn single_file_mounts() -> BTreeSet<PathBuf> {
-    let mountinfo = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    on_disk(&mountinfo).filter(|point| point.metadata().is_ok_and(|found| found.is_file())).collect()
+/// A mount that this process sees: a line of `/proc/self/mountinfo`, see proc(5).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mounted {
+    /// Where it is mounted.
+    pub point: PathBuf,
+    /// The directory or file of its file system that is mounted, by the name that it has now.
+    pub root: PathBuf,
+    /// Whether this directory or file has been removed since. The mount goes on showing it.
+    pub is_removed: bool,
+    is_in_memory: bool,
 }
 
-/// The mount points of file systems that are not in memory.
-fn on_disk(mountinfo: &str) -> impl Iterator<Item = PathBuf> + '_ {
-    let kind = |line: &str| line.split_once(" - ").and_then(|(_, rest)| rest.split(' ').next().map(str::to_owned));
-    let kept = mountinfo.lines().filter(move |line| !matches!(kind(line).as_deref(), Some("tmpfs" | "ramfs")));
-    kept.filter_map(|line| line.split(' ').nth(4)).map(|word| PathBuf::from(unescaped(word)))
+impl Mounted {
+    /// Whether it is the mount of a single file of a disk. Files in memory do not count: the engine mounts Swarm's configs and secrets from there, and those never change.
+    #[must_use]
+    pub fn is_single_file(&self) -> bool {
+        !self.is_in_memory && self.point.metadata().is_ok_and(|found| found.is_file())
+    }
+}
+
+/// The mounts of this process; none if `/proc` can't be read.
+#[must_use]
+pub fn mounts() -> Vec<Mounted> {
+    mounts_of(&std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default())
+}
+
+fn mounts_of(mountinfo: &str) -> Vec<Mounted> {
+    mountinfo.lines().filter_map(mounted).collect()
+}
+
+fn mounted(line: &str) -> Option<Mounted> {
+    let (fields, rest) = line.split_once(" - ").unwrap_or((line, ""));
+    let mut fields = fields.split(' ').skip(3).map(unescaped);
+    let (root, point) = (fields.next()?, fields.next()?);
+    let removed = root.strip_suffix("//deleted");
+    Some(Mounted {
+        point: PathBuf::from(point),
+        root: PathBuf::from(removed.unwrap_or(&root)),
+        is_removed: removed.is_some(),
+        is_in_memory: matches!(rest.split(' ').next(), Some("tmpfs" | "ramfs")),
+    })
 }
 
 /// Reads a regular file of at most `limit` bytes, see [`open_regular`].
@@ -91,14 +119,9 @@ fn read(file: &File, metadata: &Metadata, limit: u64) -> Result<Vec<u8>> {
     let mut content = Vec::with_capacity(usize::try_from(metadata.len().min(limit)).unwrap_or_default() + 1);
     file.take(limit.saturating_add(1)).read_to_end(&mut content)?;
     if content.len() as u64 > limit {
-        return Err(Error::new(ErrorKind::FileTooLarge, format!("it is longer than {limit} bytes")));
+        return Err(Error::new(ErrorKind::FileTooLarge, format!("the file is longer than {limit} bytes")));
     }
     Ok(content)
-}
-
-/// The mount points of `/proc/self/mountinfo` (proc(5)): the fifth word of each line, with octal escapes.
-fn mount_points(mountinfo: &str) -> Vec<PathBuf> {
-    mountinfo.lines().filter_map(|line| line.split(' ').nth(4)).map(|word| PathBuf::from(unescaped(word))).collect()
 }
 
 fn unescaped(word: &str) -> String {
@@ -108,9 +131,11 @@ fn unescaped(word: &str) -> String {
 }
 
 /// The mount that a path belongs to, by its words alone.
-fn mount_of<'a>(path: &Path, mounts: &'a [PathBuf]) -> Option<&'a Path> {
-    let holding = mounts.iter().filter(|mount| path.starts_with(mount));
-    holding.max_by_key(|mount| mount.as_os_str().len()).map(PathBuf::as_path)
+#[must_use]
+pub fn mount_of<'a>(path: &Path, mounts: &'a [Mounted]) -> Option<&'a Mounted> {
+    let holding = mounts.iter().filter(|mount| path.starts_with(&mount.point));
+    // Of two mounts at one point, the later covers the earlier.
+    holding.max_by_key(|mount| mount.point.as_os_str().len())
 }
 
 #[cfg(test)]
@@ -157,16 +182,29 @@ mod tests {
     }
 
     #[test]
-    fn mounts_in_memory_are_left_out() {
+    fn lines_of_mountinfo_are_read() {
         let mountinfo = "1 0 8:1 / / rw - ext4 /dev/a rw\n2 1 0:2 /x /run/secrets/db ro - tmpfs tmpfs rw\n\
                          3 1 8:1 /host/a//deleted /a\\040b ro,relatime shared:1 - ext4 /dev/a rw\n";
-        assert_eq!(on_disk(mountinfo).collect::<Vec<_>>(), [PathBuf::from("/"), PathBuf::from("/a b")]);
+        let mounted = |point: &str, root: &str, is_removed, is_in_memory| Mounted {
+            point: PathBuf::from(point),
+            root: PathBuf::from(root),
+            is_removed,
+            is_in_memory,
+        };
+        assert_eq!(
+            mounts_of(mountinfo),
+            [
+                mounted("/", "/", false, false),
+                mounted("/run/secrets/db", "/x", false, true),
+                mounted("/a b", "/host/a", true, false),
+            ]
+        );
     }
 
     #[test]
     fn the_longest_mount_holds_a_path() {
-        let mounts = mount_points("1 0 0:1 / / rw\n2 1 0:2 / /run/secrets rw - tmpfs\n3 1 0:3 / /a\\040b rw\n");
-        let of = |path: &str| mount_of(Path::new(path), &mounts).unwrap().to_str().unwrap().to_owned();
+        let mounts = mounts_of("1 0 0:1 / / rw\n2 1 0:2 / /run/secrets rw - tmpfs\n3 1 0:3 / /a\\040b rw\n");
+        let of = |path: &str| mount_of(Path::new(path), &mounts).unwrap().point.to_str().unwrap().to_owned();
         assert_eq!(of("/run/secrets/db"), "/run/secrets");
         assert_eq!(of("/run/secretsx"), "/");
         assert_eq!(of("/a b/c"), "/a b");

@@ -7,6 +7,8 @@ pub mod limits;
 use std::fmt;
 use std::future::Future;
 
+use serde::{Deserialize, Serialize};
+
 use crate::engine::Output;
 use crate::pod::{ComponentName, PluginName};
 
@@ -220,6 +222,62 @@ pub enum Action {
     Restart(ComponentName),
 }
 
+/// How a rollout ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RolloutOutcome {
+    /// The new version is in force.
+    Applied,
+    /// The version before is in force.
+    #[default]
+    Refused,
+    /// The new version is in place, and its components have not run with it for long enough.
+    Unproven,
+    /// It was given up for a newer one.
+    Superseded,
+}
+
+impl RolloutOutcome {
+    /// Every outcome.
+    pub const ALL: [Self; 4] = [Self::Applied, Self::Refused, Self::Unproven, Self::Superseded];
+
+    /// The word for it in the log, in `status` and in `events`.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Refused => "refused",
+            Self::Unproven => "unproven",
+            Self::Superseded => "superseded",
+        }
+    }
+
+    /// The outcome of this word.
+    #[must_use]
+    pub fn of(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|outcome| outcome.word() == word)
+    }
+}
+
+impl std::fmt::Display for RolloutOutcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// A file of a component without its content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileFacts {
+    /// Permission bits.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// SHA-256 of the content, in hexadecimal.
+    pub digest: String,
+}
+
 /// A transaction on files of components, see `config-changed` in `wit/hooks.wit`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rollout {
@@ -371,6 +429,16 @@ pub trait Hooks: Clone + Send + Sync + 'static {
         plugin: &PluginName,
         changes: Vec<Change>,
     ) -> impl Future<Output = Result<Option<Rollout>, HookFailure>> + Send;
+
+    /// Most bytes of contents that one report of changes to a plugin may have.
+    fn report_limit(&self, _plugin: &PluginName) -> usize {
+        limits::LARGEST_FILE as usize
+    }
+
+    /// The files that a plugin has put off in its last [`config_changed`](Self::config_changed): they are to be reported again after the rollout.
+    fn put_off(&self, _plugin: &PluginName) -> Vec<String> {
+        Vec::new()
+    }
 
     /// Tells one plugin how its rollout ended.
     fn rollout_ended(

@@ -48,11 +48,11 @@ pub enum Method {
 impl fmt::Display for Method {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Given => "the id that was given",
+            Self::Given => "`--self` or `OUTRIGGER_SELF`",
             Self::Mounts => "`/proc/self/mountinfo`",
             Self::Cgroup => "`/proc/self/cgroup`",
             Self::Hostname => "the host name",
-            Self::Scan => "the engine's containers",
+            Self::Scan => "the list of the engine's containers",
         })
     }
 }
@@ -77,10 +77,10 @@ pub enum IdentityError {
     )]
     NotInContainer,
     /// No candidate could be verified.
-    #[error("cannot tell which container this is{}; set `--self` or `OUTRIGGER_SELF` to its id or name", listed(.0))]
+    #[error("cannot detect the controller's own container{}; set `--self` or `OUTRIGGER_SELF` to the id or name of this container", listed(.0))]
     Unknown(Vec<Attempt>),
     /// The engine failed us.
-    #[error("cannot tell which container this is")]
+    #[error("cannot detect the controller's own container")]
     Engine(#[from] EngineError),
 }
 
@@ -120,7 +120,7 @@ pub async fn find<E: Engine>(
     let known = [
         (Method::Given, settings.own_id.iter().cloned().collect(), "not set"),
         (Method::Mounts, proc::mountinfo_ids(&surroundings.mountinfo), "names no container"),
-        (Method::Cgroup, surroundings.cgroup_ids(), "names no container (usual with cgroup version 2)"),
+        (Method::Cgroup, surroundings.cgroup_ids(), "names no container (this is normal with cgroup version 2)"),
         (Method::Hostname, proc::hostname_id(&surroundings.hostname).into_iter().collect(), "is not an id"),
     ];
     for (method, candidates, none) in known {
@@ -137,7 +137,8 @@ pub async fn find<E: Engine>(
         .map(|container| container.id.0)
         .take(MOST_SCANNED)
         .collect();
-    if let Some(found) = search.any_of(Method::Scan, candidates, "none that runs has labels of a pod").await? {
+    if let Some(found) = search.any_of(Method::Scan, candidates, "no running container has the labels of a pod").await?
+    {
         return Ok(found);
     }
     Err(IdentityError::Unknown(search.attempts))
@@ -170,12 +171,16 @@ impl<E: Engine> Search<'_, E> {
             }
             match self.verified(method, &candidate).await? {
                 Ok(found) => {
-                    debug!(%method, container = %found.id, "found our own container");
+                    debug!(%method, container = %found.id, "the controller has found its own container");
                     return Ok(Some(found));
                 }
                 Err(why) => {
                     if method == Method::Given {
-                        warn!(candidate, why, "the id that was given is not ours, looking further");
+                        warn!(
+                            candidate,
+                            why,
+                            "the container in `--self` or `OUTRIGGER_SELF` is not the controller's own container; trying other ways to find the container"
+                        );
                     }
                     self.note(method, Some(candidate), why);
                 }
@@ -185,7 +190,7 @@ impl<E: Engine> Search<'_, E> {
     }
 
     fn note(&mut self, method: Method, candidate: Option<String>, outcome: String) {
-        debug!(%method, ?candidate, outcome, "not our own container");
+        debug!(%method, ?candidate, outcome, "this candidate is not the controller's own container");
         self.attempts.push(Attempt { method, candidate, outcome });
     }
 
@@ -198,13 +203,13 @@ impl<E: Engine> Search<'_, E> {
             Err(error) => return Ok(Err(error.to_string())),
         };
         if !found.running {
-            return Ok(Err("it does not run".to_owned()));
+            return Ok(Err("the container is not running".to_owned()));
         }
         let verdict = match &self.nonce {
             // Nobody else has a file of that name. Its content takes the engine forty times as long; it is asked for where a proxy refuses the look.
             Ok(nonce) => match self.engine.exists(&found.id, &nonce.path()).await {
                 Ok(true) => Ok(()),
-                Ok(false) => Err("it does not have the file that we wrote".to_owned()),
+                Ok(false) => Err("the container does not have the controller's test file".to_owned()),
                 Err(error) if error.fault() == Fault::Transient => return Err(error),
                 Err(_refused) => return self.compared(method, found, nonce).await,
             },
@@ -222,8 +227,10 @@ impl<E: Engine> Search<'_, E> {
     ) -> Result<Result<Inspection, String>, EngineError> {
         let verdict = match self.engine.download(&found.id, &nonce.path(), NONCE_ARCHIVE).await {
             Ok(archive) if memchr::memmem::find(&archive, nonce.text().as_bytes()).is_some() => Ok(()),
-            Ok(_other) => Err("it has another file in the place of ours".to_owned()),
-            Err(error) if error.fault() == Fault::NotFound => Err("it does not have the file that we wrote".to_owned()),
+            Ok(_other) => Err("the container has another file at the path of the controller's test file".to_owned()),
+            Err(error) if error.fault() == Fault::NotFound => {
+                Err("the container does not have the controller's test file".to_owned())
+            }
             Err(error) if error.fault() == Fault::Transient => return Err(error),
             // A proxy in front of the engine may refuse archives.
             Err(_refused) => self.agrees(method, &found),
@@ -241,14 +248,14 @@ impl<E: Engine> Search<'_, E> {
         // One whose network we join has our host name, our addresses, and the files that are mounted for them.
         let cgroups = self.surroundings.cgroup_ids();
         if !cgroups.is_empty() && !cgroups.contains(&found.id.0) {
-            return Err(format!("our cgroup is that of `{}`{unsure}", cgroups.join("`, `")));
+            return Err(format!("the controller's cgroup belongs to `{}`{unsure}", cgroups.join("`, `")));
         }
         if !found.labels.keys().any(|key| key.starts_with(POD_LABELS)) {
-            return Err(format!("it has no label `{POD_LABELS}*`{unsure}"));
+            return Err(format!("the container has no label `{POD_LABELS}*`{unsure}"));
         }
         if found.hostname != self.surroundings.hostname {
             return Err(format!(
-                "its host name is `{}`, ours is `{}`{unsure}",
+                "the container's host name is `{}`, the controller's is `{}`{unsure}",
                 found.hostname, self.surroundings.hostname
             ));
         }
@@ -256,7 +263,7 @@ impl<E: Engine> Search<'_, E> {
         let shared =
             found.addresses.iter().any(|address| address.parse().is_ok_and(|address| local.contains(&address)));
         if !found.addresses.is_empty() && !shared {
-            return Err(format!("none of its addresses is ours{unsure}"));
+            return Err(format!("the controller has none of the container's addresses{unsure}"));
         }
         Ok(())
     }

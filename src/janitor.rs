@@ -67,11 +67,11 @@ pub async fn sweep<E: Engine>(engine: &E, own: &Inspection, now_s: u64) -> Resul
         match outcome {
             Ok(None) => {}
             Ok(Some(why)) => {
-                info!(container = %name, why, "removed what a dead controller left");
+                info!(container = %name, why, "removed a container that an earlier controller left behind");
                 swept.removed.push(name);
             }
             Err(error) => {
-                warn!(container = %name, error = chain(&error), "cannot clean up after a dead controller");
+                warn!(container = %name, error = chain(&error), "cannot remove a container that an earlier controller left behind");
                 swept.failed.push((name, error));
             }
         }
@@ -88,6 +88,12 @@ const KEPT: &str = ".failed-";
 #[must_use]
 pub fn kept_name(name: &str, now_s: u64) -> String {
     format!("{name}{KEPT}{now_s}")
+}
+
+/// Whether a container is a failed one that remains for inspection.
+#[must_use]
+pub fn is_kept(container: &Listed) -> bool {
+    kept_since(container).is_some()
 }
 
 /// Since when a container has been kept; none where it is not.
@@ -130,7 +136,7 @@ struct Due {
 /// What of this owner's is to be removed. It is looked at once, after the list was made: what it has made since then is not in it.
 async fn due<E: Engine>(engine: &E, owner: String, made: Vec<Listed>) -> Vec<Due> {
     let (kept, made): (Vec<_>, Vec<_>) = made.into_iter().partition(|container| kept_since(container).is_some());
-    let why = "it failed, and was kept as long as its service asked, or as the last of so many";
+    let why = "the failed component was kept for the configured time, or the number of kept components was exceeded";
     let mut all: Vec<Due> =
         kept.into_iter().map(|container| Due { container, owner: owner.clone(), why: Ok(why) }).collect();
     if made.is_empty() {
@@ -180,9 +186,11 @@ async fn remove<E: Engine>(
 /// Why what this owner, if it is still there, made in that run of it is left over; none where it is not.
 fn verdict(owner: Option<&Inspection>, generation: &str) -> Option<&'static str> {
     match owner {
-        None => Some("its controller is gone"),
-        Some(owner) if !owner.running => Some("its controller does not run"),
-        Some(owner) if owner.started_at != generation => Some("it is from an earlier run of its controller"),
+        None => Some("the controller of this container is gone"),
+        Some(owner) if !owner.running => Some("the controller of this container is not running"),
+        Some(owner) if owner.started_at != generation => {
+            Some("this container belongs to an earlier run of its controller")
+        }
         Some(_lives) => None,
     }
 }

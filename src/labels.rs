@@ -8,8 +8,9 @@ pub mod compose;
 mod detect;
 mod document;
 pub mod dotenv;
-mod held;
+pub mod held;
 mod interpolate;
+pub mod placeholders;
 pub mod schema;
 mod service;
 mod shape;
@@ -22,6 +23,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 pub use crate::problem::Place;
+use crate::problem::hidden::Hidden;
 use crate::problem::{Problem, Problems, nearest};
 
 /// What a user wrote, part by part, before it is checked.
@@ -51,6 +53,12 @@ pub struct RawPod {
     pub warnings: Vec<String>,
     /// Where variables of a Compose file, or of a `pod.yaml`, were filled in as nothing because they are not set, with their names.
     pub unset: Vec<(Place, String)>,
+    /// Where variables could not be filled in, which has been reported: nothing else is said of such a text.
+    pub unfilled: Vec<Place>,
+    /// The values of variables that were filled in, which messages do not show.
+    pub hidden: Hidden,
+    /// Volumes that only the Compose file declares, and without a name of their own.
+    pub bare_volumes: std::collections::BTreeSet<String>,
     /// Whether whoever deploys the text still fills variables in.
     pub is_template: bool,
     /// The `controller:` part of a `pod.yaml`, with its place; of a service or a container the grace period and the memory limit that it has itself.
@@ -160,8 +168,8 @@ pub fn read_document(origin: &str, yaml: &str, variable: &dyn Fn(&str) -> Option
     let mut problems = Problems::default();
     match yaml::parse(&at, yaml, &mut problems) {
         Some(value) if value.get("services").is_some() && value.get("components").is_none() => {
-            problems.push(at.problem("this is a stack or Compose file, and a `pod.yaml` was expected").hint(
-                "start it with `docker stack deploy` or `docker compose up`; `outrigger check` and `plan` read it too",
+            problems.push(at.problem("expected a `pod.yaml`, found a stack or Compose file").hint(
+                "start this file with `docker stack deploy` or `docker compose up`; `outrigger check` and `plan` accept both kinds of files",
             ));
             (RawPod::default(), problems)
         }
@@ -220,7 +228,9 @@ fn prefixed_labels(prefix: &str, labels: &BTreeMap<String, String>) -> (RawPod, 
             raw.stop_grace_period = yaml::parse(&at, text, &mut problems).map(|value| (at, value));
         } else if label == "pod.compose.file" {
             if text.trim().is_empty() {
-                problems.push(at.problem("is empty").hint("name a Compose file by its path in the controller"));
+                problems.push(
+                    at.problem("is empty").hint("write the path of a Compose file in the controller's container"),
+                );
             }
             raw.compose_file = Some((at, text.trim().to_owned()));
         } else {
@@ -233,10 +243,10 @@ fn prefixed_labels(prefix: &str, labels: &BTreeMap<String, String>) -> (RawPod, 
         if let Some(component) = raw.components.first() {
             problems.push(
                 at.problem(format!(
-                    "components are written in a Compose file or as labels, not both, and here is `{}` too",
+                    "components come from a Compose file or from labels, not from both; the label `{}` is here too",
                     component.at.label
                 ))
-                .hint("leave one of them out"),
+                .hint("remove one of the two"),
             );
         }
     }
@@ -260,7 +270,7 @@ fn unknown_label(at: &Place, label: &str) -> Problem {
     match nearest(kind, ["pod.component", "pod.copy"]) {
         Some(right) => problem.hint(format!("did you mean `{right}.{name}`?")),
         None => problem
-            .hint("known are `pod.component.<name>`, `pod.init.components`, `pod.copy.<component>`, `pod.plugins`, `pod.options`, `pod.volumes`, `pod.stop_grace_period` and `pod.compose.file`"),
+            .hint("valid labels: `pod.component.<name>`, `pod.init.components`, `pod.copy.<component>`, `pod.plugins`, `pod.options`, `pod.volumes`, `pod.stop_grace_period` and `pod.compose.file`"),
     }
 }
 

@@ -11,6 +11,7 @@
 //! | 1 | [`pod`] | what they mean: domain types, and every problem at once | |
 //! | 1 | [`plan`] | what the pod will do: waves, container specs, overlays of plugins | |
 //! | 1 | [`hooks`] | what crosses between a pod and its plugins; the seam | |
+//! | 1 | [`own_log`] | lines of the controller's own log that commands read back | |
 //! | 1 | [`template`] | stack files with templates, rendered | |
 //! | 1 | [`podlike`] | where a stack file will behave otherwise than with podlike | |
 //! | 1 | [`config`] | flags and environment, lowered to settings | |
@@ -42,6 +43,7 @@ pub mod janitor;
 pub mod labels;
 pub mod logs;
 pub mod memory;
+pub mod own_log;
 pub mod plan;
 pub mod plugin;
 pub mod pod;

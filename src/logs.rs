@@ -83,6 +83,8 @@ pub struct Run {
     pub ended: CancellationToken,
     /// Cancelled when the caller waits no longer: what is not written yet is dropped and counted.
     pub token: CancellationToken,
+    /// Cancelled when the engine shuts down: an end that is missing then is the pod's news, not each component's.
+    pub engine_leaves: CancellationToken,
 }
 
 /// Why a component's output can't be followed any longer.
@@ -115,14 +117,14 @@ pub async fn stream<E: Engine, H: Hooks>(engine: E, hooks: H, run: Run, sink: Si
     if !judged && !written {
         return Ok(run.position);
     }
-    let Run { source, position, counters, drain, ended, token, .. } = run;
+    let Run { source, position, counters, drain, ended, token, engine_leaves, .. } = run;
     let formatter = Formatter::new(sink.format(), &source.component);
     let sink = written.then_some(sink);
     let mut pipeline = Pipeline::new(hooks, judged, &source, position, sink, formatter, Arc::clone(&counters));
     let limit = async {
         tokio::select! {
-            () = token.cancelled() => "it is not waited for",
-            () = async { ended.cancelled().await; tokio::time::sleep(drain).await } => "time ran out",
+            () = token.cancelled() => "the controller stopped reading",
+            () = async { ended.cancelled().await; tokio::time::sleep(drain).await } => "reading timed out",
         }
     };
     let outcome = {
@@ -134,14 +136,24 @@ pub async fn stream<E: Engine, H: Hooks>(engine: E, hooks: H, run: Run, sink: Si
         }
     };
     let result = match outcome {
-        Ok(result) => result,
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(failure)) => {
+            // What waited behind the batch that failed is not written either, and the rest is not read.
+            let _dropped = pipeline.abandon();
+            counters.cut();
+            Err(failure)
+        }
         Err(why) => {
             // Whatever can be passed on without waiting still is.
             let result = pipeline.finish().now_or_never().unwrap_or(Ok(()));
             let dropped = pipeline.abandon();
             let read_until = pipeline.position().at().unwrap_or_else(|| "its beginning".to_owned());
             // How much the engine still has is not known; from where on is.
-            warn!(component = %source.component, why, dropped, read_until, "the end of the output may be missing");
+            if dropped == 0 && engine_leaves.is_cancelled() {
+                debug!(component = %source.component, why, read_until, "the end of the output may be missing");
+            } else {
+                warn!(component = %source.component, why, dropped, read_until, "the end of the output may be missing");
+            }
             counters.cut();
             result
         }
@@ -187,14 +199,14 @@ async fn follow<E: Engine, H: Hooks>(
                         warn!(
                             component = %source.component,
                             %error,
-                            "its output can't be read: use a log driver that can be read (`json-file`, `local`, `journald`) or leave the driver's local cache on",
+                            "cannot read the output: use a log driver that the engine can read (`json-file`, `local`, `journald`), or do not turn off the driver's local cache",
                         );
                     }
                     break;
                 }
                 Fault::NotFound if last => break,
                 Fault::NotFound | Fault::AlreadyDone | Fault::Transient => {
-                    debug!(component = %source.component, %error, retry_in = ?pause, "the stream of output broke");
+                    debug!(component = %source.component, %error, retry_in = ?pause, "the stream of output was interrupted");
                 }
             },
         }

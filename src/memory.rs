@@ -34,10 +34,10 @@ pub fn trim() {
         // the program's own are never unmapped, and plugins' code lives as long as the process (see `plugin::machine_code`).
         match unsafe { madvise(from, length.get(), MmapAdvise::MADV_DONTNEED) } {
             Ok(()) => given += length.get(),
-            Err(error) => debug!(%error, "cannot give memory back"),
+            Err(error) => debug!(%error, "cannot return unused memory to the system"),
         }
     }
-    debug!(bytes = given, "gave memory back");
+    debug!(bytes = given, "returned unused memory to the system");
 }
 
 /// Reads `/proc/self/smaps` (proc(5)): a line for each mapping, then a line for each of its figures.

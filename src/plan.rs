@@ -12,7 +12,8 @@ pub mod overlay;
 pub mod placement;
 pub mod price;
 pub mod render;
-mod units;
+pub mod stops;
+pub(crate) mod units;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -22,6 +23,12 @@ use self::life::{Ends, Life};
 use crate::engine::{ContainerSpec, Inspection, VolumeInfo};
 use crate::pod::life::{LifecycleStep, Probe, Probes, RestartPolicy, Role};
 use crate::pod::{ComponentName, CopySpec, Dependency};
+
+/// Ends the reason for a file that the controller will not have because this host does not have it.
+pub const NOT_HERE: &str = "does not exist on this host";
+
+/// Why a controller cannot read a file of its own that is not there.
+pub const MISSING: &str = "does not exist";
 
 /// Labels on everything that a controller creates, so that its successor can clean up.
 pub mod ownership {
@@ -74,6 +81,8 @@ pub struct SelfInfo {
     pub volumes: BTreeMap<String, VolumeInfo>,
     /// What is known of the volumes that are mounted into the controller.
     pub own_volumes: OwnVolumes,
+    /// Sources of mounts, as far as this host was looked at: whether each is a file.
+    pub host_files: BTreeMap<String, bool>,
 }
 
 /// What is known of the volumes that are mounted into the controller. Of one that is not known it is assumed that it may hold anything.
@@ -113,6 +122,8 @@ pub struct Plan {
     pub life: Life,
     /// What the user should know: limits that were lowered, keys without effect here.
     pub warnings: Vec<String>,
+    /// Sources of mounts, as far as this host was looked at: whether each is a file.
+    pub host_files: BTreeMap<String, bool>,
 }
 
 /// One container of a [`Plan`].

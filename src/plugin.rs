@@ -51,7 +51,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::engine::ExecOutput;
-use crate::hooks::File;
+use crate::hooks::{File, FileFacts};
 use crate::pod::{ComponentName, PluginName};
 
 /// What a plugin asks of the pod. Grants have been checked already; who serves it checks that the component exists.
@@ -88,6 +88,15 @@ pub enum RequestKind {
         limit: usize,
         /// Answers the file.
         reply: Reply<File>,
+    },
+    /// `files.inspect`.
+    Inspect {
+        /// In which component.
+        component: ComponentName,
+        /// Absolute paths in it.
+        paths: Vec<String>,
+        /// Answers what is at each of them.
+        reply: Reply<Vec<Option<FileFacts>>>,
     },
     /// `files.write`.
     Write {

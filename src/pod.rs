@@ -12,7 +12,7 @@ pub mod read;
 pub mod stock;
 pub mod values;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use indexmap::IndexMap;
@@ -39,6 +39,32 @@ pub struct PodSpec {
     pub warnings: Vec<String>,
     /// Where components are written, of those that have no label of their own: in a file.
     pub places: BTreeMap<ComponentName, Place>,
+    /// Volumes that only a Compose file in the controller declares, and without a name of their own.
+    pub bare_volumes: BTreeSet<String>,
+}
+
+/// Settings of a container that has a network of its own, as a controller's has: components share it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OuterSettings {
+    /// Whether the engine starts it again, also after the engine's own start; none: never.
+    pub restart: Option<OuterRestart>,
+    /// Its host name; the engine chooses where none is given.
+    pub hostname: Option<String>,
+    /// Names and addresses for `/etc/hosts`, as `name:address`.
+    pub extra_hosts: Vec<String>,
+    /// Addresses of DNS servers.
+    pub dns: Vec<String>,
+}
+
+/// When the engine starts a container again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OuterRestart {
+    /// Always; after a stop by hand, with the engine's next start.
+    Always,
+    /// Always, but not after a stop by hand.
+    UnlessStopped,
+    /// After a failure, so often at most; 0: without a limit.
+    OnFailure(u32),
 }
 
 /// What holds for the pod as a whole: the label `pod.options`.
@@ -245,6 +271,25 @@ pub struct Mount {
     pub tmpfs_mode: Option<u32>,
     /// How the engine makes the volume where it does not exist yet; none: with the engine's default driver.
     pub volume: Option<VolumeSpec>,
+}
+
+impl Mount {
+    /// A writable mount without options. `target` is an absolute path in the container.
+    #[must_use]
+    pub fn new(kind: MountKind, source: Option<String>, target: impl Into<String>) -> Self {
+        Self {
+            kind,
+            source,
+            target: target.into(),
+            read_only: false,
+            propagation: None,
+            no_copy: false,
+            must_exist: false,
+            tmpfs_size: None,
+            tmpfs_mode: None,
+            volume: None,
+        }
+    }
 }
 
 /// How a volume is made: an entry of the pod's `volumes:` that is not external.
@@ -495,6 +540,8 @@ pub struct ControllerSpec {
     pub volumes: Vec<Mount>,
     /// Networks to join; the first one at creation.
     pub networks: Vec<String>,
+    /// What only a container with a network of its own has, and whether the engine starts it again.
+    pub outer: OuterSettings,
     /// Environment of the controller.
     pub environment: IndexMap<String, Option<String>>,
     /// More labels of the controller's container.

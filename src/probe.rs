@@ -16,17 +16,21 @@ mod tls;
 
 use std::fmt;
 use std::future::Future;
+use std::io::ErrorKind;
 use std::pin::pin;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use self::findings::Findings;
 use self::looks::Looks;
 use self::tracker::Change;
 use crate::pod::life::{HttpRequest, Probes};
+
+/// Between two attempts to connect where nobody listens yet.
+const REFUSED_PAUSE: Duration = Duration::from_millis(100);
 
 /// Which of a component's probes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,7 +142,28 @@ async fn look_on<X: Exec>(probes: Probes, exec: X, verdicts: mpsc::Sender<Verdic
 /// # Errors
 /// Words for the operator: nobody listens, no answer in time, what came is no HTTP, or its status is not good (with the beginning of what it says).
 pub async fn send(request: &HttpRequest, limit: Duration) -> Result<(), String> {
-    within(limit, async |until| http::check(request, until).await).await
+    within(limit, async |until| http::check(request, until).await.map_err(Unanswered::why)).await
+}
+
+/// As [`send`]; while the connection is refused, or there is no socket, it is tried again until `limit`: the server may not listen yet.
+///
+/// # Errors
+/// As [`send`].
+pub async fn send_patiently(request: &HttpRequest, limit: Duration) -> Result<(), String> {
+    let sending = async |until: Instant| {
+        loop {
+            match http::check(request, until).await {
+                Err(Unanswered::Refused(why)) => {
+                    sleep_until(until.min(Instant::now() + REFUSED_PAUSE)).await;
+                    if Instant::now() >= until {
+                        return Err(format!("{why} for {limit:?}"));
+                    }
+                }
+                done => return done.map_err(Unanswered::why),
+            }
+        }
+    };
+    within(limit, sending).await
 }
 
 /// Gives a look its time.
@@ -151,10 +176,37 @@ fn late(limit: Duration) -> String {
     format!("no answer within {limit:?}")
 }
 
-async fn connect(host: &str, port: u16) -> Result<TcpStream, String> {
-    let stream = TcpStream::connect((host, port))
-        .await
-        .map_err(|error| format!("cannot connect to {}: {}", address(host, port), plain(&error)))?;
+/// Why a request has no good answer.
+#[derive(Debug)]
+enum Unanswered {
+    /// Nobody listens.
+    Refused(String),
+    /// Anything else.
+    Bad(String),
+}
+
+impl Unanswered {
+    fn why(self) -> String {
+        match self {
+            Self::Refused(why) | Self::Bad(why) => why,
+        }
+    }
+}
+
+impl From<String> for Unanswered {
+    fn from(why: String) -> Self {
+        Self::Bad(why)
+    }
+}
+
+async fn connect(host: &str, port: u16) -> Result<TcpStream, Unanswered> {
+    let stream = TcpStream::connect((host, port)).await.map_err(|error| {
+        let why = format!("cannot connect to {}: {}", address(host, port), plain(&error));
+        match error.kind() {
+            ErrorKind::ConnectionRefused | ErrorKind::NotFound => Unanswered::Refused(why),
+            _ => Unanswered::Bad(why),
+        }
+    })?;
     let _slower_at_worst = stream.set_nodelay(true);
     Ok(stream)
 }

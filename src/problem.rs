@@ -3,6 +3,8 @@
 //! Below everything that reads what users wrote. A [`Place`] is where something was written, a [`Problem`] what is wrong there, [`nearest`] what was perhaps meant; [`nesting`] is asked before
 //! any of it is parsed. [`sources`] knows the texts, and finds the line and column of a problem's field in them.
 
+pub mod anchor;
+pub mod hidden;
 pub mod language;
 mod nearest;
 pub mod nesting;
@@ -44,6 +46,8 @@ pub enum Position {
         /// From 1, in characters.
         column: usize,
     },
+    /// At the key of the problem's field, where its map has the key once more: this one, of all such keys of the text, from 0.
+    Again(usize),
     /// Found.
     Found(Box<Span>),
 }
@@ -80,6 +84,13 @@ impl Problem {
         self
     }
 
+    /// Says that it is at a key which its map has once more; `number` counts all such keys of the text, from 0.
+    #[must_use]
+    pub fn again(mut self, number: usize) -> Self {
+        self.position = Position::Again(number);
+        self
+    }
+
     /// Keeps line and column, and forgets the line's text: a log is read by others than whoever wrote it.
     pub fn without_text(&mut self) {
         if let Position::Found(span) = &mut self.position {
@@ -92,7 +103,7 @@ impl Problem {
     pub fn span(&self) -> Option<&Span> {
         match &self.position {
             Position::Found(span) => Some(span),
-            Position::Field | Position::Point { .. } => None,
+            Position::Field | Position::Point { .. } | Position::Again(_) => None,
         }
     }
 
@@ -222,15 +233,15 @@ impl Problems {
 }
 
 impl fmt::Display for Problems {
-    /// A line for each, as far as they are [`Shown`], and lines that count the rest.
+    /// A line for each, as far as they are [`Shown`], and one that counts the rest.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = Shown::of(self);
+        let shown = Shown::of(self, shown::IN_ALL);
         for (index, problem) in shown.problems.iter().enumerate() {
             if index > 0 {
                 f.write_str("\n")?;
             }
             write!(f, "{problem}")?;
         }
-        shown.rest().iter().try_for_each(|line| write!(f, "\n{line}"))
+        shown.rest().map_or(Ok(()), |rest| write!(f, "\n{rest}"))
     }
 }

@@ -49,12 +49,18 @@ impl Tasks {
 
     /// Waits until all have ended, at most `limit`. Answers whether they have.
     pub async fn wait(&self, limit: Duration) -> bool {
+        let left = self.left_after(limit).await;
+        if left > 0 {
+            warn!(left, after = ?limit, "tasks did not end in time");
+        }
+        left == 0
+    }
+
+    /// The same where it is no surprise that some have not ended: answers how many.
+    pub async fn left_after(&self, limit: Duration) -> usize {
         self.tracker.close();
         let ended = tokio::time::timeout(limit, self.tracker.wait()).await.is_ok();
-        if !ended {
-            warn!(left = self.tracker.len(), after = ?limit, "tasks did not end in time");
-        }
-        ended
+        if ended { 0 } else { self.tracker.len() }
     }
 }
 

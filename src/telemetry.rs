@@ -1,5 +1,6 @@
 //! The controller's own log: events with fields, on standard error, so that standard output stays the components'.
 
+mod flood;
 mod text;
 
 use std::io::{self, IsTerminal, Write};
@@ -10,22 +11,56 @@ use tracing_subscriber::fmt;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
+pub use self::flood::Flood;
 use crate::config::{Level, LineFormat, LogFilter};
+use crate::own_log::LAST_OUTPUT_FIELD;
 
-/// Starts the log. An event below its level costs one comparison.
+/// Starts the log. An event below its level costs one comparison. Whoever runs for long reports what the answer has left out.
 ///
 /// # Errors
 /// [`TryInitError`] where a log was started already.
-pub fn init(filter: &LogFilter, format: LineFormat, colours: bool) -> Result<(), TryInitError> {
-    let registry = tracing_subscriber::registry().with(targets(filter));
+pub fn init(filter: &LogFilter, format: LineFormat, colours: bool) -> Result<Flood, TryInitError> {
+    let flood = Flood::default();
+    let registry = tracing_subscriber::registry().with(targets(filter)).with(flood.clone());
     match format {
         LineFormat::Json => registry
-            .with(fmt::layer().json().flatten_event(true).with_current_span(false).with_writer(io::stderr))
+            .with(
+                fmt::layer().json().flatten_event(true).with_current_span(false).with_writer(|| Listing(io::stderr())),
+            )
             .try_init(),
         LineFormat::Text | LineFormat::Plain => registry
             .with(fmt::layer().with_ansi(colours).fmt_fields(text::SubjectFirst).with_writer(|| Clean(io::stderr())))
             .try_init(),
+    }?;
+    Ok(flood)
+}
+
+/// Makes a list of the lines in the field [`LAST_OUTPUT_FIELD`] of an event in JSON: fields have no lists.
+struct Listing<W>(W);
+
+impl<W: Write> Write for Listing<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match listed(bytes) {
+            Some(line) => self.0.write_all(&line)?,
+            None => self.0.write_all(bytes)?,
+        }
+        Ok(bytes.len())
     }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+/// The event with a list; none if there is nothing to list.
+fn listed(event: &[u8]) -> Option<Vec<u8>> {
+    let event = std::str::from_utf8(event).ok().filter(|event| event.contains(LAST_OUTPUT_FIELD))?;
+    let mut event: serde_json::Map<String, serde_json::Value> = serde_json::from_str(event).ok()?;
+    let lines = event.get_mut(LAST_OUTPUT_FIELD)?;
+    *lines = lines.as_str()?.lines().map(serde_json::Value::from).collect();
+    let mut line = serde_json::to_vec(&event).ok()?;
+    line.push(b'\n');
+    Some(line)
 }
 
 /// Escapes control characters that would move a terminal's cursor: lines hold words of plugins, components and the engine. [`text`] has escaped the escape
@@ -95,6 +130,25 @@ mod tests {
         clean.write_all("\x1b[2mone\r\x07t\u{e4}o\t\x00\n".as_bytes()).unwrap();
         clean.flush().unwrap();
         assert_eq!(String::from_utf8(out).unwrap(), "\x1b[2mone\\r\\x07t\u{e4}o\t\\x00\n");
+    }
+
+    #[test]
+    fn in_json_the_last_output_is_a_list_of_lines() {
+        let written = |event: &str| {
+            let mut out = Vec::new();
+            Listing(&mut out).write_all(event.as_bytes()).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        let event =
+            r#"{"level":"ERROR","message":"last output","component":"app","last_output":"a\n  \"b\"\n","target":"x"}"#;
+        let expected =
+            r#"{"level":"ERROR","message":"last output","component":"app","last_output":["a","  \"b\""],"target":"x"}"#;
+        assert_eq!(written(&format!("{event}\n")), format!("{expected}\n"));
+        assert_eq!(written("{\"last_output\":\"\"}\n"), "{\"last_output\":[]}\n");
+        // Words of others in another field, and another event.
+        for event in ["{\"message\":\"last_output\"}\n", "{\"message\":\"x\"}\n"] {
+            assert_eq!(written(event), event);
+        }
     }
 
     #[test]

@@ -5,8 +5,9 @@
 //! place, symbolic links that are flipped, and deleting and making again are seen. A look every ten seconds catches what inotify can't:
 //! files bound from elsewhere, network file systems, too few inotify watches.
 //!
-//! Symbolic links are followed to files, but never out of the watched directory (for a file: out of the directory that it lies in), and directories are
-//! not entered through them; entries whose name begins with `..` are passed over (`..data`, the machinery of atomic updates).
+//! Symbolic links are followed to files, but never out of the watched directory (for a file: out of the directory that it lies in). Entries whose name begins
+//! with `..` are passed over (`..data`, the machinery of atomic updates); only directories behind such names are entered through links. Copies of directories
+//! have the same rules: see [`crate::files::tree`].
 //! Nothing runs before the first watch.
 
 mod debounce;
@@ -26,6 +27,7 @@ use tracing::warn;
 
 use self::debounce::Debounce;
 use self::scan::{Files, Scan, Subscription};
+use crate::files::Mounted;
 use crate::hooks::{Change, limits};
 use crate::shutdown::Tasks;
 
@@ -54,17 +56,20 @@ pub struct Spec {
 pub type Judge = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
 /// What is to be known of a file that is a mount of its own.
-pub const SINGLE_FILE: &str = "it is a mount of a single file: a file that takes its place on the host by renaming, as editors do, is not seen; mount its directory";
+pub const SINGLE_FILE: &str = "this is a mount of a single file: if an editor or a tool replaces the file on the host by a rename, the change is not visible in the container; mount the directory of the file instead";
 
 /// The same, once it has happened.
-const REPLACED: &str = "it was replaced or removed on the host, and its mount of a single file still has the old content: no change arrives any more; mount its directory, and start the pod again";
+const REPLACED: &str = "the file was replaced or removed on the host, but the mount of this single file still has the old content, and further changes are not visible; mount the directory of the file instead, and restart the pod";
+
+/// Once the directory behind a mount is another.
+const MOVED: &str = "the directory that is mounted here was renamed or removed on the host, and the mount still shows that directory, so changes at its old path are not visible; restart the pod, and mount the parent directory to avoid this";
 
 /// Is given what the operator should know of a watch.
 pub type Tell = Arc<dyn Fn(String) + Send + Sync>;
 
 /// Starts watching whatever arrives in `specs`, at any time, and tells of changes in `out`, with the key that the watch came with.
 ///
-/// The first report of a watch, without delay, is what is there already; where that is nothing, there is none. A report of more than 16 MiB comes in
+/// The first report of a watch, without delay, is what is there already; where that is nothing, there is none. A report of more than 8 MiB comes in
 /// parts. A file that `judge` withholds is left out, and never read. `tell` is given once what can't be seen of a file that is a mount of its own. While `out` is full nothing is looked at, and later reports tell the newest content only. Ends with `out` or with the tasks.
 pub fn spawn<K: Clone + Send + 'static>(
     tasks: &Tasks,
@@ -127,6 +132,10 @@ struct Watch<K> {
     left_out: BTreeSet<PathBuf>,
     /// Of mounts of single files: what was said of each.
     singles: BTreeMap<PathBuf, bool>,
+    /// The directory mount that held the path at first.
+    mount: Option<Mounted>,
+    /// Whether it was said that the directory behind the mount is another.
+    moved: bool,
 }
 
 impl<K: Clone + Send + 'static> Watcher<K> {
@@ -140,6 +149,8 @@ impl<K: Clone + Send + 'static> Watcher<K> {
             subscriptions: Vec::new(),
             left_out: BTreeSet::new(),
             singles: BTreeMap::new(),
+            mount: None,
+            moved: false,
         });
         self.tell(self.watches.len() - 1).await;
     }
@@ -208,7 +219,7 @@ impl<K: Clone + Send + 'static> Watcher<K> {
         let watch = self.watches.get_mut(index)?;
         for (path, why) in &scan.left_out {
             if !watch.left_out.contains(path) {
-                warn!(source = %watch.source, path = %path.display(), why, "left out of a watch");
+                warn!(source = %watch.source, path = %path.display(), why, "the watch ignores this file");
             }
         }
         watch.left_out = std::mem::take(&mut scan.left_out).into_iter().map(|(path, _)| path).collect();
@@ -219,6 +230,14 @@ impl<K: Clone + Send + 'static> Watcher<K> {
             }
         }
         watch.singles = std::mem::take(&mut scan.singles);
+        if let Some(now) = scan.mount.take() {
+            let first = watch.mount.get_or_insert_with(|| now.clone());
+            let moved = now.is_removed || (first.point == now.point && first.root != now.root);
+            if moved && !watch.moved {
+                (self.tell)(format!("watched `{}`, mount `{}`: {MOVED}", watch.source, now.point.display()));
+            }
+            watch.moved = moved;
+        }
         self.ears.complain(scan.deaf.take());
         let old = std::mem::replace(&mut watch.subscriptions, std::mem::take(&mut scan.subscriptions));
         for (wd, _) in old {
@@ -280,7 +299,7 @@ impl Ears {
     fn complain(&mut self, error: Option<std::io::Error>) {
         if let Some(error) = error.filter(|_| !self.complained) {
             self.complained = true;
-            warn!(%error, every = ?POLL, "inotify is not available for all watches: raise `fs.inotify.max_user_watches` or `max_user_instances`; changes are still found by looking");
+            warn!(%error, every = ?POLL, "inotify is not available for all watches: raise `fs.inotify.max_user_watches` or `max_user_instances`; the controller still finds changes by polling");
         }
     }
 }

@@ -55,10 +55,10 @@ pub fn with_refused(mut health: Health, stage: Stage, not_in_force: &[String]) -
 fn told(stage: Stage) -> &'static str {
     match stage {
         Stage::Preparing => "being prepared",
-        Stage::Init => "running its init components",
-        Stage::Starting => "starting its components",
+        Stage::Init => "running the init components",
+        Stage::Starting => "starting the components",
         Stage::Running => "running",
-        Stage::Restarting => "starting again in place",
+        Stage::Restarting => "restarting all components",
         Stage::Stopping => "stopping",
         Stage::Killing => "being killed",
     }

@@ -79,7 +79,7 @@ pub fn serve(
                     connections.spawn("admin-connection", |stop| answers.serve(stream, permit, stop));
                 }
                 Err(error) => {
-                    warn!(%error, socket = %socket.0.display(), "cannot accept on the admin socket");
+                    warn!(%error, socket = %socket.0.display(), "cannot accept connections on the admin socket");
                     tokio::select! { () = stop.cancelled() => break, () = sleep(PAUSE) => {} }
                 }
             }
@@ -134,7 +134,13 @@ impl Answers {
     }
 
     /// Keeps a check waiting, beside the connections that [`CONNECTIONS`] counts.
-    async fn wait(&self, stream: UnixStream, begun: Instant, permit: OwnedSemaphorePermit, stop: CancellationToken) {
+    async fn wait(
+        &self,
+        mut stream: UnixStream,
+        begun: Instant,
+        permit: OwnedSemaphorePermit,
+        stop: CancellationToken,
+    ) {
         let waiter =
             Waiter { status: self.status.clone(), verdicts: self.verdicts.clone(), waiting: self.waiting, begun };
         match self.room.try_acquire() {
@@ -143,8 +149,8 @@ impl Answers {
                 waiter.wait(stream, stop).await;
             }
             Err(_full) => {
-                debug!("{WAITERS} checks wait already: one more is answered at once");
-                waiter.answer(stream).await;
+                debug!("{WAITERS} checks are waiting already; a further check is answered immediately");
+                waiter.answer(&mut stream).await;
             }
         }
     }

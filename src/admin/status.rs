@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::hooks;
+use crate::hooks::{self, RolloutOutcome};
 
 /// The pod as it is now.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
@@ -160,7 +160,7 @@ pub struct ComponentStatus {
     pub init: bool,
     /// Its image.
     pub image: String,
-    /// `planned`, `starting`, `running`, `stopping`, `exited` or `removed`.
+    /// `planned`, `starting`, `running`, `paused`, `stopping`, `exited` or `removed`.
     pub state: String,
     /// None: nothing judges it, which counts as healthy once it runs.
     pub health: Option<Health>,
@@ -171,6 +171,8 @@ pub struct ComponentStatus {
     pub restarts: u32,
     /// Of its last exit.
     pub exit_code: Option<i32>,
+    /// Whether that was a kill by the kernel for want of memory.
+    pub oom_killed: bool,
     /// Why its current or last run counts as failed whatever its exit code is.
     pub failure: Option<String>,
     /// The engine's id, once there is one.
@@ -290,8 +292,8 @@ pub struct RolloutStatus {
     pub plugin: String,
     /// In its words.
     pub summary: String,
-    /// `applied`; `refused`: the version before is in force; or `unproven`: it is in place, and its components have not run with it for long enough.
-    pub outcome: String,
+    /// How it ended.
+    pub outcome: RolloutOutcome,
     /// Why it was not applied, and what is in force now.
     pub reason: String,
     /// Seconds since the Unix epoch.

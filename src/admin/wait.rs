@@ -3,11 +3,16 @@
 //! The engine learns the verdict only when a check ends, and it begins the next one an interval later. So a check ends as soon as there is something that the engine does
 //! not know yet, and otherwise just before the engine would end it. Meanwhile the controller sends a heartbeat, so that a check
 //! notices a controller that hangs.
+//!
+//! A component that shares the PID namespace may stop a check (SIGSTOP), so that the engine does not learn of a new verdict. With each heartbeat, and until the check has
+//! gone, the controller therefore continues its process (SIGCONT).
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
@@ -20,6 +25,9 @@ use crate::idle::{FAILED, HEARTBEAT, PASSED, WAIT};
 
 /// A check is answered so long before the engine ends it. The engine's clock runs while it starts the check's process, a tenth of a second and more.
 const MARGIN: Duration = Duration::from_secs(1);
+
+/// A check that was answered, and does not end, is continued for so long.
+const LINGER: Duration = Duration::from_secs(60);
 
 /// How much later than it should the engine may begin a check.
 const SLACK: Duration = Duration::from_secs(1);
@@ -130,21 +138,29 @@ impl Waiter {
                 () = stop.cancelled() => break,
                 changed = verdicts.changed() => if changed.is_err() { break },
                 () = sleep_until(by) => {}
-                _ = heart.tick() => if !send(&mut stream, "\n").await {
-                    self.heard(false);
-                    return;
-                },
+                _ = heart.tick() => {
+                    wake(&stream);
+                    if !send(&mut stream, "\n").await {
+                        self.heard(false);
+                        return;
+                    }
+                }
             }
         }
-        self.answer(stream).await;
+        self.answer(&mut stream).await;
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => {}
+            () = gone(stream) => {}
+        }
     }
 
     /// Answers it as things are.
-    pub(super) async fn answer(self, mut stream: UnixStream) {
+    pub(super) async fn answer(self, stream: &mut UnixStream) {
         let status = Arc::clone(&self.status.borrow());
         let code = if status.health.state.counts_as_healthy() { PASSED } else { FAILED };
         let text = if status.health.state == HealthState::Healthy { String::new() } else { verdict_of(&status) };
-        let sent = send(&mut stream, &format!("{code}\n{text}")).await;
+        let sent = send(stream, &format!("{code}\n{text}")).await;
         // Of a verdict that is replaced meanwhile nobody has heard.
         if self.verdicts.borrow().state == status.health.state {
             self.heard(sent);
@@ -154,6 +170,30 @@ impl Waiter {
     /// A check has got its answer, or went away without one: then the engine knows less than it did, and the next check is answered at once.
     fn heard(&self, told: bool) {
         self.verdicts.send_modify(|verdict| verdict.told = told.then(Instant::now));
+    }
+}
+
+/// Continues the process of a check, which somebody may have stopped. The kernel names the process that has connected; for a process that goes on, this has no effect.
+fn wake(stream: &UnixStream) {
+    let pid = stream.peer_cred().ok().and_then(|peer| peer.pid());
+    // Lower numbers mean others: a group of processes, or all.
+    let Some(pid) = pid.filter(|pid| *pid > 1) else { return };
+    if let Err(error) = kill(Pid::from_raw(pid), Signal::SIGCONT) {
+        debug!(%error, pid, "cannot continue a check");
+    }
+}
+
+/// Waits until a check that was answered has ended, and continues it meanwhile.
+async fn gone(mut stream: UnixStream) {
+    if stream.shutdown().await.is_err() {
+        return;
+    }
+    // The engine ends a check that takes longer, and a check is of no use any more then.
+    for _ in 0..LINGER.as_secs() / HEARTBEAT.as_secs() {
+        wake(&stream);
+        if timeout(HEARTBEAT, stream.read(&mut [0_u8])).await.is_ok() {
+            return;
+        }
     }
 }
 

@@ -28,7 +28,7 @@ fn main() -> ExitCode {
             Err(errno) => failed(FAILED, &format!("cannot wait for signals: {errno}")),
         },
         Some(Role::Wait) => wait(),
-        None => failed(USAGE, "expected `pause` or `healthcheck --wait`; `/outrigger` has all other commands"),
+        None => failed(USAGE, "expected `pause` or `healthcheck --wait`; for all other commands, use `/outrigger`"),
     }
 }
 

@@ -42,7 +42,7 @@ pub(super) async fn make(socket: &str, group: &PodGroup) -> Result<(), CgroupErr
     let nothing: Vec<(&str, Properties<'_>)> = Vec::new();
     match call(&connection, "StartTransientUnit", &(name.as_str(), "fail", &properties, nothing)).await {
         Err(zbus::Error::MethodError(error, ..)) if error.as_str() == UNIT_EXISTS => {
-            debug!(slice = name, "it is there already, and gets the limits");
+            debug!(slice = name, "the pod's slice exists already; the controller sets its limits");
             properties.retain(|(key, _)| *key != "Description");
             call(&connection, "SetUnitProperties", &(name.as_str(), true, properties)).await.map_err(refused)?;
         }

@@ -19,55 +19,57 @@ pub use self::stack::{DeployArgs, DockerArgs, RenderArgs, TemplateArgs};
 const ABOUT: &str =
     "Runs a pod: one application and its supporting components as one container, on plain Docker, Compose and Swarm";
 
+// Each paragraph is one line: clap breaks the lines at the width of the terminal.
 const LONG_ABOUT: &str = "\
 Outrigger runs a pod: an application together with its supporting components, as one container of plain Docker, Compose or Swarm.
 
-Without a sub-command it is the controller: it runs inside a container, reads that container's `pod.*` labels, starts the components they
-describe beside itself, in one network, and stops them all when one of them ends or when it is told to. WebAssembly plugins, named in the
-label `pod.plugins`, take part: they route, collect logs, reload configuration and judge health.
+Without a sub-command, `outrigger` is the controller. The controller runs inside a container and reads the `pod.*` labels of that container. \
+It starts the components that the labels describe beside itself, in one network. It stops all components when one of them ends or when it \
+receives a stop signal. The label `pod.plugins` names WebAssembly plugins, which check and reload configuration, filter log lines, translate \
+signals and judge health.
 
-With a sub-command it helps you at your own prompt: `check` and `plan` need nothing but a file.";
+The sub-commands are for your own prompt. `check` and `plan` need only a file.";
 
 const AFTER_HELP: &str = "\
 Examples:
-  outrigger check stack.yml            find every mistake in a stack file, before it is deployed
-  outrigger plan pod.yaml              see what a pod would do: waves, containers, limits, plugins
-  outrigger run pod.yaml               run it on the local engine, in the foreground; Ctrl-C stops it
+  outrigger check stack.yml            report every mistake in a stack file before you deploy it
+  outrigger plan pod.yaml              show the plan of a pod: waves, containers, limits, plugins
+  outrigger run pod.yaml               run a pod on the local engine, in the foreground; Ctrl-C stops it
   docker inspect web | outrigger plan -
-  outrigger deploy -c stack.yml shop   render templates, check, and `docker stack deploy`
-  outrigger ps                         see the pods of this engine; then `logs -f web`, `status web`
+  outrigger deploy -c stack.yml shop   render the templates, check the result, and deploy it
+  outrigger ps                         list the pods of this engine; then `logs -f web`, `status web`
   docker exec web /outrigger status
 
 Exit codes:
-  0        success; the pod was stopped, or its deciding component ended with 0
-  1        the input has problems (`check`, `plan`, bad labels); `healthcheck`: not healthy; `deploy`: an update was rolled
-           back, was stopped half-way or made no progress
+  0        success; the pod was stopped, or its deciding component exited with 0
+  1        the input has problems (`check`, `plan`, wrong labels); `healthcheck`: the pod is not healthy; `deploy`: an update
+           was rolled back, was paused or made no progress, or a service does not run as it should, even if unchanged
   2        the command line, an OUTRIGGER_ variable or the policy file is wrong
-  125      the controller, or the command, failed itself: engine, image or plugin; or the deciding component failed
-           without a code of its own: it could not be started, or a probe failed
-  128+n    signal n ended the pod while it was still starting
-  137      the pod was stopped, and something in it had to be killed
+  125      the controller or the command failed because of the engine, an image or a plugin; or the deciding component
+           failed without an exit code of its own: it could not start, or a probe failed
+  128+n    signal n ended the pod during its start
+  137      the pod was stopped, and at least one of its processes was killed
   other    the deciding component's own exit code, unchanged
 
 Environment:
   OUTRIGGER_PIDS, _IPC, _VOLUMES, _LOGS, _PULL, _SELF, _STATE_DIR, _PLUGIN_DIR, _CACHE_DIR, _LOG_FORMAT,
   _KEEP_FAILED, _KEEP_FAILED_FOR, _CGROUP_MODE
-                       as the flags of these names, which win
-  OUTRIGGER_LOG        as --log-level
-  OUTRIGGER_IMAGE      as --image of `template` and `deploy`
-  OUTRIGGER_TIMEOUTS   as --timeout, with commas between: `pull=30m,hook=1s`
+                       the same as the flags of these names; a flag wins over its variable
+  OUTRIGGER_LOG        the same as --log-level
+  OUTRIGGER_IMAGE      the same as --image of `template` and `deploy`
+  OUTRIGGER_TIMEOUTS   the same as --timeout, separated by commas: `pull=30m,hook=1s`
   OUTRIGGER_ALLOW, _DENY, _IMAGES
-                       as the flags of these names, with commas between
+                       the same as the flags of these names, separated by commas
   DOCKER_HOST          address of the engine: unix:///var/run/docker.sock
   DOCKER_TLS_VERIFY, DOCKER_CERT_PATH
-                       TLS for tcp:// addresses, with ca.pem, cert.pem and key.pem of that directory
+                       TLS for tcp:// addresses, and the directory of ca.pem, cert.pem and key.pem
   DOCKER_CONFIG        directory of the config.json with the registries' credentials
-  NO_COLOR             no colours, whatever the terminal can
+  NO_COLOR             print no colours
 
-For the pod of a FILE, `check` and `plan` do not take the OUTRIGGER_ variables from here: the controller's are those of
-`controller.environment`, or of the service, in the file; anything else is said with flags.
+For the pod in a FILE, `check` and `plan` ignore the OUTRIGGER_ variables of this shell. They use the variables in the file, from
+`controller.environment` or from the service; flags change the other settings.
 
-Flags may be written as Go programs take them: `-pids=false`, `--pids=0`, `-logs`.";
+The notation of Go programs also works for flags: `-pids=false`, `--pids=0`, `-logs`.";
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -98,13 +100,13 @@ pub enum Command {
     Run(RunArgs),
     /// Print what a pod would do, without an engine
     Plan(PlanArgs),
-    /// Find every mistake of a pod, without an engine
+    /// Report every mistake in a pod, without an engine
     Check(CheckArgs),
-    /// Print a stack file whose templates (`x-podlike`, `x-outrigger`) have become pods
+    /// Render the templates of a stack file (`x-podlike`, `x-outrigger`), and print the result
     Template(TemplateArgs),
-    /// Render a stack file's templates, check it, and hand it to `docker stack deploy`
+    /// Render and check a stack file, and pass the result to `docker stack deploy`
     Deploy(DeployArgs),
-    /// Exit with 0 where the pod is healthy, with 1 and the reasons where it is not
+    /// Exit with 0 if the pod is healthy; otherwise print the reasons and exit with 1
     Healthcheck(HealthcheckArgs),
     /// Show the pod's components, plugins and health
     Status(StatusArgs),
@@ -112,11 +114,11 @@ pub enum Command {
     Ps(PsArgs),
     /// Show the output of a pod's components and of its controller
     Logs(LogsArgs),
-    /// Follow what happens to pods: starts, exits, health, removals
+    /// Follow the events of pods: starts, exits, health changes, removals, rollouts
     Events(EventsArgs),
     /// Run a shell in a pod's network and namespaces, through the `docker` command
     Debug(DebugArgs),
-    /// Look at plugins, or compile them ahead of time
+    /// Inspect plugins, or compile them ahead of time
     Plugin {
         /// What to do with them.
         #[command(subcommand)]
@@ -124,12 +126,12 @@ pub enum Command {
     },
     /// Print the JSON Schema of pod.yaml, or of a label's value, for editors
     Schema(SchemaArgs),
-    /// Hold an IPC namespace until told to end
+    /// Hold an IPC namespace until a signal arrives
     #[command(hide = true)]
     Pause,
-    /// Print the script by which a shell completes
+    /// Print a completion script for a shell
     Completions(CompletionsArgs),
-    /// Print the version and what it was built with
+    /// Print the version and build details
     Version(VersionArgs),
 }
 
@@ -157,6 +159,7 @@ fn is_go_flag(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
+    use clap::error::ErrorKind;
 
     use super::*;
 
@@ -173,6 +176,65 @@ mod tests {
     fn the_parser_is_consistent() {
         Cli::command().debug_assert();
         OnlyFlags::command().debug_assert();
+    }
+
+    /// Whoever copies a command from the documentation has it accepted: those of blocks as they are, those in sentences as far as they are written.
+    #[test]
+    fn every_command_in_the_documentation_is_one() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        let pages = std::fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
+        let of_a_part = [ErrorKind::MissingRequiredArgument, ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand];
+        let (mut whole, mut named) = (0, 0);
+        for page in pages.chain([root.join("README.md")]).filter(|page| page.extension().is_some_and(|it| it == "md")) {
+            let text = std::fs::read_to_string(&page).unwrap();
+            let mut in_block = false;
+            for line in text.lines() {
+                if line.trim_start().starts_with("```") {
+                    in_block = !in_block && ["```sh", "```console"].contains(&line.trim());
+                    continue;
+                }
+                let spans: Vec<&str> = if in_block { vec![line] } else { line.split('`').skip(1).step_by(2).collect() };
+                for span in spans {
+                    // The command alone, of a line with a pipe, a redirection or a comment.
+                    let alone = span.split(['|', '#', '>']).find(|part| part.trim().starts_with("outrigger "));
+                    let Some(command) = alone.filter(|part| !part.contains(['[', '<', '…'])) else { continue };
+                    let argv = shell_words::split(&command.trim().replace("SHELL", "bash")).unwrap();
+                    if argv.iter().any(|word| word == "COMMAND") {
+                        continue;
+                    }
+                    let argv: Vec<&str> = argv[1..].iter().map(String::as_str).collect();
+                    match parsed(&argv) {
+                        Ok(_) => {}
+                        // Help, or the version.
+                        Err(error) if !error.use_stderr() => {}
+                        Err(error) if !in_block && of_a_part.contains(&error.kind()) => {}
+                        Err(error) => panic!("{}: `{command}`: {error}", page.display()),
+                    }
+                    whole += usize::from(in_block);
+                    named += usize::from(!in_block);
+                }
+            }
+        }
+        assert!(whole >= 8 && named >= 40, "only {whole} commands in blocks, and {named} in sentences");
+    }
+
+    /// Lines that are broken here are broken once more at the width of a terminal, and then are long and short by turns.
+    #[test]
+    fn only_the_terminal_breaks_the_lines_of_help() {
+        fn texts(command: &clap::Command, all: &mut Vec<String>) {
+            let own = [command.get_long_about(), command.get_about()];
+            let args = command.get_arguments().flat_map(|arg| [arg.get_long_help(), arg.get_help()]);
+            all.extend(own.into_iter().chain(args).flatten().map(ToString::to_string));
+            command.get_subcommands().for_each(|command| texts(command, all));
+        }
+        let mut all = Vec::new();
+        texts(&Cli::command(), &mut all);
+        assert!(all.len() > 50);
+        for text in all {
+            for paragraph in text.split("\n\n") {
+                assert!(!paragraph.contains('\n'), "{paragraph}");
+            }
+        }
     }
 
     #[test]

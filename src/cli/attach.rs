@@ -6,6 +6,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use anyhow::Context;
+use futures_util::FutureExt as _;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, sleep, sleep_until};
@@ -19,6 +20,13 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// So often, then the container is left alone: an upgrade of the engine takes some ten seconds.
 const LOOKS: u32 = 60;
+
+/// The kernel drops a signal to the first process of a container that has no handler for it yet. A controller has its handlers when it writes its first line; one that
+/// writes nothing has them after this time.
+const SILENT: Duration = Duration::from_secs(2);
+
+/// From the first output to the handlers: a warning about the environment comes before them.
+const HANDLERS: Duration = Duration::from_millis(200);
 
 /// The signals that go to the pod. Those that stop and continue a job stay the terminal's.
 const FORWARDED: [SignalKind; 6] = [
@@ -38,7 +46,7 @@ impl Signals {
     pub(super) fn new() -> Result<Self, Report> {
         let caught: io::Result<Vec<(i32, Signal)>> =
             FORWARDED.iter().map(|&kind| Ok((kind.as_raw_value(), signal(kind)?))).collect();
-        let mut caught = caught.context("cannot catch signals")?;
+        let mut caught = caught.context("cannot set up signal handling")?;
         let next = move |context: &mut std::task::Context<'_>| {
             for (number, signal) in &mut caught {
                 if signal.poll_recv(context).is_ready() {
@@ -48,6 +56,11 @@ impl Signals {
             Poll::Pending
         };
         Ok(Self(stream::poll_fn(next).boxed()))
+    }
+
+    /// The next one, if it has come already.
+    pub(super) fn pending(&mut self) -> Option<i32> {
+        self.next().now_or_never()
     }
 
     /// The next one.
@@ -66,6 +79,7 @@ enum Happened {
     Event(Option<Result<EngineEventKind, EngineError>>),
     Frame(Option<Result<LogFrame, EngineError>>),
     Drained,
+    Ready,
 }
 
 /// Follows the container, which has `label` and was started after `since` (seconds since the Unix epoch), to its end. After that its last output may take
@@ -86,6 +100,9 @@ pub(super) async fn attach<E: Engine>(
     let mut events = engine.events(label, Some(since));
     let mut frames_open = true;
     let mut ended: Option<(i32, Instant)> = None;
+    // Signals that came before the controller could hear them, and the time from which it can; none once they have been passed on.
+    let mut held = Vec::new();
+    let mut ready = Some(Instant::now() + SILENT);
     loop {
         if let Some((code, _)) = ended
             && !frames_open
@@ -100,16 +117,16 @@ pub(super) async fn attach<E: Engine>(
                 Happened::Event(event.map(|event| event.map(|event| event.kind)))
             }
             frame = frames.next(), if frames_open => Happened::Frame(frame),
+            () = until(ready), if ready.is_some() => Happened::Ready,
             () = until(deadline) => Happened::Drained,
         };
         match happened {
-            Happened::Signal(number) => {
-                debug!(signal = number, "passed on");
-                match engine.signal(id, number).await {
-                    Err(error) if error.fault() != Fault::AlreadyDone => {
-                        warn!(%error, signal = number, "the pod did not get a signal");
-                    }
-                    _ => {}
+            Happened::Signal(number) if ready.is_some() => held.push(number),
+            Happened::Signal(number) => pass_on(engine, id, number).await,
+            Happened::Ready => {
+                ready = None;
+                for number in held.drain(..) {
+                    pass_on(engine, id, number).await;
                 }
             }
             Happened::Event(Some(Ok(EngineEventKind::Die { exit_code }))) => {
@@ -117,20 +134,33 @@ pub(super) async fn attach<E: Engine>(
             }
             Happened::Event(Some(Ok(_))) => {}
             Happened::Event(lost @ (Some(Err(_)) | None)) => {
-                debug!(error = ?lost.and_then(Result::err), "events were lost");
+                debug!(error = ?lost.and_then(Result::err), "the event stream of the engine ended");
                 match still_running(engine, id, signals).await? {
                     Some(code) => ended = Some((code, Instant::now() + drain)),
                     None => events = engine.events(label, Some(since)),
                 }
             }
-            Happened::Frame(Some(Ok(frame))) => show(&frame),
+            Happened::Frame(Some(Ok(frame))) => {
+                ready = ready.map(|ready| ready.min(Instant::now() + HANDLERS));
+                show(&frame);
+            }
             Happened::Frame(Some(Err(error))) => {
-                warn!(%error, "the pod's output is no longer shown");
+                warn!(%error, "cannot read the pod's output any more");
                 frames_open = false;
             }
             Happened::Frame(None) => frames_open = false,
             Happened::Drained => frames_open = false,
         }
+    }
+}
+
+async fn pass_on<E: Engine>(engine: &E, id: &ContainerId, number: i32) {
+    debug!(signal = number, "a signal was passed on to the pod");
+    match engine.signal(id, number).await {
+        Err(error) if error.fault() != Fault::AlreadyDone => {
+            warn!(%error, signal = number, "the engine did not pass a signal on to the pod");
+        }
+        _ => {}
     }
 }
 
@@ -149,8 +179,8 @@ async fn still_running<E: Engine>(engine: &E, id: &ContainerId, signals: &mut Si
         tokio::select! {
             biased;
             number = signals.next() => {
-                let error = anyhow::anyhow!("the engine is away, so the pod could not be told of signal {number}");
-                return Err(Report::new(error).hint(format!("container {id} was left as it is")));
+                let error = anyhow::anyhow!("the engine is unreachable, so signal {number} did not reach the pod");
+                return Err(Report::new(error).hint(format!("the command did not change container {id}")));
             }
             () = sleep(PAUSE) => {}
         }
@@ -159,9 +189,9 @@ async fn still_running<E: Engine>(engine: &E, id: &ContainerId, signals: &mut Si
             Ok(found) if found.running => return Ok(None),
             Ok(found) => return Ok(Some(found.exit_code)),
             Err(error) if error.fault() == Fault::Transient && looks < LOOKS => {
-                debug!(%error, looks, "the engine is away")
+                debug!(%error, looks, "the engine is unreachable")
             }
-            Err(error) => return Err(Report::new(error).hint(format!("container {id} was left as it is"))),
+            Err(error) => return Err(Report::new(error).hint(format!("the command did not change container {id}"))),
         }
     }
 }
@@ -196,7 +226,7 @@ impl Screen {
         };
         if let Err(error) = written {
             self.closed = true;
-            debug!(%error, "nobody reads the output any more");
+            debug!(%error, "the reader of the output is gone; no more output is written");
         }
     }
 }

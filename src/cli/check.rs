@@ -7,7 +7,7 @@ use super::report::{Exit, Report};
 use super::{Env, block_on, input, output, plan, policy};
 use crate::plan::price;
 use crate::pod::{Problem, Problems};
-use crate::problem::shown::{Shown, bound_notes, cut};
+use crate::problem::shown::{IN_ALL, Shown, bound_notes, cut};
 
 /// Reads, lowers, compiles and loads the plugins of every pod, and tells what is wrong with all of them.
 pub(super) fn run(args: CheckArgs, env: &Env) -> Result<Exit, Report> {
@@ -19,7 +19,7 @@ pub(super) fn run(args: CheckArgs, env: &Env) -> Result<Exit, Report> {
         Ok(checked) => {
             if as_json {
                 let pods: Vec<Value> = checked.iter().map(Checked::json).collect();
-                output::json(&json!({ "ok": true, "problems": [], "left_out": 0, "pods": pods }))?;
+                output::json(&json!({ "ok": true, "problems": [], "left_out": 0, "pods": pods, "notes": [] }))?;
             } else {
                 output::text(&checked.iter().map(Checked::text).collect::<String>())?;
             }
@@ -28,7 +28,9 @@ pub(super) fn run(args: CheckArgs, env: &Env) -> Result<Exit, Report> {
         Err(report) => match report.problems() {
             Some(problems) if as_json => {
                 let (problems, left_out) = shown(problems);
-                output::json(&json!({ "ok": false, "problems": problems, "left_out": left_out, "pods": [] }))?;
+                output::json(
+                    &json!({ "ok": false, "problems": problems, "left_out": left_out, "pods": [], "notes": report.known() }),
+                )?;
                 Ok(report.exit())
             }
             _ => Err(report),
@@ -78,8 +80,10 @@ async fn check(args: CheckArgs, env: &Env) -> Result<Vec<Checked>, Report> {
 
 /// Compiles and loads the plugins of every pod that was found.
 pub(super) async fn all(found: input::Found, env: &Env) -> Result<Vec<Checked>, Report> {
-    let input::Found { pods, mut problems, sources } = found;
+    let input::Found { pods, mut problems, sources, stack } = found;
     let mut checked = Vec::new();
+    // Of pods that are not right.
+    let mut others = Vec::new();
     for pod in &pods {
         match plan::planned(pod, env).await? {
             Ok((plan, loaded)) => {
@@ -93,10 +97,22 @@ pub(super) async fn all(found: input::Found, env: &Env) -> Result<Vec<Checked>, 
                     notes,
                 });
             }
-            Err(more) => problems.extend(more),
+            Err(wrong) => {
+                problems.extend(wrong.problems);
+                let mut notes = wrong.notes;
+                notes.extend(price::notes(&pod.spec));
+                bound_notes(&mut notes);
+                others.extend(pod.named(notes));
+            }
         }
     }
-    input::Found::judged(problems, &sources, checked)
+    match input::Found::judged(problems, &sources, stack.as_ref(), ()) {
+        Ok(()) => Ok(checked),
+        Err(report) => {
+            others.extend(checked.iter().flat_map(Checked::told));
+            Err(report.notes(others))
+        }
+    }
 }
 
 fn counted(number: usize, what: &str) -> String {
@@ -105,8 +121,8 @@ fn counted(number: usize, what: &str) -> String {
 
 /// Problems as JSON, as far as they are shown, and how many are not.
 pub(super) fn shown(problems: &Problems) -> (Vec<Value>, usize) {
-    let shown = Shown::of(problems);
-    (shown.problems.iter().map(|it| problem(it)).collect(), shown.missing())
+    let shown = Shown::of(problems, IN_ALL);
+    (shown.problems.iter().map(problem).collect(), shown.missing())
 }
 
 /// A problem as JSON.

@@ -16,7 +16,7 @@ use crate::engine::Engine;
 /// On every container that this makes: the name of the pod.
 const LABEL: &str = "outrigger.debug";
 
-const NO_DOCKER: &str = "install docker's command line, or join by hand: `docker run --rm -it --network container:NAME …` where there is one";
+const NO_DOCKER: &str = "install the `docker` command here, or run `docker run --rm -it --network container:NAME …` on a machine that has the command";
 
 /// Where the new container goes.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -33,7 +33,7 @@ struct Joins {
 /// Hands over to `docker run`; its exit code becomes this one's.
 pub(super) fn run(args: &DebugArgs, env: &Env) -> Result<Exit, Report> {
     let docker = deploy::find(env)
-        .ok_or_else(|| Report::new(anyhow!("there is no `docker` command on the path (`PATH`)")).hint(NO_DOCKER))?;
+        .ok_or_else(|| Report::new(anyhow!("no directory in `PATH` has a `docker` command")).hint(NO_DOCKER))?;
     let joins = block_on(joins(args, env))?;
     let has_terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
     if has_terminal && let Some(cgroups) = &joins.cgroups {
@@ -48,17 +48,15 @@ async fn joins(args: &DebugArgs, env: &Env) -> Result<Joins, Report> {
     let engine = engine(env).await?;
     let pod = pods::one(&engine, args.pod.as_deref()).await?;
     let controller = &pod.controller;
-    if !controller.running {
-        return Err(Report::new(anyhow!("pod `{}` does not run", controller.name)).hint("`outrigger logs` shows why"));
-    }
+    pod.clone().running(&engine).await?;
     let running = |container: &&crate::engine::Listed| container.running;
     let found = match &args.component {
         Some(name) => {
             let found = pod.components.iter().filter(running).find(|container| Pod::component(container) == name);
             Some(found.ok_or_else(|| {
                 let names: Vec<_> = pod.components.iter().filter(running).map(Pod::component).collect();
-                Report::new(anyhow!("no component `{name}` runs in pod `{}`", controller.name))
-                    .hint(format!("there are `{}`", names.join("`, `")))
+                Report::new(anyhow!("pod `{}` has no running component `{name}`", controller.name))
+                    .hint(format!("running components: `{}`", names.join("`, `")))
             })?)
         }
         None => pod.components.iter().filter(running).find(|container| Pod::component(container) != "ipc"),

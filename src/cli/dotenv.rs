@@ -34,7 +34,7 @@ impl DotEnv {
             Err(error) => return Self::failed(wrong(format!("cannot be read: {error}"))),
         }
         // As with Compose, a variable that is not set is empty here.
-        match dotenv::parse(&text, &|name| env.get(name).cloned(), &mut |_| {}) {
+        match dotenv::parse(&text, &|name| env.get(name).cloned(), &mut |_, _| {}) {
             Ok(found) => {
                 let values = found.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
                 Self { values, problems: Problems::default() }

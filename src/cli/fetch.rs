@@ -78,9 +78,9 @@ fn text(reader: impl Read) -> Result<String, FetchError> {
     let mut bytes = Vec::new();
     reader.take(LONGEST + 1).read_to_end(&mut bytes).map_err(|error| from_io(&error))?;
     if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > LONGEST {
-        return Err(FetchError(format!("it is longer than {LONGEST} bytes")));
+        return Err(FetchError(format!("the answer is longer than {LONGEST} bytes")));
     }
-    String::from_utf8(bytes).map_err(|_| FetchError("it is not UTF-8 text".to_owned()))
+    String::from_utf8(bytes).map_err(|_| FetchError("the answer is not UTF-8 text".to_owned()))
 }
 
 fn from_io(error: &std::io::Error) -> FetchError {
@@ -101,8 +101,8 @@ fn plain(error: &std::io::Error) -> String {
 fn told(error: &ureq::Error) -> FetchError {
     FetchError(match error {
         ureq::Error::StatusCode(status) => format!("the server answers {status}"),
-        ureq::Error::Timeout(_) => "the server takes too long: see `--http-timeout`".to_owned(),
-        ureq::Error::HostNotFound => "there is no such host".to_owned(),
+        ureq::Error::Timeout(_) => "the server did not answer in time; `--http-timeout` sets the limit".to_owned(),
+        ureq::Error::HostNotFound => "the host name cannot be resolved".to_owned(),
         ureq::Error::Rustls(error) => certificate(&error.to_string()),
         // What TLS says comes wrapped.
         ureq::Error::Io(error) if error.get_ref().is_some() => certificate(&plain(error)),
@@ -112,6 +112,10 @@ fn told(error: &ureq::Error) -> FetchError {
 }
 
 fn certificate(text: &str) -> String {
-    let remedy = if text.contains("certificate") { ": `insecure: true` beside `url` accepts any" } else { "" };
+    let remedy = if text.contains("certificate") {
+        "; `insecure: true` beside `url` turns the verification of the certificate off"
+    } else {
+        ""
+    };
     format!("{text}{remedy}")
 }

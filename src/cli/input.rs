@@ -1,27 +1,30 @@
 //! Where `run`, `plan` and `check` find their pods.
 
+mod container;
 mod known;
+mod settings;
+mod stack;
 
 use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+pub(super) use self::settings::{environment, settings, settings_of};
+pub(super) use self::stack::Stack;
 use anyhow::Context;
-use clap::Parser;
-use clap::error::{ContextKind, ContextValue};
 
-use super::argv::{self, OnlyFlags};
+use super::Env;
 use super::dotenv::DotEnv;
 use super::report::Report;
-use super::{Env, engine_of};
 use crate::config::{self, Flags, Settings};
-use crate::engine::{CgroupDriver, ContainerId, Engine, EngineInfo, Fault, Inspection, MountPoint};
-use crate::identity;
+use crate::engine::{EngineInfo, MountPoint};
 use crate::labels::{self, Place, RawPod, Source};
-use crate::plan::{Seen, SelfInfo, document, offline, ownership};
+use crate::plan::{SelfInfo, compile, document, offline};
 use crate::pod::{Mount, MountKind, PodSpec, Problem, Problems, lower};
+use crate::problem::hidden::Hidden;
 use crate::problem::language;
 use crate::problem::sources::Sources;
+use crate::template::Note;
 
 /// Longest input that is read, in bytes: a stack file of hundreds of services.
 const LONGEST: u64 = 16 * 1024 * 1024;
@@ -42,10 +45,14 @@ pub(super) struct Pod {
     pub(super) folder: PathBuf,
     /// Where it is written.
     origin: Origin,
+    /// Values of variables that no message shows.
+    hidden: Hidden,
     /// A note for each variable of a `pod.yaml` that is not set.
     pub(super) unset: Vec<String>,
     /// Whether all of it could be read. What is left of one that could not is good for looking at its plugins only.
     pub(super) is_whole: bool,
+    /// Whether all volumes could be read: a copy may need one of them.
+    pub(super) knows_mounts: bool,
     /// What is known of the controller's files, where it does not run yet.
     files: Option<known::Files>,
     /// Whether the settings are those that were written, and not the defaults in the place of wrong ones.
@@ -60,7 +67,18 @@ impl Pod {
 
     /// Problems in the words of the input.
     pub(super) fn told(&self, problems: Problems) -> Problems {
-        self.origin.told(problems)
+        let mut problems = self.origin.told(problems);
+        self.hidden.hide_all(&mut problems);
+        self.hidden.hide_of_plugins(&mut problems);
+        problems
+    }
+
+    /// Notes with the name of the pod, if the input may have several. The name in a `pod.yaml` may be the value of a variable.
+    pub(super) fn named(&self, notes: Vec<String>) -> Vec<String> {
+        match self.origin {
+            Origin::Document(_) => notes,
+            Origin::Labels { .. } => notes.iter().map(|note| format!("`{}`: {note}", self.name)).collect(),
+        }
     }
 
     /// Notes in the words of the input.
@@ -112,12 +130,29 @@ pub(super) struct Found {
     pub(super) problems: Problems,
     /// The texts, in which the problems have their lines.
     pub(super) sources: Sources,
+    /// The stack file, if its variables have been replaced.
+    pub(super) stack: Option<Stack>,
 }
 
 impl Found {
-    /// The problems, with their lines; or the value where there are none.
-    pub(super) fn judged<T>(mut problems: Problems, sources: &Sources, value: T) -> Result<T, Report> {
+    /// Gives each note of a rendering to the pod of its service.
+    fn note(&mut self, notes: Vec<Note>) {
+        for Note { service, text } in notes {
+            if let Some(pod) = self.pods.iter_mut().find(|pod| pod.name == service) {
+                pod.spec.warnings.push(text);
+            }
+        }
+    }
+
+    /// The problems, with their lines and the variables that are behind them; or the value where there are none.
+    pub(super) fn judged<T>(
+        mut problems: Problems,
+        sources: &Sources,
+        stack: Option<&Stack>,
+        value: T,
+    ) -> Result<T, Report> {
         sources.locate(&mut problems);
+        stack.into_iter().for_each(|stack| stack.name(&mut problems));
         problems.or(value).map_err(Report::input)
     }
 }
@@ -175,19 +210,23 @@ pub(super) async fn pods(
     env: &Env,
 ) -> Result<Found, Report> {
     match (container, file) {
-        (Some(container), _) => of_container(container, flags, env).await,
+        (Some(container), _) => container::of_container(container, flags, env).await,
         (None, Some(file)) => of_file(file, flags, env),
-        (None, None) => Err(Report::usage(anyhow::anyhow!("neither a file nor a container was named"))),
+        (None, None) => Err(Report::usage(anyhow::anyhow!("expected a file or a container, found neither"))),
     }
 }
 
 fn of_file(file: &Path, flags: &Flags, env: &Env) -> Result<Found, Report> {
     let written = text(file)?;
-    let raw = written.clone();
-    match super::template::rendered(written, env) {
-        Ok(rendered) => Ok(of_text(rendered, flags, env)),
+    match super::template::of_text(&written, env) {
+        Ok(Some(rendered)) => {
+            let mut found = stack::of_rendered(&rendered, written, flags, env);
+            found.note(rendered.notes);
+            Ok(found)
+        }
+        Ok(None) => Ok(stack::of_written(written, flags, env)),
         Err(report) => match report.problems() {
-            Some(problems) => Ok(of_others(problems.clone(), raw, flags, env)),
+            Some(problems) => Ok(of_others(problems.clone(), written, flags, env)),
             None => Err(report),
         },
     }
@@ -195,7 +234,7 @@ fn of_file(file: &Path, flags: &Flags, env: &Env) -> Result<Found, Report> {
 
 /// The pods of a stack file whose templates are wrong: those of its services that need none.
 pub(super) fn of_others(mut problems: Problems, raw: Text, flags: &Flags, env: &Env) -> Found {
-    let mut others = of_text(raw, flags, env);
+    let mut others = stack::of_written(raw, flags, env);
     if others.pods.is_empty() {
         return Found { problems, ..others };
     }
@@ -212,7 +251,7 @@ pub(super) fn of_text(text: Text, flags: &Flags, env: &Env) -> Found {
     if pods.iter().any(|source| source.is_document) {
         problems.extend(dotenv.problems.clone());
     }
-    let mut found = Found { pods: Vec::new(), problems, sources };
+    let mut found = Found { pods: Vec::new(), problems, sources, stack: None };
     for source in pods {
         if let Some(at) = &source.labels_at {
             found.sources.labels_at(&source.prefix, at.clone());
@@ -232,13 +271,13 @@ pub(super) fn document(text: Text, name: impl FnOnce(Option<&str>) -> String, en
     problems.extend(dotenv.problems.clone());
     // Without anything to run there is nothing to look at.
     if raw == RawPod::default() {
-        return Found { pods: Vec::new(), problems, sources };
+        return Found { pods: Vec::new(), problems, sources, stack: None };
     }
     let written = raw.controller.as_ref().and_then(|(_, map)| map.get("name")).and_then(|name| name.as_str());
     let name = name(written);
     let source = Source { name, raw, is_document: true, problems, ..Source::default() };
     let (pod, problems) = of_source(source, &Flags::default(), env, &dotenv, &folder, &origin);
-    Found { pods: vec![pod], problems, sources }
+    Found { pods: vec![pod], problems, sources, stack: None }
 }
 
 fn of_source(
@@ -263,13 +302,14 @@ fn of_source(
         }
     }
     let unset: BTreeSet<&str> = raw.unset.iter().map(|(_, name)| name.as_str()).collect();
-    let unset = unset.into_iter().map(|name| format!("the variable `{name}` is not set: it is empty")).collect();
+    let unset =
+        unset.into_iter().map(|name| format!("the variable `{name}` is not set; an empty value replaces it")).collect();
     let environment = environment(&spec, env);
     let settings = settings(&spec, flags, &environment);
     let (settings, knows_settings) = or_default(settings, &mut problems);
     spec.warnings.extend(config::lower::unknown_variables(&environment).into_iter().map(|(name, nearest)| {
         let meant = nearest.map(|right| format!("; did you mean `{right}`?")).unwrap_or_default();
-        format!("`{name}` is no variable that the controller knows{meant}")
+        format!("the controller has no variable `{name}`{meant}")
     }));
     let mut me = SelfInfo::offline(&name, labels::to_labels(&document::of(&spec)));
     me.environment = environment;
@@ -299,27 +339,53 @@ fn of_source(
         let gone = super::run::container::missing(&spec.controller.volumes, folder, env);
         spec.warnings.extend(gone.into_iter().map(|source| {
             format!(
-                "`controller`, field `volumes`: there is no `{source}` in `{}`, and `run` makes none",
+                "`controller`, field `volumes`: `{source}` does not exist in `{}`: create it (`run` does not create files or directories)",
                 folder.display()
             )
         }));
     }
-    let held = if is_document { Some(me.container.mounts.iter().map(|it| it.target.clone()).collect()) } else { held };
+    let knows_mounts = compile::knows_mounts(&problems);
+    // A mount that could not be read may have any file.
+    let held = match is_document {
+        true => knows_mounts.then(|| me.container.mounts.iter().map(|it| it.target.clone()).collect()),
+        false => held,
+    };
     let files = known::Files { held, is_bare: !is_built && known::is_bare(&me.container.image) };
     problems.extend(known::files(&raw, &mut spec, &mut me, &files));
+    let is_local = super::run::container::is_local(env);
     if is_document {
         problems.extend(known::volumes_of_document(&raw, &spec));
-        if super::run::container::is_local(env) {
+        if is_local {
             known::beside(&spec, &mut me, folder);
         }
     } else {
         spec.warnings.extend(known::volumes_of_stack(&raw, &spec, &declared));
     }
-    let problems = origin.told(problems);
+    if is_local {
+        known::host_files(&spec, &mut me);
+    }
+    let mut problems = origin.told(problems);
+    raw.hidden.hide_all(&mut problems);
     let is_whole = problems.is_empty();
     let (engine, folder) = (offline::engine(), folder.to_owned());
     let files = Some(files);
-    (Pod { name, spec, me, engine, settings, folder, origin, unset, is_whole, knows_settings, files }, problems)
+    let hidden = raw.hidden;
+    let pod = Pod {
+        name,
+        spec,
+        me,
+        engine,
+        settings,
+        folder,
+        origin,
+        hidden,
+        unset,
+        is_whole,
+        knows_mounts,
+        knows_settings,
+        files,
+    };
+    (pod, problems)
 }
 
 /// A mount as the engine will tell of it.
@@ -341,181 +407,5 @@ fn or_default(settings: Result<Settings, Problems>, problems: &mut Problems) -> 
             problems.extend(more);
             (Settings::default(), false)
         }
-    }
-}
-
-async fn of_container(container: &str, flags: &Flags, env: &Env) -> Result<Found, Report> {
-    let host = config::lower(flags, env).map_err(Report::usage)?;
-    let engine = engine_of(&host, env)?;
-    let info = engine.info().await?;
-    let found = identity::with_grace(&engine, engine.inspect(container).await?).await;
-    let environment: Env =
-        found.env.iter().filter_map(|line| line.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
-    let (raw, mut problems) = labels::read_labels(&found.labels);
-    let (mut spec, more) = lower::lower_partly(&raw);
-    problems.extend(more);
-    spec.controller.flags.clone_from(&found.command);
-    let (settings, knows_settings) = or_default(settings(&spec, flags, &environment), &mut problems);
-    let name = found.name.clone();
-    let mut me = SelfInfo::offline(&name, found.labels.clone());
-    (me.volume_aliases, me.own_volumes) = identity::own_volumes(&engine, &found).await?;
-    me.container = found;
-    me.environment = environment;
-    me.seen = Seen::Outside;
-    if let Some(parent) = parent_of_components(&engine, &me.container.id).await? {
-        placed(&mut me, &info, parent);
-    }
-    let folder = std::env::current_dir().context("cannot find the working directory")?;
-    let is_whole = problems.is_empty();
-    let mut sources = Sources::default();
-    for (label, text) in me.container.labels.iter().filter(|(label, _)| label.starts_with("pod.")) {
-        sources.label(label, text);
-    }
-    let origin = Origin::Labels { prefix: String::new(), controller: None };
-    let unset = Vec::new();
-    let pod =
-        Pod { name, spec, me, engine: info, settings, folder, origin, unset, is_whole, knows_settings, files: None };
-    Ok(Found { pods: vec![pod], problems, sources })
-}
-
-/// The cgroup parent that the components of a running controller have; none where none of them runs.
-async fn parent_of_components<E: Engine>(engine: &E, controller: &ContainerId) -> Result<Option<String>, Report> {
-    let components = engine.list(&[format!("{}={}", ownership::POD, controller.0)]).await?;
-    let Some(running) = components.iter().find(|component| component.running) else { return Ok(None) };
-    match engine.inspect(&running.id.0).await {
-        Ok(found) => Ok(Some(found.cgroup_parent)),
-        // It has ended since.
-        Err(error) if error.fault() == Fault::NotFound => Ok(None),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// What the controller has found out about cgroups can be seen in where it has put its components.
-fn placed(me: &mut SelfInfo, engine: &EngineInfo, parent: String) {
-    if (engine.cgroup_driver, engine.cgroup_version) == (CgroupDriver::Cgroupfs, 1) {
-        me.seen = Seen::Within;
-        me.cgroup = Some(parent).filter(|parent| parent.ends_with(&format!("/{}", me.container.id.0)));
-    } else if parent.is_empty() {
-        me.cgroup_refused = Some("its components run without a cgroup of the pod's own".to_owned());
-    }
-}
-
-/// How a controller behaves that is there: by its own flags and environment. The defaults if these are wrong, since it does not run then.
-pub(super) fn settings_of(controller: &Inspection) -> Settings {
-    let pairs = controller.env.iter().filter_map(|line| line.split_once('='));
-    let environment: Env = pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
-    let mut spec = PodSpec::default();
-    spec.controller.flags.clone_from(&controller.command);
-    settings(&spec, &Flags::default(), &environment).unwrap_or_default()
-}
-
-/// The controller's environment, as `outrigger run` would make it.
-pub(super) fn environment(spec: &PodSpec, env: &Env) -> Env {
-    spec.controller
-        .environment
-        .iter()
-        .filter_map(|(name, value)| Some((name.clone(), value.clone().or_else(|| env.get(name).cloned())?)))
-        .collect()
-}
-
-/// The controller's settings: `flags` win over `controller.flags`, which win over its environment.
-pub(super) fn settings(spec: &PodSpec, flags: &Flags, environment: &Env) -> Result<Settings, Problems> {
-    let written = argv::normalise(spec.controller.flags.iter().map(Into::into).collect());
-    let written = OnlyFlags::try_parse_from(written).map_err(|error| {
-        let told = error.render().to_string();
-        let what = told.lines().next().unwrap_or_default().trim_start_matches("error: ").replace('\'', "`");
-        let problem = Problem::new("controller", "flags", what);
-        Problems(vec![match error.get(ContextKind::SuggestedArg) {
-            Some(ContextValue::String(meant)) => problem.hint(format!("did you mean `{meant}`?")),
-            _ => problem.hint("`outrigger --help` lists the controller's flags"),
-        }])
-    })?;
-    config::lower(&over(flags.clone(), written.flags.into()), environment)
-}
-
-fn over(first: Flags, second: Flags) -> Flags {
-    Flags {
-        pids: first.pids.or(second.pids),
-        ipc: first.ipc.or(second.ipc),
-        volumes: first.volumes.or(second.volumes),
-        logs: first.logs.or(second.logs),
-        pull: first.pull.or(second.pull),
-        keep_failed: first.keep_failed.or(second.keep_failed),
-        keep_failed_for: first.keep_failed_for.or(second.keep_failed_for),
-        cgroup_mode: first.cgroup_mode.or(second.cgroup_mode),
-        own_id: first.own_id.or(second.own_id),
-        state_dir: first.state_dir.or(second.state_dir),
-        plugin_dir: first.plugin_dir.or(second.plugin_dir),
-        cache_dir: first.cache_dir.or(second.cache_dir),
-        log_format: first.log_format.or(second.log_format),
-        log_level: first.log_level.or(second.log_level),
-        allow: if first.allow.is_empty() { second.allow } else { first.allow },
-        deny: if first.deny.is_empty() { second.deny } else { first.deny },
-        images: if first.images.is_empty() { second.images } else { first.images },
-        timeouts: second.timeouts.into_iter().chain(first.timeouts).collect(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::Sharing;
-    use crate::pod::ControllerSpec;
-
-    fn spec(flags: &[&str]) -> PodSpec {
-        PodSpec {
-            controller: ControllerSpec {
-                flags: flags.iter().map(|&f| f.to_owned()).collect(),
-                ..ControllerSpec::default()
-            },
-            ..PodSpec::default()
-        }
-    }
-
-    #[test]
-    fn flags_of_the_file_count_and_typed_ones_win() {
-        let file = spec(&["-pids=false", "--ipc=false"]);
-        let typed = Flags { ipc: Some("true".to_owned()), ..Flags::default() };
-        let settings = settings(&file, &typed, &Env::new()).unwrap();
-        assert_eq!(settings.pids, Sharing::Private);
-        assert_eq!(settings.ipc, Sharing::Shared);
-    }
-
-    #[test]
-    fn a_flag_that_does_not_exist_is_a_problem_of_the_file() {
-        let problems = settings(&spec(&["-pid=false"]), &Flags::default(), &Env::new()).unwrap_err();
-        assert_eq!(problems.0[0].field, "flags");
-        assert!(problems.0[0].what.contains("--pid"), "{problems}");
-    }
-
-    /// Where a running controller has put its components says what it found out.
-    #[test]
-    fn the_components_tell_where_they_are() {
-        let mut me = SelfInfo::offline("web", Env::new());
-        me.seen = Seen::Outside;
-        me.container.id = ContainerId("ab12".to_owned());
-        let old = EngineInfo { cgroup_version: 1, cgroup_driver: CgroupDriver::Cgroupfs, ..offline::engine() };
-        let mut nested = me.clone();
-        placed(&mut nested, &old, "/docker/ab12".to_owned());
-        assert_eq!((nested.seen, nested.cgroup.as_deref()), (Seen::Within, Some("/docker/ab12")));
-        let mut beside = me.clone();
-        placed(&mut beside, &old, String::new());
-        assert_eq!((beside.seen, beside.cgroup), (Seen::Within, None));
-        let mut refused = me.clone();
-        placed(&mut refused, &offline::engine(), String::new());
-        assert!(refused.cgroup_refused.is_some());
-        placed(&mut me, &offline::engine(), "outrigger-ab12.slice".to_owned());
-        assert_eq!(me.cgroup_refused, None);
-    }
-
-    #[test]
-    fn a_variable_without_a_value_is_the_hosts() {
-        let mut file = spec(&[]);
-        file.controller.environment.insert("REGION".to_owned(), None);
-        file.controller.environment.insert("GONE".to_owned(), None);
-        file.controller.environment.insert("SET".to_owned(), Some("1".to_owned()));
-        let host = Env::from([("REGION".to_owned(), "eu".to_owned()), ("SET".to_owned(), "2".to_owned())]);
-        let made = environment(&file, &host);
-        assert_eq!(made, Env::from([("REGION".to_owned(), "eu".to_owned()), ("SET".to_owned(), "1".to_owned())]));
     }
 }

@@ -57,9 +57,9 @@ pub(super) fn inspect(args: InspectArgs, env: &Env) -> Result<Exit, Report> {
     let mut text = format!("{} {}: {}\n", about.name, about.version, about.summary);
     text.push_str(&format!("hooks: {}\n{} KiB, sha256:{}\n", listed(&hooks), seen.size.div_ceil(1024), seen.digest));
     if about.wants.is_empty() {
-        text.push_str("asks for nothing\n");
+        text.push_str("requests no capabilities\n");
     } else {
-        let head = ["ASKS FOR", "SCOPE", "", "REASON"].map(str::to_owned).to_vec();
+        let head = ["REQUESTS", "SCOPE", "", "REASON"].map(str::to_owned).to_vec();
         let rows = about.wants.iter().map(|want| {
             let needed = if want.required { "required" } else { "optional" };
             vec![want.grant.capability.clone(), want.grant.scope.clone(), needed.to_owned(), want.reason.clone()]
@@ -80,7 +80,7 @@ pub(super) fn compile(args: CompileArgs) -> Result<Exit, Report> {
         .recursive(true)
         .mode(0o755)
         .create(&args.out)
-        .with_context(|| format!("cannot make `{}`", args.out.display()))?;
+        .with_context(|| format!("cannot create the directory `{}`", args.out.display()))?;
     let plugins: Vec<(String, Vec<u8>)> = if args.files.is_empty() {
         let wasm = |name: &&str| stock::wasm(name).map(|wasm| ((*name).to_owned(), wasm.to_vec()));
         stock::NAMES.iter().filter_map(wasm).collect()
@@ -114,7 +114,7 @@ fn write(dir: &Path, name: &str, code: &[u8]) -> Result<PathBuf, Report> {
 
 fn stem(file: &Path) -> Result<String, Report> {
     let stem = file.file_stem().and_then(|stem| stem.to_str());
-    stem.map(str::to_owned).ok_or_else(|| Report::usage(anyhow!("`{}` is not the name of a file", file.display())))
+    stem.map(str::to_owned).ok_or_else(|| Report::usage(anyhow!("`{}` is not a file name", file.display())))
 }
 
 /// A stock plugin of this name, or the file of this path.
@@ -125,8 +125,8 @@ fn source(plugin: &str) -> Result<(PluginSource, PluginName), Report> {
     let path = Path::new(plugin);
     if path.components().count() == 1 && path.extension().is_none() && !path.exists() {
         let known = stock::NAMES.join("`, `");
-        return Err(Report::input(anyhow!("there is no stock plugin and no file `{plugin}`"))
-            .hint(format!("stock plugins are `{known}`")));
+        return Err(Report::input(anyhow!("neither a stock plugin nor a file is called `{plugin}`"))
+            .hint(format!("stock plugins: `{known}`")));
     }
     // Looked for here, so that the message names what was typed.
     fs::metadata(path).with_context(|| format!("cannot read `{plugin}`")).map_err(Report::input)?;

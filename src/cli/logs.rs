@@ -1,5 +1,6 @@
 //! `outrigger logs`: the output of a pod's controller and components, as plugins made it, or with `--raw` as each component wrote it.
 
+mod again;
 pub(super) mod lines;
 mod origin;
 mod screen;
@@ -11,6 +12,7 @@ use anyhow::anyhow;
 use futures_util::future;
 use futures_util::stream::{self, BoxStream, StreamExt};
 
+use self::again::{Next, Wait};
 use self::origin::{CONTROLLER, Entry, Reader};
 use self::screen::{PodName, Screen};
 use super::argv::LogsArgs;
@@ -51,18 +53,25 @@ struct Show<'a> {
 
 /// Prints, and with `--follow` stays until the pods have ended.
 pub(super) fn run(args: &LogsArgs, env: &Env) -> Result<Exit, Report> {
-    let since_ns = args.since.as_deref().map(time::since).transpose();
-    let since_ns = since_ns.map_err(|why| Report::usage(anyhow!("`--since`: {why}")))?;
-    let query = LogQuery { follow: args.follow, tail: args.tail, since_ns };
+    let when = |flag: &str, text: Option<&str>| {
+        text.map(time::when).transpose().map_err(|why| Report::usage(anyhow!("`{flag}`: {why}")))
+    };
+    let (since_ns, until_ns) = (when("--since", args.since.as_deref())?, when("--until", args.until.as_deref())?);
+    let query = LogQuery { follow: args.follow, tail: args.tail, since_ns, until_ns };
     block_on(async {
         let engine = engine(env).await?;
-        let selection = pods::named(&engine, args.pod.as_deref()).await?;
-        pods::others(&engine, &selection).await;
+        let selection = match args.previous {
+            true => pods::ended(&engine, args.pod.as_deref()).await?,
+            false => pods::named(&engine, args.pod.as_deref()).await?,
+        };
+        if !args.previous {
+            pods::others(&engine, &selection).await;
+        }
         let known = known(&selection);
         if let Some(odd) = args.components.iter().find(|wanted| !known.contains(*wanted)) {
             let names = known.into_iter().collect::<Vec<_>>().join("`, `");
             let error = anyhow!("{} has no component `{odd}`", whose(&selection));
-            return Err(Report::new(error).hint(format!("there are `{names}`")));
+            return Err(Report::new(error).hint(format!("components: `{names}`")));
         }
         let has_prefix = selection.service.is_some() && selection.pods.len() > 1;
         let mut show = Show { args, query, pods: Vec::new(), names: Vec::new(), has_prefix };
@@ -88,20 +97,31 @@ pub(super) fn run(args: &LogsArgs, env: &Env) -> Result<Exit, Report> {
             .flat_map(|pod| known.iter().filter(|name| wanted(name)).map(|name| pod.title(Some(name))))
             .collect();
         let screen = Screen::new(args.json, args.timestamps, env, &titles);
-        let mut starts = starts(&engine, &selection, args);
+        let mut starts = starts(&engine, args);
         let (mut failed, mut shown) = (false, false);
+        let mut wait = Wait::default();
         loop {
             tokio::select! {
                 biased;
+                next = wait.next(&engine, &selection, &show.pods) => match next {
+                    Next::Look => {
+                        for lane in show.missed(&engine, &selection).await {
+                            merge.push(lane);
+                            wait.ends();
+                        }
+                    }
+                    Next::End => break,
+                },
                 started = starts.next() => match started {
                     Some(started) => {
                         if let Some(lane) = show.begun(&engine, &selection, started).await {
                             merge.push(lane);
+                            wait.ends();
                         }
                     }
                     None => starts = stream::pending().boxed(),
                 },
-                happened = merge.next() => match happened {
+                happened = merge.next(), if !wait.is_on() => match happened {
                     Some(Happened::Entry(pod, entry)) => {
                         shown = true;
                         let Some(name) = show.names.get(pod).filter(|_| show.wants(entry.component.as_ref())) else { continue };
@@ -113,6 +133,7 @@ pub(super) fn run(args: &LogsArgs, env: &Env) -> Result<Exit, Report> {
                         failed = true;
                         screen::complain(&title, &error);
                     }
+                    None if args.follow => wait.begins(),
                     None => break,
                 },
             }
@@ -140,18 +161,31 @@ impl Show<'_> {
         }
         let place = self.pods.len();
         let prefix = if self.has_prefix { format!("{title}/") } else { String::new() };
-        self.names.push(PodName { name: controller.name.clone(), prefix: prefix.clone() });
+        self.names.push(PodName { name: controller.name.clone(), prefix });
         self.pods.push(controller.clone());
+        Ok(self.controllers(engine, place, controller, self.query, names).await)
+    }
+
+    /// The log of the controller of a pod; none if nothing of it is shown.
+    async fn controllers(
+        &self,
+        engine: &Docker,
+        place: usize,
+        controller: Inspection,
+        query: LogQuery,
+        names: &BTreeSet<String>,
+    ) -> Option<Lane> {
+        let settings = input::settings_of(&controller);
         // Raw, the components' lines come from their own logs.
         let is_needed = !self.args.raw || self.wants(Some(&CONTROLLER.to_owned()));
         if !is_needed {
-            return Ok(None);
+            return None;
         }
         let reader = Reader::new(settings.log_format, controller.tty);
         let own_only = self.args.raw;
-        let lane = stream_of(engine, &controller, reader, self.query, &self.tailed(names)).await;
-        let title = format!("{prefix}{CONTROLLER}");
-        Ok(Some(match lane {
+        let lane = stream_of(engine, &controller, reader, query, &self.tailed(names)).await;
+        let title = self.names.get(place).map(|pod| pod.title(Some(CONTROLLER))).unwrap_or_default();
+        Some(match lane {
             Ok(lane) => lane
                 .filter(move |(_, found)| {
                     let is_own = |entry: &Entry| entry.component.as_deref() == Some(CONTROLLER);
@@ -163,7 +197,7 @@ impl Show<'_> {
                 })
                 .boxed(),
             Err(error) => stream::once(future::ready((i64::MIN, Happened::Failed(title, error)))).boxed(),
-        }))
+        })
     }
 
     /// Of whom the last lines are looked for.
@@ -179,14 +213,16 @@ impl Show<'_> {
         let asks_for_components = self.args.components.iter().any(|name| name != CONTROLLER);
         let (what, hint) = match (logs, format) {
             (Streaming::Quiet, _) => (
-                format!("the controller of `{pod}` runs with `-logs=false`: its stream has no lines of components"),
-                "`--raw` shows the components' own logs, which no plugin has seen",
+                format!(
+                    "the controller of pod `{pod}` runs with `--logs=false`, so the controller's log has no lines of components"
+                ),
+                "`--raw` shows the components' own logs, before any plugin filters them",
             ),
             (Streaming::Streamed, LineFormat::Plain) => (
                 format!(
-                    "the controller of `{pod}` writes `--log-format=plain`, which leaves out which component a line is from"
+                    "the controller of pod `{pod}` runs with `--log-format=plain`, so its log does not name the component of a line"
                 ),
-                "`--log-format=text` or `json` of the controller keeps the component; `--raw` shows the components' own logs, which no plugin has seen",
+                "set `--log-format=text` or `json` on the controller; or use `--raw`, which shows the components' own logs, before any plugin filters them",
             ),
             (Streaming::Streamed, LineFormat::Text | LineFormat::Json) => return Ok(()),
         };
@@ -225,14 +261,45 @@ impl Show<'_> {
     /// The log of what has started since.
     async fn begun(&mut self, engine: &Docker, selection: &Selection, started: Started) -> Option<Lane> {
         let Started { is_controller, event } = started;
-        let from = LogQuery { follow: true, tail: None, since_ns: Some(event.at_ns) };
-        if !is_controller {
-            return self.component(engine, &event.id.0, from).await.ok().flatten();
+        if is_controller {
+            let seen = engine.inspect(&event.id.0).await.ok()?;
+            return self.controller_begun(engine, selection, seen).await;
         }
-        // Another replica of the service; one that is known goes on in its lane, or has ended.
-        let seen = engine.inspect(&event.id.0).await.ok()?;
+        let from = LogQuery { follow: true, tail: None, since_ns: Some(event.at_ns), until_ns: None };
+        self.component(engine, &event.id.0, from).await.ok().flatten()
+    }
+
+    /// The logs of controllers that have started since, as far as nobody has reported their start.
+    async fn missed(&mut self, engine: &Docker, selection: &Selection) -> Vec<Lane> {
+        let mut lanes = Vec::new();
+        let running = match selection.service {
+            Some(_) => {
+                pods::all(engine, false).await.unwrap_or_default().into_iter().map(|pod| pod.controller).collect()
+            }
+            None => {
+                let known = self.pods.iter().map(|pod| engine.inspect(&pod.id.0));
+                future::join_all(known).await.into_iter().flatten().collect::<Vec<_>>()
+            }
+        };
+        for controller in running {
+            lanes.extend(self.controller_begun(engine, selection, controller).await);
+        }
+        lanes
+    }
+
+    /// The log of a new run of a pod that is known, or of another replica of the service.
+    async fn controller_begun(&mut self, engine: &Docker, selection: &Selection, seen: Inspection) -> Option<Lane> {
+        if let Some(place) = self.pods.iter().position(|pod| pod.id == seen.id) {
+            let known = self.pods.get_mut(place)?;
+            if !seen.running || known.started_at == seen.started_at {
+                return None;
+            }
+            *known = seen.clone();
+            let from = LogQuery { follow: true, tail: None, since_ns: time::parse(&seen.started_at), until_ns: None };
+            return self.controllers(engine, place, seen, from, &BTreeSet::new()).await;
+        }
         let is_ours = selection.service.as_ref().is_some_and(|service| pods::is_of(&seen.labels, service));
-        if !is_ours || seen.labels.contains_key(ownership::POD) || self.pods.iter().any(|pod| pod.id == seen.id) {
+        if !is_ours || seen.labels.contains_key(ownership::POD) {
             return None;
         }
         self.query = LogQuery { tail: None, since_ns: None, ..self.query };
@@ -254,7 +321,7 @@ async fn stream_of(
     let mut from = query;
     let (mut last, mut known) = (Vec::new(), 0);
     if let Some(count) = query.tail {
-        let (entries, read_until) = tail::tail(engine, controller, &reader, query.since_ns, count, names).await?;
+        let (entries, read_until) = tail::tail(engine, controller, &reader, query, count, names).await?;
         last = entries;
         from = LogQuery { tail: None, since_ns: read_until.map_or(query.since_ns, |read| Some(read.at_ns)), ..query };
         known = read_until.map_or(0, |read| read.lines);
@@ -270,20 +337,19 @@ async fn stream_of(
     Ok(last.chain(rest).boxed())
 }
 
-/// What starts while the logs are followed: components if their own logs are shown, and more replicas of a service.
-fn starts(engine: &Docker, selection: &Selection, args: &LogsArgs) -> BoxStream<'static, Started> {
+/// What starts while the logs are followed: components if their own logs are shown, and controllers.
+fn starts(engine: &Docker, args: &LogsArgs) -> BoxStream<'static, Started> {
     let of = |label: &str, is_controller: bool| {
         let events = engine.events(label, None).take_while(|event| future::ready(event.is_ok()));
         let started = events.filter_map(|event| future::ready(event.ok()));
         let started = started.filter(|event| future::ready(event.kind == EngineEventKind::Start));
         started.map(move |event| Started { is_controller, event }).boxed()
     };
-    if !args.follow || !selection.pods.iter().any(|pod| pod.controller.running) {
+    if !args.follow {
         return stream::pending().boxed();
     }
     let components = if args.raw { of(ownership::POD, false) } else { stream::pending().boxed() };
-    let replicas = if selection.service.is_some() { of(CONTROLLER_LABEL, true) } else { stream::pending().boxed() };
-    stream::select(components, replicas).boxed()
+    stream::select(components, of(CONTROLLER_LABEL, true)).boxed()
 }
 
 /// The components of a pod, as far as labels and containers tell, and the controller.

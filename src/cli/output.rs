@@ -23,6 +23,11 @@ pub(super) fn notes<T: std::fmt::Display>(notes: &[T]) {
     io::stderr().write_all(text.as_bytes()).unwrap_or_default();
 }
 
+/// Adds to an error of another program what to do about it, on standard error.
+pub(super) fn hint(hint: &str) {
+    io::stderr().write_all(format!("hint: {hint}\n").as_bytes()).unwrap_or_default();
+}
+
 /// Writes one JSON document to standard output, indented.
 pub(super) fn json<T: Serialize>(value: &T) -> Result<(), Report> {
     let mut document = serde_json::to_string_pretty(value).context("cannot write JSON")?;
@@ -32,30 +37,5 @@ pub(super) fn json<T: Serialize>(value: &T) -> Result<(), Report> {
 
 /// Columns of equal width with two spaces between; the last one is as wide as it is.
 pub(super) fn table(rows: &[Vec<String>]) -> String {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..columns)
-        .map(|column| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0))
-        .collect();
-    let mut out = String::new();
-    for row in rows {
-        let mut line = String::new();
-        for (cell, width) in row.iter().zip(&widths) {
-            line.push_str(cell);
-            line.push_str(&" ".repeat(width.saturating_sub(cell.chars().count()) + 2));
-        }
-        out.push_str(line.trim_end());
-        out.push('\n');
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn columns_line_up_and_lines_end_without_spaces() {
-        let rows = [vec!["a".to_owned(), "long".to_owned(), "x".to_owned()], vec!["bcd".to_owned(), "é".to_owned()]];
-        assert_eq!(table(&rows), "a    long  x\nbcd  é\n");
-    }
+    crate::plan::render::aligned(rows, "")
 }

@@ -3,13 +3,15 @@
 use serde_json::{Value, json};
 
 use super::argv::PlanArgs;
+use super::input::Pod;
 use super::plugins::Loaded;
 use super::report::{Exit, Report};
 use super::{Env, block_on, input, output, plugins, policy};
 use crate::config::{self, Flags, Timeouts};
-use crate::plan::compile::{compile, refusals};
+use crate::plan::compile::{compile, problems_of_parts};
 use crate::plan::{Plan, render};
 use crate::pod::Problems;
+use crate::problem::shown::bound_notes;
 
 /// Prints the plan of every pod of the input.
 pub(super) fn run(args: PlanArgs, env: &Env) -> Result<Exit, Report> {
@@ -19,7 +21,7 @@ pub(super) fn run(args: PlanArgs, env: &Env) -> Result<Exit, Report> {
     if file.is_none() && container.is_none() {
         let settings = config::lower(&flags, env).map_err(Report::usage)?;
         return if args.json {
-            output::json(&timeouts_json(&settings.timeouts))?;
+            output::json(&render::timeouts_json(&settings.timeouts))?;
             Ok(Exit::Success)
         } else {
             output::text(&timeouts_text(&settings.timeouts))?;
@@ -28,17 +30,22 @@ pub(super) fn run(args: PlanArgs, env: &Env) -> Result<Exit, Report> {
     }
     let show_timeouts = args.input.timeouts;
     block_on(async {
-        let input::Found { mut pods, mut problems, sources } = input::pods(file, container, &flags, env).await?;
+        let input::Found { mut pods, mut problems, sources, stack } = input::pods(file, container, &flags, env).await?;
         policy::bound_all(args.policy.as_deref(), pods.iter_mut().map(|pod| &mut pod.settings), &mut problems)?;
         let mut text = String::new();
         let mut documents: Vec<Value> = Vec::new();
+        let mut notes = Vec::new();
         for pod in &pods {
             match planned(pod, env).await? {
-                Err(more) => problems.extend(more),
+                Err(wrong) => {
+                    problems.extend(wrong.problems);
+                    notes.extend(pod.named(wrong.notes));
+                }
                 Ok((mut plan, loaded)) => {
                     let lines = loaded.lines(pod);
                     plan.warnings.extend(loaded.notes);
                     plan.warnings = pod.notes(plan.warnings);
+                    notes.extend(pod.named(plan.warnings.clone()));
                     if !text.is_empty() {
                         text.push('\n');
                     }
@@ -52,7 +59,7 @@ pub(super) fn run(args: PlanArgs, env: &Env) -> Result<Exit, Report> {
                 }
             }
         }
-        input::Found::judged(problems, &sources, ())?;
+        input::Found::judged(problems, &sources, stack.as_ref(), ()).map_err(|report| report.notes(notes))?;
         if args.json {
             output::json(&documents)?
         } else {
@@ -62,22 +69,38 @@ pub(super) fn run(args: PlanArgs, env: &Env) -> Result<Exit, Report> {
     })
 }
 
-/// The plan of a pod and its plugins, or what is wrong with either; what was wrong with the reading of the pod has been told.
-pub(super) async fn planned(pod: &input::Pod, env: &Env) -> Result<Result<(Plan, Loaded), Problems>, Report> {
-    Ok(judged(pod, env).await?.map_err(|problems| pod.told(problems)))
+/// Why there is no plan.
+pub(super) struct Wrong {
+    pub(super) problems: Problems,
+    /// What is known besides, as far as the pod could be read.
+    pub(super) notes: Vec<String>,
 }
 
-async fn judged(pod: &input::Pod, env: &Env) -> Result<Result<(Plan, Loaded), Problems>, Report> {
+/// The plan of a pod and its plugins, or what is wrong with either; what was wrong with the reading of the pod has been told.
+pub(super) async fn planned(pod: &input::Pod, env: &Env) -> Result<Result<(Plan, Loaded), Wrong>, Report> {
+    let mut notes = pod.spec.warnings.clone();
+    Ok(judged(pod, env, &mut notes).await?.map_err(|problems| {
+        bound_notes(&mut notes);
+        Wrong { problems: pod.told(problems), notes: pod.notes(notes) }
+    }))
+}
+
+/// `notes` become those of the plan without plugins, if there is one.
+async fn judged(pod: &Pod, env: &Env, notes: &mut Vec<String>) -> Result<Result<(Plan, Loaded), Problems>, Report> {
     let mut problems = Problems::default();
     let mut without = None;
-    // Of a pod that is not whole only follow-up problems would come, but for what it may not have in any case.
+    // Of a pod that is not whole, other problems could follow from the mistakes that have been reported.
     if !pod.is_whole {
         if pod.knows_settings {
-            problems.extend(refusals(&pod.spec, &pod.me, &pod.engine, &pod.settings));
+            let Pod { spec, me, engine, settings, knows_mounts, .. } = pod;
+            problems.extend(problems_of_parts(spec, me, engine, settings, *knows_mounts));
         }
     } else {
         match compile(&pod.spec, &pod.me, &pod.engine, &pod.settings) {
-            Ok(plan) => without = Some(plan),
+            Ok(plan) => {
+                notes.clone_from(&plan.warnings);
+                without = Some(plan);
+            }
             Err(more) => problems.extend(more),
         }
     }
@@ -111,13 +134,4 @@ fn timeouts_text(timeouts: &Timeouts) -> String {
         .chain(timeouts.table().map(|(name, what, value)| vec![name.to_owned(), format!("{value:?}"), what.to_owned()]))
         .collect();
     output::table(&rows)
-}
-
-fn timeouts_json(timeouts: &Timeouts) -> Value {
-    timeouts
-        .table()
-        .into_iter()
-        .map(|(name, what, value)| (name.to_owned(), json!({ "seconds": value.as_secs_f64(), "for": what })))
-        .collect::<serde_json::Map<_, _>>()
-        .into()
 }

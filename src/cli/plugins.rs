@@ -90,7 +90,7 @@ pub(super) async fn load(pod: &Pod, plan: Option<&Plan>, env: &Env) -> Result<Re
                     .filter(|grant| grant.capability == "watch" && grant.scope.starts_with('/'));
                 notes.extend(watched.filter(|grant| !pod.reaches(&grant.scope)).map(|grant| {
                     format!(
-                        "plugin `{}` watches `{}`, and no mount, config or secret of the controller holds it: the plugin waits for a file that nobody brings",
+                        "plugin `{}` watches `{}`, but no mount, config or secret of the controller has this file, so the plugin would wait without end",
                         plugin.name, grant.scope
                     )
                 }));
@@ -124,11 +124,14 @@ fn local(mut plugin: PluginSpec, folder: &Path, notes: &mut Vec<String>) -> Resu
         let here = folder.join(&path);
         if !here.is_file() {
             if !path.starts_with('/') {
-                let what = if here.exists() { "not a regular file:" } else { "there is no file" };
+                let what = if here.exists() { "not a regular file:" } else { "no such file:" };
                 let what = format!("{what} `{}`", here.display());
                 return Err(Problem::new(&plugin.origin, plugin.name.as_str(), what));
             }
-            notes.push(format!("plugin `{}` was not looked at: `{path}` is a file of the controller", plugin.name));
+            notes.push(format!(
+                "plugin `{}` was not checked: `{path}` is a file inside the controller's container",
+                plugin.name
+            ));
             return Ok(None);
         }
         *path = here.to_string_lossy().into_owned();

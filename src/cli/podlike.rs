@@ -10,7 +10,7 @@ use crate::labels::Place;
 use crate::plan::compile::withheld_mounts;
 use crate::pod::Problems;
 use crate::podlike::{self, Difference};
-use crate::template::{interpolate, read};
+use crate::template::{blame, interpolate, read};
 
 /// Prints every difference; the exit code tells of problems only.
 pub(super) fn run(args: &CheckArgs, env: &Env) -> Result<Exit, Report> {
@@ -27,26 +27,28 @@ pub(super) fn run(args: &CheckArgs, env: &Env) -> Result<Exit, Report> {
         problems.push(at.problem("expected a stack or Compose file, which has `services:`"));
     }
     let mut differences = Vec::new();
+    let mut notes = Vec::new();
+    let variable = |name: &str| env.get(name).cloned();
     if problems.is_empty() {
-        match template::rendered(text.clone(), env) {
+        match template::of_text(&text, env) {
             Ok(rendered) => {
-                let stack = read::read(&at, &rendered.text, &mut problems).unwrap_or_default();
-                let stack = interpolate::stack(&stack, &at, &|name| env.get(name).cloned(), &mut problems);
+                let written = rendered.as_ref().map_or_else(|| raw.clone(), |rendered| rendered.stack.clone());
+                let filled = rendered.map_or_else(|| raw.clone(), |rendered| rendered.filled(&variable));
+                let stack = interpolate::stack(&filled, &at, &variable, &mut problems);
                 differences = podlike::differences(&raw, &stack);
-                let text = Text { text: crate::template::write::write(&stack), ..rendered };
+                notes = interpolate::unset(&written, &variable);
+                notes.extend(blame::misread(&filled, &variable));
+                let text = Text { text: crate::template::write::write(&stack), ..text.clone() };
                 let found = input::of_text(text, &args.flags.clone().into(), env);
                 differences.extend(found.pods.iter().flat_map(mounts));
-                if let Err(more) = judged(found, env)? {
-                    problems.extend(more);
-                }
+                notes.extend(judged(found, env, &mut problems)?);
+                blame::name(&written, &at.label, &variable, &mut problems);
             }
             Err(report) => match report.problems() {
                 Some(more) => {
                     differences = podlike::differences(&raw, &raw);
                     let found = input::of_others(more.clone(), text.clone(), &args.flags.clone().into(), env);
-                    if let Err(more) = judged(found, env)? {
-                        problems.extend(more);
-                    }
+                    notes.extend(judged(found, env, &mut problems)?);
                 }
                 None => return Err(report),
             },
@@ -56,12 +58,18 @@ pub(super) fn run(args: &CheckArgs, env: &Env) -> Result<Exit, Report> {
     if args.json {
         let (problems_json, left_out) = check::shown(&problems);
         let differences: Vec<Value> = differences.iter().map(as_json).collect();
-        let document = json!({ "ok": problems.is_empty(), "differences": differences, "problems": problems_json, "left_out": left_out });
+        let document = json!({ "ok": problems.is_empty(), "differences": differences, "problems": problems_json, "left_out": left_out, "notes": notes });
         output::json(&document)?;
         return Ok(if problems.is_empty() { Exit::Success } else { Exit::Problems });
     }
     output::text(&as_text(&differences))?;
-    problems.or(Exit::Success).map_err(Report::input)
+    match problems.or(Exit::Success) {
+        Ok(exit) => {
+            output::notes(&notes);
+            Ok(exit)
+        }
+        Err(problems) => Err(Report::input(problems).notes(notes)),
+    }
 }
 
 /// What podlike shared of the service's mounts, and is not shared here.
@@ -71,19 +79,22 @@ fn mounts(pod: &input::Pod) -> Vec<Difference> {
         label: String::new(),
         field: "volumes".to_owned(),
         what: format!(
-            "with `-volumes` podlike gave the components the mount `{target}`; here they do not get it, because it holds `{what}`, which only the controller may see"
+            "with `-volumes`, podlike shares the mount `{target}` with the components; Outrigger does not, because the mount contains `{what}`, which only the controller may access"
         ),
-        remedy: "name what a component needs in `volumes` of the component".to_owned(),
+        remedy: "list the mounts that a component needs under `volumes` of that component".to_owned(),
     };
     withheld_mounts(&pod.me, &pod.engine, &pod.settings).into_iter().map(of).collect()
 }
 
-/// What `outrigger check` finds, without its answer.
-fn judged(found: input::Found, env: &Env) -> Result<Result<(), Problems>, Report> {
+/// What `outrigger check` finds, without its answer: problems are added, and the notes that come with them answered.
+fn judged(found: input::Found, env: &Env, problems: &mut Problems) -> Result<Vec<String>, Report> {
     match block_on(async { check::all(found, env).await }) {
-        Ok(_) => Ok(Ok(())),
+        Ok(_) => Ok(Vec::new()),
         Err(report) => match report.problems() {
-            Some(problems) => Ok(Err(problems.clone())),
+            Some(more) => {
+                problems.extend_elsewhere(more.clone());
+                Ok(report.known().to_vec())
+            }
             None => Err(report),
         },
     }
@@ -96,7 +107,7 @@ fn as_json(difference: &Difference) -> Value {
 
 fn as_text(differences: &[Difference]) -> String {
     if differences.is_empty() {
-        return "nothing will behave otherwise than with podlike\n".to_owned();
+        return "no difference from podlike\n".to_owned();
     }
     let mut text = String::new();
     for Difference { service, label, field, what, remedy } in differences {
@@ -109,10 +120,11 @@ fn as_text(differences: &[Difference]) -> String {
         }
         text.push_str(&format!(": {what}\n"));
         if !remedy.is_empty() {
-            text.push_str(&format!("  to change it: {remedy}\n"));
+            text.push_str(&format!("  remedy: {remedy}\n"));
         }
     }
-    let places = if differences.len() == 1 { "1 place".to_owned() } else { format!("{} places", differences.len()) };
-    text.push_str(&format!("{places} where this behaves otherwise than with podlike; docs/podlike.md says why\n"));
+    let places =
+        if differences.len() == 1 { "1 place".to_owned() } else { format!("{} differences", differences.len()) };
+    text.push_str(&format!("{places} from podlike; docs/podlike.md gives the reasons\n"));
     text
 }

@@ -1,12 +1,14 @@
 //! The pods of an engine, and which of them were meant.
 
 mod elsewhere;
+mod gone;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::anyhow;
 
 pub(super) use self::elsewhere::{nowhere, others};
+pub(super) use self::gone::{Orphan, orphans, stopped};
 use super::report::Report;
 use super::run::CONTROLLER_LABEL;
 use crate::engine::docker::Docker;
@@ -14,6 +16,7 @@ use crate::engine::{ContainerId, Engine, Fault, Inspection, Listed};
 use crate::labels;
 use crate::plan::ownership;
 use crate::pod::{PodSpec, lower};
+use crate::problem::candidates;
 
 /// What Swarm writes on a task's container: the service, and the task (`web.2.<id>`).
 const SERVICE: &str = "com.docker.swarm.service.name";
@@ -37,9 +40,7 @@ pub(super) struct Pod {
 impl Pod {
     /// The component's name on a container of a pod; the container's own if it has none.
     pub(super) fn component(container: &Listed) -> &str {
-        let label = |name: &str| container.labels.get(name).map(String::as_str);
-        // The one that lends the IPC namespace is no component, and is called after its role.
-        label(ownership::COMPONENT).or_else(|| label(ownership::ROLE)).unwrap_or(&container.name)
+        component(&container.labels, &container.name)
     }
 
     /// The service of Swarm or Compose that it belongs to.
@@ -49,7 +50,7 @@ impl Pod {
 
     /// The service of Swarm that it is a task of.
     pub(super) fn swarm_service(&self) -> Option<&str> {
-        self.controller.labels.get(SERVICE).map(String::as_str)
+        swarm_service(&self.controller.labels)
     }
 
     /// The stack or the project that it belongs to.
@@ -73,12 +74,8 @@ impl Pod {
     }
 
     /// The controller's container, if it runs.
-    pub(super) fn running(self) -> Result<ContainerId, Report> {
-        if self.controller.running {
-            return Ok(self.controller.id);
-        }
-        let error = anyhow!("pod `{}` does not run", self.controller.name);
-        Err(Report::new(error).hint(format!("`outrigger logs {}` shows why", self.controller.name)))
+    pub(super) async fn running(self, engine: &Docker) -> Result<ContainerId, Report> {
+        if self.controller.running { Ok(self.controller.id) } else { Err(stopped(engine, &self).await) }
     }
 
     /// The containers of components; not the one that lends the IPC namespace.
@@ -88,8 +85,20 @@ impl Pod {
     }
 }
 
+/// The component's name on a container of a pod with these labels and this name.
+pub(super) fn component<'a>(labels: &'a BTreeMap<String, String>, name: &'a str) -> &'a str {
+    let label = |name: &str| labels.get(name).map(String::as_str);
+    // The one that lends the IPC namespace is no component, and is called after its role.
+    label(ownership::COMPONENT).or_else(|| label(ownership::ROLE)).unwrap_or(name)
+}
+
 fn service(labels: &BTreeMap<String, String>) -> Option<&str> {
     labels.get(SERVICE).or_else(|| labels.get(COMPOSE_SERVICE)).map(String::as_str)
+}
+
+/// The service of Swarm that a container is a task of.
+pub(super) fn swarm_service(labels: &BTreeMap<String, String>) -> Option<&str> {
+    labels.get(SERVICE).map(String::as_str)
 }
 
 fn stack(labels: &BTreeMap<String, String>) -> Option<&str> {
@@ -165,8 +174,8 @@ impl Selection {
         let titles = self.titles();
         match <[Pod; 1]>::try_from(self.pods) {
             Ok([pod]) => Ok(pod),
-            Err(pods) => Err(ambiguous(&format!("`{wanted}` is several pods"), &pods.iter().collect::<Vec<_>>())
-                .hint(format!("name one of them: `{}`", titles.join("`, `")))),
+            Err(pods) => Err(ambiguous(&format!("`{wanted}` matches several pods"), &pods.iter().collect::<Vec<_>>())
+                .hint(format!("name one pod: `{}`", titles.join("`, `")))),
         }
     }
 }
@@ -175,7 +184,25 @@ impl Selection {
 pub(super) async fn named(engine: &Docker, wanted: Option<&str>) -> Result<Selection, Report> {
     let pods = all(engine, wanted.is_some()).await?;
     match (choose(pods, wanted), wanted) {
-        (Err(report), Some(wanted)) => Err(nowhere(engine, wanted).await.unwrap_or(report)),
+        (Err(report), Some(wanted)) => Err(absent(engine, wanted).await.unwrap_or(report)),
+        (chosen, _) => chosen,
+    }
+}
+
+/// Why no pod of this engine has this name, if the engine knows.
+async fn absent(engine: &Docker, wanted: &str) -> Option<Report> {
+    if let Some(report) = nowhere(engine, wanted).await {
+        return Some(report);
+    }
+    let orphans = orphans(engine).await.ok()?;
+    orphans.iter().find(|orphan| orphan.is(wanted)).map(Orphan::report)
+}
+
+/// The last run that has ended of each replica that `wanted` names; without a word, of the only pod that runs.
+pub(super) async fn ended(engine: &Docker, wanted: Option<&str>) -> Result<Selection, Report> {
+    let pods = all(engine, true).await?;
+    match (last_ended(pods, wanted), wanted) {
+        (Err(report), Some(wanted)) => Err(absent(engine, wanted).await.unwrap_or(report)),
         (chosen, _) => chosen,
     }
 }
@@ -191,11 +218,10 @@ fn choose(pods: Vec<Pod>, wanted: Option<&str>) -> Result<Selection, Report> {
     let Some(wanted) = wanted else {
         return match pods.as_slice() {
             [_] => Ok(Selection { pods, service: None }),
-            [] => {
-                Err(Report::new(anyhow!("no pod runs on this engine")).hint("`outrigger ps -a` shows stopped ones too"))
-            }
-            several => Err(ambiguous("there are several pods", &several.iter().collect::<Vec<_>>())
-                .hint("name one of them, a service, or the beginning of an id")),
+            [] => Err(Report::new(anyhow!("no pod is running on this engine"))
+                .hint("`outrigger ps -a` also lists stopped pods")),
+            several => Err(ambiguous("several pods are running", &several.iter().collect::<Vec<_>>())
+                .hint("name one pod, a service, or the beginning of an id")),
         };
     };
     let found = |fits: &dyn Fn(&Pod) -> bool| {
@@ -220,17 +246,44 @@ fn choose(pods: Vec<Pod>, wanted: Option<&str>) -> Result<Selection, Report> {
     match beginning.as_slice() {
         [pod] => Ok(Selection { pods: vec![(*pod).clone()], service: None }),
         [] => Err(unknown(&pods, wanted)),
-        several => Err(ambiguous(&format!("`{wanted}` is several pods"), several)
-            .hint("name one of them, or more of the beginning of its id")),
+        several => Err(ambiguous(&format!("`{wanted}` matches several pods"), several)
+            .hint("name one pod, or give more digits of its id")),
     }
+}
+
+/// As [`ended`]: a word that names a stopped container means this one.
+fn last_ended(pods: Vec<Pod>, wanted: Option<&str>) -> Result<Selection, Report> {
+    let (running, stopped): (Vec<Pod>, Vec<Pod>) = pods.iter().cloned().partition(|pod| pod.controller.running);
+    let Some(wanted) = wanted else {
+        let [only] = choose(running, None)?.pods.try_into().map_err(|_| anyhow!("several pods are running"))?;
+        return last_ended(pods, Some(&only.controller.name));
+    };
+    if let Ok(selection) = choose(stopped.clone(), Some(wanted)) {
+        return Ok(selection);
+    }
+    // The name or the id of a container that runs means its replica.
+    let Selection { pods: named, service } = choose(pods, Some(wanted))?;
+    let places: BTreeSet<_> = named.iter().map(place).collect();
+    let pods: Vec<Pod> =
+        newest(stopped.iter().filter(|pod| places.contains(&place(pod))).collect()).into_iter().cloned().collect();
+    if pods.is_empty() {
+        let error = anyhow!("no run of `{wanted}` that has ended is on this engine");
+        return Err(Report::new(error).hint(
+            "a container that the engine starts again keeps one log, which `outrigger logs` shows without `--previous`",
+        ));
+    }
+    Ok(Selection { pods, service })
+}
+
+/// The place of a pod: runs of the same replica have the same one.
+fn place(pod: &Pod) -> (Option<String>, String) {
+    (pod.stack().map(str::to_owned), pod.replica().unwrap_or_else(|| pod.controller.name.clone()))
 }
 
 /// Of stopped pods, the last of each replica: Swarm keeps those before it, too.
 fn newest(mut pods: Vec<&Pod>) -> Vec<&Pod> {
     pods.sort_by(|a, b| b.controller.started_at.cmp(&a.controller.started_at));
     let mut seen = BTreeSet::new();
-    let place =
-        |pod: &Pod| (pod.stack().map(str::to_owned), pod.replica().unwrap_or_else(|| pod.controller.name.clone()));
     pods.retain(|pod| seen.insert(place(pod)));
     pods.sort_by(|a, b| a.controller.name.cmp(&b.controller.name));
     pods
@@ -245,16 +298,18 @@ fn ambiguous(several: &str, pods: &[&Pod]) -> Report {
 }
 
 fn unknown(pods: &[Pod], wanted: &str) -> Report {
-    let report = Report::new(anyhow!("no pod of this engine is called `{wanted}`"));
+    let report = Report::new(anyhow!("no pod on this engine matches `{wanted}`"));
     if pods.is_empty() {
-        return report.hint("there is no pod on this engine");
+        return report.hint("this engine has no pods");
     }
-    let services: BTreeSet<&str> = pods.iter().filter_map(Pod::service).collect();
-    let services = match services.len() {
-        0 => String::new(),
-        _ => format!(", of `{}`", services.into_iter().collect::<Vec<_>>().join("`, `")),
-    };
-    report.hint(format!("there are {}{services}", listed(&pods.iter().collect::<Vec<_>>())))
+    // Pods that run, and what a word may name of those that have ended: Swarm keeps many of the same replica.
+    let running = pods.iter().filter(|pod| pod.controller.running).map(|pod| pod.controller.name.clone());
+    let ended = pods.iter().filter(|pod| !pod.controller.running);
+    let ended = ended.map(|pod| pod.replica().unwrap_or_else(|| pod.controller.name.clone()));
+    let services = pods.iter().filter_map(|pod| pod.service().map(str::to_owned));
+    let mut seen = BTreeSet::new();
+    let known: Vec<String> = services.chain(running).chain(ended).filter(|name| seen.insert(name.clone())).collect();
+    report.hint(format!("{}; `outrigger ps -a` lists all pods", candidates(wanted, known.iter().map(String::as_str))))
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ const LONGEST: u64 = 1024 * 1024;
 /// Reads one.
 pub(super) fn read(file: &Path) -> Result<Policy, Report> {
     use std::io::Read;
-    let failed = || format!("cannot read the policy `{}`", file.display());
+    let failed = || format!("cannot read the policy file `{}`", file.display());
     let mut text = String::new();
     let opened = std::fs::File::open(file).with_context(failed).map_err(Report::usage)?;
     opened.take(LONGEST).read_to_string(&mut text).with_context(failed).map_err(Report::usage)?;

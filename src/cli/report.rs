@@ -12,16 +12,12 @@ use crate::engine::EngineError;
 use crate::identity::IdentityError;
 use crate::pod::{Problem, Problems};
 use crate::problem::Span;
-use crate::problem::shown::{Shown, cut};
+use crate::problem::shown::{SCREENFUL, Shown, cut};
 use crate::supervisor::boot::BootError;
 
-const NOT_ALLOWED: &str =
-    "this user may not open the engine's socket: the controller runs as root, on a host the group `docker` may";
+const NOT_ALLOWED: &str = "this user has no permission to open the engine's socket: on a host, add the user to the group `docker`; the controller must run as root";
 
-/// So many problems are shown with the line that they are in; the others with its number only.
-const MOST_LINES: usize = 30;
-
-const NOT_INSIDE: &str = "without a sub-command this is the controller, which runs inside its container: `outrigger run FILE` makes one, and `outrigger --help` tells the rest";
+const NOT_INSIDE: &str = "without a sub-command, `outrigger` is the controller, which runs only in a container: use `outrigger run FILE`, or see `outrigger --help`";
 
 /// How the process ends. The numbers are part of the interface: see `outrigger --help`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,6 +69,7 @@ pub struct Report {
     exit: Exit,
     error: Error,
     hint: Option<String>,
+    notes: Vec<String>,
 }
 
 impl Report {
@@ -81,7 +78,7 @@ impl Report {
     pub fn new(error: impl Into<Error>) -> Self {
         let error = error.into();
         let exit = if problems(&error).is_some() { Exit::Problems } else { Exit::Controller };
-        Self { exit, error, hint: None }
+        Self { exit, error, hint: None, notes: Vec::new() }
     }
 
     /// What the user gave is wrong: 1.
@@ -106,6 +103,39 @@ impl Report {
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// Adds what is known besides the problems, so that whoever mends them does not meet it only then.
+    #[must_use]
+    pub fn notes(mut self, notes: Vec<String>) -> Self {
+        for note in notes {
+            if !self.notes.contains(&note) {
+                self.notes.push(note);
+            }
+        }
+        self
+    }
+
+    /// The same, before the notes that are there.
+    #[must_use]
+    pub fn notes_before(mut self, notes: Vec<String>) -> Self {
+        let own = std::mem::take(&mut self.notes);
+        self.notes(notes).notes(own)
+    }
+
+    /// What is known besides the problems.
+    #[must_use]
+    pub fn known(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// Changes the problems of the input, if the report is about them.
+    #[must_use]
+    pub fn with_problems(mut self, change: impl FnOnce(&mut Problems)) -> Self {
+        if let Some(problems) = self.error.downcast_mut::<Problems>() {
+            change(problems);
+        }
         self
     }
 
@@ -152,6 +182,9 @@ impl Report {
         if let Some(hint) = self.hint.clone().or_else(|| known_hint(&self.error)) {
             line(&mut text, format_args!("{} {hint}", paint.hint("hint:")));
         }
+        for note in &self.notes {
+            line(&mut text, format_args!("note: {}", cut(note)));
+        }
         text
     }
 }
@@ -161,27 +194,25 @@ fn problems(error: &Error) -> Option<&Problems> {
 }
 
 fn problems_text(text: &mut String, problems: &Problems, paint: Paint) {
-    let shown = Shown::of(problems);
-    for (index, problem) in shown.problems.iter().enumerate() {
+    let shown = Shown::of(problems, SCREENFUL);
+    for problem in shown.problems {
         let field = if problem.field.is_empty() { String::new() } else { format!(", field `{}`", cut(&problem.field)) };
         line(text, format_args!("{} `{}`{field}: {}", paint.error("error:"), cut(&problem.label), cut(&problem.what)));
         if let Some(span) = problem.span() {
-            span_text(text, problem, span, index < MOST_LINES, paint);
+            span_text(text, problem, span, paint);
         }
         if !problem.hint.is_empty() {
             line(text, format_args!("  {} {}", paint.hint("hint:"), cut(&problem.hint)));
         }
     }
-    for rest in shown.rest() {
-        line(text, format_args!("{} {rest}", paint.error("error:")));
-    }
+    let rest = shown.rest().map(|rest| format!("; {rest}")).unwrap_or_default();
     if problems.0.len() > 1 {
-        line(text, format_args!("{} problems; nothing has been started", problems.0.len()));
+        line(text, format_args!("{} problems; nothing was started{rest}", problems.0.len()));
     }
 }
 
 /// The line, with a mark below its piece.
-fn span_text(text: &mut String, problem: &Problem, span: &Span, with_line: bool, paint: Paint) {
+fn span_text(text: &mut String, problem: &Problem, span: &Span, paint: Paint) {
     let number = span.line.to_string();
     let margin = " ".repeat(number.len());
     let place = match &span.file {
@@ -189,7 +220,7 @@ fn span_text(text: &mut String, problem: &Problem, span: &Span, with_line: bool,
         None => format!("`{}`, line {}, column {}", problem.label, span.line, span.column),
     };
     line(text, format_args!("{margin}{} {place}", paint.place("-->")));
-    if !with_line || span.text.trim().is_empty() {
+    if span.text.trim().is_empty() {
         return;
     }
     let bar = paint.place("|");
@@ -234,9 +265,10 @@ fn engine_hint(error: &EngineError) -> Option<String> {
                 .any(|error| error.kind() == std::io::ErrorKind::PermissionDenied);
             Some(if denied { NOT_ALLOWED.to_owned() } else { not_there() })
         }
-        EngineError::Timeout { .. } => {
-            Some("a busy engine may need longer: see `--timeout` and `outrigger plan --timeouts`".to_owned())
-        }
+        EngineError::Timeout { .. } => Some(
+            "the engine may be busy; `--timeout` sets the limits, and `outrigger plan --timeouts` lists them"
+                .to_owned(),
+        ),
         EngineError::Refused { .. } | EngineError::Unreachable { .. } | EngineError::TooOld { .. } => None,
     }
 }
@@ -306,8 +338,19 @@ mod tests {
         assert_eq!(
             report.text(false),
             "error: `pod.component.app`, field `imag`: unknown key\n  hint: did you mean `image`?\n\
-             error: `pod.plugins`: expected a list\n2 problems; nothing has been started\n"
+             error: `pod.plugins`: expected a list\n2 problems; nothing was started\n"
         );
+    }
+
+    #[test]
+    fn notes_follow_the_problems_and_each_is_told_once() {
+        let notes = |them: &[&str]| them.iter().map(|&note| note.to_owned()).collect();
+        let report = Report::input(Problems(vec![Problem::new("pod.plugins", "", "expected a list")]));
+        let report = report.notes(notes(&["b", "b"])).notes_before(notes(&["a", "b"])).with_problems(|problems| {
+            problems.0[0].hint = "write one".to_owned();
+        });
+        assert_eq!(report.known(), ["a", "b"]);
+        assert_eq!(report.text(false), "error: `pod.plugins`: expected a list\n  hint: write one\nnote: a\nnote: b\n");
     }
 
     #[test]
@@ -319,7 +362,7 @@ mod tests {
         let source = Box::new(std::io::Error::from(std::io::ErrorKind::PermissionDenied));
         let text =
             Report::new(EngineError::NoEngine { address: "/var/run/docker.sock".to_owned(), source }).text(false);
-        assert!(text.contains("may not open"), "{text}");
+        assert!(text.contains("no permission to open"), "{text}");
     }
 
     #[test]
@@ -328,7 +371,7 @@ mod tests {
         assert!(text.contains("`outrigger run FILE`") && text.contains("`outrigger --help`"), "{text}");
         let admin = AdminError::InUse { path: "/x".into() };
         let text = Report::new(BootError::from(admin)).text(false);
-        assert!(text.contains("a state directory of its own"), "{text}");
+        assert!(text.contains("its own state directory"), "{text}");
         let source = Box::new(std::io::Error::from(std::io::ErrorKind::NotFound));
         let report = Report::new(BootError::from(EngineError::NoEngine { address: "/x".to_owned(), source }));
         assert!(report.text(false).contains("mount the engine's socket"));

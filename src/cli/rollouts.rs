@@ -6,9 +6,7 @@ use serde_json::Value;
 use super::logs::lines::lines;
 use crate::engine::docker::{Docker, LogQuery};
 use crate::engine::{Inspection, Output};
-
-/// Who writes these lines. Words of plugins and components are written by others.
-const TARGET: &str = "outrigger::supervisor::rollout";
+use crate::own_log::{ROLLOUT_TARGET, RolledOut};
 
 /// Targets of the controller's own lines begin so.
 const TARGETS: &str = "outrigger::";
@@ -16,25 +14,20 @@ const TARGETS: &str = "outrigger::";
 /// One rollout that has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Rolled {
+    /// When the engine took the line over. Nanoseconds since the Unix epoch.
     pub(super) at_ns: i64,
-    /// `applied`, `refused` or `unproven`.
-    pub(super) outcome: String,
-    pub(super) plugin: String,
-    /// Its components.
-    pub(super) components: Vec<String>,
-    /// What it is about and, if it was not applied, why.
-    pub(super) text: String,
+    pub(super) report: RolledOut,
 }
 
 /// The rollouts of one controller from this time on, as it writes them, until its end. A log that can't be read has none.
 pub(super) fn follow(engine: &Docker, controller: &Inspection, since_ns: i64) -> BoxStream<'static, (i64, Rolled)> {
-    let query = LogQuery { follow: true, tail: None, since_ns: Some(since_ns) };
+    let query = LogQuery { follow: true, tail: None, since_ns: Some(since_ns), until_ns: None };
     let tty = controller.tty;
     let told = lines(engine, controller, query).filter_map(move |line| {
         let own = line.ok().filter(|line| tty || line.output == Output::Stderr);
         let rolled = own.and_then(|line| {
-            let rolled = parse(&String::from_utf8_lossy(&line.text))?;
-            Some((line.at_ns, Rolled { at_ns: line.at_ns, ..rolled }))
+            let report = parse(&String::from_utf8_lossy(&line.text))?;
+            Some((line.at_ns, Rolled { at_ns: line.at_ns, report }))
         });
         std::future::ready(rolled)
     });
@@ -42,30 +35,17 @@ pub(super) fn follow(engine: &Docker, controller: &Inspection, since_ns: i64) ->
 }
 
 /// Reads a line of the controller's log, in either of its forms.
-fn parse(line: &str) -> Option<Rolled> {
+fn parse(line: &str) -> Option<RolledOut> {
     if line.starts_with('{') {
         let event: Value = serde_json::from_str(line).ok()?;
-        return (event.get("target")? == TARGET).then(|| message(event.get("message")?.as_str()?)).flatten();
+        return (event.get("target")? == ROLLOUT_TARGET)
+            .then(|| RolledOut::parse(event.get("message")?.as_str()?))
+            .flatten();
     }
     // Before the message are the time, the level and the target: that of the first word which may be one counts.
     let plain = without_colours(line);
     let (target, rest) = plain.get(plain.find(TARGETS)?..)?.split_once(": ")?;
-    (target == TARGET).then(|| message(rest)).flatten()
-}
-
-/// ``component `web`: rollout of plugin `reload` applied: …``
-fn message(text: &str) -> Option<Rolled> {
-    let (names, rest) =
-        text.strip_prefix("components ").or_else(|| text.strip_prefix("component "))?.split_once(": ")?;
-    let (plugin, rest) = rest.strip_prefix("rollout of plugin `")?.split_once("` ")?;
-    let (outcome, text) = rest.split_once(": ")?;
-    Some(Rolled {
-        at_ns: 0,
-        outcome: outcome.to_owned(),
-        plugin: plugin.to_owned(),
-        components: names.split(", ").map(|name| name.trim_matches('`').to_owned()).collect(),
-        text: text.to_owned(),
-    })
+    (target == ROLLOUT_TARGET).then(|| RolledOut::parse(rest)).flatten()
 }
 
 /// Without SGR sequences, which a terminal's log has.
@@ -82,10 +62,12 @@ fn without_colours(line: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hooks::RolloutOutcome;
 
-    fn rolled(outcome: &str, components: &[&str], text: &str) -> Rolled {
+    fn rolled(outcome: &str, components: &[&str], text: &str) -> RolledOut {
         let components = components.iter().map(|&name| name.to_owned()).collect();
-        Rolled { at_ns: 0, outcome: outcome.to_owned(), plugin: "reload".to_owned(), components, text: text.to_owned() }
+        let outcome = RolloutOutcome::of(outcome).unwrap();
+        RolledOut { outcome, plugin: "reload".to_owned(), components, text: text.to_owned() }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `outrigger run`: a `pod.yaml` becomes a controller container of the local engine.
 
 pub mod container;
+mod ports;
 
 use tracing::warn;
 
@@ -13,6 +14,7 @@ use crate::config::{self, Flags};
 use crate::engine::{ContainerId, ContainerSpec, Engine, EngineError, EngineInfo, LogFrame};
 use crate::plan::Seen;
 use crate::pod::{Problem, Problems};
+use crate::supervisor::events::stops;
 
 /// On every container that `run` makes: a word of this run alone, by which its events are told from others'.
 pub(super) const RUN_LABEL: &str = "outrigger.run";
@@ -50,14 +52,20 @@ pub(super) fn run(args: RunArgs, env: &Env) -> Result<Exit, Report> {
         for network in &networks {
             if let Err(error) = engine.connect(&id, network).await {
                 remove(&engine, &id).await;
-                return Err(Report::new(error)
-                    .hint("networks of `controller.networks` must be there: `docker network create NAME`"));
+                return Err(Report::new(error).hint(
+                    "the networks in `controller.networks` must exist: create each with `docker network create NAME`",
+                ));
             }
+        }
+        // Before the start, a stop signal needs no pod.
+        if let Some(signal) = signals.pending().filter(|signal| stops(*signal)) {
+            remove(&engine, &id).await;
+            return Ok(Exit::Signal(signal));
         }
         let since = now().saturating_sub(1);
         if let Err(error) = engine.start(&id).await {
             remove(&engine, &id).await;
-            return Err(error.into());
+            return Err(ports::not_started(&engine, error).await);
         }
         if args.detach {
             output::text(&if args.json { told(&id, &wanted.name, None) } else { format!("{}\n", id.0) })?;
@@ -92,7 +100,7 @@ async fn wanted(
     let given = args.name.clone();
     let drawn = || format!("outrigger-{}", token.get(..6).unwrap_or(token));
     let name = |of_file: Option<&str>| given.or_else(|| of_file.map(str::to_owned)).unwrap_or_else(drawn);
-    let input::Found { pods, mut problems, sources } = input::document(input::text(&args.file)?, name, env);
+    let input::Found { pods, mut problems, sources, .. } = input::document(input::text(&args.file)?, name, env);
     let mut wanted = None;
     for mut pod in pods {
         output::notes(&pod.unset);
@@ -100,25 +108,30 @@ async fn wanted(
             pod.engine = engine.clone();
             pod.me.seen = Seen::Outside;
         }
-        if let Err(more) = plan::planned(&pod, env).await? {
-            problems.extend(more);
+        if let Err(wrong) = plan::planned(&pod, env).await? {
+            problems.extend(wrong.problems);
         }
         for source in container::missing(&pod.spec.controller.volumes, &pod.folder, env) {
-            let what = format!("there is no `{source}` in `{}`", pod.folder.display());
-            let hint =
-                "make it (`mkdir` for a folder), or correct the path: the engine would make a folder owned by root";
+            let what = format!("`{source}` does not exist in `{}`", pod.folder.display());
+            let hint = "create the directory (`mkdir`) or the file, or correct the path; otherwise the engine creates a directory owned by root";
             problems.extend(pod.told(Problems(vec![Problem::new("controller", "volumes", what).hint(hint)])));
         }
         let networks = pod.spec.controller.networks.iter().skip(1).cloned().collect();
-        wanted = Some((container::of(pod.spec, &pod.folder, pod.name, token, env), networks));
+        let mut made = container::of(pod.spec, &pod.folder, pod.name, token, env);
+        if !args.detach {
+            // The command stays with it until it ends, and removes it then.
+            made.outer.restart = None;
+        }
+        wanted = Some((made, networks));
     }
-    input::Found::judged(problems, &sources, ())?;
-    wanted.ok_or_else(|| Report::input(anyhow::anyhow!("`{}` holds no pod", args.file.display())))
+    input::Found::judged(problems, &sources, None, ())?;
+    wanted.ok_or_else(|| Report::input(anyhow::anyhow!("`{}` does not contain a pod", args.file.display())))
 }
 
 /// What helps where the controller's image is missing.
 fn no_image(error: EngineError) -> Report {
-    Report::new(error).hint("build the controller's image with `make image`, or name another one in `controller.image`")
+    Report::new(error)
+        .hint("build the controller's image with `make image`, or name another image in `controller.image`")
 }
 
 /// What helps where the name is another container's, perhaps one that `--detach` left.
@@ -127,7 +140,7 @@ fn not_created(error: EngineError, name: &str) -> Report {
     let report = Report::new(error);
     if is_taken {
         report.hint(format!(
-            "`docker stop {name}`, which ends the pod if it runs, then `docker rm {name}` removes the other one; `--name` gives this one another name"
+            "choose another name with `--name`, or remove the other container: `docker stop {name}` (this stops a running pod), then `docker rm {name}`"
         ))
     } else {
         report
@@ -173,7 +186,11 @@ mod tests {
     fn a_taken_name_and_a_missing_image_come_with_the_remedy() {
         let taken = refused("create container", "Conflict. The container name \"/web\" is already in use by \"ab\"");
         let text = not_created(taken, "web").text(false);
-        assert!(text.contains("hint: `docker stop web`") && text.contains("then `docker rm web`"), "{text}");
+        assert!(
+            text.contains("`--name`, or remove the other container: `docker stop web`")
+                && text.contains("then `docker rm web`"),
+            "{text}"
+        );
         let text = not_created(refused("create container", "no space left"), "web").text(false);
         assert!(!text.contains("hint:"), "{text}");
         let text = no_image(refused("pull image", "not found")).text(false);

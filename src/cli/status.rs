@@ -11,8 +11,8 @@ use super::report::{Exit, Report};
 use super::{Env, block_on, engine, output, pods, time};
 use crate::admin::status::ProbeStatus;
 use crate::admin::{self, Status};
-use crate::engine::{ContainerId, Engine};
-use crate::plan::render::clean;
+use crate::engine::{ContainerId, Engine, EngineError, Inspection};
+use crate::plan::render::{clean, one_line};
 use crate::pod::life::ExecCommand;
 
 /// For the command in the controller's container.
@@ -21,22 +21,26 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Longest answer, in bytes.
 const LONGEST: usize = 4 * 1024 * 1024;
 
+/// In the words of a command that has got no answer from the controller in time.
+const SILENT: &str = "the controller did not answer";
+
 /// Prints the status of a pod, or of every replica of a service.
 pub(super) fn run(args: StatusArgs, env: &Env) -> Result<Exit, Report> {
     block_on(async {
         let socket = admin::socket(&state_dir_of(args.state_dir.as_deref(), env));
         let here = args.state_dir.is_some() || socket.exists() || inside();
         if args.container.is_none() && args.pod.is_none() && here {
-            show(&admin::ask(&socket, "status").await?, args.json)?;
+            show(&admin::ask(&socket, "status").await?, None, args.json)?;
             return Ok(Exit::Success);
         }
         let engine = engine(env).await?;
         if let Some(name) = &args.container {
             let found = engine.inspect(name).await?;
             if !found.running {
-                return Err(Report::new(anyhow!("container `{name}` does not run")).hint("`docker logs` shows why"));
+                let hint = format!("`docker logs {name}` shows why");
+                return Err(Report::new(anyhow!("container `{name}` is not running")).hint(hint));
             }
-            show(&ask(&engine, &found.id).await?, args.json)?;
+            show(&ask(&engine, &found.id).await?, Some(&found.name), args.json)?;
             return Ok(Exit::Success);
         }
         let selection = pods::named(&engine, args.pod.as_deref()).await?;
@@ -47,9 +51,10 @@ pub(super) fn run(args: StatusArgs, env: &Env) -> Result<Exit, Report> {
                 output::text("\n")?;
             }
             // One that has just ended, or hangs, must not hide the others.
-            let asked = async { ask(&engine, &pod.running()?).await }.await;
+            let name = pod.controller.name.clone();
+            let asked = async { ask(&engine, &pod.running(&engine).await?).await }.await;
             match asked {
-                Ok(text) => show(&text, args.json)?,
+                Ok(text) => show(&text, Some(&name), args.json)?,
                 Err(report) => failed = Some(failed.map_or(report, |first: Report| first)),
             }
         }
@@ -57,10 +62,18 @@ pub(super) fn run(args: StatusArgs, env: &Env) -> Result<Exit, Report> {
     })
 }
 
-/// Prints what a controller has answered.
-fn show(answer: &str, as_json: bool) -> Result<(), Report> {
-    let status: Status = serde_json::from_str(answer).context("cannot understand the controller's answer")?;
+/// Prints what a controller has answered. It knows the name that its container had when it started; `name` is the present one, if the engine was asked.
+fn show(answer: &str, name: Option<&str>, as_json: bool) -> Result<(), Report> {
+    let status = named(answer, name)?;
     if as_json { output::json(&status) } else { output::text(&text(&status)) }
+}
+
+fn named(answer: &str, name: Option<&str>) -> Result<Status, Report> {
+    let status: Status = serde_json::from_str(answer).context("cannot parse the controller's answer")?;
+    Ok(match name {
+        Some(name) => Status { pod: name.to_owned(), ..status },
+        None => status,
+    })
 }
 
 /// Whether this is a controller's container: there, other controllers of the engine are nobody's business, also before the socket is open.
@@ -71,18 +84,46 @@ pub(super) fn inside() -> bool {
 /// What the controller in this container answers, asked for with a command there.
 pub(super) async fn ask<E: Engine>(engine: &E, id: &ContainerId) -> Result<String, Report> {
     let argv = ["/outrigger", "status", "--json"].map(str::to_owned);
-    let done = engine.exec(id, &ExecCommand::new(argv), PATIENCE, LONGEST).await?;
+    let done = match engine.exec(id, &ExecCommand::new(argv), PATIENCE, LONGEST).await {
+        Ok(done) => done,
+        Err(error) => {
+            let seen = engine.inspect(&id.0).await.ok();
+            return Err(unanswered(error, seen.as_ref()));
+        }
+    };
     if done.exit_code != 0 {
         // The engine tells on standard output that it could not run the command.
         let told = String::from_utf8_lossy(if done.stderr.is_empty() { &done.stdout } else { &done.stderr });
         let told = if told.trim().is_empty() { String::new() } else { format!(": {}", told.trim()) };
-        let error = anyhow!("`/outrigger status` in container {id} ended with {}{told}", done.exit_code);
-        return Err(Report::new(error).hint("is this a container of Outrigger?"));
+        let error = anyhow!("`/outrigger status` in container {id} exited with code {}{told}", done.exit_code);
+        let name = engine.inspect(&id.0).await.map_or_else(|_| id.to_string(), |seen| seen.name);
+        return Err(Report::new(error).hint(if told.contains(SILENT) {
+            silent(&name)
+        } else {
+            "check that this is the controller's container of a pod".to_owned()
+        }));
     }
     if done.truncated {
         return Err(Report::new(anyhow!("the status in container {id} is longer than {LONGEST} bytes")));
     }
     Ok(String::from_utf8_lossy(&done.stdout).into_owned())
+}
+
+/// Why a command in the controller's container has no result.
+fn unanswered(error: EngineError, seen: Option<&Inspection>) -> Report {
+    match (error, seen) {
+        (_, Some(seen)) if seen.paused => Report::new(anyhow!("the controller of pod `{}` is paused", seen.name))
+            .hint(format!("`docker unpause {}` lets it go on", seen.name)),
+        (error @ EngineError::Timeout { .. }, Some(seen)) => Report::new(error).hint(silent(&seen.name)),
+        (error, _) => error.into(),
+    }
+}
+
+/// What helps if a controller runs and does not answer.
+fn silent(name: &str) -> String {
+    format!(
+        "a signal may have stopped the controller (`docker kill --signal CONT {name}` lets it go on), or the machine is overloaded (`docker stats` shows the load)"
+    )
 }
 
 /// For people.
@@ -95,7 +136,7 @@ fn text(status: &Status) -> String {
         time::short(Duration::from_secs(status.uptime_s))
     );
     for reason in &status.health.reasons {
-        text.push_str(&format!("  {}\n", clean(reason)));
+        text.push_str(&format!("  {}\n", line(reason)));
     }
     if !status.components.is_empty() {
         let head =
@@ -106,7 +147,11 @@ fn text(status: &Status) -> String {
                 clean(&component.state),
                 component.health.as_ref().map_or_else(dash, |health| health.state.to_string()),
                 component.restarts.to_string(),
-                component.exit_code.map_or_else(dash, |code| code.to_string()),
+                match component.exit_code {
+                    Some(code) if component.oom_killed => format!("{code} (out of memory)"),
+                    Some(code) => code.to_string(),
+                    None => dash(),
+                },
                 component.container_id.as_ref().map_or_else(dash, |id| ContainerId(id.clone()).short().to_owned()),
                 clean(&component.image),
             ]
@@ -132,7 +177,7 @@ fn text(status: &Status) -> String {
         text.push_str(&output::table(&std::iter::once(head).chain(rows).collect::<Vec<_>>()));
         for plugin in &status.plugins {
             if let Some(failure) = &plugin.last_failure {
-                text.push_str(&format!("  last failure of `{}`: {}\n", plugin.name, clean(failure)));
+                text.push_str(&format!("  last failure of `{}`: {}\n", plugin.name, line(failure)));
             }
         }
     }
@@ -142,7 +187,7 @@ fn text(status: &Status) -> String {
         logs.read, logs.written, logs.filtered, logs.dropped
     ));
     if logs.cut > 0 {
-        text.push_str(&format!("warning: the output of {} runs was not read to its end: time ran out\n", logs.cut));
+        text.push_str(&format!("warning: reading the output of {} runs timed out before its end\n", logs.cut));
     }
     if let Some(cgroups) = &status.cgroups {
         text.push_str(&format!("{}\n", clean(&cgroups.to_string())));
@@ -157,10 +202,10 @@ fn text(status: &Status) -> String {
             rollout.outcome,
             rollout.summary
         );
-        text.push_str(&format!("{}\n", clean(&told)));
+        text.push_str(&format!("{}\n", line(&told)));
     }
     for warning in &status.warnings {
-        text.push_str(&format!("warning: {}\n", clean(warning)));
+        text.push_str(&format!("warning: {}\n", line(warning)));
     }
     text
 }
@@ -189,12 +234,15 @@ fn probes(status: &Status) -> String {
     let mut text = format!("\n{}", output::table(&std::iter::once(head).chain(rows).collect::<Vec<_>>()));
     for (component, probe) in probes {
         if let Some(failure) = &probe.last_failure {
-            // A command may have said several lines, and anything in them.
-            let failure = failure.lines().map(clean).collect::<Vec<_>>().join("\n    ");
-            text.push_str(&format!("  last failure of the {} probe of `{component}`: {failure}\n", probe.kind));
+            text.push_str(&format!("  last failure of the {} probe of `{component}`: {}\n", probe.kind, line(failure)));
         }
     }
     text
+}
+
+/// What others said, in one line: a command may have printed several, and anything in them.
+fn line(text: &str) -> String {
+    clean(&one_line(text))
 }
 
 fn dash() -> String {
@@ -211,8 +259,35 @@ mod tests {
     use crate::admin::status::{CgroupStatus, ComponentStatus, Health, HealthState, PluginStatus, ProbeState, Stage};
 
     #[test]
+    fn a_controller_that_cannot_answer_comes_with_the_remedy() {
+        let timeout = || EngineError::Timeout { verb: "exec", object: "`ab`".to_owned(), after: PATIENCE };
+        let seen = crate::plan::SelfInfo::offline("shop", std::collections::BTreeMap::new()).container;
+        let paused = Inspection { paused: true, ..seen.clone() };
+        let told = unanswered(timeout(), Some(&paused)).text(false);
+        assert!(
+            told.contains("the controller of pod `shop` is paused") && told.contains("`docker unpause shop`"),
+            "{told}"
+        );
+        let told = unanswered(timeout(), Some(&seen)).text(false);
+        assert!(told.contains("`docker kill --signal CONT shop`") && told.contains("overloaded"), "{told}");
+        // The controller's own words, in its container.
+        let error = admin::AdminError::Timeout { path: "/run/x".into(), after: PATIENCE };
+        assert!(error.to_string().contains(SILENT), "{error}");
+    }
+
+    #[test]
+    fn the_present_name_of_the_pod_is_shown() {
+        let answer = serde_json::to_string(&Status { pod: "old".to_owned(), ..Status::default() }).unwrap();
+        assert!(text(&named(&answer, Some("new")).unwrap()).starts_with("pod `new`: "));
+        assert!(
+            text(&named(&answer, None).unwrap()).starts_with("pod `old`: "),
+            "in its own container nobody asks the engine"
+        );
+    }
+
+    #[test]
     fn what_components_say_stays_on_its_line() {
-        let told = "its readiness probe fails: \u{1b}[31mRED\nall is well\r".to_owned();
+        let told = "the readiness probe fails: \u{1b}[31mRED\nall is well\r".to_owned();
         let probe =
             ProbeStatus { kind: "readiness".to_owned(), last_failure: Some(told.clone()), ..ProbeStatus::default() };
         let status = Status {
@@ -229,7 +304,7 @@ mod tests {
         let text = text(&status);
         assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
         assert!(text.lines().all(|line| !line.starts_with("all is well")), "{text}");
-        assert!(text.contains("fails: \\u{1b}[31mRED\\nall is well\\r"), "{text}");
+        assert!(text.contains("fails: \\u{1b}[31mRED; all is well\n"), "{text}");
     }
 
     #[test]
@@ -254,7 +329,7 @@ mod tests {
                         state: ProbeState::Succeeds,
                         last_ok: Some(false),
                         failures: 2,
-                        last_failure: Some("`check` ended with 1: no\nroute".to_owned()),
+                        last_failure: Some("`check` exited with code 1: no\nroute".to_owned()),
                         ..ProbeStatus::default()
                     },
                 ],
@@ -271,13 +346,13 @@ mod tests {
             cgroups: Some(CgroupStatus {
                 mode: "slice".to_owned(),
                 parent: Some("outrigger-0123456789ab.slice".to_owned()),
-                why: "systemd can be asked for a slice".to_owned(),
+                why: "systemd can create a slice".to_owned(),
             }),
             ..Status::default()
         };
         let text = text(&status);
         assert!(
-            text.contains("\ncgroups: slice, in `outrigger-0123456789ab.slice`: systemd can be asked for a slice\n"),
+            text.contains("\ncgroups: slice, in `outrigger-0123456789ab.slice`: systemd can create a slice\n"),
             "{text}"
         );
         assert!(
@@ -288,7 +363,7 @@ mod tests {
         let probes = "\nCOMPONENT  PROBE     STATE     LAST    FAILURES\n\
                       app        startup   pending   -       0\n\
                       app        liveness  succeeds  failed  2\n  \
-                      last failure of the liveness probe of `app`: `check` ended with 1: no\n    route\n";
+                      last failure of the liveness probe of `app`: `check` exited with code 1: no; route\n";
         assert!(text.contains(probes), "{text}");
         assert!(text.contains("redact (evicted)  1.0.0    0      0         0        log-line  -\n"), "{text}");
         assert!(text.contains("last failure of `redact`: trap"), "{text}");

@@ -19,6 +19,7 @@ pub(super) const TIMEOUT: Duration = Duration::from_secs(30);
 pub(super) fn run(args: &TemplateArgs, env: &Env) -> Result<Exit, Report> {
     let (rendered, ..) = render(&args.files, &args.render, env)?;
     output::notes(&rendered.notes);
+    output::notes(&rendered.shortened());
     output::text(&rendered.text())?;
     Ok(Exit::Success)
 }
@@ -28,7 +29,7 @@ pub(super) fn render(files: &[PathBuf], args: &RenderArgs, env: &Env) -> Result<
     let timeout = values::duration(&args.http_timeout)
         .map_err(|error| Report::usage(anyhow::Error::new(error).context("--http-timeout")))?;
     if timeout.is_zero() {
-        return Err(Report::usage(anyhow::anyhow!("--http-timeout: expected more than nothing")));
+        return Err(Report::usage(anyhow::anyhow!("--http-timeout: expected a duration above zero")));
     }
     if files.iter().filter(|file| file.as_os_str() == "-").count() > 1 {
         return Err(Report::usage(anyhow::anyhow!("standard input can be read only once")));
@@ -59,18 +60,16 @@ fn texts_rendered(
     })
 }
 
-/// A text as it is, or rendered where it is a stack file with templates.
-pub(super) fn rendered(text: Text, env: &Env) -> Result<Text, Report> {
+/// What a stack file with templates has become; none of any other text.
+pub(super) fn of_text(text: &Text, env: &Env) -> Result<Option<Rendered>, Report> {
     // Cheap, as every `check` and `plan` comes by.
     if !text.text.contains("x-podlike") && !text.text.contains("x-outrigger") {
-        return Ok(text);
+        return Ok(None);
     }
     let at = crate::labels::Place::new(&text.origin);
     let stack = template::read::read(&at, &text.text, &mut crate::pod::Problems::default());
     if !stack.is_some_and(|stack| stack.get("services").is_some() && template::is_templated(&stack)) {
-        return Ok(text);
+        return Ok(None);
     }
-    let folder = text.folder.clone();
-    let rendered = texts_rendered(std::slice::from_ref(&text), &folder, TIMEOUT, None, env)?;
-    Ok(Text { text: rendered.text(), ..text })
+    texts_rendered(std::slice::from_ref(text), &text.folder, TIMEOUT, None, env).map(Some)
 }

@@ -236,7 +236,7 @@ fn line_format(raw: &str) -> Result<LineFormat, String> {
 fn cgroup_mode_of(raw: &str) -> Result<CgroupMode, String> {
     CgroupMode::ALL.into_iter().find(|mode| mode.name() == raw).ok_or_else(|| {
         let known = CgroupMode::ALL.map(|mode| format!("`{}`", mode.name())).join(", ");
-        format!("`{raw}` is not a way to place cgroups: expected one of {known}")
+        format!("`{raw}` is not a cgroup mode: expected one of {known}")
     })
 }
 

@@ -121,7 +121,7 @@ impl Rule {
                 || format!("expected one of `{}`", known.join("`, `")),
                 |it| format!("did you mean `{it}`?"),
             );
-            return Err(format!("`{name}` is no subject of a policy: {hint}"));
+            return Err(format!("`{name}` is not a policy subject: {hint}"));
         };
         let mut access = None;
         let pattern = match pattern.map(str::trim) {
@@ -289,9 +289,8 @@ impl Policy {
         let mut problems = Problems::default();
         for rule in flags.allow.iter().filter(|rule| !self.allow.iter().any(|ours| ours.includes(rule))) {
             problems.push(
-                Problem::new(&flags.allowed_by, "", format!("`{rule}` is more than the policy file allows")).hint(
-                    "leave it out, or have it written below `allow:` of the policy file: flags and variables can narrow that file \
-                     (`--deny`, `--images`), never widen it",
+                Problem::new(&flags.allowed_by, "", format!("the policy file does not allow `{rule}`")).hint(
+                    "remove the rule, or ask the operator to add it below `allow:` in the policy file: flags and variables can only restrict the policy file (`--deny`, `--images`), not extend it",
                 ),
             );
         }
@@ -323,7 +322,7 @@ impl Policy {
         let failing = self.images.iter().find(|patterns| !patterns.iter().any(|pattern| pattern.matches(image)))?;
         if images::may_be_an_id(image) {
             return Some(format!(
-                "`{image}` may be the id of any image of the engine: write its registry, repository and tag"
+                "`{image}` can be the id of any image on the engine: write the registry, repository and tag of the image"
             ));
         }
         let list = failing.iter().map(ToString::to_string).collect::<Vec<_>>().join("`, `");
@@ -334,9 +333,9 @@ impl Policy {
     #[must_use]
     pub fn remedy(&self, rule: &str) -> String {
         if self.has_file {
-            format!("who operates the controller can allow it with `{rule}` below `allow:` in the policy file")
+            format!("the operator of the controller can allow this with `{rule}` below `allow:` in the policy file")
         } else {
-            format!("who operates the controller can allow it with `--allow '{rule}'`")
+            format!("the operator of the controller can allow this with `--allow '{rule}'`")
         }
     }
 }

@@ -39,7 +39,7 @@ pub fn log_filter(raw: &str) -> Result<LogFilter, String> {
             Some((target, at)) if !target.trim().is_empty() => {
                 filter.targets.push((target.trim().to_owned(), level(at.trim())?));
             }
-            Some(_) => return Err(format!("`{part}` names no target: expected `target=level`")),
+            Some(_) => return Err(format!("`{part}` has no target: expected `target=level`")),
             None => filter.level = level(part)?,
         }
     }

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use crate::plan::render::one_line;
 use crate::pod::ports::Port;
-use crate::pod::{HealthCheck, HostSettings, Logging, Mount};
+use crate::pod::{HealthCheck, HostSettings, Logging, Mount, OuterSettings};
 
 /// The engine's id of a container: 64 hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -72,6 +73,8 @@ pub struct ContainerSpec {
     pub logging: Option<Logging>,
     /// How long the engine's own stop waits before it kills, for instance when it shuts down; rounded up to whole seconds.
     pub stop_timeout: Option<Duration>,
+    /// Host name, DNS and the engine's restarts; only for a controller.
+    pub outer: OuterSettings,
 }
 
 impl ContainerSpec {
@@ -101,6 +104,7 @@ impl ContainerSpec {
             host: HostSettings::default(),
             logging: None,
             stop_timeout: None,
+            outer: OuterSettings::default(),
         }
     }
 }
@@ -125,6 +129,8 @@ pub struct Inspection {
     pub hostname: String,
     /// Whether its process runs (a paused or restarting one does).
     pub running: bool,
+    /// Whether its processes are frozen.
+    pub paused: bool,
     /// Whether it is being removed, or could not be: it will not start any more.
     pub removing: bool,
     /// As the engine writes it (RFC 3339), empty before the first start. Opaque: only compared.
@@ -135,6 +141,8 @@ pub struct Inspection {
     pub oom_killed: bool,
     /// Health as the engine sees it; none without a health check.
     pub health: Option<EngineHealth>,
+    /// What the last check of its health found; none before the first.
+    pub last_check: Option<CheckResult>,
     /// What its health check declares of its start: the check's start period and, where it says so, its interval. None without a health check.
     pub check_declares: Option<Duration>,
     /// The engine's health check of it; none without one.
@@ -188,6 +196,33 @@ pub struct MountPoint {
     pub writable: bool,
 }
 
+/// What one check of a container's health found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckResult {
+    /// Of its command; below 0 if the engine ended it, or could not run it.
+    pub exit_code: i64,
+    /// What the command printed, or the engine's own words. The engine keeps a few KiB.
+    pub output: String,
+}
+
+impl CheckResult {
+    /// Why it failed, as a sentence in one line: at most `longest` bytes of the output. None if it succeeded.
+    #[must_use]
+    pub fn failure(&self, longest: usize) -> Option<String> {
+        let mut said = one_line(&self.output);
+        if said.len() > longest {
+            said.truncate(said.floor_char_boundary(longest));
+            said.push('…');
+        }
+        match self.exit_code {
+            0 => None,
+            ..0 if !said.is_empty() => Some(said),
+            code if said.is_empty() => Some(format!("it exited with code {code}")),
+            code => Some(format!("it exited with code {code}: {said}")),
+        }
+    }
+}
+
 /// When the engine looks at a container's health, with its defaults where neither the container nor its image says so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CheckTimes {
@@ -226,8 +261,10 @@ pub struct Listed {
     pub image: String,
     /// Labels.
     pub labels: BTreeMap<String, String>,
-    /// Whether its process runs.
+    /// Whether its process runs (a paused one does).
     pub running: bool,
+    /// Whether its processes are frozen.
+    pub paused: bool,
 }
 
 /// What [`Engine::stat`](super::Engine::stat) finds at a path.

@@ -39,7 +39,7 @@ use tracing::warn;
 pub use self::access::Access;
 use self::credentials::Found;
 use self::fault::Call;
-pub use self::read::LogQuery;
+pub use self::read::{History, LogQuery, Revival};
 pub use self::swarm::SwarmTask;
 use crate::config::{ENGINE_SOCKET, Timeouts};
 use crate::engine::{
@@ -65,7 +65,7 @@ const LAST_PAUSE: Duration = Duration::from_millis(200);
 const UPLOAD_SLICE: usize = 64 << 10;
 
 /// The kinds of event that are asked for. Without this list every probe of a health check would send three.
-const EVENTS: [&str; 5] = ["start", "die", "oom", "destroy", "health_status"];
+const EVENTS: [&str; 7] = ["start", "die", "oom", "pause", "unpause", "destroy", "health_status"];
 
 /// An engine that speaks Docker's API. Clones share the negotiated version.
 #[derive(Debug, Clone)]
@@ -146,7 +146,7 @@ impl Docker {
                 tls::connect(&address, directory, seconds).map_err(no_engine)?
             }
             (Some(("https", _)), None) => {
-                let text = "TLS needs `DOCKER_CERT_PATH`: a directory with `ca.pem`, `cert.pem` and `key.pem`";
+                let text = "TLS needs `DOCKER_CERT_PATH`, the directory of `ca.pem`, `cert.pem` and `key.pem`";
                 return Err(no_engine(fault::cause(text)));
             }
             (Some(("tcp" | "http", _)), _) => {
@@ -255,7 +255,7 @@ fn checked(call: Call, name: &str) -> Result<&str> {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-' | b'/' | b':' | b'@' | b'+');
     let leads_away = name.split('/').any(|part| matches!(part, "" | "." | ".."));
     if leads_away || !name.bytes().all(plain) {
-        return Err(refused(call, name, Fault::Permanent, "this is not a name"));
+        return Err(refused(call, name, Fault::Permanent, "this is not a valid name"));
     }
     Ok(name)
 }
@@ -277,7 +277,7 @@ impl Engine for Docker {
         // Without a version in front: an engine of another age than the last one may be there now.
         let version = self.within(Call::Info, object, limit, self.bare.version()).await.map_err(no_engine)?;
         let api = version.api_version.as_deref().and_then(answer::api_version).ok_or_else(|| {
-            refused(Call::Info, object, Fault::Permanent, "it does not tell which version of the API it speaks")
+            refused(Call::Info, object, Fault::Permanent, "the engine did not report the version of its API")
         })?;
         let newest = version.version.unwrap_or_default();
         if api < OLDEST_API {
@@ -291,7 +291,7 @@ impl Engine for Docker {
         if first && parts.iter().any(|part| part.name.starts_with(PODMAN)) {
             warn!(
                 version = newest,
-                "this is Podman, which differs from Docker in places; docs/engines.md lists what was seen to work"
+                "this engine is Podman, which differs from Docker in some places; docs/engines.md lists the features that were tested"
             );
         }
         let info = self.within(Call::Info, object, limit, self.client.info()).await.map_err(no_engine)?;
@@ -314,7 +314,7 @@ impl Engine for Docker {
         let body = self.within(Call::Inspect, name, self.look(), body).await?;
         let seen = answer::parse_inspection(&body);
         Ok(answer::inspection(seen.map_err(|bad| {
-            refused(Call::Inspect, name, Fault::Permanent, format!("its answer can't be read: {bad}"))
+            refused(Call::Inspect, name, Fault::Permanent, format!("cannot parse the engine's answer: {bad}"))
         })?))
     }
 

@@ -3,6 +3,9 @@
 use std::io;
 use std::time::Duration;
 
+/// In the answer of an engine that is no manager of a Swarm to a question about a service.
+pub(super) const NO_MANAGER: &str = "not a swarm manager";
+
 /// Whether a repetition makes sense.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
@@ -61,7 +64,7 @@ pub enum EngineError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The engine speaks only older versions of the API.
-    #[error("the engine {version} is too old: it speaks API {}.{}, and {}.{} or newer is needed (Docker 20.10)", api.0, api.1, needed.0, needed.1)]
+    #[error("the engine {version} is too old: its API version is {}.{}, but Outrigger needs {}.{} or newer (Docker 20.10)", api.0, api.1, needed.0, needed.1)]
     TooOld {
         /// Of the engine.
         version: String,
@@ -73,6 +76,12 @@ pub enum EngineError {
 }
 
 impl EngineError {
+    /// Whether the question was about a service, and only a manager of the Swarm can answer it.
+    #[must_use]
+    pub fn is_no_manager(&self) -> bool {
+        matches!(self, Self::Refused { message, .. } if message.contains(NO_MANAGER))
+    }
+
     /// Whether a repetition makes sense.
     #[must_use]
     pub fn fault(&self) -> Fault {
@@ -106,9 +115,9 @@ fn known(kind: io::ErrorKind) -> Option<&'static str> {
         io::ErrorKind::ConnectionRefused => "connection refused",
         io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted => "connection reset",
         io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof => "connection closed",
-        io::ErrorKind::NotFound => "its socket does not exist",
+        io::ErrorKind::NotFound => "the engine's socket does not exist",
         io::ErrorKind::PermissionDenied => "permission denied",
-        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => "no route to its host",
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => "no route to the host",
         io::ErrorKind::TimedOut => "connection timed out",
         _ => return None,
     })

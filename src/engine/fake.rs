@@ -49,7 +49,7 @@ use tokio::sync::watch;
 
 pub use self::files::Occasion;
 use self::world::{Disturbance, Script, World};
-use crate::engine::{EngineHealth, EngineInfo, ExecOutput, Fault, Inspection, Output, Reach};
+use crate::engine::{CheckResult, EngineHealth, EngineInfo, ExecOutput, Fault, Inspection, Output, Reach};
 use crate::shutdown::Tasks;
 
 /// A scripted container engine in memory, see the [module](self).
@@ -136,6 +136,12 @@ impl FakeEngine {
     #[must_use]
     pub fn exec_answers(self, name: &str, answer: impl Fn(&[String]) -> ExecOutput + Send + Sync + 'static) -> Self {
         self.script(name, |script| script.exec = Some(Arc::new(answer)))
+    }
+
+    /// Which commands in `name` never answer, not even when it ends: as an engine may behave if both end at the same moment.
+    #[must_use]
+    pub fn hangs(self, name: &str, which: impl Fn(&[String]) -> bool + Send + Sync + 'static) -> Self {
+        self.script(name, |script| script.hangs = Some(Arc::new(which)))
     }
 
     /// Whether the process of `name` ends because of its files, after how long and with which code: asked at each start, and at each signal that does not
@@ -253,6 +259,12 @@ impl FakeEngine {
         self.changed();
     }
 
+    /// The kernel kills a process of every container of this name for want of memory, and not its first one; a report of an end may come before this one.
+    pub fn runs_out_of_memory(&self, name: &str) {
+        self.world().run_out_by_name(name);
+        self.changed();
+    }
+
     /// Every running container of this name prints a frame.
     pub fn say(&self, name: &str, output: Output, bytes: &[u8]) {
         self.world().say(name, output, bytes);
@@ -263,6 +275,17 @@ impl FakeEngine {
     pub fn judge(&self, name: &str, health: EngineHealth) {
         self.world().judge_by_name(name, health);
         self.changed();
+    }
+
+    /// The processes of every running container of this name are frozen, or go on.
+    pub fn pause(&self, name: &str, paused: bool) {
+        self.world().pause_by_name(name, paused);
+        self.changed();
+    }
+
+    /// The last check of the health of every container of this name found this.
+    pub fn checked(&self, name: &str, exit_code: i64, output: &str) {
+        self.world().checked_by_name(name, &CheckResult { exit_code, output: output.to_owned() });
     }
 
     /// A container that somebody else made. One with the same id is replaced.

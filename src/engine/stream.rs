@@ -27,6 +27,8 @@ pub enum EngineEventKind {
     },
     /// The kernel killed a process of it for want of memory.
     Oom,
+    /// Its processes were frozen, or go on.
+    Paused(bool),
     /// The engine's health check changed its mind.
     Health(EngineHealth),
     /// It is gone.

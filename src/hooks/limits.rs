@@ -9,6 +9,9 @@ pub const LONGEST_HEALTHY_MS: u32 = 600_000;
 /// Longest command, of a rollout or of `exec.run`, in milliseconds.
 pub const LONGEST_COMMAND_MS: u32 = 600_000;
 
+/// Most files of one rollout, and most files, commands or judgements of any other answer.
+pub const MOST_FILES: usize = 256;
+
 /// Largest file that is watched, read for a plugin or kept for a roll-back, in bytes.
 pub const LARGEST_FILE: u32 = 8 << 20;
 

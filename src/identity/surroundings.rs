@@ -13,7 +13,7 @@ use super::proc;
 use crate::engine::{CgroupDriver, Engine, EngineError, EngineInfo, Fault, Inspection, VolumeInfo};
 use crate::files;
 use crate::plan::compile::private_files;
-use crate::plan::{OwnVolumes, Seen, SelfInfo};
+use crate::plan::{MISSING, OwnVolumes, Seen, SelfInfo};
 use crate::pod::{Component, PodSpec};
 
 /// Longest `env_file` that is read.
@@ -99,7 +99,9 @@ impl Nonce {
         let written = fs::File::create_new(&path).and_then(|mut file| file.write_all(text.as_bytes()));
         // Made before looking at the outcome, so that a half-written file is removed.
         let nonce = Self { path, text };
-        written.map(|()| nonce).map_err(|error| format!("our root file system can't be written: {}", why(&error)))
+        written
+            .map(|()| nonce)
+            .map_err(|error| format!("the controller's root file system is not writable: {}", why(&error)))
     }
 
     pub(super) fn path(&self) -> String {
@@ -158,6 +160,7 @@ pub async fn self_info<E: Engine>(
         volume_aliases,
         volumes,
         own_volumes,
+        host_files: BTreeMap::new(),
     })
 }
 
@@ -282,7 +285,7 @@ fn plain(error: &io::Error) -> String {
 /// Without the number that the standard library adds.
 fn why(error: &io::Error) -> String {
     match error.kind() {
-        ErrorKind::NotFound => "does not exist".to_owned(),
+        ErrorKind::NotFound => MISSING.to_owned(),
         ErrorKind::PermissionDenied => "permission denied".to_owned(),
         ErrorKind::ReadOnlyFilesystem => "read-only file system".to_owned(),
         ErrorKind::InvalidData => "is not UTF-8".to_owned(),
@@ -330,6 +333,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (good, binary, missing) = (dir.path().join("good"), dir.path().join("binary"), dir.path().join("missing"));
         let pipe = dir.path().join("pipe");
+        let (longest, longer) = (dir.path().join("longest"), dir.path().join("longer"));
+        let most = "#".repeat(usize::try_from(LONGEST_ENV_FILE).unwrap());
+        fs::write(&longest, &most).unwrap();
+        fs::write(&longer, format!("{most}#")).unwrap();
         fs::write(&good, "A=1\n").unwrap();
         fs::write(&binary, [0xff, 0xfe]).unwrap();
         nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRUSR).unwrap();
@@ -345,7 +352,7 @@ mod tests {
             writable: true,
         };
         own.mounts = vec![mount("volume", "st_data"), mount("volume", "unknown"), mount("bind", "")];
-        let app = component("app", &[&good, &binary, &missing], &[&good, dir.path()]);
+        let app = component("app", &[&good, &binary, &missing, &longest, &longer], &[&good, dir.path()]);
         let spec = PodSpec {
             init: vec![component("init-1", &[], &[&pipe])],
             components: IndexMap::from([(app.name.clone(), app)]),
@@ -357,9 +364,11 @@ mod tests {
         assert_eq!(info.env_files[&text(&good)], Ok("A=1\n".into()));
         assert_eq!(info.env_files[&text(&binary)], Err("is not UTF-8".into()));
         assert_eq!(info.env_files[&text(&missing)], Err("does not exist".into()));
+        assert_eq!(info.env_files[&text(&longest)].as_ref().map(String::len), Ok(1_048_576));
+        assert_eq!(info.env_files[&text(&longer)], Err("is longer than 1048576 bytes".into()));
         assert_eq!(info.copy_sources[&text(&good)], Ok(()));
-        assert_eq!(info.copy_sources[&text(dir.path())], Err("`pipe`: it is a named pipe".into()));
-        assert_eq!(info.copy_sources[&text(&pipe)], Err("it is neither a regular file nor a directory".into()));
+        assert_eq!(info.copy_sources[&text(dir.path())], Ok(()), "a pipe in a directory is left out");
+        assert_eq!(info.copy_sources[&text(&pipe)], Err("this is neither a regular file nor a directory".into()));
         assert_eq!(info.volume_aliases, labels(&[("data", "st_data")]));
         assert!(info.environment.contains_key("PATH"));
         // This test does not run in the fake's container.

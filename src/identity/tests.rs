@@ -133,18 +133,18 @@ async fn with_a_read_only_root_the_engine_must_agree_with_what_we_see() {
     let elsewhere = Surroundings { fib_trie: "|-- 10.0.0.9\n/32 host LOCAL\n".into(), ..surroundings.clone() };
     let error = found(&engine, &elsewhere).await.unwrap_err().to_string();
     assert!(
-        error.contains("none of its addresses is ours (our root file system can't be written: does not exist)"),
+        error.contains("the controller has none of the container's addresses (the controller's root file system is not writable: does not exist)"),
         "{error}"
     );
     let renamed = Surroundings { hostname: "other".into(), ..surroundings.clone() };
     let error = found(&engine, &renamed).await.unwrap_err().to_string();
-    assert!(error.contains("its host name is `host`, ours is `other`"), "{error}");
+    assert!(error.contains("the container's host name is `host`, the controller's is `other`"), "{error}");
 
     let mut unlabelled = engine.find("own").unwrap();
     unlabelled.labels.clear();
     engine.put_container(unlabelled);
     let error = found(&engine, &surroundings).await.unwrap_err().to_string();
-    assert!(error.contains("it has no label `pod.*`"), "{error}");
+    assert!(error.contains("the container has no label `pod.*`"), "{error}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -159,12 +159,12 @@ async fn the_error_lists_what_every_method_gave() {
         Surroundings { mountinfo: mounts_of(&other), cpuset: format!("/docker/{}", stopped.0), ..writable(&dir) };
     let error = find(&engine, &settings, &surroundings).await.unwrap_err();
     let expected = format!(
-        "cannot tell which container this is\n  \
-         the id that was given: `nowhere`: no such container\n  \
-         `/proc/self/mountinfo`: `{other}`: it does not have the file that we wrote\n  \
-         `/proc/self/cgroup`: `{stopped}`: it does not run\n  \
+        "cannot detect the controller's own container\n  \
+         `--self` or `OUTRIGGER_SELF`: `nowhere`: no such container\n  \
+         `/proc/self/mountinfo`: `{other}`: the container does not have the controller's test file\n  \
+         `/proc/self/cgroup`: `{stopped}`: the container is not running\n  \
          the host name: is not an id; \
-         set `--self` or `OUTRIGGER_SELF` to its id or name",
+         set `--self` or `OUTRIGGER_SELF` to the id or name of this container",
         other = other.0,
         stopped = stopped.0,
     );

@@ -24,25 +24,28 @@ pub fn read<E: Display>(
 ) -> Problems {
     let mut problems = Problems::default();
     let Some((label, path)) = raw.compose_file.take() else { return problems };
-    let text =
-        match text {
-            Ok(text) => text,
-            Err(why) => {
-                problems.push(label.problem(format!("cannot read `{path}`: {why}")).hint(
-                    "it is a path in the controller: mount the file there, for instance as a config of its service",
+    let text = match text {
+        Ok(text) => text,
+        Err(why) => {
+            problems.push(label.problem(format!("cannot read `{path}`: {why}")).hint(
+                    "this is a path in the controller's container: mount the file there, for instance as a config of its service",
                 ));
-                return problems;
-            }
-        };
+            return problems;
+        }
+    };
     let at = Place::new(&path);
     let Some(mut value) = yaml::parse(&at, text, &mut problems) else { return problems };
     let mut interpolation = Interpolation::new(File::Compose, variable, &mut problems);
     interpolation.value(&at, &mut value);
     raw.unset = interpolation.places();
+    (raw.unfilled, raw.hidden) = (interpolation.unfilled(), interpolation.hidden());
     raw.warnings.extend(interpolation.warnings());
     let Value::Object(file) = &value else {
-        problems
-            .push(at.problem(format!("expected a Compose file, found {}", kind(&value))).hint("it has `services:`"));
+        problems.push(
+            at.problem(format!("expected a Compose file, found {}", kind(&value)))
+                .hint("a Compose file has the key `services:`"),
+        );
+        raw.hidden.hide_all(&mut problems);
         return problems;
     };
     raw.components_at = Some(at.key("services"));
@@ -51,16 +54,16 @@ pub fn read<E: Display>(
         match key.as_str() {
             "volumes" => volumes(raw, at, value),
             "include" => problems.push(
-                at.problem("a Compose file in a controller does not include others")
+                at.problem("the controller does not support `include` in a Compose file")
                     .hint("write all services into one file, or use the output of `docker compose config`"),
             ),
             key if SILENT.contains(&key) || key.starts_with("x-") => {}
-            "networks" => raw.warnings.push(ignored(&at, "all components share the controller's network")),
+            "networks" => raw.warnings.push(ignored(&at, "all components share the network of the controller")),
             "configs" | "secrets" => raw.warnings.push(ignored(
                 &at,
-                "give them to the controller's service, and copy them with the label `pod.copy.<component>`",
+                "add configs and secrets to the controller's service, and copy the files with the label `pod.copy.<component>`",
             )),
-            _ => raw.warnings.push(ignored(&at, "only `services` and `volumes` have a meaning here")),
+            _ => raw.warnings.push(ignored(&at, "the controller reads only `services` and `volumes`")),
         }
     }
     match file.get("services") {
@@ -76,6 +79,7 @@ pub fn read<E: Display>(
             problems.push(at.key("services").problem(format!("expected a map of services, found {}", kind(other))));
         }
     }
+    raw.hidden.hide_all(&mut problems);
     problems
 }
 
@@ -85,6 +89,17 @@ fn ignored(at: &Place, why: &str) -> String {
 
 /// Those of the label win.
 fn volumes(raw: &mut RawPod, at: Place, value: &Value) {
+    let labelled = raw.volumes.as_ref().and_then(|(_, value)| value.as_object());
+    let is_bare = |volume: &Value| {
+        volume.get("name").is_none() && volume.get("external").is_none_or(|it| it == &Value::Bool(false))
+    };
+    raw.bare_volumes = value
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(name, volume)| is_bare(volume) && !labelled.is_some_and(|labelled| labelled.contains_key(*name)))
+        .map(|(name, _)| name.clone())
+        .collect();
     match (&mut raw.volumes, value) {
         (Some((_, Value::Object(labelled))), Value::Object(volumes)) => {
             for (name, volume) in volumes {
@@ -101,8 +116,9 @@ fn service(raw: &mut RawPod, name: &str, at: &Place, service: &Value, folder: &s
     component.is_lenient = true;
     if let Some(body) = &mut component.body {
         if body.shift_remove("extends").is_some_and(|it| !it.is_null()) {
-            problems.push(at.key("extends").problem("a Compose file in a controller does not extend services").hint(
-                "write the settings out, merge them with a YAML anchor, or use the output of `docker compose config`",
+            problems
+                .push(at.key("extends").problem("the controller does not support `extends` in a Compose file").hint(
+                "copy the settings here, merge them with a YAML anchor, or use the output of `docker compose config`",
             ));
         }
         if let Some(files) = body.get_mut("env_file") {
@@ -110,7 +126,7 @@ fn service(raw: &mut RawPod, name: &str, at: &Place, service: &Value, folder: &s
         }
         // Whoever starts a service by its name starts those of all profiles; a pod is started as a whole.
         if body.shift_remove("profiles").is_some_and(|it| !it.is_null()) {
-            raw.warnings.push(ignored(&at.key("profiles"), "a pod starts all of its components"));
+            raw.warnings.push(ignored(&at.key("profiles"), "a pod always starts all its components"));
         }
     }
     raw.components.push(component);

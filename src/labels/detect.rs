@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::{Place, RawPod, Source, document, held, kind, prefixed_labels, service, yaml};
+use super::{Place, RawPod, Source, document, held, kind, placeholders, prefixed_labels, service, yaml};
 use crate::problem::Problems;
 use crate::problem::nearest;
 
@@ -107,12 +107,15 @@ fn stack(at: &Place, value: &Value, found: &mut Found, problems: &mut Problems) 
         // In these files a `$` of a value is written `$$`.
         labels.values_mut().for_each(|text| *text = text.replace("$$", "$"));
         let doubts = service::doubts(&at, written);
+        let unexpanded = unexpanded(&at.key("labels"), &labels);
         let prefix = format!("{}: {name}: ", at.label);
         let controller = (at.clone(), service::settings(written, value_of_stack.get("volumes")));
         if add(&prefix, name, &labels, at.key("labels"), controller, found)
             && let Some(source) = found.last_mut()
         {
             source.raw.warnings.extend(doubts);
+            source.raw.warnings.extend(unexpanded);
+            service::owners(&at, written, problems);
             source.raw.is_template = true;
             source.raw.warnings.extend(grace.doubt(&at));
             source.held = held::of_service(written);
@@ -125,11 +128,23 @@ fn stack(at: &Place, value: &Value, found: &mut Found, problems: &mut Problems) 
     if found.is_empty() && problems.0.len() == before {
         let has_templates = std::iter::once(value).chain(services.values()).any(|part| part.get("x-podlike").is_some());
         problems.push(at.problem("no service has `pod.*` labels").hint(if has_templates {
-            "the templates of `x-podlike` must be rendered first"
+            "this file has templates (`x-podlike`), which must be rendered first"
         } else {
-            "write them in `labels:` of a service, beside its `image:`"
+            "write the labels in `labels:` of a service, beside its `image:`; or make a pod of each service with a template (`x-outrigger`, docs/templates.md); \
+             or convert the file (docs/operations.md, \"From a Compose file\"), or give it unchanged to a controller with the label `pod.compose.file`"
         }));
     }
+}
+
+/// Notes the labels that have placeholders of Swarm.
+fn unexpanded(at: &Place, labels: &BTreeMap<String, String>) -> Vec<String> {
+    let of = |(label, text): (&String, &String)| {
+        let placeholder = placeholders::first(text)?;
+        let what = format!("Swarm does not replace `{placeholder}` in a label, so a component gets the text itself");
+        let hint = "set a variable with this value in `environment` of the service, and write only the name of the variable in `environment` of the component";
+        Some(at.key(label).problem(what).hint(hint).to_string())
+    };
+    labels.iter().filter(|(label, _)| label.starts_with("pod.")).filter_map(of).collect()
 }
 
 /// The volumes that a stack file declares, and podlike's other names of them.
@@ -156,7 +171,7 @@ fn misplaced(at: &Place, labels: Option<&Value>, of_what: &str, problems: &mut P
     };
     if keys.iter().any(|key| key.starts_with("pod.")) {
         problems.push(
-            at.problem(format!("these are labels of {of_what}, which the controller does not see"))
+            at.problem(format!("these are labels of {of_what}; the controller reads only the labels of its container"))
                 .hint("move the `pod.*` labels to `labels:` of the service itself, which is beside `image:`"),
         );
     }
@@ -183,7 +198,10 @@ fn inspected(at: &Place, objects: &[Value], found: &mut Found, problems: &mut Pr
         }
     }
     if found.is_empty() && problems.is_empty() {
-        problems.push(at.problem("no container has `pod.*` labels").hint("see `Config.Labels` of `docker inspect`"));
+        problems.push(
+            at.problem("no container has `pod.*` labels")
+                .hint("`docker inspect` shows the labels of a container in `Config.Labels`"),
+        );
     }
 }
 
@@ -220,7 +238,7 @@ fn label_map(at: &Place, value: &Value, problems: &mut Problems) -> Option<BTree
                     Value::Bool(_) | Value::Number(_) => value.to_string(),
                     Value::Array(_) | Value::Object(_) if label.starts_with("pod.") => {
                         problems.push(at.key(label).problem(format!("expected text, found {}", kind(value))).hint(
-                            "a label is text: write a `|` behind the colon and leave the lines below as they are",
+                            "a label is text: write a `|` after the colon, and do not change the lines below it",
                         ));
                         continue;
                     }
@@ -237,7 +255,7 @@ fn label_map(at: &Place, value: &Value, problems: &mut Problems) -> Option<BTree
                 };
                 let (label, text) = item.split_once('=').unwrap_or((item, ""));
                 if labels.insert(label.to_owned(), text.to_owned()).is_some() {
-                    problems.push(at.index(index).problem(format!("the label `{label}` is written twice")));
+                    problems.push(at.index(index).problem(format!("the label `{label}` appears twice")));
                 }
             }
         }

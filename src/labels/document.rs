@@ -19,9 +19,11 @@ pub fn read_filled(
     let mut interpolation = Interpolation::new(File::Document, variable, &mut problems);
     interpolation.value(at, &mut value);
     let unset = interpolation.places();
+    let (unfilled, hidden) = (interpolation.unfilled(), interpolation.hidden());
     let warnings: Vec<String> = interpolation.warnings().collect();
-    let (mut raw, problems) = read(at, &value, problems);
-    raw.unset = unset;
+    let (mut raw, mut problems) = read(at, &value, problems);
+    hidden.hide_all(&mut problems);
+    (raw.unset, raw.unfilled, raw.hidden) = (unset, unfilled, hidden);
     raw.warnings.extend(warnings);
     (raw, problems)
 }
@@ -35,7 +37,8 @@ pub fn read(at: &Place, value: &Value, mut problems: Problems) -> (RawPod, Probl
         Value::Null => &empty,
         other => {
             problems.push(
-                at.problem(format!("expected a map, found {}", kind(other))).hint("a pod begins with `components:`"),
+                at.problem(format!("expected a map, found {}", kind(other)))
+                    .hint("a `pod.yaml` has the key `components:`"),
             );
             return (RawPod::default(), problems);
         }
@@ -76,7 +79,7 @@ pub fn read(at: &Place, value: &Value, mut problems: Problems) -> (RawPod, Probl
 fn unknown_key(at: &Place, key: &str) -> Problem {
     let problem = at.problem("unknown key");
     if key == "services" {
-        return problem.hint("in `pod.yaml` they are called `components`");
+        return problem.hint("in `pod.yaml`, this key is `components`");
     }
     problem.hint(candidates(key, KEYS))
 }

@@ -14,15 +14,15 @@ pub struct BadLine {
     pub what: String,
 }
 
-/// Reads a file: names and values in their order; a value is none if only the name was written. `known` answers variables of the environment, which win over those of the file; `unset` hears of
-/// those that are filled in as nothing.
+/// Reads a file: names and values in their order; a value is none if only the name was written. `known` answers variables of the environment, which win over those of the file; `unset` hears
+/// the line and the name of each value in which a `$` begins a variable that is not set: the name of that one may be a piece of a password.
 ///
 /// # Errors
 /// Every line that can't be read. After a quote without an end nothing more is read.
 pub fn parse(
     text: &str,
     known: &dyn Fn(&str) -> Option<String>,
-    unset: &mut dyn FnMut(&str),
+    unset: &mut dyn FnMut(usize, &str),
 ) -> Result<Vec<(String, Option<String>)>, Vec<BadLine>> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut reader = Reader { rest: text, line: 1, found: Vec::new(), wrong: Vec::new() };
@@ -67,7 +67,12 @@ impl<'t> Reader<'t> {
         taken
     }
 
-    fn statement(&mut self, known: &dyn Fn(&str) -> Option<String>, unset: &mut dyn FnMut(&str)) -> Result<(), String> {
+    fn statement(
+        &mut self,
+        known: &dyn Fn(&str) -> Option<String>,
+        unset: &mut dyn FnMut(usize, &str),
+    ) -> Result<(), String> {
+        let line_number = self.line;
         if let Some(behind) = self.rest.strip_prefix("export")
             && behind.starts_with([' ', '\t', '\r', '\u{c}'])
         {
@@ -81,11 +86,11 @@ impl<'t> Reader<'t> {
         let name = line.get(..assigned.unwrap_or(end)).unwrap_or_default().trim_end();
         let right = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | '-' | '[' | ']');
         let wrong = if name.is_empty() {
-            Some("there is no name before `=`")
+            Some("a name is missing before `=`")
         } else if name.contains(char::is_whitespace) {
-            Some("there is white space in the name")
+            Some("the name contains white space")
         } else if !name.chars().all(right) {
-            Some("the name has a character that names of variables do not have")
+            Some("the name contains a character that is not valid in a variable name")
         } else {
             None
         };
@@ -102,20 +107,26 @@ impl<'t> Reader<'t> {
         self.take(assigned + 1);
         let blank = self.rest.len() - self.rest.trim_start_matches(is_blank).len();
         self.take(blank);
-        let value = self.value(known, unset)?;
+        let value = self.value(&name, line_number, known, unset)?;
         if value.contains('\0') {
-            return Err("there is a NUL character".to_owned());
+            return Err("the line contains a NUL character".to_owned());
         }
         self.found.push((name, Some(value)));
         Ok(())
     }
 
-    fn value(&mut self, known: &dyn Fn(&str) -> Option<String>, unset: &mut dyn FnMut(&str)) -> Result<String, String> {
+    fn value(
+        &mut self,
+        name: &str,
+        line_number: usize,
+        known: &dyn Fn(&str) -> Option<String>,
+        unset: &mut dyn FnMut(usize, &str),
+    ) -> Result<String, String> {
         let quote = self.rest.chars().next().filter(|c| matches!(c, '"' | '\''));
         let Some(quote) = quote else {
             let line = self.take(self.end_of_line());
             let value = line.split_once(" #").map_or(line, |(value, _)| value).trim_end();
-            return self.filled(value, known, unset);
+            return self.filled(value, known, &mut |_| unset(line_number, name), name);
         };
         let mut value = String::new();
         let mut is_escaped = false;
@@ -126,7 +137,7 @@ impl<'t> Reader<'t> {
                     if quote == '\'' {
                         return Ok(value);
                     }
-                    return self.filled(&unescaped(&value), known, unset);
+                    return self.filled(&unescaped(&value), known, &mut |_| unset(line_number, name), name);
                 }
                 (c, true) if c == quote => {
                     value.push(c);
@@ -143,28 +154,27 @@ impl<'t> Reader<'t> {
             }
         }
         self.take(self.rest.len());
-        Err("a quote begins and does not end".to_owned())
+        Err("a quote has no closing quote".to_owned())
     }
 
+    /// Errors name neither a variable of the value nor a word behind it: a `$` of a password begins one by accident.
     fn filled(
         &self,
         value: &str,
         known: &dyn Fn(&str) -> Option<String>,
         unset: &mut dyn FnMut(&str),
+        name: &str,
     ) -> Result<String, String> {
         let own =
             |name: &str| self.found.iter().rev().find(|(known, _)| known == name).and_then(|(_, value)| value.clone());
         let variable = |name: &str| known(name).or_else(|| own(name));
         Variables::new(Rules::File, &variable, unset).fill(value).map_err(|why| match why {
-            BadVariable::Required { name, why } if why.is_empty() => {
-                format!("the variable `{name}` is needed and not set")
-            }
-            BadVariable::Required { name, why } => format!("the variable `{name}` is needed and not set: {why}"),
+            BadVariable::Required { .. } => format!("`{name}` requires a variable that is not set"),
             BadVariable::Stray | BadVariable::Unclosed(_) | BadVariable::NoVariable(_) => {
-                "a `${` begins no variable; write `$$` for the character itself".to_owned()
+                format!("`{name}`: `${{` does not begin a variable; write `$$` for the character `$`")
             }
-            BadVariable::TooDeep { most } => format!("defaults are nested deeper than {most}"),
-            BadVariable::TooLong { most } => format!("the value becomes longer than {most} bytes"),
+            BadVariable::TooDeep { most } => format!("`{name}`: defaults are nested deeper than {most}"),
+            BadVariable::TooLong { most } => format!("`{name}`: the value becomes longer than {most} bytes"),
         })
     }
 }
@@ -222,7 +232,7 @@ mod tests {
 
     fn read(text: &str) -> Result<Vec<(String, Option<String>)>, Vec<BadLine>> {
         let known = |name: &str| (name == "HOST").then(|| "h".to_owned());
-        parse(text, &known, &mut |_| {})
+        parse(text, &known, &mut |_, _| {})
     }
 
     /// The expected values are those of compose-go's own tests of `dotenv`.
@@ -247,6 +257,10 @@ mod tests {
             ("FOO=foobar=", "FOO", "foobar="),
             ("FOO=bar ", "FOO", "bar"),
             ("FOO=bar # this is foo", "FOO", "bar"),
+            // As Compose does it: a comment begins behind a blank, and those before the value are gone by then.
+            ("FOO=   # note", "FOO", "# note"),
+            ("FOO=\"\"   # note", "FOO", ""),
+            ("FOO=bar\t# note", "FOO", "bar\t# note"),
             ("FOO=\"bar#baz\" # comment", "FOO", "bar#baz"),
             ("FOO='bar#baz' # comment", "FOO", "bar#baz"),
             ("FOO=\"bar#baz#bang\" # comment", "FOO", "bar#baz#bang"),
@@ -264,6 +278,7 @@ mod tests {
             ("FOO='$HOST'", "FOO", "$HOST"),
             ("FOO=$HOST-${HOST}-${GONE:-d}-$5", "FOO", "h-h-d-$5"),
             ("A=1\nFOO=\"${A}2\"", "FOO", "12"),
+            ("HOST=own\nFOO=$HOST", "FOO", "h"),
             ("\u{feff}A=1\r\nFOO=b\r\n", "FOO", "b"),
             ("  # x\n\n FOO=b", "FOO", "b"),
         ] {
@@ -281,13 +296,16 @@ mod tests {
 
     #[test]
     fn every_wrong_line_is_named_and_none_is_quoted() {
-        let wrong = read("A=1\n=secret\nB C=secret\n\nD%=secret\nE=${secret\nF=\"se\ncret\n").unwrap_err();
+        let text = "A=1\n=secret\nB C=secret\n\nD%=secret\nE=${secret\nG=${X:?secret}\nH=${secret?}\nF=\"se\ncret\n";
+        let wrong = read(text).unwrap_err();
         let lines: Vec<_> = wrong.iter().map(|bad| bad.line).collect();
-        assert_eq!(lines, [2, 3, 5, 6, 7]);
+        assert_eq!(lines, [2, 3, 5, 6, 7, 8, 9]);
+        assert_eq!(wrong[4].what, "`G` requires a variable that is not set");
         assert!(wrong.iter().all(|bad| !bad.what.contains("secret")), "{wrong:?}");
         let mut unset = Vec::new();
-        parse("A=$GONE", &|_| None, &mut |name| unset.push(name.to_owned())).unwrap();
-        assert_eq!(unset, ["GONE"]);
+        let text = "B=1\nA=$secret\nC=\"x\n$secret\"\nD='$quoted'\n";
+        parse(text, &|_| None, &mut |line, name| unset.push((line, name.to_owned()))).unwrap();
+        assert_eq!(unset, [(2, "A".to_owned()), (3, "C".to_owned())]);
     }
 
     proptest::proptest! {

@@ -11,28 +11,39 @@ pub(super) fn of_service(service: &Value) -> Option<Vec<String>> {
         return None;
     }
     let mut held = Vec::new();
-    let all = [("volumes", ""), ("tmpfs", ""), ("configs", "/"), ("secrets", "/run/secrets/")];
-    for (key, folder) in all {
+    for key in ["volumes", "tmpfs", "configs", "secrets"] {
         let items = match service.get(key) {
             None | Some(Value::Null) => continue,
             Some(Value::Array(items)) => items.as_slice(),
             Some(one) => std::slice::from_ref(one),
         };
         for item in items {
-            let target = match item {
-                Value::String(text) if key == "volumes" => text.split(':').nth(1).unwrap_or(text),
-                Value::String(text) if key == "tmpfs" => text.split(':').next().unwrap_or(text),
-                Value::String(name) => name,
-                other => other.get("target").or_else(|| other.get("source"))?.as_str()?,
-            };
+            let path = path_of(key, item)?;
             // Only whoever deploys the file knows the value of a variable.
-            if item.as_str().unwrap_or(target).contains('$') {
+            if item.as_str().unwrap_or(&path).contains('$') {
                 return None;
             }
-            held.push(absolute(target, folder));
+            held.push(path);
         }
     }
     Some(held)
+}
+
+/// The path in the container that one item of a service's `volumes`, `tmpfs`, `configs` or `secrets` has; none if the item names none.
+#[must_use]
+pub fn path_of(key: &str, item: &Value) -> Option<String> {
+    let target = match item {
+        Value::String(text) if key == "volumes" => text.split(':').nth(1).unwrap_or(text),
+        Value::String(text) if key == "tmpfs" => text.split(':').next().unwrap_or(text),
+        Value::String(name) => name,
+        other => other.get("target").or_else(|| other.get("source"))?.as_str()?,
+    };
+    let folder = match key {
+        "configs" => "/",
+        "secrets" => "/run/secrets/",
+        _ => "",
+    };
+    Some(absolute(target, folder))
 }
 
 /// The same from the engine's description of a container or a service.

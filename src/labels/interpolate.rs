@@ -1,11 +1,13 @@
 //! Variables in the values of a Compose file, and of a `pod.yaml`.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 use serde_json::Value;
 
 use super::Place;
 use super::variables::{BadVariable, Rules, Variables};
+use crate::problem::hidden::Hidden;
 use crate::problem::{Problem, Problems};
 
 /// Keys of a `pod.yaml` whose values a shell or a plugin may read: a `$` there is seldom ours.
@@ -32,11 +34,23 @@ pub(super) struct Interpolation<'a> {
     unset: BTreeSet<String>,
     /// Where they were named.
     places: Vec<(Place, String)>,
+    /// Where that failed.
+    unfilled: Vec<Place>,
+    /// What was filled in.
+    hidden: Hidden,
 }
 
 impl<'a> Interpolation<'a> {
     pub(super) fn new(file: File, variable: &'a dyn Fn(&str) -> Option<String>, problems: &'a mut Problems) -> Self {
-        Self { file, variable, problems, unset: BTreeSet::new(), places: Vec::new() }
+        Self {
+            file,
+            variable,
+            problems,
+            unset: BTreeSet::new(),
+            places: Vec::new(),
+            unfilled: Vec::new(),
+            hidden: Hidden::default(),
+        }
     }
 
     /// Fills in every text of the value; keys stay as they are.
@@ -52,7 +66,10 @@ impl<'a> Interpolation<'a> {
         match value {
             Value::String(text) if text.contains('$') => match self.text(at, text, rules) {
                 Ok(filled) => *text = filled,
-                Err(problem) => self.problems.push(problem),
+                Err(problem) => {
+                    self.unfilled.push(at.clone());
+                    self.problems.push(problem);
+                }
             },
             Value::Array(items) => {
                 for (index, item) in items.iter_mut().enumerate() {
@@ -78,14 +95,24 @@ impl<'a> Interpolation<'a> {
         std::mem::take(&mut self.places)
     }
 
+    /// Where variables could not be filled in.
+    pub(super) fn unfilled(&mut self) -> Vec<Place> {
+        std::mem::take(&mut self.unfilled)
+    }
+
+    /// The values that were filled in, with their places.
+    pub(super) fn hidden(&mut self) -> Hidden {
+        std::mem::take(&mut self.hidden)
+    }
+
     /// One for each variable that is not set.
     pub(super) fn warnings(self) -> impl Iterator<Item = String> {
         let file = self.file;
         self.unset.into_iter().map(move |name| match file {
             File::Compose => {
-                format!("the Compose file names the variable `{name}`, which the controller does not have: it is empty")
+                format!("the Compose file uses the variable `{name}`, which the controller does not have; an empty value replaces it")
             }
-            File::Document => format!("the variable `{name}` is not set: it is empty"),
+            File::Document => format!("the variable `{name}` is not set; an empty value replaces it"),
         })
     }
 
@@ -94,26 +121,37 @@ impl<'a> Interpolation<'a> {
             self.unset.insert(name.to_owned());
             self.places.push((at.clone(), name.to_owned()));
         };
-        let filled = Variables::new(rules, self.variable, &mut unset).fill(text);
+        let used = RefCell::new(Vec::new());
+        let variable = |name: &str| {
+            let value = (self.variable)(name);
+            used.borrow_mut().extend(value.clone().map(|value| (name.to_owned(), value)));
+            value
+        };
+        let filled = Variables::new(rules, &variable, &mut unset).fill(text);
+        for (name, value) in used.into_inner() {
+            self.hidden.add(at, &name, &value);
+        }
         filled.map_err(|why| self.problem(at, text, why))
     }
 
     fn problem(&self, at: &Place, text: &str, why: BadVariable) -> Problem {
         let stray = |text: &str| {
-            at.problem(format!("`{text}` has a `$` that begins no variable"))
-                .hint("write `$$` for the character itself")
+            at.problem(format!("`{text}` has a `$` that does not begin a variable"))
+                .hint("write `$$` for the character `$`")
         };
         match why {
             BadVariable::Stray | BadVariable::Unclosed(_) => stray(text),
             BadVariable::NoVariable(expression) => stray(&expression),
             BadVariable::Required { name, why } => {
                 let problem = at.problem(match self.file {
-                    File::Compose => format!("the variable `{name}` is needed, and the controller does not have it"),
-                    File::Document => format!("the variable `{name}` is needed, and is not set"),
+                    File::Compose => format!("the variable `{name}` is required, but the controller does not have it"),
+                    File::Document => format!("the variable `{name}` is required, but it is not set"),
                 });
                 match (why.is_empty(), self.file) {
                     (false, _) => problem.hint(why),
-                    (true, File::Document) => problem.hint("set it in the environment, or in `.env` beside the file"),
+                    (true, File::Document) => {
+                        problem.hint("set the variable in the environment, or in `.env` beside the file")
+                    }
                     (true, File::Compose) => problem,
                 }
             }

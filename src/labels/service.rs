@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::{Place, STOP_GRACE_PERIOD};
+use crate::problem::Problems;
 
 /// Where the controller looks for the engine where nobody says otherwise; `/var/run` is a link in most images.
 const SOCKETS: [&str; 2] = ["/var/run/docker.sock", "/run/docker.sock"];
@@ -78,9 +79,9 @@ impl Grace {
     /// The warning about a grace period that is lost on the way.
     pub(super) fn doubt(self, at: &Place) -> Option<String> {
         let at = at.key("stop_grace_period");
-        let what = "Swarm does not hand this over to the pod: on a node that is no manager the pod takes 10s";
+        let what = "Swarm does not pass this value to the pod: on a worker node, the pod assumes 10s";
         let hint = format!(
-            "add the label `{STOP_GRACE_PERIOD}` with the same value, or deploy with `outrigger deploy`, which adds it"
+            "add the label `{STOP_GRACE_PERIOD}` with the same value, or deploy with `outrigger deploy`, which adds the label"
         );
         self.is_lost.then(|| at.problem(what).hint(hint).to_string())
     }
@@ -201,14 +202,30 @@ fn mount(kind: &str, source: Option<&str>, target: &str, read_only: bool) -> Opt
     }
 }
 
+/// The owners of configs and secrets: Swarm takes any text for one, and then makes tasks for ever, none of which can start.
+pub(super) fn owners(at: &Place, service: &Value, problems: &mut Problems) {
+    for list in ["configs", "secrets"] {
+        for (index, entry) in service.get(list).and_then(Value::as_array).into_iter().flatten().enumerate() {
+            for key in ["uid", "gid"] {
+                // Only whoever deploys the file knows the value of a variable.
+                let is_wrong = |id: &&str| !id.contains('$') && id.parse::<u32>().is_err() && !id.is_empty();
+                if let Some(id) = entry.get(key).and_then(Value::as_str).filter(is_wrong) {
+                    let at = at.key(list).index(index).key(key);
+                    let what = format!("`{id}` is not a number, so no task of the service can start");
+                    problems.push(at.problem(what).hint(format!("write the number, in quotes: `{key}: \"101\"`")));
+                }
+            }
+        }
+    }
+}
+
 /// What looks as if the controller could not work as this service, for people to judge.
 pub(super) fn doubts(at: &Place, service: &Value) -> Vec<String> {
     let mut doubts = Vec::new();
     // What comes from elsewhere is not seen.
     let is_whole = ["extends", "env_file", "volumes_from"].iter().all(|key| service.get(key).is_none());
     if is_whole && !may_reach_engine(service) {
-        let what =
-            "no volume holds the engine's socket, and `DOCKER_HOST` is not set: the controller will find no engine";
+        let what = "no volume contains the engine's socket and `DOCKER_HOST` is not set, so the controller cannot reach the engine";
         let hint = "add `/var/run/docker.sock:/var/run/docker.sock:ro`";
         doubts.push(at.key("volumes").problem(what).hint(hint).to_string());
     }
@@ -217,37 +234,87 @@ pub(super) fn doubts(at: &Place, service: &Value) -> Vec<String> {
         && service.get("build").is_none()
         && !CONTROLLERS.iter().any(|name| image.to_ascii_lowercase().contains(name))
     {
-        let what =
-            format!("`{image}` does not look like a controller's image, and to any other `pod.*` labels mean nothing");
-        let hint =
-            "the service's image is the controller's (`outrigger`); that of the application belongs to a component";
+        let what = format!("`{image}` is probably not the controller's image; other images ignore `pod.*` labels");
+        let hint = "set `image` of the service to the controller's image (`outrigger`), and the application's image in a component";
         doubts.push(at.key("image").problem(what).hint(hint).to_string());
     }
     // The controller is the first process of its container, and root in it.
-    if let Some(check) = service.get("healthcheck")
-        && (check.get("test").is_some() || check.get("disable") == Some(&Value::Bool(true)))
-    {
-        let what =
-            "replaces the controller's own health check: the engine, and Swarm, do not see the components' health";
-        let hint = "leave it out here, and write it for the component that it is about";
-        doubts.push(at.key("healthcheck").problem(what).hint(hint).to_string());
+    if let Some(check) = service.get("healthcheck") {
+        doubts.extend(health_doubts(&at.key("healthcheck"), check));
     }
+    doubts.extend(start_first(at, service));
     for key in
         ["entrypoint", "user"].into_iter().filter(|key| service.get(key).is_some_and(|value| !is_harmless(value)))
     {
         let (what, hint) = match key {
             "user" => (
-                "the controller opens the engine's socket, which this user may not do",
-                "write it for the component that it is about",
+                "the controller must open the engine's socket, and this user has no permission to do so",
+                "remove the key here, and set it on the component that needs it",
             ),
             _ => (
-                "replaces the controller, which then does not run",
-                "leave it out; flags of the controller are `command`",
+                "replaces the controller's program, so the controller does not run",
+                "remove the key; write flags of the controller in `command`",
             ),
         };
         doubts.push(at.key(key).problem(what).hint(hint).to_string());
     }
     doubts
+}
+
+/// What a service's own `healthcheck` does to the controller's, which the image brings.
+fn health_doubts(at: &Place, check: &Value) -> Vec<String> {
+    let here = "remove the key here, and set it on the component that needs it";
+    let test = match check.get("test") {
+        Some(Value::Array(words)) => words.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" "),
+        Some(Value::String(text)) => text.clone(),
+        _ => String::new(),
+    };
+    let is_none = check.get("test").is_some_and(|test| test == &json!(["NONE"]));
+    if check.get("disable").is_some_and(|value| value == true || value == "true") || is_none {
+        let what = "turns the controller's own health check off, so an update of the service waits for nothing, and Swarm does not replace an unhealthy pod";
+        return vec![at.problem(what).hint(here).to_string()];
+    }
+    let mut doubts = Vec::new();
+    let is_ours = test.contains("outrigger") && test.contains("healthcheck");
+    if !test.is_empty() && !test.contains('$') && !is_ours {
+        let what =
+            "replaces the controller's own health check, so the engine and Swarm cannot see the components' health";
+        doubts.push(at.problem(what).hint(here).to_string());
+    } else if is_ours && !test.contains("--wait") {
+        let what = "answers at once, so the engine repeats it after each `interval`, for about 0.13 s of CPU each time";
+        let hint = "remove `test`: the image's check, `outrigger healthcheck --wait`, waits for a change";
+        doubts.push(at.key("test").problem(what).hint(hint).to_string());
+    }
+    if check.get("start_period").and_then(Value::as_str).is_some_and(is_short) {
+        let what = "replaces the 24h of the controller's image: if a start takes longer, the engine reports `unhealthy`, and Swarm stops the task without a reason";
+        let hint = "remove the key: if a start takes longer than `start_deadline` in `pod.options`, the controller ends it and reports the reason";
+        doubts.push(at.key("start_period").problem(what).hint(hint).to_string());
+    }
+    doubts
+}
+
+/// Whether a `start_period` is one, and shorter than the image's 24 h. The engine takes 0 for "not written"; a variable is known only to whoever deploys the file.
+fn is_short(period: &str) -> bool {
+    let hours = period.split_once('h').and_then(|(hours, _)| hours.parse::<u32>().ok()).unwrap_or_default();
+    period.contains(|c| matches!(c, '1'..='9')) && !period.contains('$') && hours < 24
+}
+
+/// A new task that starts before the old one ends, on a port of the node that only one of them can have.
+fn start_first(at: &Place, service: &Value) -> Option<String> {
+    let order = ["update_config", "rollback_config"].into_iter().find(|config| {
+        service.pointer(&format!("/deploy/{config}/order")).is_some_and(|order| order == "start-first")
+    })?;
+    let of_host = service
+        .get("ports")?
+        .as_array()?
+        .iter()
+        .find(|port| port.get("mode").is_some_and(|mode| mode == "host") && port.get("published").is_some())?;
+    let port = of_host.get("published").map(|port| port.to_string().replace('"', "")).unwrap_or_default();
+    let what = format!(
+        "with `start-first`, the new task needs the port {port} (`mode: host`) while the old task still has it: Swarm can start the new task only on another node, and an update cannot proceed if every node runs a task"
+    );
+    let at = at.key("deploy").key(order).key("order");
+    Some(at.problem(what).hint("write `order: stop-first`, or publish the port with `mode: ingress`").to_string())
 }
 
 /// An entry point that is the controller, a user that is root, or one that only whoever deploys the file knows.
@@ -314,26 +381,95 @@ mod tests {
     }
 
     #[test]
+    fn the_owner_of_a_config_is_a_number() {
+        let at = Place { label: "s.yml".to_owned(), field: "services.web".to_owned() };
+        let told = |service: Value| {
+            let mut problems = Problems::default();
+            owners(&at, &service, &mut problems);
+            problems.0.iter().map(|problem| format!("{}: {}", problem.field, problem.what)).collect::<Vec<_>>()
+        };
+        let wrong = json!({"configs": ["plain", {"source": "c", "uid": "nginx", "gid": "0"}], "secrets": [{"source": "s", "gid": "-1"}]});
+        assert_eq!(
+            told(wrong),
+            [
+                "services.web.configs[1].uid: `nginx` is not a number, so no task of the service can start",
+                "services.web.secrets[0].gid: `-1` is not a number, so no task of the service can start"
+            ]
+        );
+        let right = json!({"configs": [{"source": "c", "uid": "101", "gid": "${GID}"}], "secrets": [{"source": "s"}]});
+        assert_eq!(told(right), [""; 0]);
+    }
+
+    #[test]
+    fn a_port_of_the_node_is_not_had_twice() {
+        let at = Place { label: "s.yml".to_owned(), field: "services.web".to_owned() };
+        let told = |deploy: Value, ports: Value| {
+            let socket = json!(["/var/run/docker.sock:/var/run/docker.sock"]);
+            doubts(&at, &json!({"image": "outrigger", "volumes": socket, "deploy": deploy, "ports": ports})).join("\n")
+        };
+        let host = json!([{"target": 80, "published": 18099, "mode": "host"}]);
+        for config in ["update_config", "rollback_config"] {
+            let told = told(json!({config: {"order": "start-first"}}), host.clone());
+            let begins = format!("`s.yml`, field `services.web.deploy.{config}.order`: with `start-first`");
+            assert!(told.starts_with(&begins) && told.contains("port 18099"), "{told}");
+        }
+        for (order, ports) in [
+            ("stop-first", host),
+            ("start-first", json!([{"target": 80, "published": 18099}])),
+            ("start-first", json!(["18099:80"])),
+            ("start-first", json!([{"target": 80, "mode": "host"}])),
+        ] {
+            assert_eq!(told(json!({"update_config": {"order": order}}), ports), "");
+        }
+    }
+
+    #[test]
     fn a_service_that_can_be_no_controller_is_doubted() {
         let at = Place { label: "s.yml".to_owned(), field: "services.web".to_owned() };
         let told = |service: Value| doubts(&at, &service).join("\n");
         let both = told(json!({"image": "nginx:1", "volumes": ["data:/data"]}));
         assert!(both.contains("`services.web.volumes`") && both.contains("docker.sock:ro"), "{both}");
-        assert!(both.contains("`services.web.image`: `nginx:1` does not look like"), "{both}");
+        assert!(both.contains("`services.web.image`: `nginx:1` is probably not"), "{both}");
         let image = "acme/outrigger:2";
         let socket = json!(["/var/run/docker.sock:/var/run/docker.sock"]);
         for (wrong, field) in [
             (json!({"image": image, "volumes": socket, "healthcheck": {"test": "curl x"}}), "healthcheck"),
             (json!({"image": image, "volumes": socket, "healthcheck": {"disable": true}}), "healthcheck"),
+            (
+                json!({"image": image, "volumes": socket, "healthcheck": {"disable": "true", "start_period": "1s"}}),
+                "healthcheck",
+            ),
+            (json!({"image": image, "volumes": socket, "healthcheck": {"test": ["NONE"]}}), "healthcheck"),
+            (
+                json!({"image": image, "volumes": socket, "healthcheck": {"test": "/outrigger healthcheck"}}),
+                "healthcheck.test",
+            ),
+            (
+                json!({"image": image, "volumes": socket, "healthcheck": {"start_period": "1m30s"}}),
+                "healthcheck.start_period",
+            ),
+            (
+                json!({"image": image, "volumes": socket, "healthcheck": {"start_period": "23h59m", "retries": 9}}),
+                "healthcheck.start_period",
+            ),
             (json!({"image": image, "volumes": socket, "entrypoint": ["sh", "-c", "x"]}), "entrypoint"),
             (json!({"image": image, "volumes": socket, "user": "1000:1000"}), "user"),
         ] {
-            assert!(told(wrong.clone()).starts_with(&format!("`s.yml`, field `services.web.{field}`")), "{wrong}");
+            let told = told(wrong.clone());
+            assert!(
+                told.starts_with(&format!("`s.yml`, field `services.web.{field}`")) && told.lines().count() == 1,
+                "{wrong}: {told}"
+            );
         }
+        let both =
+            told(json!({"image": image, "volumes": socket, "healthcheck": {"test": "curl x", "start_period": "15s"}}));
+        assert!(both.lines().count() == 2 && both.contains("start_deadline"), "{both}");
         for right in [
             json!({"image": image, "volumes": socket, "healthcheck": {"retries": 9}, "user": 0, "entrypoint": "/outrigger"}),
-            json!({"image": image, "volumes": socket, "healthcheck": {"start_period": "9s"}, "user": "root", "entrypoint": null}),
+            json!({"image": image, "volumes": socket, "healthcheck": {"start_period": "0s", "timeout": "9s"}, "user": "root", "entrypoint": null}),
             json!({"image": image, "volumes": ["/var/run/docker.sock:/var/run/docker.sock:ro"]}),
+            json!({"image": image, "volumes": socket, "healthcheck": {"test": ["CMD", "/outrigger", "healthcheck", "--wait"], "start_period": "24h0m"}}),
+            json!({"image": image, "volumes": socket, "healthcheck": {"test": "$CHECK", "start_period": "${START:-9s}", "disable": false}}),
             json!({"image": image, "volumes": [{"type": "bind", "source": "/run", "target": "/var/run/"}]}),
             json!({"image": "rycus86/podlike", "environment": ["DOCKER_HOST=tcp://engine:2375"]}),
             json!({"image": "$IMAGE", "volumes": ["$SOCKET"]}),

@@ -19,7 +19,7 @@ pub fn component(name: &str, at: &Place, body: Option<&Value>, problems: &mut Pr
         }
         Some(other) => problems.push(
             at.problem(format!("expected the settings of a component as a map, found {}", kind(other)))
-                .hint("at least `image: <reference>`"),
+                .hint("write at least `image: <reference>`"),
         ),
         None => {}
     }
@@ -28,7 +28,9 @@ pub fn component(name: &str, at: &Place, body: Option<&Value>, problems: &mut Pr
 
 /// The init components; each may have a `name`, else it is `init-1`, `init-2`, … by its position.
 pub fn init(at: &Place, value: &Value, problems: &mut Problems) -> Vec<RawComponent> {
-    let Some(items) = list(at, value, "a list of components, each begun with `- image: <reference>`", problems) else {
+    let Some(items) =
+        list(at, value, "a list of components, each of which begins with `- image: <reference>`", problems)
+    else {
         return Vec::new();
     };
     let mut found = Vec::new();
@@ -79,7 +81,7 @@ fn one_or_more_copies(at: &Place, value: &Value, files: &mut Vec<RawCopy>, probl
                 }
                 (_, _, Some(_)) => problems.push(
                     at.problem(format!("{FORM}, found more than one `:` in `{text}`"))
-                        .hint("a path that holds a `:` can be written as a map, `\"<source>\": \"<target>\"`"),
+                        .hint("for a path that contains `:`, write a map: `\"<source>\": \"<target>\"`"),
                 ),
                 _ => problems.push(at.problem(format!("{FORM}, found `{text}`"))),
             }
@@ -172,8 +174,8 @@ fn several_names(at: &Place, map: &Map<String, Value>) -> crate::problem::Proble
         false => format!("expected one plugin's name, found {}", keys.join(", ")),
     });
     match map.iter().next() {
-        Some((name, Value::Null)) => problem.hint(format!("indent the settings of `{name}` further than its name")),
-        _ => problem.hint("begin each plugin with a `-` of its own"),
+        Some((name, Value::Null)) => problem.hint(format!("indent the settings of `{name}` more than the name")),
+        _ => problem.hint("begin each plugin with its own `-`"),
     }
 }
 

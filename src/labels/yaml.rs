@@ -10,7 +10,7 @@ use serde_json::{Map, Number, Value};
 
 use super::Place;
 use crate::problem::tree::Tree;
-use crate::problem::{Problems, nesting};
+use crate::problem::{Problem, Problems, anchor, nesting};
 
 /// The most values that one text may hold once aliases are resolved: thousands of inspected containers, and still no more than some 100 MB.
 const MOST_VALUES: usize = 1_000_000;
@@ -21,8 +21,8 @@ pub fn parse(at: &Place, text: &str, problems: &mut Problems) -> Option<Value> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     problems.take(nesting::check(at, text))?;
     let found = RefCell::new(Problems::default());
-    let values = Cell::new(0);
-    let reader = Reader { at: at.clone(), problems: &found, values: &values };
+    let (values, again) = (Cell::new(0), Cell::new(0));
+    let reader = Reader { at: at.clone(), problems: &found, values: &values, again: &again };
     let parsed = reader.deserialize(serde_yaml::Deserializer::from_str(text));
     problems.extend(found.into_inner());
     match parsed {
@@ -39,16 +39,44 @@ pub fn parse(at: &Place, text: &str, problems: &mut Problems) -> Option<Value> {
                 problem = problem.point(place.line(), place.column());
                 what = what.replacen(&format!(" at line {} column {}", place.line(), place.column()), "", 1);
             }
+            if let Some(unknown) = unknown_anchor(at, text, &error) {
+                problems.push(unknown);
+                return None;
+            }
             problem.what = format!("not valid YAML: {what}");
             problems.push(match tabbed_line(text) {
                 Some(line) => {
-                    problem.hint(format!("line {line} begins with a tab: YAML takes only spaces for indentation"))
+                    problem.hint(format!("line {line} begins with a tab: YAML allows only spaces for indentation"))
                 }
                 None => problem,
             });
             None
         }
     }
+}
+
+fn unknown_tag(at: &Place, tag: &str) -> Problem {
+    let problem = at.problem(format!("the YAML tag `{tag}` is not supported here"));
+    if matches!(tag.trim_start_matches('!'), "reset" | "override") {
+        return problem.hint("only Compose knows this tag: remove it, or use the output of `docker compose config`");
+    }
+    problem
+}
+
+/// An anchor that the text uses and does not define; none if the error is another one.
+fn unknown_anchor(at: &Place, text: &str, error: &serde_yaml::Error) -> Option<Problem> {
+    let place = error.location().filter(|_| error.to_string().contains("unknown anchor"))?;
+    let name = anchor::name(text, place.line(), place.column())?;
+    let problem = anchor::place(at, text).problem(format!("this text does not define the anchor `{name}`"));
+    // In messages, the label of a service has the name of the file and of the service before it.
+    let is_label = at.label.split(": ").last().is_some_and(|label| label.starts_with("pod."));
+    Some(problem.hint(if is_label {
+        format!(
+            "a label is a text of its own, which does not see the anchors of the file: define `&{name}` in this label"
+        )
+    } else {
+        format!("define `&{name}` before this line")
+    }))
 }
 
 /// The mode of a tmpfs that is written `0o770` becomes that text: as a number it could not be told from a decimal 504, which nobody means.
@@ -85,6 +113,8 @@ struct Reader<'p> {
     at: Place,
     problems: &'p RefCell<Problems>,
     values: &'p Cell<usize>,
+    /// How many keys their maps had already.
+    again: &'p Cell<usize>,
 }
 
 impl<'p> Reader<'p> {
@@ -94,7 +124,7 @@ impl<'p> Reader<'p> {
         if self.values.get() > MOST_VALUES {
             return Err(E::custom(format!("more than {MOST_VALUES} values")));
         }
-        Ok(Self { at, problems: self.problems, values: self.values })
+        Ok(Self { at, ..*self })
     }
 
     fn report(&self, at: &Place, what: impl Into<String>) {
@@ -168,14 +198,19 @@ impl<'de> Visitor<'de> for Reader<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
         let mut map = Map::new();
         let mut merges = Vec::new();
-        while let Some(key) = entries.next_key_seed(Key)? {
+        while let Some(key) = entries.next_key_seed(Key { of: Some(&self) })? {
             let at = self.at.key(&key);
+            // Before what is in it, as the text has them.
+            let is_again = key != "<<" && map.contains_key(&key);
+            if is_again {
+                let problem = at.problem("this key appears twice in the same map").again(self.again.get());
+                self.problems.borrow_mut().push(problem);
+                self.again.set(self.again.get() + 1);
+            }
             let value = entries.next_value_seed(self.at(at.clone())?)?;
             if key == "<<" {
                 merges.push((at, value));
-            } else if map.contains_key(&key) {
-                self.report(&at, "this key is written twice in the same map");
-            } else {
+            } else if !is_again {
                 map.insert(key, value);
             }
         }
@@ -186,8 +221,9 @@ impl<'de> Visitor<'de> for Reader<'_> {
     }
 
     fn visit_enum<A: EnumAccess<'de>>(self, tagged: A) -> Result<Value, A::Error> {
-        let (tag, content) = tagged.variant_seed(Key)?;
-        self.report(&self.at, format!("the YAML tag `{tag}` has no meaning here"));
+        let (tag, content) = tagged.variant_seed(Key { of: None })?;
+        let problem = unknown_tag(&self.at, &tag);
+        self.problems.borrow_mut().push(problem);
         content.newtype_variant_seed(self)
     }
 }
@@ -217,10 +253,13 @@ impl Reader<'_> {
     }
 }
 
-/// The key of a map, as text.
-struct Key;
+/// The key of a map, or the name of a tag, as text.
+struct Key<'r, 'p> {
+    /// The map.
+    of: Option<&'r Reader<'p>>,
+}
 
-impl<'de> DeserializeSeed<'de> for Key {
+impl<'de> DeserializeSeed<'de> for Key<'_, '_> {
     type Value = String;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<String, D::Error> {
@@ -228,7 +267,7 @@ impl<'de> DeserializeSeed<'de> for Key {
     }
 }
 
-impl Visitor<'_> for Key {
+impl<'de> Visitor<'de> for Key<'_, '_> {
     type Value = String;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -253,5 +292,14 @@ impl Visitor<'_> for Key {
 
     fn visit_str<E: Error>(self, value: &str) -> Result<String, E> {
         Ok(value.to_owned())
+    }
+
+    fn visit_enum<A: EnumAccess<'de>>(self, tagged: A) -> Result<String, A::Error> {
+        let Some(reader) = self.of else { return Err(A::Error::custom("expected a tag that is plain text")) };
+        let (tag, content) = tagged.variant_seed(Key { of: None })?;
+        let key = content.newtype_variant_seed(self)?;
+        let problem = unknown_tag(&reader.at.key(&key), &tag);
+        reader.problems.borrow_mut().push(problem);
+        Ok(key)
     }
 }

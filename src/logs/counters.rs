@@ -42,10 +42,25 @@ pub struct Counts {
     pub released: u64,
     /// How often the stream was opened again while the component ran.
     pub reconnects: u64,
-    /// Runs whose output was not read to its end, because time ran out.
+    /// Runs whose output was not read to its end: time ran out, or a plugin failed.
     pub cut: u64,
     /// Whether the component's log driver can't be read.
     pub unreadable: bool,
+}
+
+impl Counts {
+    /// What is missing in the output, in words; none if nothing is. `unread`: whether output that was not read counts, or dropped lines only.
+    #[must_use]
+    pub fn missing(&self, unread: bool) -> Option<String> {
+        let dropped = match self.dropped {
+            0 => None,
+            1 => Some("1 line was dropped".to_owned()),
+            lines => Some(format!("{lines} lines were dropped")),
+        };
+        let cut = (unread && self.cut > 0).then(|| "the output was not read to its end".to_owned());
+        let all: Vec<String> = dropped.into_iter().chain(cut).collect();
+        (!all.is_empty()).then(|| all.join(", and "))
+    }
 }
 
 impl Counters {
@@ -125,5 +140,22 @@ impl Counters {
     /// Answers whether this is news.
     pub(super) fn set_unreadable(&self) -> bool {
         !self.unreadable.swap(true, Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn missing_output_is_told_in_words() {
+        let missing = |dropped, cut| Counts { dropped, cut, ..Counts::default() };
+        let only_dropped = missing(3, 1).missing(false).unwrap();
+        assert_eq!((missing(0, 1).missing(false), only_dropped.as_str()), (None, "3 lines were dropped"));
+        let missing = |dropped, cut| missing(dropped, cut).missing(true);
+        assert_eq!(missing(0, 0), None);
+        assert_eq!(missing(1, 0).unwrap(), "1 line was dropped");
+        assert_eq!(missing(0, 2).unwrap(), "the output was not read to its end");
+        assert_eq!(missing(12, 1).unwrap(), "12 lines were dropped, and the output was not read to its end");
     }
 }

@@ -60,7 +60,7 @@ impl Sink {
         match reopened {
             Ok(pipe) => Self::new(pipe, format),
             Err(error) => {
-                debug!(%error, "standard output can't be written without blocking, a thread does it");
+                debug!(%error, "standard output does not support writes without blocking; the controller uses a separate thread");
                 Self::new(tokio::io::stdout(), format)
             }
         }
@@ -145,7 +145,7 @@ impl Writer {
             self.failed(&error);
         } else if self.state == State::Failing && !self.chunk.is_empty() {
             self.state = State::Open;
-            warn!("standard output can be written again");
+            warn!("standard output accepts data again");
         }
         self.chunk.clear();
         self.done = 0;
@@ -154,10 +154,10 @@ impl Writer {
     fn failed(&mut self, error: &io::Error) {
         let gone = error.kind() == io::ErrorKind::BrokenPipe;
         if gone {
-            warn!(%error, "nobody reads standard output any more, the components' output is dropped from here on");
+            warn!(%error, "standard output is closed; the components' output is dropped from now on");
             self.state = State::Gone;
         } else if self.state == State::Open {
-            warn!(%error, "standard output can't be written, the components' output is dropped until it can");
+            warn!(%error, "standard output does not accept data; the components' output is dropped until it does");
             self.state = State::Failing;
         }
         self.give_up();

@@ -16,21 +16,30 @@ pub struct Budget {
 }
 
 impl Budget {
+    /// The memory that all components have together, in bytes, if the kernel holds all of them to it.
+    #[must_use]
+    pub fn memory_together(&self) -> Option<i64> {
+        let is_memory = |row: &&BudgetRow| row.resource == Resource::Memory && self.held_by == HeldBy::Together;
+        self.rows.iter().find(is_memory).and_then(|row| row.pod)
+    }
+
     /// Who holds the limits, for people.
     #[must_use]
     pub fn sentence(&self) -> &'static str {
         match (self.held_by, self.placement.tier) {
             (HeldBy::Together, Tier::Slice | Tier::Tree) => {
-                "held by the kernel for the pod as a whole: components lie in a cgroup of the pod's own"
+                "the kernel enforces the limits for the pod as a whole: the components are in a cgroup of the pod"
             }
             (HeldBy::Together, _) => {
-                "held by the kernel for the pod as a whole: components lie in the controller's cgroup"
+                "the kernel enforces the limits for the pod as a whole: the components are in the controller's cgroup"
             }
             (HeldBy::Apart, Tier::Divided) if self.placement.is_assumed => {
-                "held by the kernel: for the pod as a whole where the engine can, else for each component, divided among them as shown"
+                "the kernel enforces the limits: for the pod as a whole if the engine supports it, otherwise for each component, divided as shown"
             }
-            (HeldBy::Apart, _) => "held by the kernel for each component: the pod's limits are divided among them",
-            (HeldBy::Nobody, _) => "held by nobody: the engine has no cgroups",
+            (HeldBy::Apart, _) => {
+                "the kernel enforces the limits for each component: the pod's limits are divided among the components"
+            }
+            (HeldBy::Nobody, _) => "nothing enforces the limits: the engine has no cgroups",
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::pod::lower::plugin::on_error_name;
 use crate::pod::values::{format_cpus, format_duration, signal_name};
 use crate::pod::{
     Blkio, Component, ComponentName, ControllerSpec, CopySpec, Dependency, EnvFile, EnvFormat, HealthCheck,
-    HostSettings, Mount, MountKind, PluginSource, PluginSpec, PodOptions, PodSpec, VolumeSpec,
+    HostSettings, Mount, MountKind, OuterRestart, PluginSource, PluginSpec, PodOptions, PodSpec, VolumeSpec,
 };
 
 /// Writes `spec` as a `pod.yaml` document.
@@ -490,6 +490,18 @@ fn controller(controller: &ControllerSpec) -> Doc {
     doc.list("ports", controller.ports.iter().map(ToString::to_string).collect::<Vec<_>>());
     doc.list("volumes", controller.volumes.iter().map(mount));
     doc.list("networks", controller.networks.clone());
+    doc.some(
+        "restart",
+        controller.outer.restart.map(|restart| match restart {
+            OuterRestart::Always => "always".to_owned(),
+            OuterRestart::UnlessStopped => "unless-stopped".to_owned(),
+            OuterRestart::OnFailure(0) => "on-failure".to_owned(),
+            OuterRestart::OnFailure(most) => format!("on-failure:{most}"),
+        }),
+    );
+    doc.some("hostname", controller.outer.hostname.clone());
+    doc.list("extra_hosts", controller.outer.extra_hosts.clone());
+    doc.list("dns", controller.outer.dns.clone());
     doc.map("environment", controller.environment.clone());
     doc.map("labels", controller.labels.clone());
     doc.some("mem_limit", controller.memory);

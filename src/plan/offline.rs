@@ -22,11 +22,13 @@ impl SelfInfo {
                 env: Vec::new(),
                 hostname: String::new(),
                 running: false,
+                paused: false,
                 removing: false,
                 started_at: String::new(),
                 exit_code: 0,
                 oom_killed: false,
                 health: None,
+                last_check: None,
                 check_declares: None,
                 check: None,
                 ipc_mode: String::new(),
@@ -54,6 +56,7 @@ impl SelfInfo {
             volume_aliases: BTreeMap::new(),
             volumes: BTreeMap::new(),
             own_volumes: OwnVolumes::default(),
+            host_files: BTreeMap::new(),
         }
     }
 }

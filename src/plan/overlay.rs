@@ -123,13 +123,13 @@ impl Overlays {
     ) -> Result<(), (String, String)> {
         let no_hint = |what: String| (what, String::new());
         if let Some(other) = self.rival(leaf, plugin) {
-            return Err(no_hint(format!("plugins `{other}` and `{plugin}` set it to different values")));
+            return Err(no_hint(format!("the plugins `{other}` and `{plugin}` set this field to different values")));
         }
         if get(&self.document, &leaf.path) == Some(&leaf.value) {
             return Ok(());
         }
         if leaf.value.is_null() {
-            return Err(no_hint("an overlay can't remove anything: `null` is refused".to_owned()));
+            return Err(no_hint("an overlay cannot remove a field: `null` is refused".to_owned()));
         }
         if let Some(key) = leaf.path.first().filter(|key| PROTECTED.contains(&key.as_str())) {
             return Err(no_hint(format!("no plugin may change `{key}`")));
@@ -137,7 +137,9 @@ impl Overlays {
         if let Some(scope) = scope
             && !matches!(leaf.path.as_slice(), [first, second, ..] if first == "components" && second == scope.as_str())
         {
-            return Err(no_hint(format!("the plugin belongs to component `{scope}` and may change nothing else")));
+            return Err(no_hint(format!(
+                "the plugin belongs to component `{scope}` and may change only that component"
+            )));
         }
         let changed = leaf.path.get(..leaf.replaces).unwrap_or(&leaf.path);
         if grants.iter().any(|grant| grants::covers(grant, changed)) {
@@ -145,7 +147,7 @@ impl Overlays {
         } else {
             Err((
                 "no `plan` grant covers this change".to_owned(),
-                format!("grant it with `plan: [{}]`, or a wider scope", grants::suggestion(changed)),
+                format!("grant the change with `plan: [{}]` or a wider scope", grants::suggestion(changed)),
             ))
         }
     }
@@ -172,7 +174,7 @@ impl Overlays {
 
 fn parse(json: &str) -> Result<Value, String> {
     if json.len() > LONGEST {
-        return Err(format!("the overlay is {} bytes long, and at most {LONGEST} are taken", json.len()));
+        return Err(format!("the overlay is {} bytes long, but the limit is {LONGEST} bytes", json.len()));
     }
     match serde_json::from_str(json) {
         Ok(value @ Value::Object(_)) => Ok(value),

@@ -39,8 +39,7 @@ fn dear(component: &Component) -> impl Iterator<Item = String> {
         .filter(|&(_, _, interval)| interval < WORTH_A_NOTE)
         .map(|(field, key, interval)| {
             format!(
-                "component `{}`: `{field}` runs a command every {interval:?}, which costs the engine about {:.0} ms of CPU each time: {:.2} of a core, all the time. \
-                 Probes of `http`, `tcp` and `grpc` cost nothing; `{key}: 30s` costs little",
+                "component `{}`: `{field}` runs a command every {interval:?}, which costs the engine about {:.0} ms of CPU time for each run: {:.2} of a core on average. `http`, `tcp` and `grpc` probes cost almost nothing; `{key}: 30s` costs little",
                 component.name,
                 COMMAND.as_secs_f64() * 1e3,
                 COMMAND.as_secs_f64() / (COMMAND + interval).as_secs_f64(),

@@ -9,6 +9,7 @@
 //! | `version` | of this shape: 1 |
 //! | `stop_budget_ms` | from the first signal to the killing of what still runs |
 //! | `drain_ms` | of it, from the first signal to the first component's stop |
+//! | `stops` | in the order of their stop: `component`, `step` from 1 on, and from the first signal on `asked_by_ms` and `killed_by_ms`, both at the latest |
 //! | `min_ready_ms`, `settle_ms`, `repair_budget_ms` | as in `pod.options`; 0: none |
 //! | `start_deadline` | `null` for none, or `total_ms`, `base_ms` and `declared`, a list of `component` and `declared_ms` |
 //! | `ends_with` | `jobs`: once all of these have ended; `components`: once one of these has ended and is not started again |
@@ -36,13 +37,15 @@
 //! | `privileged`, `grace_ms`, `stop_signal` | true or false; a number; a number |
 
 mod block_io;
+mod columns;
 mod course;
 mod json;
 mod life;
 mod limits;
 mod text;
 
-pub use self::text::clean;
+pub use self::columns::aligned;
+pub use self::text::{clean, one_line};
 use serde_json::Value;
 
 use super::{Plan, Planned};
@@ -67,6 +70,12 @@ pub struct PluginLine {
     pub missing: Vec<String>,
     /// What it has made different in `pre-start`, as dotted paths, and whether something was there before.
     pub changes: Vec<(String, bool)>,
+}
+
+/// Every timeout, as the plan's `timeouts` has them.
+#[must_use]
+pub fn timeouts_json(timeouts: &Timeouts) -> Value {
+    json::named(timeouts)
 }
 
 /// The plan as text, with a table of all timeouts where they are given. Ends with a newline.

@@ -15,7 +15,7 @@ use crate::plugin::grants::Granter;
 use crate::pod::ComponentName;
 
 /// Most files, commands or judgements of one answer.
-const ITEMS: usize = 256;
+const ITEMS: usize = crate::hooks::limits::MOST_FILES;
 /// Longest reason or summary that is kept, in characters.
 const TEXT: usize = 500;
 /// Deepest overlay.
@@ -35,26 +35,29 @@ impl Judge<'_> {
         let found = self.view.components.iter().find(|component| component.name.as_str() == name);
         let found = found.filter(|_| self.granter.sees(name));
         found.map(|component| component.name.clone()).ok_or_else(|| {
-            format!("it names component `{}`, which the pod does not have or the plugin does not see", shortened(name))
+            format!(
+                "the answer names component `{}`, which the pod does not have or the plugin must not access",
+                shortened(name)
+            )
         })
     }
 
     fn may(&self, capability: &'static str, scope: &str) -> Result<(), String> {
-        self.granter.check(capability, scope).map_err(|denied| format!("it lacks a grant: {denied}"))
+        self.granter.check(capability, scope).map_err(|denied| format!("a grant is missing: {denied}"))
     }
 
     /// `pre-start`: an object whose every leaf lies within the `plan` grants.
     pub fn overlay(&self, answer: Option<String>) -> Result<Option<String>, String> {
         let Some(text) = answer else { return Ok(None) };
-        let value: Value = serde_json::from_str(&text).map_err(|error| format!("its overlay is not JSON: {error}"))?;
-        let Value::Object(object) = &value else { return Err("its overlay is not an object".to_owned()) };
+        let value: Value = serde_json::from_str(&text).map_err(|error| format!("the overlay is not JSON: {error}"))?;
+        let Value::Object(object) = &value else { return Err("the overlay is not a JSON object".to_owned()) };
         self.leaves(object, "", 0)?;
         Ok((!object.is_empty()).then_some(text))
     }
 
     fn leaves(&self, object: &Map<String, Value>, path: &str, depth: usize) -> Result<(), String> {
         if depth >= DEPTH {
-            return Err("its overlay is nested too deeply".to_owned());
+            return Err("the overlay is nested too deeply".to_owned());
         }
         for (key, value) in object {
             // A dot in a key (a label's, for instance) would look like two segments and could reach what is not granted.
@@ -73,7 +76,10 @@ impl Judge<'_> {
             let mut segments = path.split('.');
             if segments.next() != Some("components") || segments.next() != Some(&only.as_str().replace('.', "\u{2024}"))
             {
-                return Err(format!("its overlay changes `{}`, but it sees component `{only}` only", shortened(path)));
+                return Err(format!(
+                    "the overlay changes `{}`, but the plugin belongs to component `{only}`",
+                    shortened(path)
+                ));
             }
         }
         self.may("plan", path)
@@ -129,7 +135,7 @@ impl Judge<'_> {
         };
         limited("deliveries", deliveries.len())?;
         if deliveries.is_empty() && self.granter.both("signals").is_empty() {
-            return Err("it swallows a signal, but has no grant for `signals`".to_owned());
+            return Err("the plugin swallows a signal, but has no grant for `signals`".to_owned());
         }
         let checked = deliveries.into_iter().map(|delivery| self.signal(&delivery.component, delivery.signal));
         checked.collect::<Result<_, _>>().map(SignalDecision::Deliver)
@@ -161,7 +167,7 @@ impl Judge<'_> {
         limited("files", raw.files.len() + raw.remove.len())?;
         limited("commands", raw.validate.len() + raw.verify.len() + raw.apply.len())?;
         if raw.healthy_for_ms > LONGEST_HEALTHY_MS {
-            return Err(format!("`healthy-for-ms` is {}, at most {LONGEST_HEALTHY_MS}", raw.healthy_for_ms));
+            return Err(format!("`healthy-for-ms` is {}, but the limit is {LONGEST_HEALTHY_MS}", raw.healthy_for_ms));
         }
         let files = raw.files.into_iter().map(|file| self.file(file, false)).collect::<Result<_, _>>()?;
         let remove = raw.remove.into_iter().map(|(component, path)| {
@@ -189,7 +195,7 @@ impl Judge<'_> {
         let component = self.component(&raw.component)?;
         self.may("exec", component.as_str())?;
         if raw.argv.is_empty() || raw.argv.len() > ITEMS {
-            return Err(format!("a command has 1 to {ITEMS} words"));
+            return Err(format!("a command must have 1 to {ITEMS} words"));
         }
         if raw.timeout_ms == 0 || raw.timeout_ms > LONGEST_COMMAND_MS {
             return Err(format!("`timeout-ms` is {}, expected 1 to {LONGEST_COMMAND_MS}", raw.timeout_ms));
@@ -223,7 +229,7 @@ pub fn plan_of(only: &ComponentName, plan_json: &str) -> String {
 }
 
 fn limited(what: &str, count: usize) -> Result<(), String> {
-    if count > ITEMS { Err(format!("it answered {count} {what}, at most {ITEMS}")) } else { Ok(()) }
+    if count > ITEMS { Err(format!("the answer has {count} {what}, but the limit is {ITEMS}")) } else { Ok(()) }
 }
 
 fn shortened(text: &str) -> String {

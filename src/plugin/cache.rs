@@ -23,7 +23,7 @@ impl Trusted {
     /// # Errors
     /// Why it is not trusted; [`io::ErrorKind::NotFound`] where there is none.
     pub fn check(path: &Path) -> io::Result<Self> {
-        let parent = path.parent().ok_or_else(|| refused(path, "has no directory"))?;
+        let parent = path.parent().ok_or_else(|| refused(path, "has no parent directory"))?;
         only_owner_writes(parent, fs::symlink_metadata(parent)?.is_dir())?;
         only_owner_writes(path, fs::symlink_metadata(path)?.is_file())?;
         Ok(Self { path: path.to_owned() })
@@ -48,7 +48,7 @@ fn only_owner_writes(path: &Path, right_kind: bool) -> io::Result<()> {
         return Err(refused(path, "belongs to another user"));
     }
     if meta.mode() & 0o022 != 0 {
-        return Err(refused(path, "can be written by others than its owner"));
+        return Err(refused(path, "is writable by users other than its owner"));
     }
     Ok(())
 }
@@ -104,7 +104,7 @@ impl Cache {
     fn private(&self) -> io::Result<()> {
         let meta = fs::symlink_metadata(&self.dir)?;
         if !meta.is_dir() || meta.uid() != geteuid().as_raw() || meta.mode() & 0o077 != 0 {
-            return Err(refused(&self.dir, "is not a directory that only this user may enter (mode 0700)"));
+            return Err(refused(&self.dir, "is not a directory with access for this user only (mode 0700)"));
         }
         Ok(())
     }
@@ -156,7 +156,7 @@ mod tests {
         cache.put("a", b"code").unwrap();
         fs::set_permissions(&cache.dir, fs::Permissions::from_mode(0o755)).unwrap();
         assert!(cache.find("a").unwrap_err().to_string().contains("mode 0700"));
-        assert!(cache.put("b", b"code").is_err());
+        assert!(cache.put("b", b"code").unwrap_err().to_string().contains("mode 0700"));
     }
 
     #[test]
@@ -164,7 +164,7 @@ mod tests {
         let (dir, cache) = cache();
         let put = cache.put("a", b"code").unwrap();
         fs::set_permissions(put.path(), fs::Permissions::from_mode(0o666)).unwrap();
-        assert!(cache.find("a").unwrap_err().to_string().contains("others than its owner"));
+        assert!(cache.find("a").unwrap_err().to_string().contains("users other than its owner"));
         let elsewhere = dir.path().join("elsewhere");
         fs::write(&elsewhere, b"code").unwrap();
         std::os::unix::fs::symlink(&elsewhere, cache.dir.join("l.cwasm")).unwrap();

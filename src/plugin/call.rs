@@ -149,9 +149,9 @@ impl Failure {
     pub fn reason(&self) -> String {
         match self {
             Self::Dead(reason) | Self::Refused(reason) | Self::Final(reason) => reason.clone(),
-            Self::Retry(ms) => format!("asked to be called again in {ms} ms"),
-            Self::Down(reason) => format!("is waiting to be started again: {reason}"),
-            Self::Evicted(_, reason) => format!("failed too often and is called no more; at last: {reason}"),
+            Self::Retry(ms) => format!("requested a retry in {ms} ms"),
+            Self::Down(reason) => format!("is waiting for its restart: {reason}"),
+            Self::Evicted(_, reason) => format!("failed too often and is not called any more; last failure: {reason}"),
         }
     }
 }

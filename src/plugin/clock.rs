@@ -7,11 +7,12 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::Poll;
 use std::thread::Thread;
 use std::time::Duration;
 
+use tokio::time::Instant;
 use wasmtime::{Engine, Store, UpdateDeadline};
 
 /// How often a running guest gives way to the rest of the controller, and the grain of CPU budgets.
@@ -104,17 +105,45 @@ pub struct Budget {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Overrun {
     /// It computed for too long.
-    #[error("overran its {} ms of CPU time", .0.as_millis())]
+    #[error("exceeded its CPU time limit of {} ms", .0.as_millis())]
     Cpu(Duration),
     /// It waited for too long.
-    #[error("overran its {} ms", .0.as_millis())]
+    #[error("exceeded its time limit of {} ms", .0.as_millis())]
     Wall(Duration),
+}
+
+/// Stops the wall clock of a call while the guest waits for something that is not its own doing: an engine that does not answer.
+#[derive(Debug, Default)]
+pub struct Pause(AtomicUsize);
+
+impl Pause {
+    /// From now on, until the answer is dropped.
+    #[must_use]
+    pub fn begin(self: &Arc<Self>) -> Paused {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Paused(Arc::clone(self))
+    }
+
+    fn is_on(&self) -> bool {
+        self.0.load(Ordering::Relaxed) > 0
+    }
+}
+
+/// See [`Pause::begin`].
+#[derive(Debug)]
+pub struct Paused(Arc<Pause>);
+
+impl Drop for Paused {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// What a store's guest has used of its CPU budget.
 #[derive(Debug)]
 pub struct Meter {
     clock: Arc<Clock>,
+    pause: Arc<Pause>,
     used: AtomicU64,
     since: AtomicU64,
     limit: AtomicU64,
@@ -122,10 +151,11 @@ pub struct Meter {
 }
 
 impl Meter {
-    /// Makes the store's guests give way at every tick and end when their budget is used up.
-    pub fn install<T: 'static>(store: &mut Store<T>, clock: &Arc<Clock>) -> Arc<Self> {
+    /// Makes the store's guests give way at every tick and end when their budget is used up. Their wall clock stands during a `pause`.
+    pub fn install<T: 'static>(store: &mut Store<T>, clock: &Arc<Clock>, pause: Arc<Pause>) -> Arc<Self> {
         let meter = Arc::new(Self {
             clock: Arc::clone(clock),
+            pause,
             used: AtomicU64::new(0),
             since: AtomicU64::new(0),
             limit: AtomicU64::new(0),
@@ -162,6 +192,7 @@ impl Meter {
         self.used.store(0, Ordering::Relaxed);
         let mut call = pin!(call);
         let mut deadline = None;
+        let mut paused_at: Option<Instant> = None;
         let ended = poll_fn(|cx| {
             self.since.store(self.clock.touch(), Ordering::Relaxed);
             let polled = call.as_mut().poll(cx);
@@ -171,7 +202,17 @@ impl Meter {
             }
             // Only a call that waits, or that gave way, pays for a timer.
             let deadline = deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep(budget.wall)));
-            deadline.as_mut().poll(cx).map(|()| None)
+            match (self.pause.is_on(), paused_at) {
+                (true, None) => paused_at = Some(Instant::now()),
+                (false, Some(since)) => {
+                    let later = deadline.deadline() + since.elapsed();
+                    deadline.as_mut().reset(later);
+                    paused_at = None;
+                }
+                (true, Some(_)) | (false, None) => {}
+            }
+            // What ends the pause wakes the call.
+            if paused_at.is_some() { Poll::Pending } else { deadline.as_mut().poll(cx).map(|()| None) }
         })
         .await;
         match ended {
@@ -185,6 +226,33 @@ impl Meter {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What a call with a wall limit of one second answers that pauses for `paused` and then takes `own`.
+    async fn timed(paused: u64, own: u64) -> Result<(), Overrun> {
+        let mut config = wasmtime::Config::new();
+        config.epoch_interruption(true);
+        let engine = Engine::new(&config).unwrap();
+        let (clock, pause) = (Clock::start(&engine).unwrap(), Arc::new(Pause::default()));
+        let meter = Meter::install(&mut Store::new(&engine, ()), &clock, Arc::clone(&pause));
+        let call = async {
+            for _ in 0..2 {
+                let paused_now = pause.begin();
+                tokio::time::sleep(Duration::from_secs(paused)).await;
+                drop(paused_now);
+                tokio::time::sleep(Duration::from_millis(own / 2)).await;
+            }
+            Ok(())
+        };
+        let budget = Budget { cpu: Duration::from_secs(1), wall: Duration::from_secs(1) };
+        meter.run(budget, call).await.map(|done| done.unwrap())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_wall_clock_stands_during_a_pause() {
+        assert_eq!(timed(600, 900).await, Ok(()));
+        assert_eq!(timed(600, 1100).await, Err(Overrun::Wall(Duration::from_secs(1))));
+        assert_eq!(timed(0, 1100).await, Err(Overrun::Wall(Duration::from_secs(1))));
+    }
 
     #[test]
     fn the_ticker_naps_when_no_guest_runs_and_wakes_for_the_next() {

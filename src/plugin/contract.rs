@@ -123,14 +123,17 @@ mod tests {
         for (wrong, expected) in [
             (
                 "outrigger:pod/pod@0.2.0",
-                "it was built against `outrigger:pod/pod@0.2.0`, but this Outrigger serves `outrigger:pod` 0.1.0",
+                "the plugin was built against `outrigger:pod/pod@0.2.0`, but this version of Outrigger supports `outrigger:pod` 0.1.0",
             ),
-            ("outrigger:pod/pod", "it was built against `outrigger:pod/pod`"),
-            ("outrigger:pod/routes@0.1.0", "imports `routes`, which this version of Outrigger does not serve yet"),
-            ("outrigger:pod/magic@0.1.0", "it imports `outrigger:pod/magic@0.1.0`, which Outrigger does not have"),
-            ("wasi:cli/stdin@0.3.0", "it imports `wasi:cli/stdin@0.3.0`"),
-            ("wasi:nn/graph@0.2.0", "it imports `wasi:nn/graph@0.2.0`"),
-            ("env", "it imports `env`"),
+            ("outrigger:pod/pod", "the plugin was built against `outrigger:pod/pod`"),
+            ("outrigger:pod/routes@0.1.0", "imports `routes`, which this version of Outrigger does not support yet"),
+            (
+                "outrigger:pod/magic@0.1.0",
+                "the plugin imports `outrigger:pod/magic@0.1.0`, which Outrigger does not have",
+            ),
+            ("wasi:cli/stdin@0.3.0", "the plugin imports `wasi:cli/stdin@0.3.0`"),
+            ("wasi:nn/graph@0.2.0", "the plugin imports `wasi:nn/graph@0.2.0`"),
+            ("env", "the plugin imports `env`"),
         ] {
             let error = import(wrong).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");

@@ -6,7 +6,9 @@ use std::io;
 #[derive(Debug, thiserror::Error)]
 pub enum PluginError {
     /// No stock plugin has this name.
-    #[error("no stock plugin is called `{name}`; there are {known}, and for any other plugin `source` names its file")]
+    #[error(
+        "there is no stock plugin `{name}`; stock plugins: {known}. For any other plugin, write the path of its file in `source`"
+    )]
     NoStock {
         /// What was asked for.
         name: String,
@@ -20,7 +22,7 @@ pub enum PluginError {
         path: String,
     },
     /// The file can't be read.
-    #[error("file `{path}` can't be read: {source}")]
+    #[error("cannot read file `{path}`: {source}")]
     Unreadable {
         /// Its path.
         path: String,
@@ -36,24 +38,26 @@ pub enum PluginError {
         limit: u64,
     },
     /// Something else than WebAssembly.
-    #[error("it is not WebAssembly")]
+    #[error("the file is not WebAssembly")]
     NotWasm,
     /// Machine code, which is never taken from outside.
-    #[error("it is machine code (`.cwasm`), which is not taken from outside: give the `.wasm` it was made from")]
+    #[error(
+        "the file is machine code (`.cwasm`), which Outrigger does not accept from users: use the `.wasm` file from which it was compiled"
+    )]
     MachineCode,
     /// A core module.
     #[error(
-        "it is a core WebAssembly module, not a component: build it for `wasm32-wasip2`, or wrap it with `wasm-tools component new`"
+        "the file is a core WebAssembly module, not a component: build the plugin for `wasm32-wasip2`, or convert the module with `wasm-tools component new`"
     )]
     CoreModule,
     /// Damaged, or uses what this engine does not have.
-    #[error("it can't be compiled: {reason}")]
+    #[error("the plugin cannot be compiled: {reason}")]
     Broken {
         /// In the compiler's words.
         reason: String,
     },
     /// Built against a version of the contract that is not served.
-    #[error("it was built against `{name}`, but this Outrigger serves `outrigger:pod` {served}")]
+    #[error("the plugin was built against `{name}`, but this version of Outrigger supports `outrigger:pod` {served}")]
     OtherVersion {
         /// Interface and version.
         name: String,
@@ -61,34 +65,34 @@ pub enum PluginError {
         served: String,
     },
     /// Imports an interface that this version of the host does not serve yet.
-    #[error("it imports `{interface}`, which this version of Outrigger does not serve yet")]
+    #[error("the plugin imports `{interface}`, which this version of Outrigger does not support yet")]
     ImportNotServed {
         /// The interface.
         interface: String,
     },
     /// Imports something unknown.
-    #[error("it imports `{name}`, which Outrigger does not have")]
+    #[error("the plugin imports `{name}`, which Outrigger does not have")]
     UnknownImport {
         /// What it imports.
         name: String,
     },
     /// Exports a hook that this version of the host does not call yet.
-    #[error("it has the hook `{hook}`, which this version of Outrigger does not call yet")]
+    #[error("the plugin has the hook `{hook}`, which this version of Outrigger does not call yet")]
     HookNotServed {
         /// The hook.
         hook: &'static str,
     },
     /// Does not export `plugin`.
-    #[error("it does not export `outrigger:pod/plugin`, which every plugin must")]
+    #[error("the plugin does not export `outrigger:pod/plugin`, which is mandatory")]
     NoPlugin,
     /// Exports or imports something with another type than the contract's.
-    #[error("it does not fit the contract: {reason}")]
+    #[error("the plugin does not match the contract: {reason}")]
     Mismatch {
         /// Which item and how, in the linker's words.
         reason: String,
     },
     /// Trapped, overran or answered an error before any hook was called.
-    #[error("its `{step}` {reason}")]
+    #[error("the plugin's `{step}` {reason}")]
     Failed {
         /// `start`, `describe` or `configure`.
         step: &'static str,
@@ -96,13 +100,13 @@ pub enum PluginError {
         reason: String,
     },
     /// Its manifest is wrong.
-    #[error("its manifest is wrong: {what}")]
+    #[error("the plugin's manifest is wrong: {what}")]
     Manifest {
         /// What is.
         what: String,
     },
     /// The engine or its ticker can't be made.
-    #[error("WebAssembly can't be run here: {reason}")]
+    #[error("cannot run WebAssembly here: {reason}")]
     Engine {
         /// Why.
         reason: String,

@@ -93,7 +93,7 @@ impl Granter {
         if let (Some(only), Some(component)) = (&self.only, component_of(capability, scope))
             && only.as_str() != component
         {
-            return denied(format!("the plugin sees component `{only}` only"));
+            return denied(format!("the plugin belongs to component `{only}` and has no access to other components"));
         }
         if let Err(why) = valid(capability, scope) {
             return denied(why);
@@ -101,9 +101,9 @@ impl Granter {
         let covers = |grants: &[Grant]| grants.iter().any(|outer| covers(outer, capability, scope));
         match (covers(&self.declared), covers(&self.granted)) {
             (true, true) => Ok(()),
-            (false, _) => denied("its manifest does not ask for it".to_owned()),
+            (false, _) => denied("the plugin's manifest does not request it".to_owned()),
             (true, false) => {
-                denied(format!("the pod does not grant it: add `{}` to its `grants`", line(capability, scope)))
+                denied(format!("the pod does not grant it: add `{}` to the plugin's `grants`", line(capability, scope)))
             }
         }
     }
@@ -116,7 +116,7 @@ impl Granter {
         if valid(capability, scope).is_ok() && self.declared.iter().any(|outer| covers(outer, capability, scope)) {
             return Ok(());
         }
-        Err(Denied { capability, scope: scope.to_owned(), why: "its manifest does not ask for it".to_owned() })
+        Err(Denied { capability, scope: scope.to_owned(), why: "the plugin's manifest does not request it".to_owned() })
     }
 
     /// Scopes of a capability that both sides allow, each as narrow as the narrower of the two.
@@ -242,7 +242,7 @@ pub fn line(capability: &str, scope: &str) -> String {
 /// What form was expected.
 pub fn valid(capability: &str, scope: &str) -> Result<(), String> {
     if !CAPABILITIES.contains(&capability) {
-        return Err(format!("no capability is called `{capability}`"));
+        return Err(format!("there is no capability `{capability}`"));
     }
     let expected = match capability {
         _ if scope == "*" => None,
@@ -250,11 +250,11 @@ pub fn valid(capability: &str, scope: &str) -> Result<(), String> {
             let (path, _) = dir_scope(scope);
             if !plain_path(path) {
                 Some(
-                    "an absolute path without `.` and `..`, with `:rw` behind it to write; in a manifest, `*` for one that the pod chooses",
+                    "an absolute path without `.` and `..`, followed by `:rw` for write access; in a manifest, `*` for a path that the pod chooses",
                 )
             } else if path == "/" || CLOSED_DIRS.iter().any(|closed| below(path, closed) || below(closed, path)) {
                 Some(
-                    "a directory that has no part of the system's own in it; in a manifest, `*` for one that the pod chooses",
+                    "a directory that contains no system directory; in a manifest, `*` for a directory that the pod chooses",
                 )
             } else {
                 None
@@ -295,7 +295,8 @@ mod tests {
     #[test]
     fn what_the_controller_keeps_for_itself_is_closed() {
         for scope in ["/var/cache/outrigger:rw", "/var/lib/outrigger/state", "/plugins", "/var/cache:rw", "/var"] {
-            assert!(valid("dir", scope).is_err(), "{scope}");
+            let error = valid("dir", scope).unwrap_err();
+            assert!(error.starts_with("expected a directory that contains no system directory"), "{scope}: {error}");
         }
         assert_eq!(valid("dir", "/data:rw"), Ok(()));
     }
@@ -320,11 +321,11 @@ mod tests {
         assert_eq!(granter.check("signals", "app"), Ok(()));
         assert_eq!(
             granter.check("signals", "db").unwrap_err().to_string(),
-            "`signals` for `db`: the pod does not grant it: add `signals: [db]` to its `grants`"
+            "`signals` for `db`: the pod does not grant it: add `signals: [db]` to the plugin's `grants`"
         );
         assert_eq!(
             granter.check("exec", "app").unwrap_err().to_string(),
-            "`exec` for `app`: its manifest does not ask for it"
+            "`exec` for `app`: the plugin's manifest does not request it"
         );
     }
 
@@ -383,15 +384,21 @@ mod tests {
         for path in ["app:/etc/../root/.ssh", "app:etc", "app:/etc/./x", "app:/etc//x", "app"] {
             assert!(granter.check("files", path).unwrap_err().to_string().contains("expected"), "{path}");
         }
-        assert!(granter.check("watch", "/etc/../x").is_err());
+        let denied = granter.check("watch", "/etc/../x").unwrap_err().to_string();
+        assert!(denied.contains("expected an absolute path"), "{denied}");
     }
 
     #[test]
     fn a_confined_plugin_reaches_no_other_component() {
         let granter = granter(&["signals *", "files *"], &["signals *", "files *"], Some("app"));
         assert_eq!(granter.check("signals", "app"), Ok(()));
-        assert!(granter.check("signals", "db").unwrap_err().to_string().ends_with("sees component `app` only"));
-        assert!(granter.check("files", "db:/x").is_err());
+        assert!(
+            granter
+                .check("signals", "db")
+                .unwrap_err()
+                .to_string()
+                .ends_with("the plugin belongs to component `app` and has no access to other components")
+        );
         assert!(granter.sees("app") && !granter.sees("db"));
     }
 
@@ -405,30 +412,46 @@ mod tests {
             let granter = granter(&[&all], &[&all], Some("app"));
             assert_eq!(granter.check(capability, own), Ok(()));
             let denied = granter.check(capability, other).unwrap_err().to_string();
-            assert!(denied.ends_with("the plugin sees component `app` only"), "{capability}: {denied}");
+            assert!(
+                denied.ends_with("the plugin belongs to component `app` and has no access to other components"),
+                "{capability}: {denied}"
+            );
         }
     }
 
     #[test]
     fn forms_are_checked() {
-        for wrong in [
-            "nonsense *",
-            "pod app",
-            "signals a/b",
-            "files app",
-            "files app:x",
-            "watch x",
-            "http a.b",
-            "http a.b:x",
-            "http http://a.b:1",
-            "dir /",
-            "dir /run/x",
-            "dir /var",
-            "dir /proc/1",
-            "env ",
+        for (wrong, told) in [
+            ("nonsense *", "there is no capability `nonsense`"),
+            ("pod app", "expected `*`"),
+            ("signals a/b", "expected a component's name or `*`"),
+            ("exec -a", "expected a component's name or `*`"),
+            ("files app", "expected `component:/path`"),
+            ("files app:x", "expected `component:/path`"),
+            ("files a/b:/x", "expected `component:/path`"),
+            ("watch x", "expected an absolute path"),
+            ("http a.b", "expected `host:port`"),
+            ("http a.b:x", "expected `host:port`"),
+            ("http a.b:65536", "expected `host:port`"),
+            ("http http://a.b:1", "expected `host:port`"),
+            ("tcp *:1", "expected `host:port`"),
+            ("dir x", "expected an absolute path"),
+            ("dir /a/..:rw", "expected an absolute path"),
+            ("dir /", "expected a directory"),
+            ("dir /run/x", "expected a directory"),
+            ("dir /var", "expected a directory"),
+            ("dir /proc/1", "expected a directory"),
+            ("env ", "expected something"),
         ] {
             let wrong = grant(wrong);
-            assert!(valid(&wrong.capability, &wrong.scope).is_err(), "{wrong:?}");
+            let error = valid(&wrong.capability, &wrong.scope).unwrap_err();
+            assert!(error.starts_with(told), "{wrong:?}: {error}");
+        }
+        for right in
+            ["pod *", "signals app", "files *:/x", "http a.b:*", "tcp [::1]:65535", "dir /data:rw", "dir *", "env A"]
+        {
+            let right = grant(right);
+            assert_eq!(valid(&right.capability, &right.scope), Ok(()), "{right:?}");
         }
     }
 

@@ -8,7 +8,7 @@ use wasmtime::{ResourceLimiter, Store};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
-use crate::plugin::clock::{Clock, Meter};
+use crate::plugin::clock::{Clock, Meter, Pause};
 use crate::plugin::grants::Granter;
 use crate::plugin::keys::Keys;
 use crate::plugin::logging::LastWords;
@@ -49,12 +49,19 @@ pub struct Shared {
     pub watches: Mutex<Vec<WatchRequest>>,
     /// Whether a dropped metric has been logged.
     pub dropped_metrics: AtomicBool,
+    /// Files of the last report that the plugin put off.
+    pub put_off: Mutex<Vec<String>>,
 }
 
 impl Shared {
     /// Whether this is the first dropped metric.
     pub fn say_once(&self) -> bool {
         !self.dropped_metrics.swap(true, Ordering::Relaxed)
+    }
+
+    /// Files of the last report that the plugin put off; from now on there are none.
+    pub fn take_put_off(&self) -> Vec<String> {
+        std::mem::take(&mut *self.put_off.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Notes a watch; answers whether it is new.
@@ -97,6 +104,10 @@ pub struct Guest {
     /// What it wrote to its standard error in this call.
     pub last_words: LastWords,
     running: Arc<AtomicBool>,
+    /// Stops the wall clock of the call, in hooks that may wait.
+    pub pause: Arc<Pause>,
+    /// Whether the hook that is being called may wait.
+    pub is_patient: bool,
 }
 
 impl Guest {
@@ -120,12 +131,15 @@ impl Guest {
             gate: wasi.gate,
             last_words: wasi.last_words,
             running: wasi.running,
+            pause: Arc::default(),
+            is_patient: false,
         };
+        let pause = Arc::clone(&guest.pause);
         let mut store = Store::new(engine, guest);
         store.limiter(|guest| &mut guest.limits);
         store.set_hostcall_fuel(HANDED_OVER);
         store.set_max_component_handles(HANDLES);
-        let meter = Meter::install(&mut store, clock);
+        let meter = Meter::install(&mut store, clock, pause);
         (store, meter)
     }
 

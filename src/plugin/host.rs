@@ -41,8 +41,8 @@ const RESERVED: u64 = 64 << 20;
 /// Address space for the stack of a guest that is waiting, and how much of it WebAssembly may use.
 const STACK: (usize, usize) = (1 << 20, 512 << 10);
 
-/// Linear memory of an instance where the pod sets no limit: enough for Rust and C.
-pub const DEFAULT_MEMORY: u64 = 16 << 20;
+/// Linear memory of an instance where the pod sets no limit: enough for Rust and C, and for a report of changes of the longest file, see `set::REPORT_SHARE`.
+pub const DEFAULT_MEMORY: u64 = 32 << 20;
 
 /// Where the host keeps its files. All are absolute.
 #[derive(Debug, Clone)]
@@ -163,6 +163,7 @@ impl Host {
             metrics: Metrics::default(),
             watches: Mutex::default(),
             dropped_metrics: false.into(),
+            put_off: Mutex::default(),
         });
         let memory = DEFAULT_MEMORY.max(prepared.memory);
         let mut instance =
@@ -254,7 +255,7 @@ impl Runtime {
             Ok(component) => Some(component),
             Err((true, _)) => None,
             Err((false, why)) => {
-                warn!(file = %path.display(), why, "compiled plugin not used; it is compiled again");
+                warn!(file = %path.display(), why, "cannot use the compiled plugin; the controller compiles the plugin again");
                 None
             }
         }
@@ -266,12 +267,14 @@ impl Runtime {
         match self.cache.find(&key) {
             Ok(file) => match machine_code::load(&self.engine, &file) {
                 Ok(component) => return Ok(component),
-                Err(error) => debug!(%error, "cached plugin does not fit; it is compiled again"),
+                Err(error) => {
+                    debug!(%error, "the cached plugin does not match; the controller compiles the plugin again")
+                }
             },
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => {
                 // Someone else could have written what is there.
-                warn!(%error, "the cache of compiled plugins is not used");
+                warn!(%error, "cannot use the cache of compiled plugins");
                 return Component::from_binary(&self.engine, wasm).map_err(|error| broken(&error));
             }
         }
@@ -282,7 +285,7 @@ impl Runtime {
             .map_err(|error| error.to_string())
             .and_then(|file| machine_code::load(&self.engine, &file).map_err(|error| format!("{error:#}")));
         loaded.or_else(|why| {
-            warn!(why, "the compiled plugin can't be cached; it will be compiled at every start");
+            warn!(why, "cannot cache the compiled plugin; the controller compiles the plugin at every start");
             Component::from_binary(&self.engine, wasm).map_err(|error| broken(&error))
         })
     }

@@ -1,16 +1,18 @@
 //! What plugins may call: the host's side of `wit/host.wit`. Every function asks the granter first.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tracing::warn;
 use wasmtime::component::{HasSelf, Linker, Resource};
 
-use crate::hooks::limits::{DEBOUNCE_MS, LARGEST_FILE, LONGEST_COMMAND_MS};
+use crate::hooks::FileFacts;
+use crate::hooks::limits::{DEBOUNCE_MS, LARGEST_FILE, LONGEST_COMMAND_MS, MOST_FILES};
 use crate::plugin::bindings::v0_1::convert::{file_of, file_to};
 use crate::plugin::bindings::v0_1::outrigger::pod::{exec, files, metrics, pod, signals, state, types, watch};
+use crate::plugin::clock::Pause;
 use crate::plugin::grants::Denied;
 use crate::plugin::guest::{Guest, Phase, Shared};
 use crate::plugin::metrics::Change;
@@ -19,6 +21,9 @@ use crate::pod::ComponentName;
 
 /// Arguments of `exec.run`, and bytes of them together.
 const ARGUMENTS: (usize, usize) = (256, 64 << 10);
+
+/// How long a call waits for an engine that is away or hangs. The wait is not the plugin's time.
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
 /// A component as a guest's handle refers to it: by name, so that a later call sees later states.
 #[derive(Debug)]
@@ -57,12 +62,14 @@ fn failed(why: impl Into<String>) -> types::HookError {
 struct Caller {
     shared: Arc<Shared>,
     phase: Phase,
+    /// None where the hook must not wait.
+    pause: Option<Arc<Pause>>,
 }
 
 impl Caller {
     fn allowed(&self, capability: &'static str, scope: &str) -> Result<(), types::HookError> {
         if self.phase != Phase::Running {
-            return Err(types::HookError::Denied(format!("`{capability}` can't be used before the first hook")));
+            return Err(types::HookError::Denied(format!("`{capability}` cannot be used before the first hook")));
         }
         Ok(self.shared.granter.check(capability, scope)?)
     }
@@ -77,11 +84,23 @@ impl Caller {
         link.requests.send(request).await.map_err(|_| failed("the pod is ending"))?;
         answer.await.map_err(|_| failed("the pod is ending"))?.map_err(failed)
     }
+
+    /// Asks for something that only the engine has to do. The plugin's clock stands meanwhile, because an outage is not the plugin's fault: each call to the
+    /// engine has a deadline of its own, and whoever serves the request repeats the call until the engine is back.
+    async fn ask_engine<T>(&self, kind: impl FnOnce(Reply<T>) -> RequestKind) -> Result<T, types::HookError> {
+        let _paused = self.pause.as_ref().map(Pause::begin);
+        let answer = tokio::time::timeout(LONGEST_WAIT, self.ask(kind)).await;
+        answer.unwrap_or_else(|_| Err(failed(format!("the engine did not answer within {LONGEST_WAIT:?}"))))
+    }
 }
 
 impl Guest {
     fn caller(&self) -> Caller {
-        Caller { shared: Arc::clone(&self.shared), phase: self.phase }
+        Caller {
+            shared: Arc::clone(&self.shared),
+            phase: self.phase,
+            pause: self.is_patient.then(|| Arc::clone(&self.pause)),
+        }
     }
 
     /// The pod, where the plugin may see it.
@@ -178,20 +197,37 @@ impl signals::Host for Guest {
                 return Err(failed(format!("there is no signal {signal}")));
             }
             let component = component_name(&component)?;
-            caller.ask(|reply| RequestKind::Signal { component, signal: i32::from(signal), reply }).await
+            caller.ask_engine(|reply| RequestKind::Signal { component, signal: i32::from(signal), reply }).await
         }
         .await)
     }
 }
 
 impl files::Host for Guest {
+    async fn inspect(&mut self, component: String, paths: Vec<String>) -> Answer<Vec<Option<files::Facts>>> {
+        let caller = self.caller();
+        Ok(async move {
+            if paths.len() > MOST_FILES {
+                return Err(failed(format!("a call can describe at most {MOST_FILES} files")));
+            }
+            for path in &paths {
+                caller.allowed("files", &format!("{component}:{path}"))?;
+            }
+            let component = component_name(&component)?;
+            let facts = caller.ask_engine(|reply| RequestKind::Inspect { component, paths, reply }).await?;
+            let fact = |FileFacts { mode, uid, gid, digest }| files::Facts { mode, uid, gid, digest };
+            Ok(facts.into_iter().map(|found| found.map(fact)).collect())
+        }
+        .await)
+    }
+
     async fn read(&mut self, component: String, path: String, limit: u32) -> Answer<types::File> {
         let caller = self.caller();
         Ok(async move {
             caller.allowed("files", &format!("{component}:{path}"))?;
             let component = component_name(&component)?;
             let limit = limit.min(LARGEST_FILE) as usize;
-            caller.ask(|reply| RequestKind::Read { component, path, limit, reply }).await.map(file_to)
+            caller.ask_engine(|reply| RequestKind::Read { component, path, limit, reply }).await.map(file_to)
         }
         .await)
     }
@@ -201,7 +237,7 @@ impl files::Host for Guest {
         Ok(async move {
             caller.allowed("files", &format!("{}:{}", file.component, file.path))?;
             let file = file_of(file).map_err(failed)?;
-            caller.ask(|reply| RequestKind::Write { file, reply }).await
+            caller.ask_engine(|reply| RequestKind::Write { file, reply }).await
         }
         .await)
     }
@@ -216,7 +252,7 @@ impl exec::Host for Guest {
             let bytes: usize = argv.iter().map(String::len).sum();
             if argv.is_empty() || argv.len() > ARGUMENTS.0 || bytes > ARGUMENTS.1 {
                 return Err(failed(format!(
-                    "a command has 1 to {} words of {} bytes together",
+                    "a command must have 1 to {} words, and at most {} bytes in total",
                     ARGUMENTS.0, ARGUMENTS.1
                 )));
             }
@@ -239,7 +275,7 @@ impl watch::Host for Guest {
         Ok(async move {
             match caller.phase {
                 Phase::Describe => {
-                    return Err(types::HookError::Denied("`watch` can't be used from `describe`".to_owned()));
+                    return Err(types::HookError::Denied("`watch` cannot be used in `describe`".to_owned()));
                 }
                 // What will be granted follows from this very call of `configure`; the next one, with grants, counts.
                 Phase::Trial => return Ok(caller.shared.granter.check_manifest("watch", &source)?),
@@ -247,7 +283,9 @@ impl watch::Host for Guest {
             }
             let (least, longest) = DEBOUNCE_MS;
             if !(least..=longest).contains(&options.debounce_ms) || options.max_delay_ms < options.debounce_ms {
-                return Err(failed(format!("`debounce-ms` is {least} to {longest}, and `max-delay-ms` not below it")));
+                return Err(failed(format!(
+                    "`debounce-ms` must be from {least} to {longest}, and `max-delay-ms` at least `debounce-ms`"
+                )));
             }
             let request = WatchRequest {
                 plugin: caller.shared.granter.plugin().clone(),
@@ -263,6 +301,25 @@ impl watch::Host for Guest {
             link.watches.send(request).await.map_err(|_| failed("the pod is ending"))
         }
         .await)
+    }
+
+    async fn put_off(&mut self, paths: Vec<String>) -> Answer<()> {
+        Ok(self.note_put_off(paths))
+    }
+}
+
+impl Guest {
+    /// Only a report has files to put off.
+    fn note_put_off(&self, paths: Vec<String>) -> Result<(), types::HookError> {
+        let caller = self.caller();
+        for path in paths.iter().take(MOST_FILES) {
+            caller.allowed("watch", path)?;
+        }
+        let mut put_off = self.shared.put_off.lock().unwrap_or_else(PoisonError::into_inner);
+        put_off.extend(paths);
+        // Of one report only.
+        put_off.truncate(MOST_FILES);
+        Ok(())
     }
 }
 
@@ -301,7 +358,7 @@ impl Guest {
                     types::HookError::Denied(why) => why,
                     other => other.to_string(),
                 };
-                warn!(%plugin, metric = name, why, "metrics are dropped");
+                warn!(%plugin, metric = name, why, "metrics of the plugin are dropped");
             }
             return;
         }
@@ -309,7 +366,7 @@ impl Guest {
         if let Err(why) = self.shared.metrics.change(plugin, name, &labels, change)
             && self.shared.say_once()
         {
-            warn!(%plugin, metric = name, why, "metric dropped; others may be, too, and are not named");
+            warn!(%plugin, metric = name, why, "a metric of the plugin was dropped; further drops are not logged");
         }
     }
 }

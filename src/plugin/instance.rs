@@ -133,7 +133,7 @@ impl Instance {
         let made = meter.run(budget, recipe.pre.instantiate_async(&mut store)).await;
         let wasm = settled(&store, made)?;
         let exports = Exports::load(&recipe.indices, &mut store, &wasm)
-            .map_err(|error| Failure::Refused(format!("does not fit the contract: {error:#}")))?;
+            .map_err(|error| Failure::Refused(format!("does not match the contract: {error:#}")))?;
         Ok(Self { store, meter, exports })
     }
 
@@ -170,6 +170,7 @@ impl Instance {
     pub async fn call(&mut self, call: &mut Call, budget: Budget) -> Result<Answer, Failure> {
         let Self { store, meter, exports } = self;
         store.data().last_words.clear();
+        store.data_mut().is_patient = Class::of(call.hook()) == Some(Class::Patient);
         store.set_epoch_deadline(1);
         macro_rules! ask {
             ($hook:ident . $function:ident ( $($argument:expr),* )) => {{
@@ -210,6 +211,7 @@ impl Instance {
             },
             Call::Event(event) => Ok(Answer::Reaction(Judge::reaction(ask!(component_event.call_on_event(event))))),
             Call::Changed(changes) => {
+                drop(store.data().shared.take_put_off());
                 let rollout = ask!(config_changed.call_on_change(changes));
                 judged(store, |judge| judge.rollout(rollout)).map(Answer::Rollout)
             }
@@ -232,8 +234,8 @@ fn judged<T>(store: &Store<Guest>, ask: impl FnOnce(&Judge<'_>) -> Result<T, Str
 /// The plugin's own error as a failure.
 fn spoken<T>(said: Said<T>) -> Result<T, Failure> {
     said?.map_err(|error| match error {
-        HookError::BadConfig(text) => Failure::Final(format!("says that its configuration is wrong: {text}")),
-        HookError::Denied(text) => Failure::Refused(format!("was denied what it needs: {text}")),
+        HookError::BadConfig(text) => Failure::Final(format!("reported a wrong configuration: {text}")),
+        HookError::Denied(text) => Failure::Refused(format!("reported a missing permission: {text}")),
         HookError::Retry(ms) => Failure::Retry(ms),
         HookError::Failed(text) => Failure::Refused(format!("failed: {text}")),
     })
@@ -247,7 +249,7 @@ fn settled<T>(store: &Store<Guest>, ran: Result<wasmtime::Result<T>, Overrun>) -
         Err(overrun) => return Err(Failure::Dead(overrun.to_string())),
     };
     if let Some(limit) = store.data().limits.exhausted() {
-        return Err(Failure::Dead(format!("ran out of memory: its limit is {} KiB", limit / 1024)));
+        return Err(Failure::Dead(format!("exceeded its memory limit of {} KiB", limit / 1024)));
     }
     Err(Failure::Dead(match error.downcast_ref::<wasmtime::Trap>() {
         // A panic, or an abort: what it was about the guest has written.

@@ -48,16 +48,16 @@ impl Keys {
     /// Where it would grow beyond its limits, or can't be written; it is then as before.
     pub async fn set(&self, key: String, value: Vec<u8>) -> Result<(), String> {
         if key.is_empty() || key.len() > KEY_BYTES {
-            return Err(format!("a key has 1 to {KEY_BYTES} bytes"));
+            return Err(format!("a key must have 1 to {KEY_BYTES} bytes"));
         }
         let mut slot = self.map.lock().await;
         let map = self.loaded(&mut slot).await?;
         let others: usize = map.iter().filter(|(k, _)| **k != key).map(|(k, v)| k.len() + v.len()).sum();
         if !map.contains_key(&key) && map.len() >= KEYS {
-            return Err(format!("there are {KEYS} keys already"));
+            return Err(format!("the limit of {KEYS} keys is reached"));
         }
         if others + key.len() + value.len() > TOTAL_BYTES {
-            return Err(format!("keys and values may have {TOTAL_BYTES} bytes together"));
+            return Err(format!("all keys and values together must not exceed {TOTAL_BYTES} bytes"));
         }
         let before = map.insert(key.clone(), value);
         if let Err(error) = self.save(map).await {
@@ -97,13 +97,13 @@ impl Keys {
         let content = match tokio::fs::read(file).await {
             Ok(content) => content,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Map::new()),
-            Err(error) => return Err(format!("`{}` can't be read: {error}", file.display())),
+            Err(error) => return Err(format!("cannot read `{}`: {error}", file.display())),
         };
         if let Some(map) = decode(&content) {
             return Ok(map);
         }
         let aside = file.with_extension("damaged");
-        warn!(file = %file.display(), kept = %aside.display(), "a plugin's state was damaged; it starts empty");
+        warn!(file = %file.display(), kept = %aside.display(), "the saved state of the plugin is damaged; the plugin starts with an empty state");
         tokio::fs::rename(file, &aside).await.map_err(|error| format!("`{}`: {error}", file.display()))?;
         Ok(Map::new())
     }
@@ -113,7 +113,7 @@ impl Keys {
         let content = encode(map);
         let at = file.display().to_string();
         let written = tokio::task::spawn_blocking(move || replace(&file, &content)).await;
-        written.map_err(io::Error::other).flatten().map_err(|error| format!("`{at}` can't be written: {error}"))
+        written.map_err(io::Error::other).flatten().map_err(|error| format!("cannot write `{at}`: {error}"))
     }
 }
 
@@ -188,11 +188,13 @@ mod tests {
     #[tokio::test]
     async fn limits_hold() {
         let keys = Keys::new(None);
-        assert!(keys.set("k".repeat(KEY_BYTES + 1), Vec::new()).await.is_err());
-        assert!(keys.set("a".to_owned(), vec![0; TOTAL_BYTES]).await.is_err());
+        let long = keys.set("k".repeat(KEY_BYTES + 1), Vec::new()).await.unwrap_err();
+        assert!(long.contains(&format!("{KEY_BYTES} bytes")), "{long}");
+        let together = format!("all keys and values together must not exceed {TOTAL_BYTES} bytes");
+        assert_eq!(keys.set("a".to_owned(), vec![0; TOTAL_BYTES]).await, Err(together.clone()));
         keys.set("a".to_owned(), vec![0; TOTAL_BYTES - 1]).await.unwrap();
         keys.set("a".to_owned(), vec![1; TOTAL_BYTES - 1]).await.unwrap();
-        assert!(keys.set("b".to_owned(), Vec::new()).await.is_err());
+        assert_eq!(keys.set("b".to_owned(), Vec::new()).await, Err(together));
         keys.delete("a").await.unwrap();
         for index in 0..KEYS {
             keys.set(index.to_string(), Vec::new()).await.unwrap();

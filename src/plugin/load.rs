@@ -146,7 +146,7 @@ impl Loading<'_> {
             Err(problems) => return self.excused(&trial, problems).map(Err),
         };
         self.check_wants(manifest, &wanted).or(())?;
-        strangers.problems.extend(self.wanted_strangers(&wanted));
+        strangers.problems.extend(self.named_strangers(&manifest.config_schema, &config, &wanted));
         let wanted: Vec<Grant> = wanted.into_iter().map(|want| want.grant).collect();
         let granted = match (&spec.grants, &spec.source) {
             (Some(grants), _) => grants.clone(),
@@ -189,6 +189,7 @@ impl Loading<'_> {
             metrics: self.metrics.clone(),
             watches: Mutex::default(),
             dropped_metrics: false.into(),
+            put_off: Mutex::default(),
         })
     }
 
@@ -222,11 +223,11 @@ impl Loading<'_> {
             if let Err(why) = grants::valid(capability, scope) {
                 problems.push(self.problem(&path, format!("`{scope}`: {why}")));
             } else if capability == "dir" && scope == "*" {
-                problems.push(self.problem(&path, "`*` names no directory"));
+                problems.push(self.problem(&path, "`*` is not a directory: write a path"));
             } else if let Some(other) = self.beyond(grant) {
                 problems.push(self.problem(&path, format!("`{scope}` is granted, but {other}")));
             } else if !manifest.wants.iter().any(|want| grants::overlap(&want.grant, grant)) {
-                let what = format!("`{scope}` is granted, but the plugin's manifest does not ask for it");
+                let what = format!("`{scope}` is granted, but the plugin's manifest does not request it");
                 problems.push(self.problem(&path, what));
             }
         }
@@ -238,7 +239,7 @@ impl Loading<'_> {
     fn beyond(&self, grant: &Grant) -> Option<String> {
         let (only, named) = (self.spec.scope.as_ref()?, grants::component_of(&grant.capability, &grant.scope)?);
         let is_other = named != "*" && named != only.as_str();
-        is_other.then(|| format!("the plugin belongs to component `{only}` and sees no other"))
+        is_other.then(|| format!("the plugin belongs to component `{only}` and has no access to other components"))
     }
 
     /// The component that this names, where the pod does not have it.
@@ -261,22 +262,30 @@ impl Loading<'_> {
         Problems(strangers.collect())
     }
 
-    fn wanted_strangers(&self, wanted: &[Want]) -> Problems {
+    /// Components that the configuration names, where the schema marks the names, and those of which the plugin wants something.
+    fn named_strangers(&self, schema: &Value, config: &Value, wanted: &[Want]) -> Problems {
+        let what =
+            |named: &str| format!("the plugin's configuration names component `{named}`, which the pod does not have");
+        let mut marked = schema::components(schema, config);
+        marked.retain(|(_, named)| !self.components.iter().any(|have| have.as_str() == named));
         // A rule may want several things of one component: told once.
-        let names: BTreeSet<_> = wanted.iter().filter_map(|want| self.stranger(&want.grant)).collect();
-        let strangers = names.into_iter().map(|named| {
-            let what = format!("its configuration names component `{named}`, which the pod does not have");
-            self.no_component(self.problem("", what), named)
-        });
-        Problems(strangers.collect())
+        let mut names: BTreeSet<_> = wanted.iter().filter_map(|want| self.stranger(&want.grant)).collect();
+        names.retain(|named| !marked.iter().any(|(_, told)| told == named));
+        let marked = marked.iter().map(|(path, named)| (path.as_str(), named.as_str()));
+        let strangers = marked.chain(names.into_iter().map(|named| ("", named)));
+        Problems(strangers.map(|(path, named)| self.no_component(self.problem(path, what(named)), named)).collect())
     }
 
     /// What is said of hooks that the plugin does not have.
     fn check_hooks(&self, hooks: &[Hook]) -> Problems {
         let has: Vec<_> = hooks.iter().map(|hook| format!("`{hook}`")).collect();
-        let hint = if has.is_empty() { "it has none".to_owned() } else { format!("it has {}", has.join(", ")) };
+        let hint = if has.is_empty() {
+            "the plugin has no hooks".to_owned()
+        } else {
+            format!("hooks of the plugin: {}", has.join(", "))
+        };
         let lacks = |path: &str, hook: &str| {
-            self.problem(path, format!("the plugin does not have hook `{hook}`")).hint(hint.clone())
+            self.problem(path, format!("the plugin does not have the hook `{hook}`")).hint(hint.clone())
         };
         let lacking = self.spec.on_error.hooks.keys().filter(|name| !hooks.iter().any(|hook| hook.name() == *name));
         let mut problems = Problems(lacking.map(|name| lacks(&format!("on-error.{name}"), name)).collect());
@@ -310,10 +319,13 @@ impl Loading<'_> {
         for want in wanted {
             let Grant { capability, scope } = &want.grant;
             if !manifest.covers(&want.grant) {
-                let what = format!("its `configure` wants `{capability}` for `{scope}`, beyond its manifest");
+                let what = format!(
+                    "the plugin's `configure` requests `{capability}` for `{scope}`, which its manifest does not request"
+                );
                 problems.push(self.problem("", what));
             } else if let Some(other) = self.beyond(&want.grant) {
-                problems.push(self.problem("", format!("it wants `{capability}` for `{scope}`, but {other}")));
+                problems
+                    .push(self.problem("", format!("the plugin requests `{capability}` for `{scope}`, but {other}")));
             } else if let Some(grants) = &self.spec.grants
                 && want.required
                 && !grants.iter().any(|grant| grants::covers(grant, capability, scope))
@@ -331,11 +343,11 @@ impl Loading<'_> {
         let wasi = Wasi::new(&maker.shared.granter, &maker.shared.place).map_err(|why| self.only("grants.dir", why))?;
         let shared = Arc::clone(&maker.shared);
         let started = Instance::start(&maker.recipe, shared, maker.memory, wasi, maker.start).await;
-        let mut instance =
-            started.map_err(|failure| self.only("limits", format!("did not start: {}", failure.reason())))?;
+        let mut instance = started
+            .map_err(|failure| self.only("limits", format!("the plugin did not start: {}", failure.reason())))?;
         let configured = instance.configure(&maker.config, Phase::Trial, maker.start).await;
         let raw = configured.map_err(|failure| self.unconfigured(&failure))?;
-        wants(raw).map_err(|what| self.only("", format!("its `configure` answered wrongly: {what}")))
+        wants(raw).map_err(|what| self.only("", format!("the answer of the plugin's `configure` is wrong: {what}")))
     }
 
     /// Says why a plugin is left out that would have more in the pod's controller than here; without that, its problems are the pod's.
@@ -346,7 +358,7 @@ impl Loading<'_> {
         }
         let why: Vec<_> = problems.0.into_iter().map(|problem| problem.what).collect();
         Ok(format!(
-            "plugin `{}` could not be asked here: {}; {}",
+            "plugin `{}` could not be checked here: {}; {}",
             self.spec.name,
             why.join("; "),
             only_there(&withheld)
@@ -362,5 +374,5 @@ impl Loading<'_> {
 #[must_use]
 pub fn only_there(withheld: &[&str]) -> String {
     let names: Vec<_> = withheld.iter().map(|name| format!("`{name}`")).collect();
-    format!("its {} is the controller's, and not given here", names.join(", "))
+    format!("the plugin gets {} only in the controller", names.join(", "))
 }

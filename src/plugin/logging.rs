@@ -123,7 +123,7 @@ impl Lines {
         }
         if self.window.elapsed() >= WINDOW {
             if self.dropped > 0 {
-                warn!(plugin = %self.plugin, dropped = self.dropped, "the plugin writes too much; lines were dropped");
+                warn!(plugin = %self.plugin, dropped = self.dropped, "the plugin writes too many log lines; some lines were dropped");
             }
             (self.window, self.in_window, self.dropped) = (Instant::now(), 0, 0);
         }

@@ -90,7 +90,7 @@ impl Manifest {
         let wrong = |what: String| PluginError::Manifest { what };
         let name = PluginName::new(&raw.name).map_err(|error| wrong(format!("`name`: {error}")))?;
         if !is_version(&raw.version) {
-            return Err(wrong(format!("`version` is `{}`, expected one like `1.2.3`", shortened(&raw.version))));
+            return Err(wrong(format!("`version` is `{}`, expected for instance `1.2.3`", shortened(&raw.version))));
         }
         if raw.config_schema.len() > SCHEMA_BYTES {
             return Err(wrong(format!("`config-schema` has more than {SCHEMA_BYTES} bytes")));
@@ -122,12 +122,12 @@ impl Manifest {
 /// Which want is wrong and how.
 pub fn wants(raw: Vec<DeclaredWant>) -> Result<Vec<Want>, String> {
     if raw.len() > WANTS {
-        return Err(format!("it wants more than {WANTS} things"));
+        return Err(format!("the manifest requests more than {WANTS} capabilities"));
     }
     raw.into_iter()
         .map(|want| {
             grants::valid(&want.capability, &want.scope)
-                .map_err(|why| format!("it wants `{}` for `{}`: {why}", want.capability, want.scope))?;
+                .map_err(|why| format!("the manifest requests `{}` for `{}`: {why}", want.capability, want.scope))?;
             let grant = Grant { capability: want.capability, scope: want.scope };
             Ok(Want { grant, reason: want.reason, required: want.required })
         })
@@ -191,7 +191,7 @@ mod tests {
             (Declared { version: "one".to_owned(), ..raw() }, "`version` is `one`"),
             (Declared { config_schema: "{".to_owned(), ..raw() }, "`config-schema` is not JSON"),
             (Declared { config_schema: "{\"type\": 7}".to_owned(), ..raw() }, "is not a JSON Schema"),
-            (Declared { wants: vec![want("fly", "*")], ..raw() }, "no capability is called `fly`"),
+            (Declared { wants: vec![want("fly", "*")], ..raw() }, "there is no capability `fly`"),
             (Declared { wants: vec![want("files", "/etc")], ..raw() }, "expected `component:/path`"),
         ] {
             let error = Manifest::new(manifest).unwrap_err().to_string();

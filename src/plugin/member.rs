@@ -132,10 +132,10 @@ impl Member {
                 // The next turn tells that it is called no more.
                 (OnError::Restart, _) if self.maker.strikes.is_evicted() => {}
                 (OnError::Restart, _) => {
-                    warn!(%plugin, %hook, reason, "hook failed; it is called again when the plugin has been restarted")
+                    warn!(%plugin, %hook, reason, "the hook failed; the controller calls it again after the restart of the plugin")
                 }
                 (OnError::Ignore, _) => {
-                    warn!(%plugin, %hook, reason, "hook failed; the pod goes on without");
+                    warn!(%plugin, %hook, reason, "the hook failed; the pod continues without its result");
                     return Ok((call, None));
                 }
             }

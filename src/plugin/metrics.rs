@@ -88,10 +88,10 @@ impl Metrics {
         change: Change,
     ) -> Result<(), &'static str> {
         if !metric_name(name) {
-            return Err("a metric's name has letters, digits and `_`, and does not begin with a digit");
+            return Err("a metric name must consist of letters, digits and `_`, and must not begin with a digit");
         }
         if labels.len() > LABELS || labels.iter().any(|(key, value)| !label(key) || value.len() > TEXT) {
-            return Err("a label is wrong, or there are too many");
+            return Err("a label is wrong, or the metric has too many labels");
         }
         self.count(plugin, &format!("{PREFIX}{name}"), labels, change, SERIES)
     }
@@ -101,7 +101,7 @@ impl Metrics {
         let labels = [("hook".to_owned(), hook.to_owned())];
         // Own names and hooks are few and right, and need no limit: nothing is refused.
         if let Err(why) = self.count(plugin, name, &labels, Change::Add(1.0), usize::MAX) {
-            debug!(name, why, "own metric refused");
+            debug!(name, why, "a metric of the controller was refused");
         }
     }
 
@@ -124,17 +124,21 @@ impl Metrics {
         let used = series.entry(plugin.to_string()).or_default();
         let known = families.get(name).is_some_and(|family| family.contains_key(&written));
         if !known && *used >= limit {
-            return Err("the plugin has too many series");
+            return Err("the plugin has too many time series");
         }
         let family = families.entry(name.to_owned()).or_default();
         let same_kind =
             family.values().next().is_none_or(|v| std::mem::discriminant(v) == std::mem::discriminant(&change.first()));
         if !same_kind {
-            return Err("the metric is of another kind already");
+            return Err("a metric of this name and another kind exists already");
         }
         *used += usize::from(!known);
         let value = family.entry(written).or_insert_with(|| change.first());
-        if change.apply(value) { Ok(()) } else { Err("a counter grows by a finite number that is not negative") }
+        if change.apply(value) {
+            Ok(())
+        } else {
+            Err("a counter can only grow by a finite number that is not negative")
+        }
     }
 
     /// All metrics in Prometheus' text format.
@@ -225,17 +229,29 @@ mod tests {
     fn refuses_what_prometheus_would_not_read_and_what_never_ends() {
         let metrics = Metrics::default();
         for wrong in ["", "1a", "a b", "a-b", "ä"] {
-            assert!(metrics.change(&name(), wrong, &[], Change::Add(1.0)).is_err(), "{wrong}");
+            let error = metrics.change(&name(), wrong, &[], Change::Add(1.0)).unwrap_err();
+            assert!(error.starts_with("a metric name must consist of letters"), "{wrong}: {error}");
         }
-        assert!(metrics.change(&name(), "a", &labels(&[("plugin", "x")]), Change::Add(1.0)).is_err());
+        let many: Vec<_> = (0..=LABELS).map(|index| format!("l{index}")).collect();
+        let many: Vec<_> = many.iter().map(|key| (key.as_str(), "x")).collect();
+        let long = "x".repeat(TEXT + 1);
+        for wrong in [&[("plugin", "x")][..], &[("le", "x")], &[("a-b", "x")], &[("a", &long)], &many] {
+            let refused = metrics.change(&name(), "a", &labels(wrong), Change::Add(1.0));
+            assert_eq!(refused, Err("a label is wrong, or the metric has too many labels"), "{wrong:?}");
+        }
+        metrics.change(&name(), "b", &labels(&many[1..]), Change::Add(1.0)).unwrap();
+        metrics.change(&name(), "b", &labels(&[("a", &long[1..])]), Change::Add(1.0)).unwrap();
         metrics.change(&name(), "a", &[], Change::Add(1.0)).unwrap();
-        assert!(metrics.change(&name(), "a", &[], Change::Set(1.0)).is_err());
-        assert!(metrics.change(&name(), "a", &[], Change::Add(-1.0)).is_err());
-        assert!(metrics.change(&name(), "a", &[], Change::Add(f64::NAN)).is_err());
+        let refused = |change| metrics.change(&name(), "a", &[], change).unwrap_err();
+        assert_eq!(refused(Change::Set(1.0)), "a metric of this name and another kind exists already");
+        let number = "a counter can only grow by a finite number that is not negative";
+        assert_eq!(refused(Change::Add(-1.0)), number);
+        assert_eq!(refused(Change::Add(f64::NAN)), number);
         for index in 0..SERIES {
             metrics.change(&name(), "many", &labels(&[("i", &index.to_string())]), Change::Set(1.0)).ok();
         }
-        assert!(metrics.change(&name(), "many", &labels(&[("i", "more")]), Change::Set(1.0)).is_err());
+        let more = metrics.change(&name(), "many", &labels(&[("i", "more")]), Change::Set(1.0));
+        assert_eq!(more, Err("the plugin has too many time series"));
         metrics.change(&name(), "a", &[], Change::Add(1.0)).unwrap();
     }
 }

@@ -1,5 +1,7 @@
 //! What is wrong with a plugin's configuration, in the words and with the paths of whoever wrote it.
 
+mod named;
+
 use std::cmp::Reverse;
 
 use jsonschema::ValidationError;
@@ -7,6 +9,8 @@ use jsonschema::error::{TypeKind, ValidationErrorKind};
 use serde_json::Value;
 
 use crate::problem::{candidates, nearest};
+
+pub use self::named::components;
 
 /// Errors told of one configuration.
 const ERRORS: usize = 20;
@@ -32,7 +36,7 @@ pub fn mistakes(schema: &Value, config: &Value) -> Vec<Mistake> {
     let validator = match jsonschema::validator_for(schema) {
         Ok(validator) => validator,
         Err(error) => {
-            let what = format!("the plugin's schema can't be used: {error}");
+            let what = format!("the plugin's schema cannot be used: {error}");
             return vec![Mistake { path: String::new(), what, hint: None }];
         }
     };
@@ -86,7 +90,7 @@ fn tell(error: &ValidationError<'_>, schema: &Value, depth: usize, told: &mut Ve
             let hint = meant.map(|right| format!("did you mean `{right}`?"));
             push(path, format!("expected {right}, found `{}`", plain(found)), hint);
         }
-        ValidationErrorKind::FalseSchema => push(path, "must not be there".to_owned(), None),
+        ValidationErrorKind::FalseSchema => push(path, "is not allowed here".to_owned(), None),
         _ => push(path, error.to_string(), None),
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tracing::warn;
 
+use crate::hooks::limits;
 use crate::hooks::{
     Batch, Change, ComponentEvent, ComponentEventKind, File, HealthTrigger, Hook, HookFailure, Hooks, Judged,
     Judgement, Reaction, Rollout, SignalDecision,
@@ -13,6 +14,7 @@ use crate::plugin::WatchRequest;
 use crate::plugin::answers::plan_of;
 use crate::plugin::bindings::v0_1::convert::{batch_from, batch_to, change_to, event_to, file_of, file_to, trigger_to};
 use crate::plugin::call::{Answer, Call, CopyVerdict};
+use crate::plugin::host::DEFAULT_MEMORY;
 use crate::plugin::lines::Passage;
 use crate::plugin::manifest::Inspected;
 use crate::plugin::member::Member;
@@ -25,6 +27,9 @@ const TICK_AFTER_FAILURE_MS: u32 = 10_000;
 
 /// Files that one file may become on its way through all plugins.
 const FILES: usize = 1024;
+
+/// The contents of a report may have this part of an instance's memory: the plugin may copy them, and keep some, and its memory has holes.
+pub const REPORT_SHARE: u64 = 4;
 
 /// A pod's plugins. Clones are the same set; when the last one is dropped, the plugins end.
 #[derive(Clone)]
@@ -199,7 +204,7 @@ impl Hooks for PluginSet {
                 }
             }
             if next.len() > FILES {
-                let reason = format!("made {} files of one, at most {FILES}", next.len());
+                let reason = format!("turned one file into {} files, but the limit is {FILES}", next.len());
                 return Err(HookFailure { plugin: member.name.clone(), hook: Hook::ConfigCopy.name(), reason });
             }
             files = next;
@@ -237,7 +242,7 @@ impl Hooks for PluginSet {
                 let before = passage.released();
                 passage.apply(&verdict);
                 if passage.released() > before {
-                    warn!(plugin = %member.name, "plugin would hold back more lines than it may; they are written");
+                    warn!(plugin = %member.name, "the plugin exceeds its limit of held lines; the lines are written");
                 }
             }
         }
@@ -275,6 +280,15 @@ impl Hooks for PluginSet {
             Some(Answer::Rollout(rollout)) => Ok(rollout),
             _ => Ok(None),
         }
+    }
+
+    fn report_limit(&self, plugin: &PluginName) -> usize {
+        let memory = self.member(plugin).map_or(DEFAULT_MEMORY, |member| member.maker.memory);
+        usize::try_from(memory / REPORT_SHARE).unwrap_or(usize::MAX).min(limits::LARGEST_FILE as usize)
+    }
+
+    fn put_off(&self, plugin: &PluginName) -> Vec<String> {
+        self.member(plugin).map(|member| member.maker.shared.take_put_off()).unwrap_or_default()
     }
 
     async fn rollout_ended(&self, plugin: &PluginName, applied: bool, text: String) -> Result<(), HookFailure> {

@@ -65,7 +65,7 @@ impl Wasi {
             let (path, writes) = dir_scope(&scope);
             let perms = if writes { FsPerms::ReadWrite } else { FsPerms::ReadOnly };
             let opened = builder.preopened_dir(path, path, perms);
-            opened.map_err(|error| format!("directory `{path}` can't be opened: {error}"))?;
+            opened.map_err(|error| format!("cannot open directory `{path}`: {error}"))?;
         }
         if !granter.both("tcp").is_empty() {
             builder.allow_tcp(true);
@@ -229,13 +229,13 @@ type Sent =
 impl Gate {
     fn admits(&self, request: &Request<WasiBody>) -> Result<(), String> {
         if !self.here {
-            return Err("`http` can be used in the pod's controller only".to_owned());
+            return Err("`http` can be used only in the pod's controller".to_owned());
         }
         if !self.running.load(Ordering::Relaxed) {
-            return Err("`http` can't be used before the first hook".to_owned());
+            return Err("`http` cannot be used before the first hook".to_owned());
         }
         let uri = request.uri();
-        let authority = uri.authority().ok_or("the request names no host")?;
+        let authority = uri.authority().ok_or("the request has no host")?;
         let usual = if uri.scheme() == Some(&Scheme::HTTP) { 80 } else { 443 };
         let port = authority.port_u16().unwrap_or(usual);
         let scope = format!("{}:{port}", authority.host());
@@ -251,7 +251,7 @@ impl WasiHttpHooks for Gate {
         _sent: Box<dyn Future<Output = wasmtime_wasi_http::Result<()>> + Send>,
     ) -> Box<dyn Future<Output = Sent> + Send> {
         if let Err(why) = self.admits(&request) {
-            tracing::warn!(plugin = %self.granter.plugin(), why, "request refused");
+            tracing::warn!(plugin = %self.granter.plugin(), why, "an HTTP request of the plugin was refused");
             return Box::new(async { Err(Error::HttpRequestDenied) });
         }
         Box::new(async move {

@@ -141,7 +141,9 @@ impl Worker {
             until(Some(down.until)).await;
             self.revive().await?;
         }
-        let Ok(instance) = &mut self.instance else { return Err(Failure::Down("did not come up".to_owned())) };
+        let Ok(instance) = &mut self.instance else {
+            return Err(Failure::Down("the plugin did not start in time".to_owned()));
+        };
         let mut outcome = instance.call(call, self.maker.budget(self.class)).await;
         if !may_retry && let Err(failure @ Failure::Retry(_)) = &outcome {
             outcome = Err(Failure::Refused(failure.reason()));
@@ -161,11 +163,11 @@ impl Worker {
             Verdict::Retry(at) => {
                 let wait = at.saturating_duration_since(Instant::now());
                 let wait = format!("{:.0} ms", wait.as_secs_f64() * 1000.0);
-                warn!(%plugin, class = self.class.task(), hook, why, restart_in = wait, "plugin stopped");
+                warn!(%plugin, class = self.class.task(), hook, why, restart_in = wait, "the plugin has stopped");
                 at
             }
             Verdict::Evict => {
-                warn!(%plugin, class = self.class.task(), hook, why, "plugin failed too often and is called no more");
+                warn!(%plugin, class = self.class.task(), hook, why, "the plugin failed too often and is not called any more");
                 self.maker.event("outrigger_hook_evictions_total", self.class);
                 Instant::now()
             }
@@ -178,11 +180,11 @@ impl Worker {
             Ok(instance) => {
                 self.instance = Ok(instance);
                 self.maker.event("outrigger_hook_restarts_total", self.class);
-                info!(plugin = %self.maker.shared.granter.plugin(), class = self.class.task(), "plugin started again");
+                info!(plugin = %self.maker.shared.granter.plugin(), class = self.class.task(), "the plugin was restarted");
                 Ok(())
             }
             Err(failure) => {
-                let why = format!("could not be started again: {}", failure.reason());
+                let why = format!("could not be restarted: {}", failure.reason());
                 self.bury("configure", &why);
                 Err(Failure::Dead(why))
             }

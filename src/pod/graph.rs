@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use indexmap::IndexMap;
 
+use super::life::Condition;
 use super::{Component, ComponentName, Problem, Problems};
 
 /// The wave of each component: 0 where it depends on nothing, else one more than the highest of its dependencies.
@@ -50,7 +51,7 @@ pub fn described(cycle: &[&str]) -> String {
         names => {
             let mut path: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
             path.extend(path.first().cloned());
-            format!("these depend on each other in a circle: {}", path.join(" → "))
+            format!("the dependencies form a cycle: {}", path.join(" → "))
         }
     }
 }
@@ -89,14 +90,99 @@ fn numbered<'a>(edges: &Edges<'a>) -> HashMap<&'a str, usize> {
     waves
 }
 
+/// Components by their place in the pod: a bit for each.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Set(Vec<u64>);
+
+impl Set {
+    fn insert(&mut self, at: usize) {
+        if self.0.len() <= at / 64 {
+            self.0.resize(at / 64 + 1, 0);
+        }
+        if let Some(bits) = self.0.get_mut(at / 64) {
+            *bits |= 1 << (at % 64);
+        }
+    }
+
+    fn extend(&mut self, other: &Self) {
+        self.0.resize(self.0.len().max(other.0.len()), 0);
+        self.0.iter_mut().zip(&other.0).for_each(|(bits, others)| *bits |= others);
+    }
+
+    /// Whether nothing is in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.iter().all(|bits| *bits == 0)
+    }
+
+    /// Whether everything of the other is in it.
+    #[must_use]
+    pub fn contains_all(&self, other: &Self) -> bool {
+        let own = self.0.iter().chain(std::iter::repeat(&0));
+        other.0.iter().zip(own).all(|(others, bits)| others & !bits == 0)
+    }
+}
+
+impl FromIterator<bool> for Set {
+    fn from_iter<I: IntoIterator<Item = bool>>(is_in: I) -> Self {
+        let mut set = Self::default();
+        is_in.into_iter().enumerate().filter(|(_, is_in)| *is_in).for_each(|(at, _)| set.insert(at));
+        set
+    }
+}
+
+/// For each component those that have ended before it can start, by way of others too. Components on a cycle, and those that wait for one, are left out: that is
+/// reported by itself.
+#[must_use]
+pub fn ended_before(components: &IndexMap<ComponentName, Component>) -> HashMap<&str, Set> {
+    let edges: Edges<'_> = components
+        .iter()
+        .map(|(name, component)| (name.as_str(), component.depends_on.keys().map(ComponentName::as_str).collect()))
+        .collect();
+    let waves = numbered(&edges);
+    let mut order: Vec<_> =
+        components.iter().filter_map(|(name, it)| Some((*waves.get(name.as_str())?, name.as_str(), it))).collect();
+    order.sort_by_key(|(wave, ..)| *wave);
+    let mut ended: HashMap<&str, Set> = HashMap::new();
+    for (_, name, component) in order {
+        let mut own = Set::default();
+        for (other, on) in &component.depends_on {
+            if let Some(before) = ended.get(other.as_str()) {
+                own.extend(before);
+            }
+            if let Some(at) = components.get_index_of(other.as_str()).filter(|_| on.condition == Condition::Completed) {
+                own.insert(at);
+            }
+        }
+        ended.insert(name, own);
+    }
+    ended
+}
+
 fn cycles<'a>(edges: &Edges<'a>, numbered: &HashMap<&'a str, usize>) -> Vec<Vec<&'a str>> {
     let mut reported = HashSet::new();
     let mut found = Vec::new();
-    for name in edges.keys().copied().filter(|name| !numbered.contains_key(name)) {
+    // Without those that only depend on a cycle: each of them would be searched from in vain.
+    let knots: Edges<'_> = {
+        let open = edges.iter().filter(|(name, _)| !numbered.contains_key(**name));
+        let mut back: Edges<'a> = open.clone().map(|(name, _)| (*name, Vec::new())).collect();
+        for (name, dependencies) in open {
+            for dependency in dependencies {
+                if let Some(dependents) = back.get_mut(dependency) {
+                    dependents.push(*name);
+                }
+            }
+        }
+        let outer = self::numbered(&back);
+        let is_inner = |name: &str| back.contains_key(name) && !outer.contains_key(name);
+        let inner = edges.iter().filter(|(name, _)| is_inner(name));
+        inner.map(|(name, on)| (*name, on.iter().copied().filter(|it| is_inner(it)).collect())).collect()
+    };
+    for name in knots.keys().copied() {
         if reported.contains(name) {
             continue;
         }
-        if let Some(cycle) = shortest_cycle(edges, name) {
+        if let Some(cycle) = shortest_cycle(&knots, name) {
             reported.extend(cycle.iter().copied());
             found.push(cycle);
         }
@@ -184,7 +270,7 @@ mod tests {
         let edges = edges("app: db; db: cache; cache: app; after: app; me: me; a: b x; b: a; x:");
         let cycles = find_cycles(&edges);
         assert_eq!(cycles, [vec!["app", "db", "cache"], vec!["me"], vec!["a", "b"]]);
-        assert_eq!(described(&cycles[0]), "these depend on each other in a circle: `app` → `db` → `cache` → `app`");
+        assert_eq!(described(&cycles[0]), "the dependencies form a cycle: `app` → `db` → `cache` → `app`");
         assert_eq!(described(&cycles[1]), "`me` depends on itself");
     }
 

@@ -275,8 +275,13 @@ pub struct HttpRequest {
 pub struct LifecycleStep {
     /// What is done.
     pub action: LifecycleAction,
-    /// How long it may take; none: 30 s for `post_start`, the component's grace period for `pre_stop`.
+    /// How long it may take; none: [`Self::POST_START_TIMEOUT`] for `post_start`, the component's grace period for `pre_stop`.
     pub timeout: Option<Duration>,
+}
+
+impl LifecycleStep {
+    /// How long a step of `post_start` may take that has no `timeout`.
+    pub const POST_START_TIMEOUT: Duration = Duration::from_secs(30);
 }
 
 /// What a lifecycle step does.

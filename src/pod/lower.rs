@@ -11,6 +11,8 @@ mod options;
 pub mod plugin;
 mod probes;
 mod rejected;
+mod shell;
+mod start;
 mod volumes;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -26,6 +28,11 @@ use fields::{Fields, Node, Report};
 use life::Written;
 use volumes::Volumes;
 
+/// Most components of a pod, init components included. Ten times the largest pod that the tests start; each component costs its host about 5 MB for the engine's
+/// shim alone, so that a pod of this size costs 5 GB before its programs do anything. It is judged before anything else, so that a generated file of any
+/// length costs no more than its reading.
+pub const MOST_COMPONENTS: usize = 1_000;
+
 /// Lowers a raw pod to the domain types, and reports every problem at once.
 ///
 /// # Errors
@@ -39,36 +46,54 @@ pub fn lower(raw: &RawPod) -> Result<PodSpec, Problems> {
 /// those are left out that have a problem; components may lack what was wrong.
 #[must_use]
 pub fn lower_partly(raw: &RawPod) -> (PodSpec, Problems) {
-    let mut report = Report { is_template: raw.is_template, warnings: raw.warnings.clone(), ..Report::default() };
+    let mut report = Report {
+        is_template: raw.is_template,
+        warnings: raw.warnings.clone(),
+        hidden: raw.hidden.clone(),
+        ..Report::default()
+    };
     let mut spec = lower_with(raw, &mut report);
     spec.warnings = report.warnings;
     bound_notes(&mut spec.warnings);
+    let unfilled: HashSet<_> = raw.unfilled.iter().map(|at| (&at.label, &at.field)).collect();
+    report.problems.0.retain(|problem| !unfilled.contains(&(&problem.label, &problem.field)));
+    raw.hidden.hide_all(&mut report.problems);
     let unset: HashMap<_, _> = raw.unset.iter().rev().map(|(at, name)| ((&at.label, &at.field), name)).collect();
     for problem in &mut report.problems.0 {
         if let Some(name) = unset.get(&(&problem.label, &problem.field)) {
-            problem.hint = format!("the variable `{name}` is not set, and is filled in as nothing");
+            problem.hint = format!("the variable `{name}` is not set; an empty value replaces it");
         }
     }
     (spec, report.problems)
 }
 
 fn lower_with(raw: &RawPod, report: &mut Report) -> PodSpec {
+    if let Some(first) = raw.components.iter().chain(&raw.init).nth(MOST_COMPONENTS) {
+        let count = raw.components.len() + raw.init.len();
+        report.push(
+            first
+                .at
+                .problem(format!("the pod has {count} components, and a pod can have at most {MOST_COMPONENTS}"))
+                .hint("divide the components among several pods, each with a controller of its own"),
+        );
+        return PodSpec::default();
+    }
     let known = Volumes::of(raw.volumes.as_ref(), report);
     if let Some(at) = &raw.components_at
         && raw.components.is_empty()
     {
         report.push(
             at.problem("the pod has no components")
-                .hint("write one, for instance `app`, with at least `image: <reference>`"),
+                .hint("write at least one component, for instance `app`, with at least `image: <reference>`"),
         );
     }
     let names = Names::of(raw, report);
-    let mut spec = PodSpec::default();
+    let mut spec = PodSpec { bare_volumes: raw.bare_volumes.clone(), ..PodSpec::default() };
     for component in &raw.init {
         let Some(lowered) = component::lower(component, &known, report) else { continue };
         init_only(component, lowered.component.as_ref(), report);
         if let Some(first) = lowered.dependencies.first() {
-            report.warn(&first.at.problem("has no effect: init components run one after the other"));
+            report.warn(&first.at.problem("has no effect: init components always run one after the other"));
         }
         if let Some(lowered) = lowered.component {
             spec.places.insert(lowered.name.clone(), component.at.clone());
@@ -87,16 +112,20 @@ fn lower_with(raw: &RawPod, report: &mut Report) -> PodSpec {
         }
     }
     if let Some((at, path)) = &raw.compose_file {
-        report.warn(&at.problem(format!("the components are in the file `{path}`, which is read in the controller")));
+        report.warn(&at.problem(format!(
+            "the components are in the file `{path}`, which only the controller can read; this check does not see them"
+        )));
     }
     depend(&dependencies, &names, &mut spec.components, report);
+    // Of two that have one name, which has been reported, the first.
+    let init: HashMap<String, usize> =
+        spec.init.iter().enumerate().rev().map(|(at, component)| (component.name.to_string(), at)).collect();
     for copies in &raw.copy {
         let files = copy(copies, report);
-        let component = spec
-            .init
-            .iter_mut()
-            .find(|component| component.name.as_str() == copies.component)
-            .or_else(|| spec.components.get_mut(copies.component.as_str()));
+        let component = match init.get(&copies.component) {
+            Some(at) => spec.init.get_mut(*at),
+            None => spec.components.get_mut(copies.component.as_str()),
+        };
         match component {
             Some(component) => component.copy = files,
             // One that is written, but could not be read, has been reported.
@@ -181,12 +210,14 @@ fn depend(
                 }
             } else if names.init.contains(name.as_str()) {
                 report.push(
-                    at.problem(format!("`{name}` is an init component, and has finished before any other starts"))
-                        .hint("leave the dependency out"),
+                    at.problem(format!(
+                        "`{name}` is an init component, which always ends before the other components start"
+                    ))
+                    .hint("remove the dependency"),
                 );
             } else if !on.required {
                 report.warn(&at.problem(format!(
-                    "there is no component `{name}`, and the dependency is not required: it is left out"
+                    "there is no component `{name}`; the dependency is optional, so the pod ignores it"
                 )));
             } else {
                 let problem = at.problem(format!("there is no component `{name}`"));
@@ -218,14 +249,16 @@ fn jobs(
         if job.role == Role::Sidecar {
             report.push(
                 at.key("condition")
-                    .problem(format!("`{name}` is a sidecar, which runs as long as the others and never completes"))
-                    .hint("wait for `service_started` or `service_healthy`"),
+                    .problem(format!(
+                        "`{name}` is a sidecar, which runs until the other components end and never completes"
+                    ))
+                    .hint("use the condition `service_started` or `service_healthy`"),
             );
         } else if job.restart.when == RestartWhen::Always && job.role != Role::Job {
             report.push(
                 at.key("condition")
-                    .problem(format!("`{name}` is always started again, so that it never completes"))
-                    .hint(format!("set `restart: on-failure` of `{name}`, or wait for another condition")),
+                    .problem(format!("`{name}` has `restart: always`, so it never completes"))
+                    .hint(format!("set `restart: on-failure` for `{name}`, or use another condition")),
             );
         }
     }
@@ -245,36 +278,24 @@ fn roles(
             first
                 .at
                 .key("role")
-                .problem("every component of the pod is a sidecar, so that nothing keeps the pod up")
-                .hint("leave `role` out of the component that the others serve"),
+                .problem("every component of the pod is a sidecar, so no component keeps the pod running")
+                .hint("remove `role` from the component that the sidecars serve"),
         );
     }
-    let jobs: HashSet<&str> =
-        components.values().filter(|it| it.role == Role::Job).map(|it| it.name.as_str()).collect();
+    let jobs: graph::Set = components.values().map(|it| it.role == Role::Job).collect();
     if jobs.is_empty() {
         return;
     }
+    let ended = graph::ended_before(components);
     for (raw, dependencies) in written.iter().filter(|(raw, _)| of(raw).is_some_and(|role| role != Role::Job)) {
-        // By way of others too: nothing of it can start before they have ended.
-        let mut ended: HashSet<&str> = HashSet::new();
-        let mut open: Vec<&str> = vec![raw.name.as_str()];
-        let mut seen: HashSet<&str> = HashSet::new();
-        while let Some(name) = open.pop().filter(|name| seen.insert(name)) {
-            for (other, on) in components.get(name).into_iter().flat_map(|it| &it.depends_on) {
-                if on.condition == Condition::Completed {
-                    ended.insert(other.as_str());
-                }
-                open.push(other.as_str());
-            }
-        }
-        if jobs.is_subset(&ended) {
+        if ended.get(raw.name.as_str()).is_some_and(|ended| ended.contains_all(&jobs)) {
             let at = dependencies.first().map_or_else(|| raw.at.key("depends_on"), |first| first.at.clone());
             report.push(
                 at.problem(format!(
-                    "`{}` starts only when every job of the pod has ended, and the pod ends at that moment",
+                    "`{}` can never start: it waits until every job of the pod has ended, and the pod ends at that moment",
                     raw.name
                 ))
-                .hint("write `role: job` for it too; or leave `role: job` out of those that it waits for: `service_completed_successfully` makes them end first"),
+                .hint("add `role: job` to this component; or remove `role: job` from the components that it waits for, because `service_completed_successfully` already orders them"),
             );
         }
     }
@@ -287,16 +308,16 @@ fn init_only(raw: &RawComponent, component: Option<&Component>, report: &mut Rep
         report.push(
             raw.at
                 .key(key)
-                .problem("an init component has none: it must end with 0 before the others start")
-                .hint("leave it out, or write the component beside the others"),
+                .problem("init components do not have this key: an init component must exit with 0 before the other components start")
+                .hint("remove the key, or move the component from the init components to the other components"),
         );
     }
     if component.is_some_and(|component| component.restart.when == RestartWhen::Always) {
         report.push(
             raw.at
                 .key("restart")
-                .problem("an init component must come to an end")
-                .hint("write `on-failure`, or write the component beside the others"),
+                .problem("an init component must end, so it cannot be restarted always")
+                .hint("write `on-failure`, or move the component from the init components to the other components"),
         );
     }
 }
@@ -310,7 +331,7 @@ fn copy(copies: &RawCopies, report: &mut Report) -> Vec<CopySpec> {
             report.push(
                 file.at
                     .problem(format!("the source `{}` is not an absolute path", file.source))
-                    .hint("it is a path in the controller: mount the file there, and name where"),
+                    .hint("the source is a path in the controller's container: mount the file there, and write the path of the mount"),
             );
         }
         if !target.starts_with('/') {
@@ -353,10 +374,11 @@ fn plugins(raw: &RawPod, report: &mut Report) -> Vec<PluginSpec> {
         let before = report.problems.0.len();
         if let Some(first) = seen.insert(&raw.name, &raw.at) {
             let other = if first.label == raw.at.label { &first.field } else { &first.label };
-            let what = format!("the plugin `{}` is written twice, the other time in `{other}`", raw.name);
+            let what = format!("the plugin `{}` appears twice; the other place is `{other}`", raw.name);
             let problem = raw.at.problem(what);
             report.push(match scope {
-                Some(_) => problem.hint("written once, in the pod's own plugins, it sees every component"),
+                Some(_) => problem
+                    .hint("a plugin in the pod's own list applies to every component: write the plugin there, once"),
                 None => problem,
             });
         }

@@ -61,7 +61,7 @@ pub enum BadPort {
         protocol: String,
     },
     /// As many ports of the host are needed as of the container.
-    #[error("`{text}` has {host} ports of the host for {container} of the container")]
+    #[error("`{text}` has {host} host ports but {container} container ports")]
     Ranges {
         /// All of it.
         text: String,

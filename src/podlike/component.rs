@@ -86,40 +86,42 @@ pub(super) fn look(body: &Map<String, Value>, at: &Place, kind: Kind, list: &mut
             "labels" => not_text(value, &field, list),
             "env_file" => {
                 if value.is_string() {
-                    list.push(&field, "podlike stopped at an `env_file` that is text; here it is read", "");
+                    list.push(&field, "podlike rejects an `env_file` that is text; Outrigger reads the file", "");
                 }
                 if !is_raw(value) {
-                    let what = "podlike took each line as it is; here the file is read as Compose reads it: without quotes, `export` and comments, and with variables filled in";
+                    let what = "podlike uses each line unchanged; Outrigger reads the file as Compose does: it removes quotes, `export` and comments, and replaces variables";
                     list.push(field, what, "write `{path: …, format: raw}`");
                 }
             }
             "tmpfs" if value.is_string() => {
-                list.push(field, "podlike stopped at a `tmpfs` that is text; here it is mounted", "");
+                list.push(field, "podlike rejects a `tmpfs` that is text; Outrigger mounts the tmpfs", "");
             }
             "mem_reservation" if value.is_string() => {
-                list.push(field, "podlike took only a number here; a size with its unit counts too", "");
+                list.push(field, "podlike accepts only a number here; Outrigger also accepts a size with a unit", "");
             }
             "blkio_config" => blkio(value, &field, list),
             "volumes" => volumes(value, &field, list),
             "depends_on" => depends_on(value, &field, is_init, list),
             "privileged" | "read_only" | "stdin_open" | "tty" | "oom_kill_disable" if is_old_truth(value) => {
-                let what =
-                    format!("podlike read `{}` as a truth value; here it is text, which is a problem", single(value));
+                let what = format!(
+                    "podlike reads `{}` as a boolean; Outrigger reads it as text and reports a problem",
+                    single(value)
+                );
                 list.push(field, what, "write `true` or `false`");
             }
             "tty" if value == &Value::Bool(true) => {
-                list.push(field, "with `-logs` podlike garbled the output of a terminal; here it is whole", "");
+                list.push(field, "with `-logs`, podlike garbles the output of a terminal; Outrigger does not", "");
             }
             // Of an init component.
             "name" if is_init => {
                 list.push(
                     field,
-                    "podlike stopped at the name of an init component: they are `init-1`, `init-2`, …",
+                    "podlike rejects the name of an init component and always uses `init-1`, `init-2`, …",
                     "",
                 );
             }
             key if !KNOWN.contains(&key) => {
-                list.push(field, format!("podlike stopped at `{key}`, which it did not know"), "");
+                list.push(field, format!("podlike does not know `{key}` and rejects it"), "");
             }
             _ => {}
         }
@@ -127,7 +129,7 @@ pub(super) fn look(body: &Map<String, Value>, at: &Place, kind: Kind, list: &mut
 }
 
 fn environment(value: &Value, field: &str, is_rendered: bool, list: &mut List<'_>) {
-    let passed = "podlike set this variable to nothing; here it gets the value that the controller has, and is not set where the controller has none";
+    let passed = "podlike sets this variable to an empty value; Outrigger uses the controller's value, and does not set the variable if the controller does not have it";
     match value {
         Value::Object(map) => {
             for (name, value) in map {
@@ -162,7 +164,7 @@ fn not_text(value: &Value, field: &str, list: &mut List<'_>) {
         if matches!(value, Value::Number(_) | Value::Bool(_)) {
             list.push(
                 format!("{field}.{name}"),
-                format!("podlike stopped at {} here; it is taken as text", kind(value)),
+                format!("podlike rejects {} here; Outrigger reads it as text", kind(value)),
                 "",
             );
         }
@@ -174,8 +176,8 @@ fn blkio(value: &Value, field: &str, list: &mut List<'_>) {
         if value.get(key).is_some() {
             list.push(
                 format!("{field}.{key}"),
-                format!("podlike took this for `{taken}`; here it is what it says"),
-                format!("write `{taken}` where the limit that podlike set is wanted"),
+                format!("podlike reads this value as `{taken}`; Outrigger uses the value as it is written"),
+                format!("write `{taken}` to keep podlike's limit"),
             );
         }
     }
@@ -196,15 +198,15 @@ fn volumes(value: &Value, field: &str, list: &mut List<'_>) {
         if text.contains(':') && source.starts_with(['.', '~']) {
             list.push(
                 field,
-                "podlike took a relative source for the name of a volume; here it is a problem",
-                "write the path on the node",
+                "podlike reads a relative source as the name of a volume; Outrigger reports a problem",
+                "write the absolute path on the node",
             );
         } else if let Some(other) =
             mode.map(|mode| mode.split(',').filter(|it| !matches!(*it, "ro" | "rw")).collect::<Vec<_>>())
             && !other.is_empty()
         {
-            let what = format!("podlike passed over the mode `{}`; here it counts", other.join(","));
-            list.push(field, what, "leave it out");
+            let what = format!("podlike ignores the mode `{}`; Outrigger applies it", other.join(","));
+            list.push(field, what, "remove the mode");
         }
     }
 }
@@ -219,7 +221,7 @@ fn long_volume(item: &Value, field: &str, list: &mut List<'_>) {
     if let Some((podlikes, ours)) = sizes(&size) {
         list.push(
             format!("{field}.tmpfs.size"),
-            format!("podlike took `{size}` for {podlikes} bytes; here, as with Compose, it is {ours}"),
+            format!("podlike reads `{size}` as {podlikes} bytes; Outrigger reads it as {ours} bytes, as Compose does"),
             format!("write `{podlikes}`"),
         );
     }
@@ -238,8 +240,8 @@ fn sizes(text: &str) -> Option<(u64, u64)> {
 fn missing_source(field: &str, list: &mut List<'_>) {
     list.push(
         field,
-        "podlike stopped if the source of a bind was not on the node; here, as with Compose, the engine makes a directory there",
-        "write the long form, with `bind: {create_host_path: false}`",
+        "podlike fails if the source of a bind mount does not exist on the node; with Outrigger, as with Compose, the engine creates a directory there",
+        "use the long form with `bind: {create_host_path: false}`",
     );
 }
 
@@ -252,12 +254,10 @@ fn depends_on(value: &Value, field: &str, is_init: bool, list: &mut List<'_>) {
             let field = format!("{field}.{name}.{key}");
             match (key.as_str(), value.as_str()) {
                 ("condition", Some("service_started" | "service_healthy")) => {}
-                ("condition", Some(other)) => {
-                    list.push(field, format!("podlike stopped at the condition `{other}`"), "")
-                }
+                ("condition", Some(other)) => list.push(field, format!("podlike rejects the condition `{other}`"), ""),
                 ("condition", None) => {}
                 (other, _) => {
-                    list.push(field, format!("podlike passed over `{other}`; here it counts"), "leave it out")
+                    list.push(field, format!("podlike ignores `{other}`; Outrigger applies it"), "remove the key")
                 }
             }
         }

@@ -3,6 +3,8 @@
 use serde_json::{Map, Value};
 
 use super::{List, Pod, single};
+use crate::labels::{Place, yaml};
+use crate::problem::Problems;
 
 /// Podlike's flags. None takes the word behind it as its value; all others of ours do.
 const SWITCHES: [&str; 5] = ["pids", "ipc", "volumes", "logs", "pull"];
@@ -22,29 +24,31 @@ pub(super) fn look(service: &Map<String, Value>, labels: &[(String, String)], po
         if target.ends_with(AUTH) || target.ends_with("dockerregistryauth.json") {
             list.push(
                 format!("secrets[{index}]"),
-                "podlike took only the part of an image's name before the first `/` for the registry, so that credentials of Docker Hub did not match images of its users and organisations (`rycus86/app`); here they do",
+                "podlike uses the part of an image's name before the first `/` as the registry, so credentials for Docker Hub do not match images of users and organisations (`rycus86/app`); with Outrigger they do",
                 "",
             );
         }
     }
-    for (label, _) in labels {
+    for (label, text) in labels {
         list.label.clone_from(label);
         if label.starts_with("pod.copy.") {
-            list.push(
-                "",
-                "podlike gave every copied file the mode 0644; here a file keeps its own, so that scripts stay executable and secrets stay closed",
-                "set `mode: 0444` where the config or secret is given to the service",
-            );
+            if keeps_modes(text) {
+                list.push(
+                    "",
+                    "podlike gives every copied file the mode 0644; with Outrigger a file keeps its mode, so scripts stay executable and secrets stay private",
+                    "set `mode: \"0644\"` in the long form of the copy, or `mode: 0444` on the config or secret of the service",
+                );
+            }
         } else if label == "pod.compose.file" {
             list.push(
                 "",
-                "podlike passed over settings in this file that mean something here, `restart` above all, and left `${VAR}` as it was; here they count, and variables are replaced. The file lies in the controller and can't be looked at here",
-                "remove what must not count, and write `$$` for a `$`",
+                "podlike ignores some settings in this file, for example `restart`, and does not replace `${VAR}`; Outrigger applies the settings and replaces variables. The file is inside the controller, so this check cannot read it",
+                "remove settings that must not apply, and write `$$` for `$`",
             );
         } else if label == "pod.init.components" {
             list.push(
                 "",
-                "where an init component ends with 255, podlike ended with 0; where a signal came meanwhile, with 131 or 132. Here 255 stays 255, and signal n is 128 + n",
+                "if an init component exits with 255, podlike exits with 0; if a signal arrives during that time, podlike exits with 131 or 132. Outrigger exits with 255, or with 128 + n for signal n",
                 "",
             );
         }
@@ -52,11 +56,29 @@ pub(super) fn look(service: &Map<String, Value>, labels: &[(String, String)], po
     list.label.clear();
 }
 
+/// Whether a file of a `pod.copy` label has no mode of its own there; what can't be read is a problem that `check` tells.
+fn keeps_modes(text: &str) -> bool {
+    let body = yaml::parse(&Place::default(), &text.replace("$$", "$"), &mut Problems::default());
+    body.is_some_and(|body| !sets_modes(&body))
+}
+
+fn sets_modes(files: &Value) -> bool {
+    let is_set = |file: &Value| file.get("mode").is_some_and(|mode| !mode.is_null());
+    match files {
+        Value::Array(list) => list.iter().all(sets_modes),
+        // One file: as everywhere in the long form, its source is a key, or the value of one.
+        Value::Object(map) if map.get("source").is_some_and(|source| !source.is_object()) => is_set(files),
+        Value::Object(map) => map.values().all(is_set),
+        Value::Null => true,
+        Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
+}
+
 fn image(service: &Map<String, Value>, list: &mut List<'_>) {
     let image = service.get("image").map(single).unwrap_or_default();
     let repository = image.split('@').next().unwrap_or_default();
     if repository.rsplit('/').next().is_some_and(|name| name.split(':').next() == Some("podlike")) {
-        list.push("image", format!("`{image}` is podlike itself"), "write Outrigger's image to change over");
+        list.push("image", format!("`{image}` is podlike itself"), "use Outrigger's image instead");
     }
 }
 
@@ -83,22 +105,22 @@ fn flags(service: &Map<String, Value>, list: &mut List<'_>) {
     if flag(&words, "logs").is_none() {
         list.push(
             "command",
-            "podlike was silent without `-logs`; here the components' output goes to the controller's log",
-            "add `-logs=false` to the command",
+            "without `-logs`, podlike prints no component output; Outrigger writes the components' output to the controller's log",
+            "add `--logs=false` to the command",
         );
     }
     if flag(&words, "ipc") != Some(false) {
         list.push(
             "command",
-            "podlike shared the controller's IPC namespace, and its components did not start on engines whose default is a private one; here the pod shares one on every engine",
-            "`-ipc=false` gives each component its own",
+            "podlike shares the controller's IPC namespace, so its components do not start on engines with private IPC namespaces by default; with Outrigger the components share one on every engine",
+            "`--ipc=false` gives each component its own IPC namespace",
         );
     }
     if flag(&words, "volumes") == Some(true) {
         list.push(
             "command",
-            "with `-volumes` podlike gave the components the engine's socket too; here they get all other mounts of the controller, and never that one",
-            "mount what a component needs by its own `volumes`",
+            "with `-volumes`, podlike also shares the engine's socket with the components; Outrigger shares all other mounts of the controller, but never the socket",
+            "mount the files that a component needs with its own `volumes`",
         );
     }
     let mut is_value = false;
@@ -106,7 +128,7 @@ fn flags(service: &Map<String, Value>, list: &mut List<'_>) {
         let name = word.trim_start_matches('-');
         let is_flag = word.starts_with('-') && !name.is_empty();
         if !is_value && !is_flag && word != "-" {
-            list.push(format!("command[{index}]"), format!("podlike stopped at the argument `{word}`"), "");
+            list.push(format!("command[{index}]"), format!("podlike rejects the argument `{word}`"), "");
         }
         is_value = !is_value && is_flag && !word.contains('=') && !SWITCHES.contains(&name);
     }
@@ -116,17 +138,17 @@ fn exit_codes(service: &Map<String, Value>, list: &mut List<'_>) {
     let condition = service.get("deploy").and_then(|it| it.pointer("/restart_policy/condition")).map(single);
     let restart = service.get("restart").map(single).unwrap_or_default();
     let job = service.get("deploy").and_then(|it| it.get("mode")).map(single).unwrap_or_default().ends_with("-job");
-    let what = "podlike ended with 0 whenever a component had ended, with whatever code; here the pod ends with that component's code";
+    let what = "podlike exits with 0 when any component has ended, whatever its exit code is; Outrigger exits with that component's exit code";
     let (field, effect, remedy) = if condition.as_deref() == Some("on-failure") {
         (
             "deploy.restart_policy.condition",
-            ", so `on-failure` starts the pod again after a failure",
-            "`condition: none` never starts it again",
+            ", so `on-failure` restarts the pod after a failure",
+            "`condition: none` never restarts the pod",
         )
     } else if restart.starts_with("on-failure") {
-        ("restart", ", so `on-failure` starts the pod again after a failure", "`restart: \"no\"` never starts it again")
+        ("restart", ", so `on-failure` restarts the pod after a failure", "`restart: \"no\"` never restarts the pod")
     } else if job {
-        ("deploy.mode", ", so that a job that fails counts as failed", "")
+        ("deploy.mode", ", so a failed job counts as failed", "")
     } else {
         ("", ", which `docker service ps` shows as failed", "")
     };
@@ -146,8 +168,8 @@ fn memory(service: &Map<String, Value>, pod: &Pod, list: &mut List<'_>) {
         let limit = single(limit);
         list.push(
             field,
-            format!("podlike let each of the {} components use {limit} on its own; here {limit} is for all of them together", pod.components.len()),
-            "raise the limit to the sum that the components need, and set `mem_limit` for those that must not grow",
+            format!("podlike allows each of the {} components to use {limit}; with Outrigger, {limit} is the limit for all components together", pod.components.len()),
+            "raise the limit to the sum that the components need, and set `mem_limit` on components that must not use more",
         );
     }
 }
@@ -157,15 +179,23 @@ fn health(service: &Map<String, Value>, pod: &Pod, list: &mut List<'_>) {
     if service.get("healthcheck").is_some_and(|check| check.get("test").is_some() || check.get("disable").is_some()) {
         list.push(
             "healthcheck",
-            "this replaces the controller's own health check, here as with podlike: the components' health is not seen then",
-            "remove it here, and set it for the component that it is about",
+            "this replaces the controller's own health check, with Outrigger as with podlike, so the engine cannot see the components' health",
+            "remove the key here, and set it on the component that needs it",
+        );
+    }
+    if service.get("healthcheck").is_some_and(|check| check.get("start_period").is_some_and(|period| !period.is_null()))
+    {
+        list.push(
+            "healthcheck.start_period",
+            "with podlike this extends the ten seconds of its image; with Outrigger it replaces the 24 hours of the image. If a start takes longer, the engine reports `unhealthy`, and Swarm stops the task without a reason",
+            "remove the key: the controller ends a slow start at `start_deadline` in `pod.options`, and logs the reason",
         );
     }
     if !pod.init.is_empty() {
         list.push(
             "",
-            "podlike's image gave init components ten seconds before the engine found the controller unhealthy; here the pod ends itself if it is not up after a minute, and ten minutes more for each init component",
-            "`pod.options: '{start_deadline: …}'` changes it",
+            "podlike's image allows init components ten seconds before the engine reports the controller as unhealthy; with Outrigger, the pod ends if it is not healthy after one minute plus ten minutes for each init component",
+            "`pod.options: '{start_deadline: …}'` changes this time",
         );
     }
 }

@@ -6,18 +6,18 @@ use super::{Difference, List, single};
 
 /// What podlike gave to the controller too, though it is about the application's process.
 const PROCESS: [(&str, &str); 12] = [
-    ("entrypoint", "so the controller did not start"),
+    ("entrypoint", "so the controller does not start"),
     ("env_file", ""),
-    ("healthcheck", "so the application's check ran in the controller, and the pod's own health was not seen"),
+    ("healthcheck", "so the application's check runs in the controller and replaces the pod's own health check"),
     ("isolation", ""),
     ("privileged", ""),
-    ("read_only", "so the controller could not write its socket"),
+    ("read_only", "so the controller cannot create its socket"),
     ("shm_size", ""),
     ("stdin_open", ""),
     ("tmpfs", ""),
     ("tty", ""),
     ("ulimits", ""),
-    ("user", "so the controller could not open the engine's socket"),
+    ("user", "so the controller cannot open the engine's socket"),
 ];
 
 const KEYS: [&str; 5] = ["pod", "init", "transformer", "templates", "copy"];
@@ -49,18 +49,18 @@ fn sections_of(sections: &[&Map<String, Value>], list: &mut List<'_>) {
     if !sections.iter().any(|section| is_given(section.get("pod"))) {
         list.push(
             "pod",
-            "podlike's default controller was `rycus86/podlike`; here it is `outrigger`, of this version",
-            "`outrigger template --image`, or `OUTRIGGER_IMAGE`, names another one",
+            "podlike's default controller image is `rycus86/podlike`; Outrigger's is `outrigger` with this version",
+            "to use another image, set `outrigger template --image` or `OUTRIGGER_IMAGE`",
         );
     }
     if let [first, second] = sections {
         for key in KEYS.into_iter().filter(|key| is_given(second.get(*key))) {
             let what = if key == "init" || is_given(first.get(key)) {
-                "podlike lost the second of two lists for one service; here both count"
+                "podlike ignores the second of two lists for one service; Outrigger uses both"
             } else {
-                "podlike lost what the top of the file says where the service has a section too; here both count"
+                "podlike ignores the top-level section of the file if the service has a section too; Outrigger uses both"
             };
-            list.push(key, what, "remove what must not count");
+            list.push(key, what, "remove settings that must not apply");
         }
     }
     for section in sections {
@@ -69,7 +69,7 @@ fn sections_of(sections: &[&Map<String, Value>], list: &mut List<'_>) {
                 if path.starts_with('/') {
                     list.push(
                         field,
-                        format!("podlike took `{path}` from the folder of the stack file; here it is an absolute path"),
+                        format!("podlike reads `{path}` relative to the directory of the stack file; Outrigger reads it as an absolute path"),
                         "remove the first `/`",
                     );
                 }
@@ -107,19 +107,20 @@ fn settings(service: &Map<String, Value>, sections: &[&Map<String, Value>], list
             let so = if so.is_empty() { String::new() } else { format!(", {so}") };
             list.push(
                 key,
-                format!("podlike gave this setting to the controller as well{so}; here only the main component has it"),
-                "write it into a `pod` template where the controller needs it",
+                format!("podlike also applies this setting to the controller{so}; Outrigger applies it only to the main component"),
+                "if the controller needs this setting, write it into a `pod` template",
             );
         }
     }
     if is_given(service.get("working_dir")) {
-        let what = "podlike gave this setting to the controller as well; here only the main component has it";
+        let what =
+            "podlike also applies this setting to the controller; Outrigger applies it only to the main component";
         list.push("working_dir", what, "");
     }
     if is_given(service.get("depends_on")) {
         list.push(
             "depends_on",
-            "podlike's main component waited for components of these names, for ever where there were none; here names that are no components are left out",
+            "podlike's main component waits for components with these names, without end if they do not exist; Outrigger ignores names that are not components",
             "",
         );
     }
@@ -127,12 +128,12 @@ fn settings(service: &Map<String, Value>, sections: &[&Map<String, Value>], list
         let without = !sections.iter().any(|section| is_given(section.get("pod")));
         let (what, remedy) = if without {
             (
-                "podlike's default controller did not get the service's volumes, so that the main component's were volumes of the engine's, not of the stack; here it gets them",
-                "a `pod` template with `volumes:` of its own keeps them away",
+                "podlike's default controller does not get the service's volumes, so the main component uses volumes of the engine instead of the stack; Outrigger's controller gets the service's volumes",
+                "to prevent this, write a `pod` template with its own `volumes:`",
             )
         } else {
             (
-                "podlike left out the engine's socket where the service has volumes and no template mounts it; here it is always mounted",
+                "podlike does not mount the engine's socket if the service has volumes and no template mounts the socket; Outrigger always mounts the socket",
                 "",
             )
         };
@@ -151,7 +152,7 @@ fn variables(value: &Value, field: &str, list: &mut List<'_>) {
             if text.contains('$') {
                 list.push(
                     field,
-                    "podlike's templates saw a variable as nothing; here they see it as it is written, and docker replaces it when the stack is deployed",
+                    "podlike's templates see a variable as an empty value; Outrigger's templates see the variable as it is written, and docker replaces it at the deployment",
                     "",
                 );
             }

@@ -70,6 +70,32 @@ fn a_health_check_of_the_service_counts_where_it_is_another_one() {
     assert_eq!(of("{retries: 60}"), [""]);
     assert_eq!(of("{test: x}"), ["", "healthcheck"]);
     assert_eq!(of("{disable: true}"), ["", "healthcheck"]);
+    assert_eq!(of("{start_period: 15s}"), ["", "healthcheck.start_period"]);
+}
+
+#[test]
+fn a_copy_that_sets_its_mode_does_not_differ() {
+    let of = |files: &str| {
+        let stack = json!({"services": {"s": {"command": "-logs=false -ipc=false", "labels": {"pod.component.a": "image: x", "pod.copy.a": files}}}});
+        differences(&stack, &stack).iter().filter(|it| it.label == "pod.copy.a").count()
+    };
+    for same in [
+        "{source: /a, target: /b, mode: '0644'}",
+        "[{source: /a, target: /b, mode: 0644}, {/c: {target: /d, mode: '0400'}}]",
+        "/a: {target: /b, mode: '0644'}\n/c: {target: /d, mode: '0644'}\n",
+    ] {
+        assert_eq!(of(same), 0, "{same}");
+    }
+    for differs in [
+        "/a:/b",
+        "[/a:/b]",
+        "/a: /b",
+        "{source: /a, target: /b}",
+        "[{source: /a, target: /b, mode: '0644'}, /c:/d]",
+        "/a: {target: /b, mode: '0644'}\n/c: {target: /d, uid: 1}\n",
+    ] {
+        assert_eq!(of(differs), 1, "{differs}");
+    }
 }
 
 #[test]
@@ -123,7 +149,10 @@ fn settings_that_podlike_refused_misread_or_passed_over() {
 fn a_size_of_podlikes_is_told_in_bytes() {
     let stack = "services: {s: {labels: {pod.component.a: '{image: x, volumes: [{type: tmpfs, target: /a, tmpfs: {size: 50m}}]}'}}}";
     let told = found(stack).into_iter().find(|it| it.field == "volumes[0].tmpfs.size").unwrap();
-    assert_eq!(told.what, "podlike took `50m` for 50000000 bytes; here, as with Compose, it is 52428800");
+    assert_eq!(
+        told.what,
+        "podlike reads `50m` as 50000000 bytes; Outrigger reads it as 52428800 bytes, as Compose does"
+    );
     assert_eq!(told.remedy, "write `50000000`");
 }
 

@@ -12,7 +12,7 @@ use hyper::header::{CONTENT_TYPE, HeaderMap, TE, USER_AGENT};
 use hyper::{Method, Request, StatusCode};
 use percent_encoding::percent_decode_str;
 
-use super::{address, connect, drive, http};
+use super::{Unanswered, address, connect, drive, http};
 
 /// `HealthCheckResponse.ServingStatus`: all is well.
 const SERVING: u64 = 1;
@@ -29,7 +29,7 @@ const LONGEST_MS: u128 = 99_999_999;
 /// Asks whether the service serves; the server is told that the answer has to come within `limit`.
 pub(super) async fn check(host: &str, port: u16, service: &str, limit: Duration) -> Result<(), String> {
     let at = address(host, port);
-    let stream = connect(host, port).await?;
+    let stream = connect(host, port).await.map_err(Unanswered::why)?;
     let wrong = |error: h2::Error| format!("{at} did not answer as a gRPC server: {error}");
     let (sender, connection) = h2::client::handshake(stream).await.map_err(wrong)?;
     drive(call(sender, &at, service, limit, wrong), connection, wrong).await
@@ -50,17 +50,17 @@ async fn call(
         .header(CONTENT_TYPE, "application/grpc")
         .header(USER_AGENT, AGENT)
         .body(())
-        .map_err(|error| format!("cannot ask {at}: {error}"))?;
+        .map_err(|error| format!("cannot send a request to {at}: {error}"))?;
     let mut sender = sender.ready().await.map_err(wrong)?;
     let (response, mut body) = sender.send_request(request, false).map_err(wrong)?;
     body.send_data(message(service), true).map_err(wrong)?;
     let response = response.await.map_err(wrong)?;
     if response.status() != StatusCode::OK {
-        return Err(format!("{at} answered {}, and is no gRPC server", response.status().as_u16()));
+        return Err(format!("{at} answered {}, so it is not a gRPC server", response.status().as_u16()));
     }
     // An answer that is only an error has its status among the headers.
     if ends_well(response.headers(), at, service)? {
-        return Err(format!("{at} answered nothing"));
+        return Err(format!("{at} sent an empty answer"));
     }
     let mut body = response.into_body();
     let read = content(&mut body, at, wrong).await?;
@@ -71,7 +71,7 @@ async fn call(
     match serving(&read) {
         Some(SERVING) => Ok(()),
         Some(other) => Err(format!("{at} answered {}", named(other))),
-        None => Err(format!("{at} answered what is no `HealthCheckResponse`")),
+        None => Err(format!("{at} sent an answer that is not a `HealthCheckResponse`")),
     }
 }
 
@@ -80,7 +80,7 @@ async fn content(body: &mut RecvStream, at: &str, wrong: impl Fn(h2::Error) -> S
     while let Some(data) = body.data().await {
         let data = data.map_err(&wrong)?;
         if read.len() + data.len() > MOST_READ {
-            return Err(format!("{at} answered more than {MOST_READ} bytes"));
+            return Err(format!("{at} sent more than {MOST_READ} bytes"));
         }
         body.flow_control().release_capacity(data.len()).map_err(&wrong)?;
         read.extend_from_slice(&data);
@@ -165,7 +165,7 @@ fn ends_well(headers: &HeaderMap, at: &str, service: &str) -> Result<bool, Strin
         Some("5") if service.is_empty() => Err(format!("{at} does not know its own health{said}")),
         Some("5") => Err(format!("{at} does not know the service `{service}`{said}")),
         Some("12") => Err(format!("{at} has no health service{said}")),
-        Some(code) => Err(format!("{at} answered the gRPC status {}{said}", http::short(code))),
+        Some(code) => Err(format!("{at} answered with the gRPC status {}{said}", http::short(code))),
     }
 }
 

@@ -12,7 +12,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout_at};
 
-use super::{address, connect, drive, tls};
+use super::{Unanswered, address, connect, drive, tls};
 use crate::pod::life::HttpRequest;
 
 /// What is kept of an answer's body, in bytes, to be shown.
@@ -51,8 +51,8 @@ impl Answer {
 }
 
 /// Sends a request, and looks whether what comes back is good. The caller sees to it that this takes no longer than `until`.
-pub(super) async fn check(request: &HttpRequest, until: Instant) -> Result<(), String> {
-    send(request, until).await?.judge(request)
+pub(super) async fn check(request: &HttpRequest, until: Instant) -> Result<(), Unanswered> {
+    Ok(send(request, until).await?.judge(request)?)
 }
 
 /// The request's URL, for messages.
@@ -61,12 +61,12 @@ fn shown(request: &HttpRequest) -> String {
     format!("{scheme}://{}{}", address(&request.host, request.port), request.path)
 }
 
-async fn send(request: &HttpRequest, until: Instant) -> Result<Answer, String> {
+async fn send(request: &HttpRequest, until: Instant) -> Result<Answer, Unanswered> {
     let stream = connect(&request.host, request.port).await?;
     if request.tls {
-        exchange(request, tls::connect(&request.host, stream).await?, until).await
+        Ok(exchange(request, tls::connect(&request.host, stream).await?, until).await?)
     } else {
-        exchange(request, stream, until).await
+        Ok(exchange(request, stream, until).await?)
     }
 }
 

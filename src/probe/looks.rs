@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::findings::Findings;
 use super::tracker::{Change, Tracker};
-use super::{Exec, ProbeKind, connect, grpc, late, send, within};
+use super::{Exec, ProbeKind, Unanswered, connect, grpc, late, send, within};
 use crate::pod::life::{Probe, ProbeCheck};
 
 /// A command that does not end is waited for so long, though every look meanwhile fails; then the next look runs another one beside it. No engine can end a
@@ -77,7 +77,9 @@ impl<'a, X: Exec> Looks<'a, X> {
         match &self.probe.check {
             ProbeCheck::Http(request) => Box::pin(send(request, limit)).await,
             ProbeCheck::Tcp { host, port } => {
-                Box::pin(within(limit, async |_until| connect(host, *port).await)).await.map(drop)
+                Box::pin(within(limit, async |_until| connect(host, *port).await.map_err(Unanswered::why)))
+                    .await
+                    .map(drop)
             }
             ProbeCheck::Grpc { host, port, service } => {
                 Box::pin(within(limit, async |_until| grpc::check(host, *port, service, limit).await)).await
@@ -89,7 +91,10 @@ impl<'a, X: Exec> Looks<'a, X> {
     async fn run(&mut self, argv: &'a [String]) -> Result<(), String> {
         let (now, limit, exec) = (Instant::now(), self.probe.timeout, self.exec);
         if let Some((began, _)) = &self.running {
-            return Err(format!("the command of a look {} s ago has not ended yet", (now - *began).as_secs()));
+            return Err(format!(
+                "the command of the probe that started {} s ago has not ended yet",
+                (now - *began).as_secs()
+            ));
         }
         let (_, running) = self.running.insert((now, Box::pin(exec.exec(argv, limit.max(LEFT_ALONE)))));
         let Ok(answer) = timeout_at(now + limit, running).await else { return Err(late(limit)) };

@@ -12,18 +12,19 @@ use tokio_rustls::client::TlsStream;
 
 /// Made for each look: pods with such probes are few, and idle memory counts more than a millisecond.
 pub(super) async fn connect(host: &str, stream: TcpStream) -> Result<TlsStream<TcpStream>, String> {
-    let name = ServerName::try_from(host.to_owned()).map_err(|_bad| format!("`{host}` is not a name for TLS"))?;
+    let name =
+        ServerName::try_from(host.to_owned()).map_err(|_bad| format!("`{host}` is not a valid host name for TLS"))?;
     let provider = Arc::new(ring::default_provider());
     let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
-        .map_err(|error| format!("TLS does not work here: {error}"))?
+        .map_err(|error| format!("cannot set up TLS: {error}"))?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
         .with_no_client_auth();
     TlsConnector::from(Arc::new(config))
         .connect(name, stream)
         .await
-        .map_err(|error| format!("no TLS with `{host}`: {error}"))
+        .map_err(|error| format!("the TLS connection to `{host}` failed: {error}"))
 }
 
 #[derive(Debug)]

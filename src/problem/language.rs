@@ -18,11 +18,18 @@ const PARTS: [(&str, &str); 6] = [
 const BEFORE: [&str; 3] = ["the label ", "a label ", "label "];
 
 /// Advice that names parts of a stack file.
-const ADVICE: [(&str, &str); 4] = [
+const ADVICE: [(&str, &str); 5] = [
+    ("add the config or secret to the controller's service", "mount the file with `controller.volumes`"),
     ("the controller's own service or container", "`controller`"),
     ("the controller's service", "`controller`"),
-    ("a config or a volume of its service", "a volume in `controller.volumes`"),
-    ("mount the file there, and name where", "mount the file there with `controller.volumes`, and name where"),
+    (
+        "mount the file there, for instance as a volume, or as a config of a service",
+        "mount the file there with `controller.volumes` (for instance `./app.env:/run/app.env:ro`), and write the path of the mount",
+    ),
+    (
+        "mount the file there, and write the path of the mount",
+        "mount the file there with `controller.volumes`, and write the path of the mount",
+    ),
 ];
 
 /// A problem of a pod that a `pod.yaml` holds, which is called `origin` in messages.
@@ -84,7 +91,7 @@ mod tests {
         for (text, right) in [
             ("write it in the label `pod.copy.<component>`", "write it in `copy.<component>`"),
             ("`drain` 1s of `pod.options` is cut", "`drain` 1s of `options` is cut"),
-            ("see label `pod.init.components`, or `-pull`", "see `init`, or `-pull`"),
+            ("see label `pod.init.components`, or `--pull`", "see `init`, or `--pull`"),
             ("`pod.initial` and `pod.` stay", "`pod.initial` and `pod.` stay"),
             ("an odd ` stays", "an odd ` stays"),
             ("set it on the controller's own service or container", "set it on `controller`"),

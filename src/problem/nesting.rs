@@ -54,7 +54,7 @@ fn broken(at: &Place, opened: usize, error: &ScanError) -> Result<(), Problem> {
         Err(at
             .problem(format!("not valid YAML: {}", error.info()))
             .point(line, column)
-            .hint(format!("more than {HARMLESS} `[` and `{{` are read only where all of the text is valid")))
+            .hint(format!("a text with more than {HARMLESS} `[` and `{{` must be valid as a whole")))
     } else {
         Ok(())
     }
@@ -89,7 +89,7 @@ fn json(at: &Place, text: &str) -> Result<(), Problem> {
 fn too_deep(at: &Place, line: usize, column: usize) -> Problem {
     at.problem(format!("lists and maps are nested deeper than {DEEPEST} levels"))
         .point(line, column)
-        .hint("write it with fewer `[` and `{` inside one another, or put them into quotes where they are text")
+        .hint("use fewer nested `[` and `{`; if these characters are text, put them in quotes")
 }
 
 #[cfg(test)]
@@ -116,7 +116,7 @@ mod tests {
             let told = told(&text).unwrap_or_default();
             assert!(told.starts_with("`pod.component.app`, line 1, column "), "{told}");
             assert!(told.contains(": lists and maps are nested deeper than 100 levels"), "{told}");
-            assert!(told.contains("hint: write it with fewer"), "{told}");
+            assert!(told.contains("hint: use fewer nested"), "{told}");
         }
         let broken = told(&format!("x: \"\\q\"\ny: {}", open(400_000))).unwrap_or_default();
         assert!(broken.contains("line 1, column 4: not valid YAML"), "{broken}");

@@ -1,14 +1,14 @@
-//! How much of what is wrong is shown. A file with tens of thousands of mistakes makes a page, not megabytes; the rest is counted.
+//! How much of what is wrong is shown. A file with tens of thousands of mistakes makes a page, not megabytes; the rest is counted. Problems
+//! are sorted by their places before: the first ones are those that come first in the file.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 
 use super::{Problem, Problems};
 
-/// So many problems of one label, or of one file, are shown.
-pub const OF_A_LABEL: usize = 100;
+/// So many problems are shown as text. Each takes some six lines with its place and its hint: more than these nobody reads before the first ones are corrected.
+pub const SCREENFUL: usize = 20;
 
-/// So many problems are shown in all.
+/// So many problems are given to programs.
 pub const IN_ALL: usize = 200;
 
 /// So many notes of one pod are shown.
@@ -17,44 +17,21 @@ pub const NOTES: usize = 100;
 /// Longest part of a message, in bytes: a key can be as long as the file that it stands in.
 const LONGEST: usize = 2_000;
 
-/// The problems that are shown, and how many are not.
+/// The problems that are shown, and how many there are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shown<'p> {
-    /// In their order.
-    pub problems: Vec<&'p Problem>,
-    /// Labels that have more problems than are shown, and how many more, in the order in which they first appear. At most [`IN_ALL`] labels are named.
-    pub left_out: Vec<(&'p str, usize)>,
+    /// The first ones, in their order.
+    pub problems: &'p [Problem],
     /// How many there are in all, shown or not.
     pub total: usize,
 }
 
 impl<'p> Shown<'p> {
-    /// Chooses: the first [`OF_A_LABEL`] of each label, up to [`IN_ALL`]. Takes time in proportion to the number of problems.
+    /// The first problems, at most so many.
     #[must_use]
-    pub fn of(problems: &'p Problems) -> Self {
-        let mut shown = Self { problems: Vec::new(), left_out: Vec::new(), total: problems.0.len() };
-        // By label: how many are shown, and where its count is in `left_out`.
-        let mut seen: HashMap<&str, (usize, Option<usize>)> = HashMap::new();
-        for problem in &problems.0 {
-            let (of_label, at) = seen.entry(&problem.label).or_default();
-            if *of_label < OF_A_LABEL && shown.problems.len() < IN_ALL {
-                *of_label += 1;
-                shown.problems.push(problem);
-                continue;
-            }
-            let place = match *at {
-                Some(place) => place,
-                None if shown.left_out.len() < IN_ALL => {
-                    shown.left_out.push((&problem.label, 0));
-                    *at.insert(shown.left_out.len() - 1)
-                }
-                None => continue,
-            };
-            if let Some((_, count)) = shown.left_out.get_mut(place) {
-                *count += 1;
-            }
-        }
-        shown
+    pub fn of(problems: &'p Problems, most: usize) -> Self {
+        let all = problems.0.as_slice();
+        Self { problems: all.get(..most).unwrap_or(all), total: all.len() }
     }
 
     /// How many are not shown.
@@ -63,19 +40,14 @@ impl<'p> Shown<'p> {
         self.total - self.problems.len()
     }
 
-    /// A line for each label that has more problems than are shown, and one for labels that are not named.
+    /// A line that counts those that are not shown.
     #[must_use]
-    pub fn rest(&self) -> Vec<String> {
-        let more =
-            |count: usize| if count == 1 { "1 more problem".to_owned() } else { format!("{count} more problems") };
-        let named: usize = self.left_out.iter().map(|(_, count)| count).sum();
-        let unnamed = self.missing().saturating_sub(named);
-        let mut lines: Vec<String> =
-            self.left_out.iter().map(|(label, count)| format!("{} in `{}`", more(*count), cut(label))).collect();
-        if unnamed > 0 {
-            lines.push(format!("{} in other places", more(unnamed)));
+    pub fn rest(&self) -> Option<String> {
+        match self.missing() {
+            0 => None,
+            1 => Some("1 more problem is not shown".to_owned()),
+            more => Some(format!("{more} more problems are not shown")),
         }
-        lines
     }
 }
 
@@ -96,7 +68,7 @@ pub fn bound_notes(notes: &mut Vec<String>) {
     if notes.len() > NOTES + 1 {
         let rest = notes.len() - NOTES;
         notes.truncate(NOTES);
-        notes.push(format!("{rest} more notes are not shown"));
+        notes.push(format!("{rest} more notes are omitted"));
     }
 }
 
@@ -104,41 +76,27 @@ pub fn bound_notes(notes: &mut Vec<String>) {
 mod tests {
     use super::*;
 
-    fn problems(labels: &[(&str, usize)]) -> Problems {
-        let of = |(label, count): &(&str, usize)| {
-            let label = (*label).to_owned();
-            (0..*count).map(move |index| Problem::new(&label, format!("f{index}"), "unknown key"))
-        };
-        Problems(labels.iter().flat_map(of).collect())
+    fn problems(count: usize) -> Problems {
+        Problems((0..count).map(|at| Problem::new(format!("l{at}"), "", "unknown key")).collect())
     }
 
     #[test]
-    fn few_problems_are_all_shown() {
-        let few = problems(&[("a", OF_A_LABEL), ("b", 1)]);
-        let shown = Shown::of(&few);
-        assert_eq!((shown.problems.len(), shown.missing(), shown.rest()), (OF_A_LABEL + 1, 0, Vec::new()));
-        assert_eq!(few.to_string().lines().count(), OF_A_LABEL + 1);
-    }
-
-    #[test]
-    fn each_label_shows_its_first_ones_and_the_rest_is_counted() {
-        let many = problems(&[("a", 110), ("b", 10), ("c", 81), ("d", 9), ("e", 100)]);
-        let shown = Shown::of(&many);
-        assert_eq!((shown.problems.len(), shown.missing()), (IN_ALL, 110));
-        assert_eq!(shown.rest(), ["10 more problems in `a`", "100 more problems in `e`"]);
-        let fields: Vec<_> = shown.problems.iter().take(OF_A_LABEL).map(|problem| problem.field.as_str()).collect();
-        assert_eq!((fields[0], fields[99]), ("f0", "f99"));
-        assert!(many.to_string().ends_with("unknown key\n10 more problems in `a`\n100 more problems in `e`"), "{many}");
-    }
-
-    #[test]
-    fn all_labels_together_are_bounded_too() {
-        let labels: Vec<_> = (0..1_000).map(|index| format!("pod.component.c{index}")).collect();
-        let many = problems(&labels.iter().map(|label| (label.as_str(), 2)).collect::<Vec<_>>());
-        let shown = Shown::of(&many);
-        assert_eq!((shown.problems.len(), shown.left_out.len(), shown.missing()), (IN_ALL, IN_ALL, 1_800));
-        // 100 labels are shown; of the others 200 are named with 2 problems each.
-        assert_eq!(shown.rest().last().unwrap(), "1400 more problems in other places");
+    fn the_first_problems_are_shown_and_the_rest_is_one_line() {
+        for (count, shown, rest) in [
+            (SCREENFUL, SCREENFUL, None),
+            (SCREENFUL + 1, SCREENFUL, Some("1 more problem is not shown")),
+            (20_000, SCREENFUL, Some("19980 more problems are not shown")),
+        ] {
+            let all = problems(count);
+            let some = Shown::of(&all, SCREENFUL);
+            assert_eq!((some.problems.len(), some.rest().as_deref()), (shown, rest), "{count}");
+        }
+        let text = problems(IN_ALL + 5).to_string();
+        assert_eq!(text.lines().count(), IN_ALL + 1);
+        assert!(
+            text.starts_with("`l0`: unknown key\n`l1`: ") && text.ends_with("\n5 more problems are not shown"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -152,7 +110,7 @@ mod tests {
     fn notes_are_bounded_and_counted() {
         let mut notes: Vec<_> = (0..300).map(|index| index.to_string()).collect();
         bound_notes(&mut notes);
-        assert_eq!((notes.len(), notes.last().map(String::as_str)), (101, Some("200 more notes are not shown")));
+        assert_eq!((notes.len(), notes.last().map(String::as_str)), (101, Some("200 more notes are omitted")));
         let before = notes.clone();
         bound_notes(&mut notes);
         assert_eq!(notes, before);

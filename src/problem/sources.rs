@@ -6,12 +6,9 @@
 use std::cell::OnceCell;
 use std::collections::HashMap;
 
-use super::shown::OF_A_LABEL;
+use super::shown::IN_ALL;
 use super::tree::{Hit, Mark, Piece, Style, Tree};
 use super::{Place, Position, Problem, Problems, Span};
-
-/// Most problems whose lines are looked up, as many as could be shown; the others keep their label and field.
-const MOST_LOCATED: usize = 1_000;
 
 /// Longest piece of a line that is shown, in characters.
 const WIDTH: usize = 120;
@@ -35,6 +32,9 @@ struct Text {
     text: String,
     tree: OnceCell<Tree>,
 }
+
+/// A text by its number, then line and column in it, then line and column in the label that is there.
+type Rank = (usize, (usize, usize), (usize, usize));
 
 /// Labels that begin with `prefix` in messages are entries of the map or list at `at`.
 #[derive(Debug, Clone)]
@@ -71,16 +71,12 @@ impl Sources {
         self.roots.push(Root { prefix: prefix.to_owned(), at });
     }
 
-    /// Adds the line to each problem whose place is found.
+    /// Sorts the problems by their places: first those that have none, then by file and line. Adds the line to each that may be shown, if its place is found.
     pub fn locate(&self, problems: &mut Problems) {
+        let mut inner: HashMap<(usize, String), Option<Tree>> = HashMap::new();
+        problems.0.sort_by_cached_key(|problem| self.place(problem, &mut inner));
         let open = |problem: &&mut Problem| !matches!(problem.position, Position::Found(_));
-        let mut seen: HashMap<String, usize> = HashMap::new();
-        let mut is_shown = |problem: &&mut Problem| {
-            let of_label = seen.entry(problem.label.clone()).or_default();
-            *of_label += 1;
-            *of_label <= OF_A_LABEL
-        };
-        for problem in problems.0.iter_mut().filter(open).filter(&mut is_shown).take(MOST_LOCATED) {
+        for problem in problems.0.iter_mut().take(IN_ALL).filter(open) {
             // It is in a text that the field has made, which is no line of the file.
             if let Position::Point { line, column } = problem.position
                 && !problem.field.is_empty()
@@ -92,6 +88,33 @@ impl Sources {
                 problem.position = Position::Found(Box::new(span));
             }
         }
+    }
+
+    /// The text in which a problem is, and the characters before it there, and within the label that is there. Takes no longer for a long text, so that any number of
+    /// problems can be sorted; `inner` has the texts of labels that have been read.
+    fn place(&self, problem: &Problem, inner: &mut HashMap<(usize, String), Option<Tree>>) -> Option<Rank> {
+        let own = self.texts.iter().enumerate().filter(|(_, text)| text.origin == problem.label);
+        let own = own.filter_map(|(at, text)| Some((at, text.tree().rank(problem)?, (0, 0))));
+        let roots = self.roots.iter().filter_map(|root| Some((root, problem.label.strip_prefix(&root.prefix)?)));
+        own.min().or_else(|| {
+            let in_root = |(root, label): (&Root, &str)| {
+                let files = self.texts.iter().enumerate().filter(|(_, text)| text.file.is_some());
+                let in_file = |(at, text): (usize, &Text)| {
+                    let tree = text.tree();
+                    let Some((hit, before)) = tree.label(&root.at.field, label) else {
+                        // A template has made the label.
+                        let service = root.at.field.strip_suffix(".labels").unwrap_or(&root.at.field);
+                        let hit = tree.find_key(service).filter(|hit| hit.left == 0 && hit.key.is_some())?;
+                        return Some((at, hit.begin(), (0, 0)));
+                    };
+                    let read = || Some(Tree::of(&hit.scalar?.0.chars().skip(before).collect::<String>()));
+                    let tree = inner.entry((at, problem.label.clone())).or_insert_with(read);
+                    Some((at, hit.begin(), tree.as_ref().and_then(|tree| tree.rank(problem)).unwrap_or_default()))
+                };
+                files.filter_map(in_file).min()
+            };
+            roots.filter_map(in_root).next()
+        })
     }
 
     fn span(&self, problem: &Problem) -> Option<Span> {
@@ -124,7 +147,7 @@ impl Text {
         if problem.field.is_empty() {
             return None;
         }
-        let hit = self.tree().find(&problem.field)?;
+        let hit = self.tree().again(problem).or_else(|| self.tree().find(&problem.field))?;
         Some((hit.left, self.shown(piece(&hit, &self.text))))
     }
 
@@ -148,7 +171,9 @@ impl Text {
             _ if problem.field.is_empty() => return Some((0, whole())),
             _ => {
                 let tree = Tree::of(&inner);
-                let Some(found) = tree.find(&problem.field) else { return Some((problem.field.len(), whole())) };
+                let Some(found) = tree.again(problem).or_else(|| tree.find(&problem.field)) else {
+                    return Some((problem.field.len(), whole()));
+                };
                 left = found.left;
                 if left >= problem.field.len() {
                     // Of all of the label, as for a key that is missing in it, the label's own line is the place.

@@ -2,8 +2,11 @@
 //!
 //! Made only of a text in which something is wrong: what is right is read without positions. A field is written as in a [`Place`](super::Place): `a.b[0].c`. Keys may hold dots themselves.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry as Slot;
 
+use super::{Position, Problem};
 use saphyr_parser::{Event, Parser, ScalarStyle, Span as Range};
 
 /// Deepest aliases and merges that are followed for one field.
@@ -48,6 +51,10 @@ pub(crate) enum Style {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Tree {
     nodes: Vec<Node>,
+    /// Keys that their map has already, in the order of the text.
+    again: Vec<(String, Entry)>,
+    /// The lists of `label=text` in which labels were looked for, by their nodes: the items by their labels.
+    listed: RefCell<HashMap<usize, HashMap<String, usize>>>,
 }
 
 #[derive(Debug, Clone)]
@@ -84,7 +91,28 @@ pub(crate) struct Hit<'t> {
     node: usize,
 }
 
+impl Hit<'_> {
+    /// Line and column of the key, or of a value without one.
+    pub(crate) fn begin(&self) -> (usize, usize) {
+        let start = self.key.map_or(self.value.start, |key| key.start);
+        (start.line, start.column)
+    }
+}
+
 impl Tree {
+    /// Line and column of a problem of this text; none for the text as a whole.
+    pub(crate) fn rank(&self, problem: &Problem) -> Option<(usize, usize)> {
+        if let Position::Point { line, column } = problem.position
+            && problem.field.is_empty()
+        {
+            return Some((line, column));
+        }
+        let hit = self
+            .again(problem)
+            .or_else(|| self.find_key(&problem.field).filter(|hit| hit.left < problem.field.len()))?;
+        Some(hit.begin())
+    }
+
     /// Reads as much as can be read: `text` may be broken further down.
     pub(crate) fn of(text: &str) -> Self {
         let mut tree = Self::default();
@@ -143,8 +171,14 @@ impl Tree {
             (Some(Kind::List(items)), _) => items.push(node),
             (Some(Kind::Map { merges, .. }), Some((key, _))) if key == "<<" => merges.push(node),
             (Some(Kind::Map { entries, .. }), Some((name, key))) => {
-                // Of a key that is written twice, the second is the mistake.
-                entries.insert(name, Entry { key, value: node });
+                let entry = Entry { key, value: node };
+                // The first counts, as for the readers.
+                match entries.entry(name) {
+                    Slot::Vacant(slot) => {
+                        slot.insert(entry);
+                    }
+                    Slot::Occupied(slot) => self.again.push((slot.key().clone(), entry)),
+                }
             }
             _ => {}
         }
@@ -160,6 +194,20 @@ impl Tree {
         Some(self.plugin(field).unwrap_or(found))
     }
 
+    /// If the problem is a key that its map has once more, that key: the one with this number, or else the first that has the name with which the field ends. Readers follow aliases, and so may
+    /// count more of them.
+    pub(crate) fn again(&self, problem: &Problem) -> Option<Hit<'_>> {
+        let Position::Again(number) = problem.position else { return None };
+        let is_meant = |(name, _): &&(String, Entry)| problem.field.ends_with(name.as_str());
+        let meant = self.again.get(number).filter(is_meant).or_else(|| self.again.iter().find(is_meant));
+        meant.map(|(_, entry)| self.hit(entry.value, Some(entry.key), 0))
+    }
+
+    /// As [`find`](Self::find), but in time that does not grow with the text: plugins are not looked for by their names.
+    pub(crate) fn find_key(&self, field: &str) -> Option<Hit<'_>> {
+        Some(self.from(self.root()?, field, DEEPEST))
+    }
+
     /// A scalar as it is written, without its quotes.
     pub(crate) fn scalar(&self, field: &str) -> Option<&str> {
         self.find(field).filter(|hit| hit.left == 0)?.scalar.map(|(text, _)| text)
@@ -169,13 +217,17 @@ impl Tree {
     pub(crate) fn label(&self, field: &str, label: &str) -> Option<(Hit<'_>, usize)> {
         let labels = self.find(field).filter(|hit| hit.left == 0)?;
         match self.kind(labels.node, DEEPEST)? {
-            (_, Kind::List(items)) => {
-                let begins = |node: &usize| {
-                    let hit = self.hit(*node, None, 0);
-                    let rest = hit.scalar?.0.strip_prefix(label)?;
-                    rest.starts_with('=').then_some((hit, label.chars().count() + 1))
-                };
-                items.iter().find_map(begins)
+            (list, Kind::List(items)) => {
+                let mut listed = self.listed.borrow_mut();
+                let by_label = listed.entry(list).or_insert_with(|| {
+                    let label = |node: &usize| {
+                        let (label, _) = self.hit(*node, None, 0).scalar?.0.split_once('=')?;
+                        Some((label.to_owned(), *node))
+                    };
+                    // Of several of one name, the first.
+                    items.iter().rev().filter_map(label).collect()
+                });
+                by_label.get(label).map(|node| (self.hit(*node, None, 0), label.chars().count() + 1))
             }
             _ => Some((self.from(labels.node, label, DEEPEST), 0)).filter(|(hit, _)| hit.left == 0),
         }

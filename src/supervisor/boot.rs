@@ -10,7 +10,7 @@ use std::time::Duration;
 use nix::unistd::{getegid, getgid};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::admin::status::{CgroupStatus, LogCounters, PluginStatus};
 use crate::admin::{self, AdminError};
@@ -24,6 +24,7 @@ use crate::identity::{self, IdentityError};
 use crate::janitor;
 use crate::labels::{self, RawPod};
 use crate::logs::sink::Sink;
+use crate::own_log::POD_ENDED;
 use crate::plan::compile::OwnFiles;
 use crate::plan::overlay::{Overlays, shown};
 use crate::plan::placement::{Means, Mounted, engine_key};
@@ -61,7 +62,7 @@ const WATCHES_IN_FLIGHT: usize = 256;
 #[derive(Debug, thiserror::Error)]
 pub enum BootError {
     /// The kernel refused a signal handler.
-    #[error("cannot listen to signals")]
+    #[error("cannot set up signal handling")]
     Signals(#[source] std::io::Error),
     /// The engine can't be reached, or is too old.
     #[error(transparent)]
@@ -95,6 +96,8 @@ async fn live<E: Engine>(engine: E, settings: Settings, keeper: &Keeper) -> Resu
     let tasks = Tasks::new();
     let mut signals = signals::listen(&tasks).map_err(BootError::Signals)?;
     signals::reap(&tasks).map_err(BootError::Signals)?;
+    // After the handlers: `outrigger run` passes signals on once it has read this line.
+    info!(version = env!("CARGO_PKG_VERSION"), "the controller of Outrigger starts");
     let parts = {
         let prepare = prepare(engine, settings, &tasks, keeper);
         tokio::pin!(prepare);
@@ -103,10 +106,10 @@ async fn live<E: Engine>(engine: E, settings: Settings, keeper: &Keeper) -> Resu
                 biased;
                 Some(signal) = signals.recv() => {
                     if stops(signal) {
-                        info!(signal, "told to stop before anything was started");
+                        info!(signal, "the controller received a stop signal before it had started anything");
                         return Ok(Outcome::Interrupted { signal });
                     }
-                    debug!(signal, "too early for this signal");
+                    debug!(signal, "the controller ignores this signal, because the pod has not been started yet");
                 }
                 parts = &mut prepare => break parts?,
             }
@@ -117,10 +120,19 @@ async fn live<E: Engine>(engine: E, settings: Settings, keeper: &Keeper) -> Resu
     faults::harden();
     let outcome = Driver::new(parts, signals).run().await;
     plugins.shut_down(LAST_TASKS).await;
-    info!(exit_code = outcome.exit_code(), %outcome, "the pod has ended");
+    report_end(&outcome);
     tasks.cancel();
     tasks.wait(LAST_TASKS).await;
     Ok(outcome)
+}
+
+/// The last message, which has the reason: an error if the pod failed, and was not asked to end.
+fn report_end(outcome: &Outcome) {
+    if outcome.is_failure() {
+        error!(exit_code = outcome.exit_code(), %outcome, "{POD_ENDED}");
+    } else {
+        info!(exit_code = outcome.exit_code(), %outcome, "{POD_ENDED}");
+    }
 }
 
 /// Everything up to the first container. What it changes are left-overs, which are as well removed by whoever comes next.
@@ -131,7 +143,7 @@ async fn prepare<E: Engine>(
     keeper: &Keeper,
 ) -> Result<Parts<E, PluginSet>, BootError> {
     let info = engine.info().await?;
-    debug!(?info, "the engine answers");
+    debug!(?info, "connected to the engine");
     let own = identity::find(&engine, &settings, &identity::Surroundings::read()).await?;
     let own = identity::with_grace(&engine, own).await;
     let labels = own.labels.clone();
@@ -172,8 +184,8 @@ async fn prepared<E: Engine>(
         problems.extend_elsewhere(more);
         let me = identity::self_info(&engine, own.clone(), &spec, &info).await?;
         if !problems.is_empty() {
-            // The rest of the plan would only repeat them.
-            problems.extend_elsewhere(compile::refusals(&spec, &me, &info, &settings));
+            let knows_mounts = compile::knows_mounts(&problems);
+            problems.extend_elsewhere(compile::problems_of_parts(&spec, &me, &info, &settings, knows_mounts));
         }
         Ok::<_, BootError>((spec, problems.or(me)))
     });
@@ -209,7 +221,7 @@ async fn prepared<E: Engine>(
         let Overlaid { spec, changes, notes: _ } = overlaid(&spec, &set).await?;
         for (plugin, changes) in &changes {
             let paths: Vec<_> = changes.iter().map(|(path, _)| path.as_str()).collect();
-            debug!(%plugin, paths = paths.join(", "), "changed the plan");
+            debug!(%plugin, paths = paths.join(", "), "the plugin changed the plan");
         }
         let me = identity::self_info(&engine, own.clone(), &spec, &info).await?;
         let plan = compile::compile(&spec, &me, &info, &settings)?;
@@ -220,7 +232,7 @@ async fn prepared<E: Engine>(
         && let Err(error) = keeper.make(group).await
     {
         // Where it was asked for, this is a problem now; else the limits are divided.
-        warn!(cgroup = group.parent(), %error, "the pod gets no cgroup of its own");
+        warn!(cgroup = group.parent(), %error, "the controller cannot create a cgroup for the pod");
         me.cgroup_refused = Some(error.to_string());
         plan = compile::compile(&spec, &me, &info, &settings)?;
     }
@@ -229,8 +241,7 @@ async fn prepared<E: Engine>(
     }
     if settings.pids == Sharing::Shared && getegid() == getgid() {
         warn!(
-            "`/outrigger` is not setgid here, or `no-new-privileges` is set: a component that runs as root may look through a health check \
-             at the engine's socket; use the released image without that option, or `-pids=false`"
+            "`/outrigger` is not setgid, or `no-new-privileges` is set, so a component that runs as root could reach the engine's socket through the process of a health check; use the released image without that option, or `--pids=false`"
         );
     }
     status.send_modify(|status| {
@@ -293,7 +304,7 @@ async fn sweep_cgroups<E: Engine>(
             () = token.cancelled() => return,
             swept = cgroup::sweep(&engine, &own.id, &means, &engine_key) => {
                 if let Err(error) = swept {
-                    warn!(%error, "cannot look for cgroups of dead controllers' pods");
+                    warn!(%error, "cannot list the cgroups that earlier controllers left behind");
                 }
             }
         }
@@ -414,7 +425,7 @@ pub async fn overlaid(spec: &PodSpec, set: &PluginSet) -> Result<Overlaid, Probl
         let grants = set.grants(&name);
         // Who may change nothing of the plan has no business reading it. Where a plugin can't do without, the lack of the grant is a problem already.
         if !grants.iter().any(|grant| grant.capability == "plan") {
-            info!(plugin = %name, "not asked about the plan: the pod grants it nothing of `plan`");
+            info!(plugin = %name, "the plugin is not called for the plan, because the pod does not grant it `plan`");
             continue;
         }
         match set.pre_start(&name, shown(&document, &name, &grants).to_string()).await {
@@ -427,7 +438,7 @@ pub async fn overlaid(spec: &PodSpec, set: &PluginSet) -> Result<Overlaid, Probl
             },
             Err(failure) if !set.withheld(&name).is_empty() => {
                 notes.push(format!(
-                    "plugin `{name}` could not be asked about the plan here: {failure}; {}",
+                    "plugin `{name}` could not be called for the plan outside the controller: {failure}; {}",
                     only_there(&set.withheld(&name))
                 ));
             }
@@ -437,4 +448,62 @@ pub async fn overlaid(spec: &PodSpec, set: &PluginSet) -> Result<Overlaid, Probl
     problems.or(())?;
     let spec = lower::lower(&read::from_value("the plan after `pre-start`", overlays.finish())?)?;
     Ok(Overlaid { spec, changes, notes })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::pod::ComponentName;
+
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// The line about the end of a pod, at this level of the log.
+    fn line(outcome: &Outcome, level: tracing::Level) -> String {
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt().with_max_level(level).with_ansi(false).without_time();
+        let subscriber = subscriber.with_writer(move || writer.clone()).finish();
+        tracing::subscriber::with_default(subscriber, || report_end(outcome));
+        let bytes = log.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap().trim().to_owned()
+    }
+
+    #[test]
+    fn the_reason_of_a_failure_is_an_error_at_each_level_of_the_log() {
+        let component = |code| {
+            let name = ComponentName::new("app").unwrap();
+            Outcome::Component { name, code, shortage: crate::supervisor::events::Shortage::None }
+        };
+        let late = Outcome::Failed { reason: "the pod did not become healthy".to_owned() };
+        for (outcome, end) in [
+            (component(3), "the pod has ended exit_code=3 outcome=component `app` exited with code 3"),
+            (late, "the pod has ended exit_code=125 outcome=the pod did not become healthy"),
+        ] {
+            for level in [tracing::Level::ERROR, tracing::Level::WARN, tracing::Level::INFO] {
+                let line = line(&outcome, level);
+                assert!(line.starts_with("ERROR outrigger::supervisor::boot: ") && line.ends_with(end), "{line}");
+            }
+        }
+        // It has succeeded, or somebody asked for it.
+        for outcome in [component(0), Outcome::Stopped, Outcome::Killed, Outcome::Interrupted { signal: 15 }] {
+            assert_eq!(line(&outcome, tracing::Level::WARN), "");
+            assert!(
+                line(&outcome, tracing::Level::INFO).starts_with("INFO outrigger::supervisor::boot: the pod has ended")
+            );
+        }
+    }
 }

@@ -15,9 +15,10 @@ use crate::config::Output::Streamed;
 use crate::engine::{Engine, Inspection, chain};
 use crate::hooks::{Hook, Hooks};
 use crate::janitor;
+use crate::own_log;
 use crate::pod::ComponentName;
 use crate::shutdown::Tasks;
-use crate::supervisor::events::Event;
+use crate::supervisor::events::{Event, Oom};
 use crate::supervisor::launch::Donor;
 use crate::supervisor::output::Outputs;
 use crate::supervisor::shared::{Container, Shared, persist};
@@ -60,8 +61,8 @@ pub struct Cleanup<E, H, N> {
     pub drain: Duration,
     /// Until when the engine may answer to what it was asked to create.
     pub settled_by: Instant,
-    /// The failed component that ended the pod, and how.
-    pub deciding: Option<(ComponentName, String)>,
+    /// The components whose failure ended the pod; the log gets their last output.
+    pub deciding: Vec<ComponentName>,
     /// Those that remain for a look.
     pub keep: Vec<ComponentName>,
     /// For each component what tells plugins of its removal.
@@ -78,7 +79,7 @@ impl<E: Engine, H: Hooks, N: Future<Output = ()> + Send + 'static> Cleanup<E, H,
             () = engine_is_gone(&shared) => {
                 given_up.cancel();
                 let left = shared.all_containers().len() + usize::from(shared.donor().is_some());
-                warn!("the engine takes no calls: {left} containers of the pod remain, and the next controller that starts on it removes them");
+                warn!("the engine refuses connections, so {left} containers of the pod remain; the next controller that starts on this engine removes them");
             }
         }
         shared.tell(Event::Cleaned).await;
@@ -93,12 +94,22 @@ impl<E: Engine, H: Hooks, N: Future<Output = ()> + Send + 'static> Cleanup<E, H,
         tokio::select! {
             biased;
             () = outputs.drain(drain) => {}
-            () = leaves => outputs.drain(LEAST).await,
+            () = leaves => {
+                let cut = outputs.cut(LEAST).await;
+                if cut > 0 {
+                    info!("the engine shut down before it had sent all output; the last lines of {cut} components may be missing");
+                }
+            }
         }
-        if let Some((name, outcome)) = deciding {
-            let last = tokio::time::timeout(LOOK_TIME, last_output(&shared, &outputs, &name)).await.unwrap_or_default();
-            let told = if last.is_empty() { " none".to_owned() } else { format!("\n  | {}", last.join("\n  | ")) };
-            error!(component = %name, "{outcome}; its last output:{told}");
+        // An engine that shuts down sends no output any more, of any component: that is reported above.
+        if let Some(missing) = outputs.missing(!shared.engine_leaves.is_cancelled()) {
+            warn!("output of components is missing: {missing}");
+        }
+        let until = Instant::now() + LOOK_TIME;
+        for name in deciding {
+            let last = tokio::time::timeout_at(until, last_output(&shared, &outputs, &name)).await.unwrap_or_default();
+            // The reason follows with the end of the pod.
+            error!(component = %name, last_output = last.join("\n"), "{}", own_log::LAST_OUTPUT);
         }
         let (removals, keepers) = (Tasks::new(), Tasks::new());
         let kept = Arc::new(AtomicBool::new(false));
@@ -137,17 +148,17 @@ impl<E: Engine, H: Hooks, N: Future<Output = ()> + Send + 'static> Cleanup<E, H,
         let settled = donor.wait_for(|donor| !matches!(donor, Donor::Pending | Donor::Created));
         let left = settled_by.saturating_duration_since(Instant::now());
         if tokio::time::timeout(left.max(LEAST), settled).await.is_err() {
-            warn!("the engine does not say whether the IPC donor was created");
+            warn!("the engine did not confirm in time whether it created the IPC donor container");
         }
         if let Some(id) = shared.donor() {
             let (shared, given_up) = (Arc::clone(&shared), token.clone());
             removals.spawn("remove", move |_token| async move {
                 match persist(&given_up, || shared.engine.remove(&id)).await {
                     // Told for all containers together.
-                    Err(error) if given_up.is_cancelled() => debug!("the IPC donor was not removed: {error}"),
+                    Err(error) if given_up.is_cancelled() => debug!("cannot remove the IPC donor container: {error}"),
                     Err(error) => error!(
                         error = chain(&error),
-                        "the IPC donor was not removed; the next controller on this engine will"
+                        "cannot remove the IPC donor container; the next controller on this engine removes it"
                     ),
                     Ok(()) => {}
                 }
@@ -178,8 +189,8 @@ async fn look_at_end<E: Engine, H: Hooks>(shared: &Shared<E, H>, name: &Componen
     if let Ok(Ok(seen)) = tokio::time::timeout(LOOK_TIME, shared.engine.inspect(&container.id.0)).await
         && !seen.running
     {
-        let (exit_code, oom_killed) = (seen.exit_code, seen.oom_killed);
-        shared.tell(Event::Exited { name: name.clone(), exit_code, oom_killed }).await;
+        let (exit_code, oom) = (seen.exit_code, Oom::remembered(seen.exit_code, seen.oom_killed));
+        shared.tell(Event::Exited { name: name.clone(), exit_code, oom }).await;
     }
 }
 
@@ -199,9 +210,9 @@ async fn remove<E: Engine, H: Hooks, N: Future<Output = ()>>(
             }
         }
         // Told for all containers together.
-        Err(error) if given_up.is_cancelled() => debug!(component = %name, "not removed: {error}"),
+        Err(error) if given_up.is_cancelled() => debug!(component = %name, "cannot remove the container: {error}"),
         Err(error) => {
-            error!(component = %name, error = chain(&error), "not removed; the next controller on this engine will");
+            error!(component = %name, error = chain(&error), "cannot remove the container; the next controller on this engine removes it");
         }
     }
 }
@@ -209,9 +220,9 @@ async fn remove<E: Engine, H: Hooks, N: Future<Output = ()>>(
 /// Of earlier failures only so many remain as may beside the one that has just been kept. Ours own their containers still, and stay.
 async fn sweep<E: Engine, H: Hooks>(shared: &Shared<E, H>, own: &Inspection) {
     match tokio::time::timeout(SWEEP_TIME, janitor::sweep(&shared.engine, own, since_epoch().as_secs())).await {
-        Ok(Err(error)) => debug!(error = chain(&error), "the engine does not list what is left over"),
+        Ok(Err(error)) => debug!(error = chain(&error), "the engine cannot list leftover containers"),
         Ok(Ok(_)) => {}
-        Err(_) => debug!("the engine takes too long to list what is left over"),
+        Err(_) => debug!("the engine did not list leftover containers in time"),
     }
 }
 
@@ -229,7 +240,7 @@ async fn last_output<E: Engine, H: Hooks>(
     match shared.engine.tail(&container.id, LAST_LINES, LAST_BYTES).await {
         Ok(bytes) => String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect(),
         Err(error) => {
-            debug!(component = %name, error = chain(&error), "its last output can't be read");
+            debug!(component = %name, error = chain(&error), "cannot read the last output");
             Vec::new()
         }
     }
@@ -240,16 +251,16 @@ async fn keep<E: Engine, H: Hooks>(shared: &Shared<E, H>, name: &ComponentName, 
     let Some(planned) = shared.planned(name) else { return false };
     let kept = janitor::kept_name(&planned.container.name, since_epoch().as_secs());
     let Ok(renamed) = tokio::time::timeout(LOOK_TIME, shared.engine.rename(&container.id, &kept)).await else {
-        warn!(component = %name, "failed, and can't be kept for a look: the engine does not answer");
+        warn!(component = %name, "the failed container cannot be kept for inspection, because the engine does not answer");
         return false;
     };
     match renamed {
         Ok(()) => {
-            info!(component = %name, container = kept, "failed, and remains for a look: `docker logs`, `docker cp`; removed when its time is over");
+            info!(component = %name, container = kept, "the failed container is kept for inspection with `docker logs` and `docker cp`; a later controller removes it when its time has expired");
             true
         }
         Err(error) => {
-            warn!(component = %name, error = chain(&error), "failed, and can't be kept for a look");
+            warn!(component = %name, error = chain(&error), "the failed container cannot be kept for inspection");
             false
         }
     }

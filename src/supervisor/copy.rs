@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 use self::archive::{Archive, Rights};
 use crate::engine::{ContainerId, Engine, EngineError, Fault, chain};
@@ -16,6 +17,7 @@ use crate::files::tree::{self, Kind, Source, Tree};
 use crate::hooks::{File, HookFailure, Hooks};
 use crate::plan::Planned;
 use crate::plan::compile::targets;
+use crate::plan::render::one_line;
 use crate::pod::{ComponentName, CopySpec};
 use crate::supervisor::place::locate;
 use crate::supervisor::shared::persist;
@@ -194,6 +196,14 @@ impl<E: Engine> Way<'_, E> {
         }
     }
 
+    /// Whether a file can take this place: that of a mount it can't.
+    fn free(&self, path: &str) -> Result<(), CopyError> {
+        match targets::mount_at(&self.planned.container, path) {
+            Some(barred) => Err(CopyError::Barred { component: self.component.clone(), why: barred.told() }),
+            None => Ok(()),
+        }
+    }
+
     async fn put(&self, file: File) -> Result<(), CopyError> {
         let rights = Rights { mode: file.mode, uid: file.uid, gid: file.gid };
         let content = Bytes::from(file.content);
@@ -206,6 +216,7 @@ impl<E: Engine> Way<'_, E> {
         path: &str,
         add: impl Fn(&mut Archive, &str) -> std::io::Result<()> + Send + Sync,
     ) -> Result<(), CopyError> {
+        self.free(path)?;
         self.reaches(path).await?;
         let (directory, name) = path.rsplit_once('/').unwrap_or(("", path));
         let pack = |base: &str| {
@@ -261,16 +272,21 @@ impl<E: Engine> Way<'_, E> {
                 })
                 .await?;
             tree = rest;
+            for (path, why) in tree.take_left_out() {
+                let path = one_line(&path);
+                warn!(component = %self.component, "`copy` leaves out `{}/{path}`: {why}", spec.source.trim_end_matches('/'));
+            }
             let last = tree.is_over();
             let mut elsewhere = Vec::new();
             for entry in some {
                 let path = format!("{target}/{}", entry.path);
                 let is = Rights { mode: entry.mode, uid: entry.uid, gid: entry.gid };
                 let name = joined(prefix, &entry.path);
-                if entry.kind != Kind::Directory
-                    && let Some(barred) = targets::barred(&self.planned.container, &path)
-                {
-                    return Err(CopyError::Barred { component: self.component.clone(), why: barred.told() });
+                if entry.kind != Kind::Directory {
+                    self.free(&path)?;
+                    if let Some(barred) = targets::barred(&self.planned.container, &path) {
+                        return Err(CopyError::Barred { component: self.component.clone(), why: barred.told() });
+                    }
                 }
                 match entry.kind {
                     Kind::Directory => archive.directory(&name, rights_of(is)),
@@ -389,7 +405,10 @@ pub async fn get<E: Engine>(
     let mut content = Vec::new();
     std::io::Read::read_to_end(&mut entry, &mut content).map_err(unreadable)?;
     if content.len() > limit {
-        return Err(format!("`{path}` in component `{component}` has {} bytes, more than {limit}", content.len()));
+        return Err(format!(
+            "`{path}` in component `{component}` has {} bytes, but the limit is {limit}",
+            content.len()
+        ));
     }
     Ok(Was::File(File { component: component.clone(), path: path.to_owned(), mode, uid, gid, content }))
 }

@@ -3,25 +3,26 @@
 //! One loop takes one event at a time; whatever waits runs in a task of its own and reports back. The loop itself never waits for the engine or a
 //! plugin, so that a signal is always heard.
 
+mod calls;
+mod narrate;
+mod timers;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use timers::Timer;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error, info, warn};
+use tracing::{info, warn};
 
 use crate::admin;
-use crate::admin::status::HealthState;
 use crate::clock::since_epoch;
 use crate::config::Settings;
 use crate::engine::{Engine, Inspection};
-use crate::hooks::{
-    ComponentEvent, ComponentEventKind, HealthTrigger, Hook, HookFailure, Hooks, Judgement, Reaction, SignalDecision,
-    Status,
-};
+use crate::hooks::{ComponentEvent, ComponentEventKind, HealthTrigger, Hook, HookFailure, Hooks, Reaction};
 use crate::memory;
 use crate::plan::Plan;
 use crate::plan::compile::OwnFiles;
@@ -30,19 +31,19 @@ use crate::pod::{ComponentName, PluginName};
 use crate::processes::Processes;
 use crate::shutdown::Tasks;
 use crate::supervisor::cleanup::Cleanup;
-use crate::supervisor::events::{Action, Deadline, Event, Outcome, Phase};
+use crate::supervisor::events::{Action, Deadline, Event, Oom, Outcome};
 use crate::supervisor::findings::AllFindings;
 use crate::supervisor::launch::{Donor, launch, launch_donor, relaunch, revive_donor};
 use crate::supervisor::output::Outputs;
 use crate::supervisor::shared::{EVENTS_IN_FLIGHT, Shared};
-use crate::supervisor::state::{Node, Pod};
+use crate::supervisor::state::Pod;
 use crate::supervisor::stopping::{self, Target};
 use crate::supervisor::{follow, lifecycle, outage, polls, requests, rollout, vanished, views};
 
 /// Events on their way to plugins with `component-event`; when full, a further one waits in a task of its own.
 const NEWS_IN_FLIGHT: usize = 64;
 
-/// Changed files on their way to plugins; when full, the watcher waits and merges.
+/// Changed files on their way to what waits for rollouts; when full, the watcher waits and merges.
 const CHANGES_IN_FLIGHT: usize = 16;
 
 /// For the pod's own tasks to end after everything has been removed.
@@ -53,6 +54,9 @@ const SETTLED: Duration = Duration::from_secs(2);
 
 /// So many warnings are shown by `status`; then the oldest goes.
 const WARNINGS: usize = 64;
+
+/// So many components have their last output in the log if the start took too long.
+const TOLD_LATE: usize = 5;
 
 /// Least time for the rest of the output, however late it is.
 const LEAST_DRAIN: Duration = Duration::from_millis(100);
@@ -101,15 +105,6 @@ pub struct Parts<E, H> {
     pub processes: Processes,
 }
 
-/// A timer that was set.
-#[derive(Debug)]
-struct Timer {
-    cancelled: CancellationToken,
-    due: Instant,
-    /// What was left when its clock was stopped.
-    held: Option<Duration>,
-}
-
 /// One pod, from its first container to its last.
 #[derive(Debug)]
 pub struct Driver<E, H> {
@@ -131,7 +126,7 @@ pub struct Driver<E, H> {
     /// What goes on beside the processes that run: cancelled when one ends.
     runs: HashMap<ComponentName, CancellationToken>,
     /// Those whose exit was told before their launch.
-    early_exits: HashMap<ComponentName, (i32, bool)>,
+    early_exits: HashMap<ComponentName, (i32, Oom)>,
     /// Failures of plugins that were told: any of a plugin's hooks may meet the same one.
     failures: Vec<HookFailure>,
     outputs: Outputs,
@@ -291,9 +286,9 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
                 let target = Target { over: self.run_of(&name), name, run };
                 self.tasks.spawn("stop", move |token| stopping::stop(shared, target, token));
             }
-            Action::Kill(name) => {
+            Action::Kill { name, asked, why } => {
                 let shared = Arc::clone(&self.shared);
-                self.tasks.spawn("kill", move |token| stopping::kill(shared, name, token));
+                self.tasks.spawn("kill", move |token| stopping::kill(shared, name, asked, why, token));
             }
             Action::Arm(deadline, after) => self.arm(deadline, after),
             Action::Hold(deadline) => self.hold(&deadline),
@@ -315,124 +310,6 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
         self.runs.get(name).cloned().unwrap_or_default()
     }
 
-    /// Tells what happened, and does what follows for any decision: a run that has begun is looked at and listened to, one that has ended no more.
-    fn narrate(&mut self, event: &Event) {
-        match event {
-            Event::Launched { name, .. } => {
-                info!(component = %name, "started");
-                let restarts = self.restarts(name);
-                let kind = if restarts == 0 { ComponentEventKind::Started } else { ComponentEventKind::Restarted };
-                let run = CancellationToken::new();
-                self.runs.insert(name.clone(), run.clone());
-                let this = self.pod.node(name).map_or(0, Node::run);
-                lifecycle::look_early(&self.shared, &self.tasks, name, this, run);
-                self.tell_now(name, kind);
-                self.outputs.follow(&self.shared, name);
-                // The engine told of the exit before it answered to the start: what follows this run must know.
-                if let Some((exit_code, oom_killed)) = self.early_exits.remove(name) {
-                    self.narrate_exit(name, exit_code, oom_killed);
-                }
-            }
-            Event::LaunchFailed { name, reason } => {
-                error!(component = %name, "could not be started: {reason}");
-                self.early_exits.remove(name);
-            }
-            Event::LaunchDropped { name } => {
-                debug!(component = %name, "its launch was dropped");
-                self.early_exits.remove(name);
-            }
-            // Its removal, too, ends with an exit, of which there is nothing to say.
-            Event::Exited { name, .. } if !self.pod.alive(name) => {}
-            Event::Exited { name, exit_code, oom_killed } => {
-                if self.pod.node(name).is_some_and(|node| node.phase == Phase::Launching) {
-                    self.early_exits.insert(name.clone(), (*exit_code, *oom_killed));
-                } else {
-                    self.narrate_exit(name, *exit_code, *oom_killed);
-                }
-            }
-            // Each of its hooks may meet the same failure.
-            Event::PluginFailed(failure) if self.failures.contains(failure) => debug!("{failure}"),
-            Event::PluginFailed(failure) => {
-                error!("{failure}");
-                self.failures.push(failure.clone());
-            }
-            Event::Judged { plugin, judgements } => judgements.iter().for_each(|it| self.narrate_judgement(plugin, it)),
-            Event::SignalDecided { signal, decision: SignalDecision::Forward } if !super::events::stops(*signal) => {
-                warn!(
-                    signal,
-                    "nothing is done about this signal: a plugin such as `signal` says which component gets it"
-                );
-            }
-            Event::Signal(signal) => {
-                info!(signal, "signal received");
-                if super::events::stops(*signal) {
-                    let (shared, own) = (Arc::clone(&self.shared), self.own.id.clone());
-                    self.tasks.spawn("engine there", move |_token| follow::engine_is_there(shared, own));
-                }
-            }
-            Event::EngineLeaves if self.shared.engine_leaves.is_cancelled() => {}
-            Event::EngineLeaves => {
-                info!(
-                    "the engine takes no calls: it stops all containers itself, and the next controller that starts on it removes the pod's"
-                );
-                self.shared.engine_leaves.cancel();
-            }
-            Event::Vanished { name, run } => {
-                if self.pod.node(name).is_none_or(|node| node.run() != *run || !node.phase.has_process()) {
-                    return;
-                }
-                info!(component = %name, "its processes have ended; the engine is not there to report the exit code");
-                if let Some(run) = self.runs.remove(name) {
-                    run.cancel();
-                }
-                self.outputs.ended(name);
-            }
-            // Of one run only: nobody sets them anew, and there is one for each run.
-            Event::Deadline(deadline @ (Deadline::Ready(..) | Deadline::Repair(..))) => {
-                self.timers.remove(deadline);
-            }
-            Event::Begin
-            | Event::CheckKnown { .. }
-            | Event::Decided { .. }
-            | Event::Health { .. }
-            | Event::SignalDecided { .. }
-            | Event::Deadline(_)
-            | Event::Restart(_)
-            | Event::Guard(_)
-            | Event::Unguard
-            | Event::Settled { .. }
-            | Event::Parted { .. }
-            | Event::Asked { .. }
-            | Event::Unpassed { .. }
-            | Event::Probed { .. }
-            | Event::DonorEnded
-            | Event::Cleaned => debug!(?event, "event"),
-        }
-    }
-
-    /// What a plugin says of the pod's health, where it has changed its mind.
-    fn narrate_judgement(&self, plugin: &PluginName, now: &Judgement) {
-        let before = self.pod.judgements().find(|(of, it)| *of == plugin && it.component == now.component);
-        let before = before.map_or(Status::Healthy, |(_, it)| it.status);
-        if before == now.status {
-            return;
-        }
-        let component = now.component.as_ref().map_or("(the pod)", ComponentName::as_str);
-        let (status, reason) = (HealthState::from(now.status).as_str(), &now.reason);
-        match now.status {
-            Status::Healthy | Status::Starting => info!(%plugin, component, status, reason, "judges health"),
-            Status::Degraded | Status::Unhealthy => warn!(%plugin, component, status, reason, "judges health"),
-        }
-    }
-
-    fn narrate_exit(&mut self, name: &ComponentName, exit_code: i32, oom_killed: bool) {
-        info!(component = %name, exit_code, oom_killed, "exited");
-        if let Some(run) = self.runs.remove(name) {
-            run.cancel();
-        }
-        self.outputs.ended(name);
-    }
-
     fn restarts(&self, name: &ComponentName) -> u32 {
         self.pod.nodes().find(|(other, _)| *other == name).map_or(0, |(_, node)| node.restarts)
     }
@@ -451,114 +328,6 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
             status.components = components;
             status.health = admin::health::with_refused(health, stage, &status.not_in_force);
         });
-    }
-
-    /// News for plugins, as a future: it is told when it is awaited.
-    fn tell(
-        &self,
-        name: &ComponentName,
-        kind: ComponentEventKind,
-        restarts: u32,
-    ) -> impl Future<Output = ()> + Send + use<E, H> {
-        let heard = !self.shared.hooks.with(Hook::ComponentEvent).is_empty();
-        let event = ComponentEvent { component: name.clone(), kind, at_ns: now_ns(), restarts };
-        let news = self.news.clone();
-        async move {
-            if heard && news.send(ComponentEvent { at_ns: now_ns(), ..event }).await.is_err() {
-                debug!("the pod is over, nobody is told");
-            }
-        }
-    }
-
-    /// Tells plugins without waiting for room in the queue.
-    fn tell_now(&self, name: &ComponentName, kind: ComponentEventKind) {
-        if self.shared.hooks.with(Hook::ComponentEvent).is_empty() {
-            return;
-        }
-        let event = ComponentEvent { component: name.clone(), kind, at_ns: now_ns(), restarts: self.restarts(name) };
-        if let Err(mpsc::error::TrySendError::Full(event)) = self.news.try_send(event) {
-            let news = self.news.clone();
-            self.tasks.spawn("component event", move |_token| async move {
-                if news.send(event).await.is_err() {
-                    debug!("the pod is over, nobody is told");
-                }
-            });
-        }
-    }
-
-    fn ask_about_signal(&self, signal: i32, due: &mut VecDeque<Event>) {
-        if self.shared.hooks.with(Hook::Signal).is_empty() {
-            due.push_back(Event::SignalDecided { signal, decision: SignalDecision::Forward });
-            return;
-        }
-        let shared = Arc::clone(&self.shared);
-        self.tasks.spawn("signal hook", move |_token| async move {
-            let event = match shared.hooks.signal(signal).await {
-                Ok(decision) => Event::SignalDecided { signal, decision },
-                Err(failure) => {
-                    // The pod stops now anyway, and for a stop that is what was wanted.
-                    shared.tell(Event::SignalDecided { signal, decision: SignalDecision::Forward }).await;
-                    Event::PluginFailed(failure)
-                }
-            };
-            shared.tell(event).await;
-        });
-    }
-
-    fn judge(&self, task: &'static str, plugin: PluginName, trigger: HealthTrigger) {
-        let shared = Arc::clone(&self.shared);
-        self.tasks.spawn(task, move |_token| async move {
-            let answer = tokio::select! {
-                biased;
-                // A pod that stops has no use for it.
-                () = shared.launches.cancelled() => return,
-                answer = shared.hooks.health(&plugin, trigger) => answer,
-            };
-            let event = match answer {
-                Ok(judgements) => Event::Judged { plugin, judgements },
-                Err(failure) => Event::PluginFailed(failure),
-            };
-            shared.tell(event).await;
-        });
-    }
-
-    fn arm(&mut self, deadline: Deadline, after: Duration) {
-        if deadline == Deadline::Budget {
-            self.stopping_since = Some(Instant::now());
-        }
-        let cancelled = CancellationToken::new();
-        let timer = Timer { cancelled: cancelled.clone(), due: Instant::now() + after, held: None };
-        if let Some(before) = self.timers.insert(deadline.clone(), timer) {
-            before.cancelled.cancel();
-        }
-        let shared = Arc::clone(&self.shared);
-        self.tasks.spawn("timer", move |token| async move {
-            tokio::select! {
-                () = token.cancelled() => {}
-                () = cancelled.cancelled() => {}
-                () = tokio::time::sleep(after) => shared.tell(Event::Deadline(deadline)).await,
-            }
-        });
-    }
-
-    /// Stops the clock of a timer, where it is set.
-    fn hold(&mut self, deadline: &Deadline) {
-        if let Some(timer) = self.timers.get_mut(deadline) {
-            timer.cancelled.cancel();
-            timer.held.get_or_insert(timer.due.saturating_duration_since(Instant::now()));
-        }
-    }
-
-    /// Gives a timer more time, whether its clock stands still or not.
-    fn extend(&mut self, deadline: Deadline, more: Duration) {
-        match self.timers.get_mut(&deadline) {
-            Some(Timer { held: Some(left), .. }) => *left = left.saturating_add(more),
-            Some(timer) => {
-                let left = timer.due.saturating_duration_since(Instant::now());
-                self.arm(deadline, left.saturating_add(more));
-            }
-            None => {}
-        }
     }
 
     /// All components run: from now on files are watched, and plugins called from time to time.
@@ -600,10 +369,8 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
             .nodes()
             .map(|(name, node)| (name.clone(), self.tell(name, ComponentEventKind::Removed, node.restarts)))
             .collect();
-        let deciding = self.pod.outcome().and_then(|outcome| {
-            let name = outcome.component().filter(|name| failed.contains(name))?;
-            Some((name.clone(), outcome.to_string()))
-        });
+        let decider = self.pod.outcome().and_then(|outcome| outcome.component()).filter(|name| failed.contains(name));
+        let deciding = decider.into_iter().chain(self.pod.late()).take(TOLD_LATE).cloned().collect();
         let cleanup = Cleanup {
             shared: Arc::clone(&self.shared),
             own: self.own.clone(),

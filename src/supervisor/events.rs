@@ -6,8 +6,12 @@ use std::time::Duration;
 
 use crate::engine::EngineHealth;
 use crate::hooks::{HookFailure, Judgement, Reaction, SignalDecision};
+use crate::plan::units::size;
 use crate::pod::{ComponentName, PluginName};
 use crate::probe::Verdict;
+
+/// Exit code of a process that SIGKILL has ended.
+pub const KILLED: i32 = 137;
 
 /// Where the pod is in its life. Ordered: it only ever moves on, but for a restart in place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,6 +68,8 @@ pub enum Outcome {
         name: ComponentName,
         /// Its code, unchanged.
         code: i32,
+        /// Whether memory ran out in this run.
+        shortage: Shortage,
     },
     /// This component failed in another way than by its exit: it could not be started, or a probe or a step of its start failed.
     Unfit {
@@ -88,6 +94,90 @@ pub enum Outcome {
     },
 }
 
+/// Whether the engine has reported that the kernel killed a process of a container for want of memory, during one run of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Oom {
+    /// Never.
+    #[default]
+    Never,
+    /// At some time before the end.
+    Earlier,
+    /// At the moment when the run ended with SIGKILL.
+    AtTheEnd,
+}
+
+impl Oom {
+    /// What the engine's own memory of it says, if its report is missing.
+    #[must_use]
+    pub fn remembered(exit_code: i32, flag: bool) -> Self {
+        match flag {
+            false => Self::Never,
+            true if exit_code == KILLED => Self::AtTheEnd,
+            true => Self::Earlier,
+        }
+    }
+}
+
+/// What a want of memory had to do with the end of a run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Shortage {
+    /// Nothing.
+    #[default]
+    None,
+    /// It did not cause the end: the kernel killed another process, some time before.
+    Earlier(MemoryLimits),
+    /// The kernel killed the component itself.
+    Starved(MemoryLimits),
+}
+
+/// The limits that a component has to keep, in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct MemoryLimits {
+    /// Its own.
+    pub own: Option<i64>,
+    /// The limit of all components together, if the kernel enforces one.
+    pub pod: Option<i64>,
+}
+
+impl Shortage {
+    /// Whether the kernel killed the component for want of memory.
+    #[must_use]
+    pub fn is_starved(self) -> bool {
+        matches!(self, Self::Starved(_))
+    }
+
+    /// How the run ended, as a predicate.
+    #[must_use]
+    pub fn end(self, code: i32) -> String {
+        match self {
+            Self::None => format!("exited with code {code}"),
+            Self::Earlier(limits) => format!("exited with code {code}; {}", limits.earlier()),
+            Self::Starved(limits) => format!("was killed because memory ran out ({KILLED}; {limits})"),
+        }
+    }
+}
+
+impl MemoryLimits {
+    /// That a kill came some time before the end. With cgroup v1, the engine reports a kill under the limit of a pod for each of its containers.
+    #[must_use]
+    pub fn earlier(self) -> &'static str {
+        match self.pod {
+            None => "a process of it was killed earlier because memory ran out",
+            Some(_) => "a process of the pod was killed earlier because memory ran out",
+        }
+    }
+}
+
+impl fmt::Display for MemoryLimits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.own {
+            Some(limit) => write!(f, "`mem_limit` {}", size(limit))?,
+            None => f.write_str("it has no `mem_limit` of its own")?,
+        }
+        self.pod.map_or(Ok(()), |limit| write!(f, "; the limit of the pod is {}", size(limit)))
+    }
+}
+
 impl Phase {
     /// Whether a process of it may be alive.
     #[must_use]
@@ -96,6 +186,12 @@ impl Phase {
             Self::Launching | Self::Settling | Self::Running | Self::Parting | Self::Stopping => true,
             Self::Waiting | Self::Asking | Self::BackingOff | Self::Exited | Self::Skipped => false,
         }
+    }
+
+    /// Whether its process runs, and nothing was asked of it yet.
+    #[must_use]
+    pub fn unasked(self) -> bool {
+        matches!(self, Self::Settling | Self::Running)
     }
 
     /// Whether its process was alive when it was last heard of.
@@ -112,6 +208,16 @@ impl Outcome {
         match self {
             Self::Component { name, .. } | Self::Unfit { name, .. } => Some(name),
             Self::Stopped | Self::Interrupted { .. } | Self::Killed | Self::Failed { .. } => None,
+        }
+    }
+
+    /// Whether the pod has failed, and was not asked to end.
+    #[must_use]
+    pub fn is_failure(&self) -> bool {
+        match self {
+            Self::Component { code, .. } => *code != 0,
+            Self::Unfit { .. } | Self::Failed { .. } => true,
+            Self::Stopped | Self::Interrupted { .. } | Self::Killed => false,
         }
     }
 
@@ -134,11 +240,13 @@ impl Outcome {
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Component { name, code } => write!(f, "component `{name}` ended with {code}"),
+            Self::Component { name, code, shortage } => write!(f, "component `{name}` {}", shortage.end(*code)),
             Self::Unfit { name, reason, .. } => write!(f, "component `{name}` {reason}"),
-            Self::Stopped => f.write_str("stopped when asked to"),
-            Self::Interrupted { signal } => write!(f, "signal {signal} during the start"),
-            Self::Killed => f.write_str("asked to stop, and had to be killed"),
+            Self::Stopped => f.write_str("the pod was stopped by a signal"),
+            Self::Interrupted { signal } => write!(f, "signal {signal} ended the pod during its start"),
+            Self::Killed => {
+                f.write_str("the pod was stopped by a signal, and at least one of its processes was killed")
+            }
             Self::Failed { reason } => f.write_str(reason),
         }
     }
@@ -231,8 +339,8 @@ pub enum Event {
         name: ComponentName,
         /// 128 + n where a signal ended it.
         exit_code: i32,
-        /// Whether the kernel killed it for want of memory.
-        oom_killed: bool,
+        /// Whether memory ran out in this run.
+        oom: Oom,
     },
     /// What plugins say about an exit.
     Decided {
@@ -249,6 +357,15 @@ pub enum Event {
         run: Option<u64>,
         /// The new verdict.
         health: EngineHealth,
+        /// Why the last check failed, in one line, if it did and the reason is known.
+        finding: Option<String>,
+    },
+    /// Somebody has frozen a container's processes, or has let them go on.
+    Paused {
+        /// Which.
+        name: ComponentName,
+        /// Whether they are frozen now.
+        paused: bool,
     },
     /// What a plugin thinks of the pod's health.
     Judged {
@@ -276,6 +393,8 @@ pub enum Event {
     Guard(BTreeSet<ComponentName>),
     /// No rollout is under way any more.
     Unguard,
+    /// What waits for a rollout has changed: `status` is to show it.
+    Waits,
     /// The container that lends its IPC namespace has ended.
     DonorEnded,
     /// Everything has been removed, or could not be.
@@ -295,6 +414,10 @@ pub enum Deadline {
     Dead(ComponentName),
     /// Somebody has waited for others so long that the operator should know.
     Patience,
+    /// This component's share of the pod's time to stop begins.
+    Turn(ComponentName),
+    /// Of this component's share only so much is left as its process needs.
+    LastCall(ComponentName),
     /// The pod has had its time to stop.
     Budget,
     /// What was killed should be dead by now.
@@ -317,6 +440,43 @@ pub enum Deadline {
     PodBackOff,
     /// The container that lends its IPC namespace has run so long that its earlier ends are forgotten.
     DonorProven,
+}
+
+/// Why a component is killed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KillReason {
+    /// Its own grace period is over.
+    Grace(Duration),
+    /// It is slow, and another component stops after it.
+    Next {
+        /// Which.
+        next: ComponentName,
+        /// What the pod has for its stop.
+        of: Duration,
+    },
+    /// What the pod has for its stop is over.
+    PodTime(Duration),
+    /// The controller was asked once more to stop.
+    AskedAgain,
+    /// Its start was through only when all others had been killed.
+    Late,
+}
+
+impl KillReason {
+    /// For the operator, as a predicate; `asked`: its stop signal was delivered.
+    #[must_use]
+    pub fn sentence(&self, asked: bool) -> String {
+        let late = if asked { "did not stop in time and is killed" } else { "is killed before it got its stop signal" };
+        match self {
+            Self::Grace(grace) => format!("{late}: its grace period of {grace:?} is over"),
+            Self::Next { next, of } => {
+                format!("{late}: `{next}` stops after it, and needs its share of the {of:?} that the pod has to stop")
+            }
+            Self::PodTime(time) => format!("{late}: the {time:?} that the pod has to stop are over"),
+            Self::AskedAgain => "is killed: the controller was asked once more to stop".to_owned(),
+            Self::Late => "is killed: its start took until the others had been killed".to_owned(),
+        }
+    }
 }
 
 /// What the driver is to do.
@@ -379,7 +539,14 @@ pub enum Action {
         run: u64,
     },
     /// Kill it, if a look shows that it still runs.
-    Kill(ComponentName),
+    Kill {
+        /// Which component.
+        name: ComponentName,
+        /// Whether its stop signal has been delivered.
+        asked: bool,
+        /// Why.
+        why: KillReason,
+    },
     /// Set a timer.
     Arm(Deadline, Duration),
     /// Stop the clock of a timer that may be set.

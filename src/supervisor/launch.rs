@@ -50,7 +50,7 @@ enum LaunchError {
     #[error("the pod is stopping")]
     Dropped,
     #[error(
-        "{why}, and the engine does not have it; build it, load it with `docker load`, or make its registry reachable"
+        "{why}, and the engine does not have the image; build the image, load it with `docker load`, or make its registry reachable"
     )]
     Pull { why: String },
     #[error(
@@ -129,7 +129,7 @@ async fn start_again<E: Engine, H: Hooks>(
     let seen = persist(&shared.launches, || shared.engine.inspect(&container.id.0)).await;
     let why = match &seen {
         Ok(seen) if planned.joins_donor && joins_another(shared, seen) => {
-            "the container whose IPC namespace it joins was replaced"
+            "the IPC donor container was replaced during the start"
         }
         Ok(seen) if !seen.removing => {
             let before = &seen.started_at;
@@ -138,14 +138,14 @@ async fn start_again<E: Engine, H: Hooks>(
                     if error.fault() == Fault::NotFound && is_gone(shared, &container.id).await => {}
                 answer => return answer.map(Some),
             }
-            "somebody removed its container"
+            "the component's container was removed from outside"
         }
         Err(error) if error.fault() != Fault::NotFound => {
             return start(shared, planned, &container.id, "", donor).await.map(Some);
         }
-        _ => "somebody removed its container",
+        _ => "the component's container was removed from outside",
     };
-    warn!(component = %planned.name, container = %container.id, "{why}: a new one is made, without what was written in the old one");
+    warn!(component = %planned.name, container = %container.id, "{why}: the controller creates a new container; files that were written in the old container are lost");
     // Nobody's any more, so that the engine's word of its end is not taken for the end of the next one.
     shared.removed(&planned.name);
     // Waits for a removal that is under way: until then the name is taken.
@@ -247,7 +247,7 @@ async fn create<E: Engine, H: Hooks>(shared: &Shared<E, H>, planned: &Planned) -
         answer => answer?,
     };
     for warning in warnings {
-        warn!(component = %planned.name, "the engine says: {warning}");
+        warn!(component = %planned.name, "the engine warns: {warning}");
     }
     Ok(id)
 }
@@ -366,7 +366,7 @@ async fn start<E: Engine, H: Hooks>(
         None => match in_time(shared, shared.engine.inspect(&id.0)).await {
             Some(Ok(found)) if !found.running => return Err(LaunchError::Dropped),
             _ => {
-                warn!(component = %planned.name, "the engine does not answer to its start: it is stopped as one that runs");
+                warn!(component = %planned.name, "the engine did not confirm the start; the controller stops the container as if it were running");
                 return Ok(false);
             }
         },
@@ -385,7 +385,7 @@ async fn start<E: Engine, H: Hooks>(
             Ok(inspection.health.is_some())
         }
         Err(error) => {
-            warn!(component = %planned.name, error = chain(&error), "started, but the engine does not tell its health");
+            warn!(component = %planned.name, error = chain(&error), "the component has started, but the engine cannot report its health");
             Ok(false)
         }
     }
@@ -411,7 +411,7 @@ pub async fn launch_donor<E: Engine, H: Hooks>(shared: &Arc<Shared<E, H>>, told:
         let (id, warnings) = create_once(shared, spec).await?;
         shared.set_donor(id.clone());
         for warning in warnings {
-            warn!(container = %id, "the engine says: {warning}");
+            warn!(container = %id, "the engine warns: {warning}");
         }
         told.send_replace(Donor::Created);
         go_on(shared)?;
@@ -442,7 +442,7 @@ pub async fn revive_donor<E: Engine, H: Hooks>(
     }
     let donor = match persist(&shared.launches, || shared.engine.start(&id)).await {
         Err(error) if error.fault() == Fault::NotFound => {
-            warn!(container = %id, "somebody removed the container that lends the pod its IPC namespace: a new one is made");
+            warn!(container = %id, "the IPC donor container was removed from outside; the controller creates a new one");
             told.send_replace(Donor::Pending);
             // A removal that is under way keeps the name until it is through.
             match persist(&shared.launches, || shared.engine.remove(&id)).await {

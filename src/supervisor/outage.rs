@@ -41,7 +41,7 @@ pub async fn report<E: Engine, H: Hooks>(shared: Arc<Shared<E, H>>, token: Cance
                 if now >= due {
                     let lasted = now.duration_since(away.since).as_secs();
                     let so_far = if lasted == 0 { String::new() } else { format!(" for {lasted}s") };
-                    warn!(next_report_in = ?pause, "engine unreachable{so_far}: {}; calls to it are repeated", away.why);
+                    warn!(next_report_in = ?pause, "engine unreachable{so_far}: {}; the controller retries its calls", away.why);
                     reported = Some(away.since);
                     due = now + pause;
                     pause = (pause * 2).min(REPORT_TO);
@@ -55,7 +55,7 @@ pub async fn report<E: Engine, H: Hooks>(shared: Arc<Shared<E, H>>, token: Cance
                 continue;
             }
             (None, Some(since)) => {
-                info!("the engine is back after {}s", now.duration_since(since).as_secs());
+                info!("the engine is reachable again after {}s", now.duration_since(since).as_secs());
                 reported = None;
                 back = Some(now);
             }

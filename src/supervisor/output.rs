@@ -72,11 +72,12 @@ impl Outputs {
                 drain: shared.settings.timeouts.log_drain,
                 ended,
                 token,
+                engine_leaves: shared.engine_leaves.clone(),
             };
             match stream(shared.engine.clone(), shared.hooks.clone(), run, sink).await {
                 Ok(end) => *position = end,
                 Err(LogFailure::Hook { component, source }) => {
-                    debug!(%component, "output is not followed any longer");
+                    debug!(%component, "the controller no longer follows the output");
                     shared.tell(Event::PluginFailed(source)).await;
                 }
             }
@@ -109,10 +110,33 @@ impl Outputs {
         }
     }
 
+    /// The same where the engine shuts down, which ends no stream: answers of how many components the end was not seen.
+    pub async fn cut(&self, limit: Duration) -> usize {
+        for output in self.all().values() {
+            output.ended.cancel();
+        }
+        let cut = self.tasks.left_after(limit).await;
+        self.tasks.cancel();
+        self.tasks.wait(LAST_WORDS).await;
+        cut
+    }
+
     /// The last lines of a component, as plugins left them; empty where its output was not followed.
     #[must_use]
     pub fn last(&self, name: &ComponentName, lines: usize) -> Vec<String> {
         self.all().get(name).map(|output| output.counters.last(lines)).unwrap_or_default()
+    }
+
+    /// What is missing in the output of all components, in words; none if nothing is. `unread`: whether output that was not read counts, or dropped lines only.
+    #[must_use]
+    pub fn missing(&self, unread: bool) -> Option<String> {
+        let mut all: Vec<_> = self
+            .counts()
+            .iter()
+            .filter_map(|(name, counts)| Some(format!("`{name}`: {}", counts.missing(unread)?)))
+            .collect();
+        all.sort();
+        (!all.is_empty()).then(|| all.join("; "))
     }
 
     /// Lines of all components so far.

@@ -91,7 +91,7 @@ async fn walk<E: Engine>(
                 at = next;
             }
             Some(PathKind::File | PathKind::Link(_) | PathKind::Other) => {
-                return Err(format!("`{next}` is no directory"));
+                return Err(format!("`{next}` is not a directory"));
             }
             None => {
                 let rest = left.iter().fold(next, |mut at, part| {
@@ -161,7 +161,7 @@ mod tests {
         let told = follow(&engine, &id, "/etc/round", &never).await.unwrap_err();
         assert!(told.contains("more than 40 links"), "{told}");
         let told = locate(&engine, &id, "/etc/shadow/x", &never).await.unwrap_err();
-        assert_eq!(told, "`/etc/shadow` is no directory");
+        assert_eq!(told, "`/etc/shadow` is not a directory");
     }
 
     #[tokio::test(start_paused = true)]

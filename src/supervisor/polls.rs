@@ -33,7 +33,7 @@ pub async fn sweep<E: Engine, H: Hooks>(shared: Arc<Shared<E, H>>, own: Inspecti
             () = tokio::time::sleep(pause) => {}
         }
         if let Err(error) = janitor::sweep(&shared.engine, &own, since_epoch().as_secs()).await {
-            debug!(error = chain(&error), "the engine does not list what is left over");
+            debug!(error = chain(&error), "the engine cannot list leftover containers");
         }
     }
 }

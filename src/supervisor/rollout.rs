@@ -1,11 +1,16 @@
 //! Changes files of components, as transactions of `transaction`.
 //!
 //! One rollout at a time; while it runs, exits and starts of its components are its business. What became of each is one line of the log, and an entry of
-//! `status`; while a refused version is the newest, the pod is degraded.
+//! `status`; while a refused version is the newest, or a newer one waits for a rollout that is under way, the pod is degraded. Each rollout begins with the
+//! newest version of its files that is known, and is given up for a newer one until the first file is changed.
 
+mod board;
+mod missing;
+mod pauses;
 mod standing;
 mod transaction;
 mod trials;
+mod waiting;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,22 +20,30 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use self::standing::{Standing, sources, targets};
+use self::board::Board;
+use self::pauses::{Newer, until_unpaused};
+use self::standing::{sources, targets};
 use self::transaction::{Ended, Transaction};
 use self::trials::{Trials, proof};
+use self::waiting::Report;
 use crate::admin::status::{RolloutStatus, Status};
 use crate::clock::since_epoch;
 use crate::engine::Engine;
-use crate::hooks::{Action, Change, HookFailure, Hooks, Rollout};
+use crate::hooks::{Action, Change, HookFailure, Hooks, Rollout, RolloutOutcome};
+use crate::own_log::{ROLLOUT_TARGET, RolledOut};
+use crate::plan::render::one_line;
 use crate::pod::{ComponentName, PluginName};
 use crate::supervisor::events::Event;
 use crate::supervisor::shared::Shared;
 
-/// Ended rollouts that `status` shows.
-const REMEMBERED: usize = 10;
-
 /// Versions in place that have not proven themselves yet; of more, the oldest stays unproven.
 const UNPROVEN: usize = 16;
+
+/// How often a rollout may be given up for a newer version before one is carried out all the same: a file that changes all the time arrives, too.
+const GIVEN_UP: u32 = 16;
+
+/// The reason of a rollout that was given up so.
+const GIVEN_UP_FOR: &str = "a newer version is known; nothing was changed";
 
 /// Takes changes to the plugins that watch them, and carries out what they answer, until told to end.
 pub async fn run<E: Engine, H: Hooks>(
@@ -39,20 +52,14 @@ pub async fn run<E: Engine, H: Hooks>(
     status: watch::Sender<Arc<Status>>,
     token: CancellationToken,
 ) {
-    let trials = Trials::default();
+    let (trials, board) = (Trials::default(), Board::new(status));
     let live = shared.live.clone();
-    let rollouts = Rollouts {
-        shared: &shared,
-        trials: &trials,
-        status,
-        token: &token,
-        standing: Standing::default(),
-        unproven: Vec::new(),
-    };
+    let rollouts = Rollouts { shared: &shared, trials: &trials, board: &board, token: &token, unproven: Vec::new() };
     tokio::select! {
         biased;
         () = trials.observe(live) => {}
-        () = rollouts.serve(changes) => {}
+        () = board.listen(changes, &shared) => {}
+        () = rollouts.serve() => {}
     }
 }
 
@@ -67,26 +74,33 @@ struct Unproven {
 struct Rollouts<'a, E, H> {
     shared: &'a Shared<E, H>,
     trials: &'a Trials,
-    status: watch::Sender<Arc<Status>>,
+    board: &'a Board,
     token: &'a CancellationToken,
-    standing: Standing,
     unproven: Vec<Unproven>,
 }
 
 impl<E: Engine, H: Hooks> Rollouts<'_, E, H> {
-    async fn serve(mut self, mut changes: mpsc::Receiver<(PluginName, Vec<Change>)>) {
+    async fn serve(mut self) {
         loop {
-            let (plugin, changes) = tokio::select! {
+            let mut next = tokio::select! {
                 biased;
                 () = self.token.cancelled() => return,
-                change = changes.recv() => match change { Some(change) => change, None => return },
+                report = self.board.next() => Some(report),
                 at = self.proven() => {
                     self.in_force(at).await;
                     continue;
                 }
             };
-            if let Err(failure) = self.one(&plugin, changes).await {
-                self.shared.tell(Event::PluginFailed(failure)).await;
+            let mut given_up = 0;
+            while let Some(report) = next {
+                next = match self.one(report, given_up < GIVEN_UP).await {
+                    Ok(newer) => newer,
+                    Err(failure) => {
+                        self.shared.tell(Event::PluginFailed(failure)).await;
+                        None
+                    }
+                };
+                given_up += 1;
             }
         }
     }
@@ -120,27 +134,35 @@ impl<E: Engine, H: Hooks> Rollouts<'_, E, H> {
 
     async fn in_force(&mut self, at: usize) {
         let Unproven { plugin, names, mut shown, time } = self.unproven.remove(at);
-        info!(
-            "{}: rollout of plugin `{plugin}` applied: {}: it has run with it for {time:?}",
-            told(&names),
-            shown.summary
-        );
-        self.standing.ended(&plugin, shown.targets.iter().cloned().collect(), Default::default(), None);
-        "applied".clone_into(&mut shown.outcome);
+        let text = format!("{}: the component has run with the new version for {time:?}", shown.summary);
+        info!(target: ROLLOUT_TARGET, "{}", rolled_out(&names, &plugin, RolloutOutcome::Applied, text));
+        self.board.ended(&plugin, shown.targets.iter().cloned().collect(), Default::default(), None);
+        shown.outcome = RolloutOutcome::Applied;
         shown.reason = String::new();
         shown.at = since_epoch().as_secs();
         self.show(Some(shown)).await;
     }
 
-    async fn one(&mut self, plugin: &PluginName, changes: Vec<Change>) -> Result<(), HookFailure> {
-        let sources = sources(&changes);
-        let rollout = self.shared.hooks.config_changed(plugin, changes).await?;
-        let moved_on = self.standing.heard(plugin, &sources);
+    /// Answers what takes the place of this report if it is not the newest any more, which may only be if `may_give_up`.
+    async fn one(&mut self, report: Report, may_give_up: bool) -> Result<Option<Report>, HookFailure> {
+        let mut report = report;
+        let is_left_out = self.leave_out(&mut report);
+        if report.changes.is_empty() {
+            self.show(None).await;
+            return Ok(None);
+        }
+        let plugin = report.plugin.clone();
+        let rollout = self.shared.hooks.config_changed(&plugin, report.changes.clone()).await?;
+        self.board.put_off(&mut report, &self.shared.hooks.put_off(&plugin));
+        let (plugin, sources) = (&plugin, sources(&report.changes));
+        // A watched file that is gone may come back as it was refused: then nothing is tried again.
+        let news: Vec<_> = report.changes.iter().filter(|change| !missing::is_gone(change)).cloned().collect();
+        let moved_on = self.board.heard(plugin, &standing::sources(&news)) || is_left_out;
         let Some(rollout) = rollout else {
             if moved_on {
                 self.show(None).await;
             }
-            return Ok(());
+            return Ok(None);
         };
         let mut files = Vec::new();
         for file in &rollout.files {
@@ -149,71 +171,120 @@ impl<E: Engine, H: Hooks> Rollouts<'_, E, H> {
         let rollout = Rollout { files, ..rollout };
         let names: BTreeSet<ComponentName> = involved(&rollout).cloned().collect();
         let targets = targets(&rollout);
-        // What they replace is not waited for any more.
-        self.unproven.retain(|old| !(old.plugin == *plugin && old.shown.targets.iter().any(|it| targets.contains(it))));
-        self.shared.tell(Event::Guard(names.clone())).await;
-        let transaction = Transaction::new(self.shared, plugin, &rollout, &names, self.trials, self.token);
-        let ended = transaction.carry_out().await;
-        if self.token.is_cancelled() {
+        self.board.begin();
+        let newer = || if may_give_up { self.board.supersede(&report) } else { None };
+        let ended = self.carry_out(plugin, &rollout, &names, &newer).await;
+        let Some(ended) = ended.filter(|_| !self.token.is_cancelled()) else {
             self.shared.tell(Event::Unguard).await;
-            return Ok(());
-        }
-        let (outcome, reason) = match &ended {
-            Ended::Applied => ("applied", ""),
-            Ended::Refused(reason) => ("refused", reason.as_str()),
-            Ended::Unproven(reason) => ("unproven", reason.as_str()),
+            return Ok(None);
         };
-        let head = format!("{}: rollout of plugin `{plugin}` {outcome}: {}", told(&names), rollout.summary);
-        if reason.is_empty() {
-            info!("{head}")
-        } else {
-            warn!("{head}: {reason}")
+        // In one line: `events` reads it from the log, and `status` has it in a sentence.
+        let (outcome, reason) = match &ended {
+            Ended::Applied => (RolloutOutcome::Applied, String::new()),
+            Ended::Refused(reason) => (RolloutOutcome::Refused, one_line(reason)),
+            Ended::Unproven(reason) => (RolloutOutcome::Unproven, one_line(reason)),
+            Ended::Superseded(_) => (RolloutOutcome::Superseded, GIVEN_UP_FOR.to_owned()),
+        };
+        let rollout = Rollout { summary: one_line(&rollout.summary), ..rollout };
+        let text = match outcome {
+            RolloutOutcome::Applied => rollout.summary.clone(),
+            RolloutOutcome::Refused | RolloutOutcome::Unproven | RolloutOutcome::Superseded => {
+                format!("{}: {reason}", rollout.summary)
+            }
+        };
+        let line = rolled_out(&names, plugin, outcome, text);
+        match outcome {
+            RolloutOutcome::Applied | RolloutOutcome::Superseded => info!(target: ROLLOUT_TARGET, "{line}"),
+            RolloutOutcome::Refused | RolloutOutcome::Unproven => warn!(target: ROLLOUT_TARGET, "{line}"),
         }
-        let refused = (!reason.is_empty()).then(|| (outcome, reason.to_owned()));
-        self.standing.ended(plugin, targets.clone(), sources, refused);
+        if !matches!(ended, Ended::Superseded(_)) {
+            // What it replaces is not waited for any more.
+            self.unproven
+                .retain(|old| !(old.plugin == *plugin && old.shown.targets.iter().any(|it| targets.contains(it))));
+            let refused = (!reason.is_empty()).then(|| (outcome, reason.to_owned()));
+            self.board.ended(plugin, targets.clone(), sources, refused);
+        }
         let shown = RolloutStatus {
             plugin: plugin.to_string(),
             summary: rollout.summary.clone(),
-            outcome: outcome.to_owned(),
-            reason: reason.to_owned(),
+            outcome,
+            reason,
             at: since_epoch().as_secs(),
             targets: targets.into_iter().collect(),
         };
         self.show(Some(shown.clone())).await;
-        let (applied, text) = match ended {
-            Ended::Applied => (true, format!("applied: {}", rollout.summary)),
-            Ended::Refused(reason) => (false, reason),
+        let (applied, text, newer) = match ended {
+            Ended::Applied => (true, format!("applied: {}", rollout.summary), None),
+            Ended::Refused(reason) => (false, reason, None),
+            Ended::Superseded(newer) => (false, format!("superseded: {GIVEN_UP_FOR}"), Some(newer)),
             Ended::Unproven(reason) => {
                 if self.unproven.len() >= UNPROVEN {
                     self.unproven.remove(0);
                 }
                 let time = proof(Duration::from_millis(rollout.healthy_for_ms.into()));
                 self.unproven.push(Unproven { plugin: plugin.clone(), names, time, shown });
-                (false, reason)
+                (false, reason, None)
             }
         };
-        self.shared.hooks.rollout_ended(plugin, applied, text).await
+        self.shared.hooks.rollout_ended(plugin, applied, text).await?;
+        Ok(newer)
+    }
+
+    /// Begins when no component is paused, and again after a pause that came before anything was changed. Nothing is guarded meanwhile: the others live on.
+    /// None: the pod stops during such a pause.
+    async fn carry_out(
+        &self,
+        plugin: &PluginName,
+        rollout: &Rollout,
+        names: &BTreeSet<ComponentName>,
+        newer: &Newer<'_>,
+    ) -> Option<Ended> {
+        loop {
+            if let Some(newer) = until_unpaused(self.shared, self.board, plugin, names, newer, self.token).await {
+                return Some(Ended::Superseded(newer));
+            }
+            self.shared.tell(Event::Guard(names.clone())).await;
+            let transaction =
+                Transaction::new(self.shared, self.board, plugin, rollout, names, self.trials, newer, self.token);
+            match transaction.carry_out().await {
+                None if !self.token.is_cancelled() => self.shared.tell(Event::Unguard).await,
+                ended => return ended,
+            }
+        }
+    }
+
+    /// Takes out of a report what is more than its plugin can have at once: the rest waits, and what never fits is refused. Answers whether something is.
+    fn leave_out(&self, report: &mut Report) -> bool {
+        let limit = self.shared.hooks.report_limit(&report.plugin);
+        let too_long = self.board.cut(report, limit);
+        for change in &too_long {
+            let reason = format!(
+                "the file has {} bytes, but the plugin can receive at most {limit}, which is a quarter of its memory; raise `limits.memory`",
+                change.content.len()
+            );
+            warn!(plugin = %report.plugin, "`{}` is not rolled out: {reason}", one_line(&change.path));
+            let sources = sources(std::slice::from_ref(change));
+            self.board.heard(&report.plugin, &sources);
+            let refused = Some((RolloutOutcome::Refused, reason));
+            self.board.ended(&report.plugin, [change.path.clone()].into(), sources, refused);
+        }
+        !too_long.is_empty()
     }
 
     /// Shows in `status` a rollout that has ended, and what is not in force; has the driver see it.
     async fn show(&self, ended: Option<RolloutStatus>) {
-        let not_in_force = self.standing.told();
-        self.status.send_modify(|status| {
-            let status = Arc::make_mut(status);
-            status.not_in_force = not_in_force;
-            if status.rollouts.len() >= REMEMBERED && ended.is_some() {
-                status.rollouts.remove(0);
-            }
-            status.rollouts.extend(ended);
-        });
+        self.board.show(ended);
         self.shared.tell(Event::Unguard).await;
     }
 }
 
-/// The components as a line of the log begins.
-fn told(names: &BTreeSet<ComponentName>) -> String {
-    let list: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
-    format!("component{} {}", if list.len() == 1 { "" } else { "s" }, list.join(", "))
+fn rolled_out(
+    names: &BTreeSet<ComponentName>,
+    plugin: &PluginName,
+    outcome: RolloutOutcome,
+    text: String,
+) -> RolledOut {
+    RolledOut { components: names.iter().map(ToString::to_string).collect(), plugin: plugin.to_string(), outcome, text }
 }
 
 fn involved(rollout: &Rollout) -> impl Iterator<Item = &ComponentName> {

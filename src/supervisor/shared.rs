@@ -45,6 +45,8 @@ pub struct Live {
     pub run: u64,
     /// How often it has been started again: tells one run from the next.
     pub restarts: u32,
+    /// Whether somebody has frozen its processes.
+    pub paused: bool,
     /// Whether the engine checks its health.
     pub checked: bool,
     /// Whether the engine's check, or a plugin, says that it does not work.
@@ -164,7 +166,7 @@ impl<E: Engine, H: Hooks> Shared<E, H> {
     /// Tells the driver. That nobody listens any more means that the pod is over, and is no error.
     pub async fn tell(&self, event: Event) {
         if self.events.send(event).await.is_err() {
-            tracing::debug!("the pod is over, an event came too late");
+            tracing::debug!("the pod has ended; an event arrived too late");
         }
     }
 }

@@ -31,7 +31,7 @@ pub fn listen(tasks: &Tasks) -> std::io::Result<mpsc::Receiver<i32>> {
                     heard = stream.recv() => if heard.is_none() { return },
                 }
                 if sender.try_send(number).is_err() {
-                    debug!(signal = number, "too many signals at once");
+                    debug!(signal = number, "too many signals at the same time; some were dropped");
                 }
             }
         });
@@ -54,7 +54,7 @@ pub fn reap(tasks: &Tasks) -> std::io::Result<()> {
                 if status == WaitStatus::StillAlive {
                     break;
                 }
-                debug!(?status, "reaped an orphan");
+                debug!(?status, "collected the exit status of an orphaned process");
             }
             tokio::select! {
                 biased;

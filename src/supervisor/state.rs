@@ -34,11 +34,14 @@ use indexmap::IndexMap;
 
 use crate::engine::EngineHealth;
 use crate::hooks::Judgement;
+use crate::plan::budget::Budget;
 use crate::plan::life::Life;
 use crate::plan::{Plan, Planned};
 use crate::pod::life::{RestartPolicy, RestartWhen, Role, Unready};
 use crate::pod::{ComponentName, Dependency, PluginName};
-use crate::supervisor::events::{Action, Event, Outcome, Phase, Stage};
+use crate::supervisor::events::{Action, Event, KILLED, MemoryLimits, Oom, Outcome, Phase, Shortage, Stage};
+
+pub use self::health::check_says;
 
 /// One container of the pod.
 #[expect(
@@ -84,12 +87,20 @@ pub struct Node {
     attempts: u32,
     /// Which run of its process this is, counted from 1: what belongs to an earlier run is passed over.
     run: u64,
+    /// Whether somebody has frozen its processes.
+    pub paused: bool,
     /// Code of its last exit.
     pub exit_code: Option<i32>,
+    /// What a want of memory had to do with the end of its last run.
+    pub shortage: Shortage,
+    /// The memory that it may use.
+    memory: MemoryLimits,
     /// Why its current, or last, run counts as failed whatever its exit code is.
     pub failure: Option<String>,
     /// The engine's verdict, where it checks; `starting` again once its process has ended.
     pub health: Option<EngineHealth>,
+    /// Why the engine's last check of the current run failed, in one line, as far as it did and is known.
+    pub finding: Option<String>,
     /// Whether it has counted as started since the pod, or its last restart in place, began.
     started_once: bool,
     /// Whether it was launched before: its container is there.
@@ -102,6 +113,10 @@ pub struct Node {
     asked: bool,
     /// How much of its grace period is left for its process, once its stop signal has been delivered.
     time_left: Duration,
+    /// What of the pod's time for its stop is reserved for it.
+    share: Duration,
+    /// Whether its share has begun, and what stops before it was killed for that.
+    turn_came: bool,
     /// Whether its current run was to be killed for want of an end.
     killed: bool,
     /// The same, while the pod was ending.
@@ -111,7 +126,7 @@ pub struct Node {
     /// Whether its last run was killed by somebody else, and not for want of memory.
     killed_from_outside: bool,
     /// An exit that came before the news of its launch.
-    early_exit: Option<(i32, bool)>,
+    early_exit: Option<(i32, Oom)>,
     /// Whether it is to be started again as soon as it has stopped.
     again: bool,
     /// Dependencies that were started again, after which it is to be started again too.
@@ -158,7 +173,7 @@ impl Probed {
 }
 
 impl Node {
-    fn new(planned: &Planned, init: bool, life: &Life) -> Self {
+    fn new(planned: &Planned, init: bool, life: &Life, budget: &Budget) -> Self {
         let repair = if life.repair_budget.is_zero() {
             Duration::ZERO
         } else {
@@ -185,15 +200,21 @@ impl Node {
             restarts: 0,
             attempts: 0,
             run: 0,
+            paused: false,
             exit_code: None,
+            shortage: Shortage::None,
+            memory: MemoryLimits { own: planned.container.host.memory, pod: budget.memory_together() },
             failure: None,
             health: None,
+            finding: None,
             started_once: false,
             launched_once: false,
             completed: false,
             gone_without: false,
             asked: false,
             time_left: planned.grace,
+            share: planned.grace,
+            turn_came: false,
             killed: false,
             killed_at_the_end: false,
             unpassed: false,
@@ -235,6 +256,21 @@ impl Node {
         self.job && !self.failed()
     }
 
+    /// How its last run ended, as a predicate; none before the first end.
+    fn last_end(&self) -> Option<String> {
+        self.failure.clone().or_else(|| self.exit_code.map(|code| self.shortage.end(code)))
+    }
+
+    /// What a want of memory has to do with an exit of the current run. A kill that the controller asked for is never the kernel's.
+    #[must_use]
+    pub fn shortage_of(&self, exit_code: i32, oom: Oom) -> Shortage {
+        match oom {
+            Oom::Never => Shortage::None,
+            Oom::AtTheEnd if exit_code == KILLED && !self.killed => Shortage::Starved(self.memory),
+            Oom::AtTheEnd | Oom::Earlier => Shortage::Earlier(self.memory),
+        }
+    }
+
     /// Whether it has ended for good.
     fn over(&self) -> bool {
         matches!(self.phase, Phase::Exited | Phase::Skipped)
@@ -266,6 +302,8 @@ pub struct Pod {
     /// The pause before the pod is started again in place.
     restart_after: Duration,
     outcome: Option<Outcome>,
+    /// Why a plugin has failed whose failure ends the pod; it may come when the pod ends already.
+    plugin_failure: Option<String>,
     /// Whether a process ended by a kill while the pod was ending.
     killed: bool,
     /// Whether the engine shuts down, and stops and kills the components itself.
@@ -289,6 +327,8 @@ pub struct Pod {
     start_is_held: bool,
     /// Components that were not up when the start had taken too long, and whose last run failed.
     blamed: BTreeSet<ComponentName>,
+    /// Those that were started, and for which the start took too long.
+    late: BTreeSet<ComponentName>,
     /// Jobs that failed, in the order of their ends.
     failed_jobs: Vec<ComponentName>,
     /// How often the container that lends its IPC namespace has ended, since it last ran long enough to count as new.
@@ -299,7 +339,7 @@ impl Pod {
     /// A pod of which nothing has been started.
     #[must_use]
     pub fn new(plan: &Plan) -> Self {
-        let node = |planned: &Planned, init| (planned.name.clone(), Node::new(planned, init, &plan.life));
+        let node = |planned: &Planned, init| (planned.name.clone(), Node::new(planned, init, &plan.life, &plan.budget));
         let init = plan.init.iter().map(|planned| node(planned, true));
         let components = plan.components.iter().map(|planned| node(planned, false));
         Self {
@@ -311,6 +351,7 @@ impl Pod {
             ran: false,
             restart_after: Duration::ZERO,
             outcome: None,
+            plugin_failure: None,
             killed: false,
             engine_leaves: false,
             guarded: BTreeSet::new(),
@@ -324,6 +365,7 @@ impl Pod {
             settling: false,
             start_is_held: false,
             blamed: BTreeSet::new(),
+            late: BTreeSet::new(),
             failed_jobs: Vec::new(),
             donor_ends: 0,
         }
@@ -380,6 +422,11 @@ impl Pod {
         self.outcome.as_ref()
     }
 
+    /// Components that were started, and were not up at the end of `start_deadline`: their output may say why.
+    pub fn late(&self) -> impl Iterator<Item = &ComponentName> {
+        self.late.iter()
+    }
+
     /// Components whose last run failed by itself, the one that ended the pod first: what is worth keeping for a look.
     #[must_use]
     pub fn failed(&self) -> Vec<ComponentName> {
@@ -422,9 +469,16 @@ impl Pod {
             }
             Event::EngineLeaves => self.engine_leaves = true,
             Event::Probed { name, run, verdict } => self.probed(&name, run, verdict, &mut actions),
-            Event::Exited { name, exit_code, oom_killed } => self.exited(&name, exit_code, oom_killed, &mut actions),
+            Event::Exited { name, exit_code, oom } => self.exited(&name, exit_code, oom, &mut actions),
             Event::Decided { name, reaction } => self.decided(&name, reaction, &mut actions),
-            Event::Health { name, run, health } => self.health_changed(&name, run, health, &mut actions),
+            Event::Health { name, run, health, finding } => {
+                self.health_changed(&name, run, health, finding, &mut actions);
+            }
+            Event::Paused { name, paused } => {
+                if let Some(node) = self.nodes.get_mut(&name).filter(|node| node.phase.has_process()) {
+                    node.paused = paused;
+                }
+            }
             Event::Judged { plugin, judgements } => {
                 for judgement in judgements {
                     self.judgements.insert((plugin.clone(), judgement.component.clone()), judgement);
@@ -434,12 +488,15 @@ impl Pod {
             Event::SignalDecided { signal, decision } => self.signal_decided(signal, decision, &mut actions),
             Event::Deadline(deadline) => self.deadline(deadline, &mut actions),
             Event::PluginFailed(failure) => {
+                self.plugin_failure.get_or_insert_with(|| failure.to_string());
                 self.fail(failure.to_string(), &mut actions);
                 self.stop_more(&mut actions);
             }
             Event::Restart(name) => self.restart(&name, &mut actions),
             Event::Guard(names) => self.guarded = names,
             Event::Unguard => self.unguard(&mut actions),
+            // The driver shows the pod after each event.
+            Event::Waits => {}
             Event::DonorEnded => self.donor_ended(&mut actions),
             Event::Cleaned => {
                 if self.stage == Stage::Cleaning {
@@ -461,10 +518,15 @@ impl Pod {
     fn final_outcome(&mut self) -> Outcome {
         // Nobody has heard of their end: the removal by force has killed them, or the end of the controller will.
         let unheard = self.nodes.values().any(|node| node.killed_at_the_end && node.phase.has_process());
-        match self.outcome.clone() {
+        let outcome = match self.outcome.clone() {
             Some(Outcome::Stopped) if self.killed || unheard => Outcome::Killed,
             Some(outcome) => outcome,
             None => Outcome::Stopped,
+        };
+        // A success would hide it; any other code says more.
+        match self.plugin_failure.take() {
+            Some(reason) if outcome.exit_code() == 0 => Outcome::Failed { reason },
+            _ => outcome,
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::engine::{ContainerId, Engine, EngineError, Fault};
 use crate::hooks::Hooks;
 use crate::pod::ComponentName;
 use crate::processes::{Forgotten, youngest};
-use crate::supervisor::events::Event;
+use crate::supervisor::events::{Event, KillReason, Oom};
 use crate::supervisor::shared::{Container, Shared, persist};
 
 const SIGKILL: i32 = 9;
@@ -73,7 +73,7 @@ async fn deliver<E: Engine, H: Hooks>(
         match shared.engine.signal(id, signal).await {
             // The engine goes on with what it was asked for, and an application may take a second signal for impatience.
             Err(error @ EngineError::Timeout { .. }) => {
-                warn!(component = %name, "{error}; the signal counts as sent");
+                warn!(component = %name, "{error}; the controller assumes that the signal was sent");
                 Ok(())
             }
             answer => answer,
@@ -81,7 +81,7 @@ async fn deliver<E: Engine, H: Hooks>(
     });
     match delivered.await {
         Err(error) if error.fault() != Fault::AlreadyDone => {
-            warn!(component = %name, signal, "the engine did not take a signal: {error}");
+            warn!(component = %name, signal, "the engine did not deliver a signal: {error}");
         }
         _ => debug!(component = %name, signal, "signal sent"),
     }
@@ -121,37 +121,44 @@ fn unpassed(found: &Forgotten, signal: i32, refused: Option<Errno>) -> String {
     let programs: BTreeSet<String> = first.iter().map(|process| format!("`{}`", process.name)).collect();
     let programs = Vec::from_iter(programs).join(", ");
     let done = match refused {
-        None => "the controller sends the signal to these first".to_owned(),
-        Some(error) => format!("these are killed with it, since the controller cannot signal them: {error}"),
+        None => "the controller sends the signal to these processes first".to_owned(),
+        Some(error) => format!(
+            "these processes are killed together with the main process, because the controller cannot signal them: {error}"
+        ),
     };
     format!(
-        "has the main process `{}`, which ends by its stop signal ({signal}) without passing it on to {programs}: {done}; \
-         start the application with `exec`",
+        "has the main process `{}`, which ends on the stop signal ({signal}) and does not pass the signal on to {programs}: {done}; start the application with `exec`",
         main.name
     )
 }
 
 /// Kills a component that still runs, however long the engine is away.
-pub async fn kill<E: Engine, H: Hooks>(shared: Arc<Shared<E, H>>, name: ComponentName, token: CancellationToken) {
+pub async fn kill<E: Engine, H: Hooks>(
+    shared: Arc<Shared<E, H>>,
+    name: ComponentName,
+    asked: bool,
+    why: KillReason,
+    token: CancellationToken,
+) {
     let Some(container) = shared.container(&name) else { return };
     let looked = tokio::time::timeout(LOOK_TIME, shared.engine.inspect(&container.id.0)).await;
     if let Ok(Ok(seen)) = &looked
         && !seen.running
     {
-        debug!(component = %name, exit_code = seen.exit_code, "it has stopped by itself");
+        debug!(component = %name, exit_code = seen.exit_code, "the component has already stopped");
         // Nothing is started any more, so that the engine's own report of this end can't be taken for another one.
         if shared.launches.is_cancelled() {
-            let (exit_code, oom_killed) = (seen.exit_code, seen.oom_killed);
-            shared.tell(Event::Exited { name, exit_code, oom_killed }).await;
+            let (exit_code, oom) = (seen.exit_code, Oom::remembered(seen.exit_code, seen.oom_killed));
+            shared.tell(Event::Exited { name, exit_code, oom }).await;
         }
         return;
     }
-    let hint = if shared.settings.pids == Sharing::Shared {
+    let hint = if !asked || why == KillReason::AskedAgain || shared.settings.pids == Sharing::Shared {
         ""
     } else {
-        ": the first process of a PID namespace gets only signals that it handles, and a shell passes none on; start the application with `exec`"
+        "; the first process of a PID namespace receives only signals that it handles, and a shell does not pass signals on; start the application with `exec`"
     };
-    warn!(component = %name, "did not stop in time and is killed{hint}");
+    warn!(component = %name, "{}{hint}", why.sentence(asked));
     send(&shared, &name, &container.id, SIGKILL, token).await;
 }
 
@@ -170,7 +177,7 @@ pub async fn send<E: Engine, H: Hooks>(
     };
     match sent {
         Err(error) if error.fault() != Fault::AlreadyDone => {
-            warn!(component = %name, signal, "the engine did not take a signal: {error}");
+            warn!(component = %name, signal, "the engine did not deliver a signal: {error}");
         }
         _ => debug!(component = %name, signal, "signal sent"),
     }

@@ -26,7 +26,8 @@ pub fn live(pod: &Pod) -> HashMap<ComponentName, Live> {
             let (phase, run, restarts, checked) = (node.phase, node.run(), node.restarts, node.health.is_some());
             let gone = phase == Phase::Skipped || (phase == Phase::Exited && (node.init || node.gone_without()));
             let guarded = pod.is_guarded(name);
-            (name.clone(), Live { phase, run, restarts, checked, unhealthy: unhealthy(name, node), guarded, gone })
+            let (paused, unhealthy) = (node.paused, unhealthy(name, node));
+            (name.clone(), Live { phase, run, restarts, paused, checked, unhealthy, guarded, gone })
         })
         .collect()
 }
@@ -97,12 +98,13 @@ pub fn status(
                 name: name.to_string(),
                 init: node.init,
                 image: planned.container.image.clone(),
-                state: word(state(node.phase)).to_owned(),
+                state: if node.paused { "paused" } else { word(state(node.phase)) }.to_owned(),
                 health: pod.health_of(name, node),
                 // Filled in when somebody asks.
                 probes: Vec::new(),
                 restarts: node.restarts,
                 exit_code: node.exit_code,
+                oom_killed: node.shortage.is_starved(),
                 failure: node.failure.clone(),
                 container_id: containers.get(name).map(|container| container.id.0.clone()),
             })

@@ -9,6 +9,8 @@ use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::fmt::FormatFields;
 use tracing_subscriber::fmt::format::Writer;
 
+use crate::own_log::{LAST_OUTPUT_FIELD, OUTPUT_LINE};
+
 /// Fields that name the subject of an event, the most specific first. The first that an event has opens its line; the others stay fields.
 const SUBJECTS: [&str; 2] = ["component", "plugin"];
 
@@ -26,6 +28,8 @@ impl<'writer> FormatFields<'writer> for SubjectFirst {
 #[derive(Default)]
 struct Found {
     message: String,
+    /// The last output of a component; its lines follow the line of the event.
+    last_output: Option<String>,
     /// Name and text of each other field, in the order of the event.
     fields: Vec<(&'static str, String)>,
 }
@@ -52,7 +56,14 @@ impl Found {
             write!(writer, "{space}{italic}{name}{plain}{dim}={plain}{value}")?;
             space = " ";
         }
-        Ok(())
+        match &self.last_output {
+            Some(lines) if lines.is_empty() => write!(writer, ": none"),
+            Some(lines) => {
+                write!(writer, ":")?;
+                lines.lines().try_for_each(|line| write!(writer, "\n{}", format!("{OUTPUT_LINE}{line}").trim_end()))
+            }
+            None => Ok(()),
+        }
     }
 
     fn put(&mut self, field: &Field, value: fmt::Arguments<'_>) {
@@ -62,25 +73,46 @@ impl Found {
             text.push_str("<unreadable>");
         }
         match field.name() {
-            "message" => self.message = text,
-            name => self.fields.push((name.strip_prefix("r#").unwrap_or(name), text)),
+            "message" => self.message = indented(&text),
+            LAST_OUTPUT_FIELD => self.last_output = Some(text),
+            name => self.fields.push((name.strip_prefix("r#").unwrap_or(name), joined(&text))),
         }
     }
 }
 
 impl Visit for Found {
     fn record_str(&mut self, field: &Field, value: &str) {
-        if field.name() == "message" || SUBJECTS.contains(&field.name()) {
+        if ["message", LAST_OUTPUT_FIELD].contains(&field.name()) || SUBJECTS.contains(&field.name()) {
             self.put(field, format_args!("{value}"));
         } else {
             // Quoted, so that a reader sees where the value ends.
-            self.put(field, format_args!("{value:?}"));
+            self.put(field, format_args!("{:?}", joined(value)));
         }
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         self.put(field, format_args!("{value:?}"));
     }
+}
+
+/// A message of several lines, with those that continue it indented: nobody takes them for lines of the log's own.
+fn indented(text: &str) -> String {
+    let mut lines = text.lines();
+    let mut kept = lines.next().unwrap_or_default().to_owned();
+    for line in lines.map(str::trim_end).filter(|line| !line.is_empty()) {
+        kept.push('\n');
+        kept.push_str(if line.starts_with(' ') { "" } else { OUTPUT_LINE });
+        kept.push_str(line);
+    }
+    kept
+}
+
+/// The value of a field, behind which others stand, in one line: as reasons of several lines are shown everywhere.
+fn joined(text: &str) -> String {
+    if !text.contains('\n') {
+        return text.to_owned();
+    }
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
 }
 
 /// Escapes the first byte of every escape sequence in words of others, so that none moves a terminal's cursor or sets its colours: ESC, and the controls
@@ -161,9 +193,26 @@ mod tests {
 
     #[test]
     fn a_message_that_names_its_subject_is_not_told_twice() {
-        let told = lines(false, || tracing::warn!(component = %"web", "component `web` ended with 3"));
-        assert_eq!(told, "component `web` ended with 3\n");
+        let told = lines(false, || tracing::warn!(component = %"web", "component `web` exited with code 3"));
+        assert_eq!(told, "component `web` exited with code 3\n");
         assert_eq!(lines(false, || tracing::info!(components = 2, "the pod runs")), "the pod runs components=2\n");
+    }
+
+    #[test]
+    fn words_of_several_lines_are_one_line_or_are_indented() {
+        let told = lines(
+            false,
+            || tracing::warn!(component = %"web", why = "no\n\n  route\n", so = %"a\nb", "first\nsecond\n\n  | third\n"),
+        );
+        assert_eq!(told, "component `web`: first\n  | second\n  | third why=\"no; route\" so=a; b\n");
+    }
+
+    #[test]
+    fn the_last_output_follows_its_line() {
+        let told =
+            |output: &str| lines(false, || tracing::error!(component = %"web", last_output = output, "last output"));
+        assert_eq!(told("one\n\n  two\x1b[2J\n"), "component `web`: last output:\n  | one\n  |\n  |   two\\u{1b}[2J\n");
+        assert_eq!(told(""), "component `web`: last output: none\n");
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub fn check(text: &str) -> Result<(), (usize, String)> {
         Some((line, what)) => (line, format!("unexpected EOF: this {{{{{what}}}}} has no {{{{end}}}}")),
         None => {
             let line = list.nodes.last().map_or(1, |node| last_line(node, &marked));
-            (line, "unexpected {{end}}: from here on one closes nothing".to_owned())
+            (line, "unexpected {{end}}: no open block to close from here on".to_owned())
         }
     })
 }

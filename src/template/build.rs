@@ -7,8 +7,9 @@ use super::fetch::{self, Sources};
 use super::merge::{merge, pairs};
 use super::service;
 use super::source::{Registration, Template};
-use super::{keys, read, write};
+use super::{Note, grace, inherit, keys, read, write};
 use crate::config::ENGINE_SOCKET;
+use crate::labels::held::path_of;
 use crate::labels::{Place, kind};
 use crate::problem::Problems;
 
@@ -29,19 +30,30 @@ pub struct Builder<'a> {
     /// Everything that was wrong so far.
     pub problems: &'a mut Problems,
     /// What was left out, for the user to know.
-    pub notes: &'a mut Vec<String>,
+    pub notes: &'a mut Vec<Note>,
+}
+
+/// What has become of one service.
+pub struct Made {
+    /// The service of the pod.
+    pub service: Map<String, Value>,
+    /// What the labels that were made hold.
+    pub labels: Map<String, Value>,
+    /// Its grace period, if a variable has it.
+    pub open: Option<grace::Open>,
 }
 
 impl Builder<'_> {
-    /// The service of the pod. What could not be made is missing in it, and told.
-    pub fn build(mut self) -> Map<String, Value> {
+    /// Makes the service of the pod. What could not be made is missing in it, and told.
+    pub fn build(mut self) -> Made {
         let data = self.data();
         let mut pod = self.pod(&data);
+        let open = grace::raise(self.name, &mut pod, self.service);
         let (main, mut body) = self.main(&data);
         let others = self.components(&data);
         self.depend(&main, &mut body, &others);
         let mut labels = Map::new();
-        labels.insert(format!("pod.component.{main}"), yaml(&Value::Object(body)));
+        labels.insert(format!("pod.component.{main}"), Value::Object(body));
         for (name, body) in others {
             let label = format!("pod.component.{name}");
             if labels.contains_key(&label) {
@@ -49,18 +61,20 @@ impl Builder<'_> {
                     self.registration
                         .at
                         .key("templates")
-                        .problem(format!("a second component `{name}`, which is what the main component is called"))
-                        .hint("name one of them otherwise: the key at the root of a template is the name"),
+                        .problem(format!(
+                            "two components have the name `{name}`, which is the name of the main component"
+                        ))
+                        .hint("rename one of the two: the key at the root of a template is the name of the component"),
                 );
             }
-            labels.insert(label, yaml(&body));
+            labels.insert(label, body);
         }
         let init = self.init(&data);
         if !init.is_empty() {
-            labels.insert("pod.init.components".to_owned(), yaml(&Value::Array(init)));
+            labels.insert("pod.init.components".to_owned(), Value::Array(init));
         }
         for (component, files) in self.copies(&data) {
-            labels.insert(format!("pod.copy.{component}"), yaml(&files));
+            labels.insert(format!("pod.copy.{component}"), files);
         }
         let at = self.registration.at.key("pod").key("labels");
         let mut own = match pod.shift_remove("labels") {
@@ -72,9 +86,15 @@ impl Builder<'_> {
                 Map::new()
             }
         };
-        own.extend(labels);
+        inherit::expanded(&pod, &mut labels);
+        own.extend(labels.iter().map(|(label, body)| (label.clone(), write::body(body).into())));
+        self.unseen(&main, &pod, &own);
         pod.insert("labels".to_owned(), Value::Object(own));
-        pod
+        Made { service: pod, labels, open }
+    }
+
+    fn note(&mut self, text: String) {
+        self.notes.push(Note { service: self.name.to_owned(), text });
     }
 
     fn args(&self) -> Map<String, Value> {
@@ -105,7 +125,7 @@ impl Builder<'_> {
         let read = read::read(at, &text, &mut wrong);
         let failed = !wrong.is_empty();
         for problem in wrong.0 {
-            let hint = format!("this is what the template `{name}` makes:\n{}", numbered(&text));
+            let hint = format!("output of the template `{name}`:\n{}", numbered(&text));
             self.problems.push(if read.is_none() { problem.hint(hint) } else { problem });
         }
         match read {
@@ -116,7 +136,7 @@ impl Builder<'_> {
                 }
                 Value::Null => Some(Map::new()),
                 other => {
-                    let what = format!("expected the template `{name}` to make a map, found {}", kind(&other));
+                    let what = format!("expected the template `{name}` to produce a map, found {}", kind(&other));
                     self.problems.push(at.problem(what));
                     None
                 }
@@ -125,15 +145,37 @@ impl Builder<'_> {
         }
     }
 
+    /// Notes the configs and secrets of the service that no label of the pod mentions: they stay with the controller, and the application, which had them as a service,
+    /// would miss them.
+    fn unseen(&mut self, main: &str, pod: &Map<String, Value>, labels: &Map<String, Value>) {
+        for (key, word) in [("configs", "config"), ("secrets", "secret")] {
+            for entry in pod.get(key).and_then(Value::as_array).into_iter().flatten() {
+                let Some(path) = path_of(key, entry) else { continue };
+                let mentions = |value: &Value| value.as_str().is_some_and(|text| text.contains(&path));
+                // A directory that is copied as a whole brings what is in it.
+                let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent);
+                let copies =
+                    |value: &Value| !parent.is_empty() && value.as_str().is_some_and(|text| text.contains(parent));
+                let is_copied = labels
+                    .iter()
+                    .any(|(label, value)| mentions(value) || (label.starts_with("pod.copy.") && copies(value)));
+                if !is_copied {
+                    self.note(format!(
+                        "the controller gets the {word} `{path}`, and no component does (hint: copy it: \
+                         `pod.copy.{main}: \"{path}:{path}\"` in the labels of the service)"
+                    ));
+                }
+            }
+        }
+    }
+
     /// What Go prints for something that is not there is nobody's setting.
     fn no_values(&mut self, at: &Place, value: &Value, uses: &str) {
         match value {
             Value::String(text) if text.contains("<no value>") => {
-                self.problems.push(
-                    at.problem(format!("{uses}, which is not given: it makes `<no value>` of it")).hint(
-                        "give it in `args`, correct the name, or write a default: `{{ or .Args.X \"default\" }}`",
-                    ),
-                );
+                self.problems.push(at.problem(format!("{uses}, which is not set: the result is `<no value>`")).hint(
+                    "set the value in `args`, correct the name, or write a default: `{{ or .Args.X \"default\" }}`",
+                ));
             }
             Value::Array(list) => {
                 list.iter().enumerate().for_each(|(index, item)| self.no_values(&at.index(index), item, uses))
@@ -159,11 +201,11 @@ impl Builder<'_> {
             (Some((name, body)), None) => (name, body),
             (None, _) => {
                 self.problems
-                    .push(template.at.problem(format!("expected the template to make one {what}, found nothing")));
+                    .push(template.at.problem(format!("expected the template to produce one {what}, found nothing")));
                 return None;
             }
             (Some((first, _)), Some((second, _))) => {
-                let what = format!("expected the template to make one {what}, found `{first}` and `{second}`");
+                let what = format!("expected the template to produce one {what}, found `{first}` and `{second}`");
                 self.problems.push(template.at.problem(what));
                 return None;
             }
@@ -250,9 +292,8 @@ impl Builder<'_> {
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => return,
         };
         if !dropped.is_empty() {
-            self.notes.push(format!(
-                "service `{}`: `depends_on` of {} is left out: only components of the same pod can be waited for",
-                self.name,
+            self.note(format!(
+                "`depends_on` of {} is ignored: a component can wait only for components of the same pod",
                 dropped.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
             ));
         }
@@ -276,8 +317,9 @@ impl Builder<'_> {
                 (_, 1) => list.extend(map.into_iter().map(|(_, body)| body)),
                 _ => {
                     let names: Vec<String> = map.keys().map(|name| format!("`{name}`")).collect();
-                    let what = format!("expected the template to make one component, found {}", names.join(" and "));
-                    self.problems.push(template.at.problem(what).hint("write a template for each, in their order"));
+                    let what = format!("expected the template to produce one component, found {}", names.join(" and "));
+                    self.problems
+                        .push(template.at.problem(what).hint("write one template for each component, in their order"));
                 }
             }
         }
@@ -330,10 +372,6 @@ fn is_socket(volume: &Value) -> bool {
     target == ENGINE_SOCKET || target == "/run/docker.sock"
 }
 
-fn yaml(value: &Value) -> Value {
-    Value::String(write::write(value))
-}
-
 /// The first lines of a text with their numbers.
 fn numbered(text: &str) -> String {
     const MOST: usize = 40;
@@ -354,7 +392,7 @@ fn uses(name: &str, source: &str, args: &Map<String, Value>) -> String {
     missing.sort_unstable();
     missing.dedup();
     match missing.as_slice() {
-        [] => format!("the template `{name}` uses something"),
+        [] => format!("the template `{name}` uses a value"),
         some => format!("the template `{name}` uses `.Args.{}`", some.join("`, `.Args.")),
     }
 }

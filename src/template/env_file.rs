@@ -8,19 +8,27 @@ use super::service::text;
 use crate::labels::Place;
 use crate::problem::Problems;
 
-/// Puts what the files of `env_file` say into `environment`, which wins, and takes `env_file` away.
-pub fn inline(service: &mut Map<String, Value>, at: &Place, sources: &mut dyn Sources, problems: &mut Problems) {
-    let files: Vec<String> = match service.shift_remove("env_file") {
-        None | Some(Value::Null) => return,
-        Some(Value::Array(list)) => list.iter().map(path).collect(),
-        Some(one) => vec![path(&one)],
+/// Puts what the files of `env_file` say into `environment`, which wins, and takes `env_file` away. Answers a note for each optional file that cannot be read.
+#[must_use]
+pub fn inline(
+    service: &mut Map<String, Value>,
+    at: &Place,
+    sources: &mut dyn Sources,
+    problems: &mut Problems,
+) -> Vec<String> {
+    let mut notes = Vec::new();
+    let files: Vec<(String, bool)> = match service.shift_remove("env_file") {
+        None | Some(Value::Null) => return notes,
+        Some(Value::Array(list)) => list.iter().map(file).collect(),
+        Some(one) => vec![file(&one)],
     };
     let mut all = Map::new();
-    for (index, file) in files.iter().enumerate() {
+    for (index, (file, is_required)) in files.iter().enumerate() {
         let at = at.key("env_file").index(index);
         match sources.file(file) {
             Ok(text) => variables(&text, &at, file, sources, &mut all, problems),
-            Err(error) => problems.push(at.problem(format!("can't read `{file}`: {error}"))),
+            Err(error) if !is_required => notes.push(format!("`env_file` `{file}` is ignored: {error}")),
+            Err(error) => problems.push(at.problem(format!("cannot read `{file}`: {error}"))),
         }
     }
     let own = match service.shift_remove("environment") {
@@ -30,11 +38,13 @@ pub fn inline(service: &mut Map<String, Value>, at: &Place, sources: &mut dyn So
     };
     all.extend(own);
     service.insert("environment".to_owned(), Value::Object(all));
+    notes
 }
 
-/// An item is a path, or a map with one.
-fn path(item: &Value) -> String {
-    item.get("path").map_or_else(|| text(item), text)
+/// An item is a path, or a map with one; and whether the file must be there.
+fn file(item: &Value) -> (String, bool) {
+    let is_required = item.get("required").and_then(Value::as_bool).unwrap_or(true);
+    (item.get("path").map_or_else(|| text(item), text), is_required)
 }
 
 /// Lines of `KEY=value`, taken as they are; `KEY` alone is a variable of whoever deploys.

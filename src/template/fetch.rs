@@ -87,9 +87,9 @@ pub fn text(template: &Template, sources: &mut dyn Sources, problems: &mut Probl
 }
 
 fn missing(at: &Place, failed: &[String]) -> crate::problem::Problem {
-    let problem = at.problem(format!("can't get the template {}", failed.join(", and its fallback ")));
+    let problem = at.problem(format!("cannot get the template {}", failed.join(", and its fallback ")));
     match failed {
-        [_] => problem.hint("a `fallback` below `file` or `http` names what to take instead"),
+        [_] => problem.hint("to use another template in this case, write a `fallback` below `file` or `http`"),
         _ => problem,
     }
 }

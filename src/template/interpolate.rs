@@ -1,4 +1,8 @@
-//! Variables in a stack file, as the engine's client replaces them: for looking at what will be deployed. What is deployed is left to the client.
+//! Variables in a stack file, as the engine's client replaces them: for looking at what will be deployed, and for the bodies of labels. The rest of what is
+//! deployed is left to the client.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 
 use serde_json::Value;
 
@@ -45,14 +49,56 @@ pub fn value(value: &Value, at: &Place, variable: &dyn Fn(&str) -> Option<String
 }
 
 fn wrong(at: &Place, what: String) -> Problem {
-    at.problem(what).hint("a `$` that begins no variable is written `$$` in a stack file, also in its templates")
+    at.problem(what).hint("in a stack file and its templates, write `$$` for a `$` that does not begin a variable")
 }
 
-fn replaced(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<String, String> {
+/// A note for each variable that is named without a default where the client replaces it, and is not set.
+#[must_use]
+pub fn unset(stack: &Value, variable: &dyn Fn(&str) -> Option<String>) -> Vec<String> {
+    let mut found = BTreeSet::new();
+    for part in PARTS.iter().filter_map(|part| stack.get(part)) {
+        unset_in(part, variable, &mut found);
+    }
+    found.into_iter().map(|name| format!("the variable `{name}` is not set; an empty value replaces it")).collect()
+}
+
+fn unset_in(value: &Value, variable: &dyn Fn(&str) -> Option<String>, found: &mut BTreeSet<String>) {
+    match value {
+        Value::String(text) if text.contains('$') => {
+            let mut note = |name: &str| {
+                found.insert(name.to_owned());
+            };
+            Variables::new(Rules::Client, variable, &mut note).fill(text).map(drop).unwrap_or_default();
+        }
+        Value::Array(list) => list.iter().for_each(|item| unset_in(item, variable, found)),
+        Value::Object(map) => map.values().for_each(|item| unset_in(item, variable, found)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// The names of the variables in a text, as far as the client can read it.
+#[must_use]
+pub fn names(text: &str) -> BTreeSet<String> {
+    let found = RefCell::new(BTreeSet::new());
+    let note = |name: &str| {
+        found.borrow_mut().insert(name.to_owned());
+        // With a value no default and no message is looked at.
+        Some("x".to_owned())
+    };
+    // What is wrong with the text is told elsewhere.
+    replaced(text, &note).map(drop).unwrap_or_default();
+    found.into_inner()
+}
+
+/// One text with its variables replaced; see [`value`].
+///
+/// # Errors
+/// Why the client refuses it.
+pub fn replaced(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<String, String> {
     Variables::new(Rules::Client, variable, &mut |_unset| {}).fill(text).map_err(|why| match why {
-        BadVariable::Stray => "a `$` begins no variable".to_owned(),
+        BadVariable::Stray => "a `$` does not begin a variable".to_owned(),
         BadVariable::Unclosed(text) => format!("`{text}` has no `}}`"),
-        BadVariable::NoVariable(expression) => format!("`{expression}` is no variable"),
+        BadVariable::NoVariable(expression) => format!("`{expression}` is not a variable"),
         BadVariable::Required { name, why } => format!("the variable `{name}` is required: {why}"),
         BadVariable::TooDeep { most } => format!("defaults are nested deeper than {most}"),
         BadVariable::TooLong { most } => format!("becomes longer than {most} bytes"),
@@ -78,6 +124,21 @@ mod tests {
     }
 
     #[test]
+    fn in_every_part_that_the_client_fills_in() {
+        for part in ["services", "volumes", "networks", "secrets", "configs"] {
+            let file = |text: &str| serde_json::json!({ part: { "a": { "name": text, "list": [text] } } });
+            let mut problems = Problems::default();
+            let done = stack(
+                &file("v-$T-${NAME:-n}"),
+                &Place::new("f"),
+                &|name| (name == "T").then(|| "2".to_owned()),
+                &mut problems,
+            );
+            assert_eq!((done, problems), (file("v-2-n"), Problems::default()), "{part}");
+        }
+    }
+
+    #[test]
     fn variables_as_the_client_replaces_them() {
         let variable = |name: &str| match name {
             "A" => Some("a".to_owned()),
@@ -94,8 +155,8 @@ mod tests {
             ("${N:?gone}", Err("the variable `N` is required: gone")),
             ("${E?x}", Ok("")),
             ("${A", Err("`${A` has no `}`")),
-            ("cost $5", Err("a `$` begins no variable")),
-            ("${1}", Err("`${1}` is no variable")),
+            ("cost $5", Err("a `$` does not begin a variable")),
+            ("${1}", Err("`${1}` is not a variable")),
         ] {
             assert_eq!(
                 replaced(text, &variable).as_deref(),

@@ -35,8 +35,9 @@ pub fn merge(target: &mut Map<String, Value>, source: &Map<String, Value>, at: &
             }
             (Value::Object(_) | Value::Array(_), Value::Null) => {}
             (Value::Object(_), other) | (Value::Array(_), other) => {
-                problems
-                    .push(at.problem(format!("{} can't be added to what an earlier template made of it", kind(other))));
+                problems.push(
+                    at.problem(format!("{} cannot be merged with the result of an earlier template", kind(other))),
+                );
             }
             (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_), _) => {}
         }
@@ -44,8 +45,8 @@ pub fn merge(target: &mut Map<String, Value>, source: &Map<String, Value>, at: &
 }
 
 fn apart(at: &Place, this: &str, that: &str) -> crate::problem::Problem {
-    at.problem(format!("{this} can't be added to {that} of an earlier template"))
-        .hint("write both as lists, both as maps, or the list as `key=value`")
+    at.problem(format!("{this} cannot be merged with {that} of an earlier template"))
+        .hint("write two lists, two maps, or a list of `key=value`")
 }
 
 /// A list of `key=value` as a map; none where an item has another form. The components that `depends_on` lists have only to be started.
@@ -109,8 +110,10 @@ mod tests {
     #[test]
     fn what_can_not_be_joined_is_told() {
         let error = merged(json!({"volumes": ["a:/b"]}), json!({"volumes": {"c": "d"}})).unwrap_err();
-        assert!(error.contains("field `volumes`: a map can't be added to a list"), "{error}");
-        assert!(merged(json!({"a": {}}), json!({"a": 3})).unwrap_err().contains("a number can't be added"));
-        assert!(merged(json!({"a": {}}), json!({"a": ["b"]})).unwrap_err().contains("a list can't be added to a map"));
+        assert!(error.contains("field `volumes`: a map cannot be merged with a list"), "{error}");
+        assert!(merged(json!({"a": {}}), json!({"a": 3})).unwrap_err().contains("a number cannot be merged"));
+        assert!(
+            merged(json!({"a": {}}), json!({"a": ["b"]})).unwrap_err().contains("a list cannot be merged with a map")
+        );
     }
 }

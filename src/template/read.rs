@@ -24,6 +24,7 @@ pub fn read(at: &Place, text: &str, problems: &mut Problems) -> Option<Value> {
         parser: Parser::new_from_str(text),
         anchors: BTreeMap::new(),
         values: 0,
+        again: 0,
         problems: Problems::default(),
     };
     let read = reader.document(at);
@@ -63,6 +64,8 @@ struct Reader<'t> {
     parser: Parser<'t, StrInput<'t>>,
     anchors: BTreeMap<usize, Anchored>,
     values: usize,
+    /// How many keys their maps had already.
+    again: usize,
     problems: Problems,
 }
 
@@ -86,7 +89,7 @@ impl<'t> Reader<'t> {
                 (Event::DocumentStart(_), span) => {
                     documents += 1;
                     if documents > 1 {
-                        let what = "a second document begins, and only one is read".to_owned();
+                        let what = "a second document begins here, but the file must contain only one".to_owned();
                         return Err(Stop { line: span.start.line(), column: 1, what });
                     }
                 }
@@ -116,7 +119,11 @@ impl<'t> Reader<'t> {
             }
             Event::Alias(anchor) => {
                 let Some(Anchored { value, size }) = self.anchors.get(&anchor) else {
-                    return Err(Stop { line, column: 1, what: "an alias stands inside of what it names".to_owned() });
+                    return Err(Stop {
+                        line,
+                        column: 1,
+                        what: "an alias is inside the value that it refers to".to_owned(),
+                    });
                 };
                 let (value, size) = (value.clone(), *size);
                 self.count(size, line)?;
@@ -175,12 +182,16 @@ impl<'t> Reader<'t> {
             };
             let (event, span) = self.next()?;
             let at = at.key(&key);
+            // Before what is in it, as the text has them.
+            let is_again = !is_merge && map.contains_key(&key);
+            if is_again {
+                self.problems.push(at.problem("this key appears twice in the same map").again(self.again));
+                self.again += 1;
+            }
             let value = self.value(&at, event, span, depth + 1)?;
             if is_merge {
                 merges.push((at, value));
-            } else if map.contains_key(&key) {
-                self.problems.push(at.problem("this key is written twice in the same map"));
-            } else {
+            } else if !is_again {
                 map.insert(key, value);
             }
         }
@@ -225,7 +236,8 @@ impl<'t> Reader<'t> {
 
     fn no_tag(&mut self, at: &Place, tag: Option<&Tag>, known: &str) {
         if let Some(tag) = tag.filter(|tag| !tag.is_yaml_core_schema() || tag.suffix != known) {
-            self.problems.push(at.problem(format!("the YAML tag `{}{}` has no meaning here", tag.handle, tag.suffix)));
+            self.problems
+                .push(at.problem(format!("the YAML tag `{}{}` is not supported here", tag.handle, tag.suffix)));
         }
     }
 }
@@ -334,9 +346,9 @@ mod tests {
     fn what_is_wrong_is_told_with_its_line_or_its_field() {
         for (text, told) in [
             ("a: b\n  c: [", "line"),
-            ("a: 1\na: 2\n", "field `a`: this key is written twice"),
-            ("a: !env X\n", "`!env` has no meaning"),
-            ("a: &x [*x]\n", "inside of what it names"),
+            ("a: 1\na: 2\n", "field `a`: this key appears twice"),
+            ("a: !env X\n", "`!env` is not supported"),
+            ("a: &x [*x]\n", "inside the value that it refers to"),
             ("a: 1\n---\nb: 2\n", "second document"),
             ("<<: 3\n", "expected a map to merge"),
         ] {

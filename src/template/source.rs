@@ -182,7 +182,7 @@ fn origin<'v>(at: &Place, value: &'v Value, problems: &mut Problems) -> Option<(
         }
     };
     for key in map.keys().filter(|key| !["file", "inline", "http"].contains(&key.as_str())) {
-        problems.push(at.key(key).problem("unknown key").hint("a template is one of `file`, `inline` and `http`"));
+        problems.push(at.key(key).problem("unknown key").hint("write the template as `file`, `inline` or `http`"));
     }
     let found: Vec<_> = ["file", "inline", "http"].into_iter().filter_map(|key| Some((key, map.get(key)?))).collect();
     match found.as_slice() {
@@ -211,8 +211,8 @@ fn origin<'v>(at: &Place, value: &'v Value, problems: &mut Problems) -> Option<(
             None
         }
         [..] => {
-            problems.push(at.problem("only one of `file`, `inline` and `http` can be given").hint(
-                "a second source for the case that the first can't be read is written as `fallback`, below the first",
+            problems.push(at.problem("only one of `file`, `inline` and `http` is allowed").hint(
+                "write a second source, for the case that the first cannot be read, as `fallback` below the first",
             ));
             None
         }

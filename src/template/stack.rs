@@ -14,8 +14,8 @@ pub fn merge(base: &mut Map<String, Value>, later: Map<String, Value>, at: &Plac
         match (key.as_str(), base.get_mut(&key), value) {
             ("version", Some(first), later) => {
                 if text(first) != text(&later) {
-                    let what = format!("the version is {}, and {} in an earlier file", text(&later), text(first));
-                    problems.push(at.problem(what).hint("give all files the same version"));
+                    let what = format!("the version is {}, but {} in an earlier file", text(&later), text(first));
+                    problems.push(at.problem(what).hint("use the same version in all files"));
                 }
             }
             (_, None | Some(Value::Null), value) => {
@@ -96,7 +96,7 @@ fn over(base: &mut Value, later: Value, at: &Place, problems: &mut Problems) {
         (_, later) if is_empty(&later) => {}
         (base @ (Value::Object(_) | Value::Array(_)), later) if kind(base) != kind(&later) => {
             let (found, expected) = (kind(&later), kind(base));
-            problems.push(at.problem(format!("found {found}, and {expected} in an earlier file")));
+            problems.push(at.problem(format!("found {found}, but {expected} in an earlier file")));
         }
         (base, later) => *base = later,
     }

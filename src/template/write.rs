@@ -1,29 +1,43 @@
 //! A value to YAML text that every reader takes for the same value: those of YAML 1.1, as the engine's client, and those of 1.2.
 //!
 //! Text stays plain where nothing could take it for something else, then single quotes are used, as they leave what is between them alone: the actions
-//! of a template survive in both. Text of several lines becomes a `|` block.
+//! of a template survive in both. Text of several lines becomes a `|` block, and so does text with variables that are replaced in the YAML itself: no character of
+//! a line ends a block, while every quote has one that ends it.
 
 use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
 
+use super::body::At;
+
 /// The value as a YAML document that ends with a line break.
 #[must_use]
 pub fn write(value: &Value) -> String {
+    document(value, At::Read)
+}
+
+/// The same as the body of a label, in which docker still replaces variables.
+#[must_use]
+pub fn body(value: &Value) -> String {
+    document(value, At::Key)
+}
+
+fn document(value: &Value, at: At) -> String {
     let mut out = String::new();
     match value {
-        Value::Object(map) if !map.is_empty() => entries(&mut out, map, 0),
-        Value::Array(list) if !list.is_empty() => items(&mut out, list, 0),
+        Value::Object(map) if !map.is_empty() => entries(&mut out, map, 0, at),
+        Value::Array(list) if !list.is_empty() => items(&mut out, list, 0, at),
         other => {
-            scalar(&mut out, other, 2);
+            scalar(&mut out, other, 2, at);
             out.push('\n');
         }
     }
     out
 }
 
-fn entries(out: &mut String, map: &Map<String, Value>, indent: usize) {
+fn entries(out: &mut String, map: &Map<String, Value>, indent: usize, at: At) {
     for (index, (key, value)) in map.iter().enumerate() {
+        let at = at.key(key);
         if index > 0 {
             pad(out, indent);
         }
@@ -33,33 +47,34 @@ fn entries(out: &mut String, map: &Map<String, Value>, indent: usize) {
             Value::Object(inner) if !inner.is_empty() => {
                 out.push('\n');
                 pad(out, indent + 2);
-                entries(out, inner, indent + 2);
+                entries(out, inner, indent + 2, at);
             }
             Value::Array(inner) if !inner.is_empty() => {
                 out.push('\n');
                 pad(out, indent);
-                items(out, inner, indent);
+                items(out, inner, indent, at);
             }
             other => {
                 out.push(' ');
-                scalar(out, other, indent + 2);
+                scalar(out, other, indent + 2, at);
                 out.push('\n');
             }
         }
     }
 }
 
-fn items(out: &mut String, list: &[Value], indent: usize) {
+fn items(out: &mut String, list: &[Value], indent: usize, at: At) {
+    let at = at.item();
     for (index, value) in list.iter().enumerate() {
         if index > 0 {
             pad(out, indent);
         }
         out.push_str("- ");
         match value {
-            Value::Object(inner) if !inner.is_empty() => entries(out, inner, indent + 2),
-            Value::Array(inner) if !inner.is_empty() => items(out, inner, indent + 2),
+            Value::Object(inner) if !inner.is_empty() => entries(out, inner, indent + 2, at),
+            Value::Array(inner) if !inner.is_empty() => items(out, inner, indent + 2, at),
             other => {
-                scalar(out, other, indent + 2);
+                scalar(out, other, indent + 2, at);
                 out.push('\n');
             }
         }
@@ -71,13 +86,14 @@ fn pad(out: &mut String, indent: usize) {
 }
 
 /// Without the line break at its end; `indent` is where the lines of a block begin.
-fn scalar(out: &mut String, value: &Value, indent: usize) {
+fn scalar(out: &mut String, value: &Value, indent: usize, at: At) {
     match value {
         Value::Null => out.push_str("null"),
         Value::Bool(is) => out.push_str(if *is { "true" } else { "false" }),
         // Writing to a string can't fail.
         Value::Number(number) => write!(out, "{number}").unwrap_or_default(),
-        Value::String(text) if is_block(text) => block(out, text, indent),
+        Value::String(text) if at.is_text(text) && may_be_block(text) => block(out, text, indent, true),
+        Value::String(text) if is_block(text) => block(out, text, indent, false),
         Value::String(text) => one_line(out, text, false),
         Value::Array(_) => out.push_str("[]"),
         Value::Object(_) => out.push_str("{}"),
@@ -86,15 +102,21 @@ fn scalar(out: &mut String, value: &Value, indent: usize) {
 
 /// Whether text is written as a block: it has several lines, and nothing in it that a block cannot hold.
 fn is_block(text: &str) -> bool {
-    text.contains('\n')
-        && !text.starts_with(['\n', ' ', '\t'])
-        && text.chars().all(|c| c == '\n' || c == '\t' || is_printable(c))
-        // At least one line has to show how far the block is indented, and trailing blank lines would be hard to see.
-        && !text.ends_with("\n\n")
+    // At least one line has to show how far the block is indented.
+    text.contains('\n') && !text.starts_with(['\n', ' ', '\t']) && may_be_block(text)
 }
 
-fn block(out: &mut String, text: &str, indent: usize) {
+fn may_be_block(text: &str) -> bool {
+    // Trailing blank lines would be hard to see.
+    text.chars().all(|c| c == '\n' || c == '\t' || is_printable(c)) && !text.ends_with("\n\n")
+}
+
+fn block(out: &mut String, text: &str, indent: usize, is_filled: bool) {
     out.push('|');
+    // What a first line begins with would count as its indentation; the value of a variable may begin with anything.
+    if is_filled && text.starts_with(['\n', ' ', '\t', '$']) {
+        out.push('2');
+    }
     let lines = text.strip_suffix('\n').unwrap_or_else(|| {
         out.push('-');
         text

@@ -1,10 +1,9 @@
 //! What is at a watched path now, and what of it is new. Blocks: it runs on a thread for blocking work.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fs::{self, Metadata};
+use std::fs::{self, File, Metadata};
 use std::io::{self, Read as _};
-use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,7 +13,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::trail::trail;
 use crate::clock::since_epoch;
-use crate::files;
+use crate::files::tree::{follow, is_hidden};
+use crate::files::{self, Mounted};
 use crate::hooks::{Change, limits};
 
 /// Longest file, in bytes; longer ones are left out.
@@ -27,8 +27,8 @@ pub(super) const MAX_FILES: usize = 4096;
 const MAX_DIRECTORIES: usize = 4096;
 const MAX_DEPTH: usize = 64;
 
-/// Contents of one report, in bytes, after which another report is begun; a single file may be longer.
-const MAX_REPORT: usize = 16 * 1024 * 1024;
+/// Most bytes of contents of one report: one of the longest files. What is beyond comes in another report.
+const MAX_REPORT: usize = limits::LARGEST_FILE as usize;
 
 /// A file whose status changed so shortly before it was read may change again without a trace: its clock ticks every 4 to 10 ms, and network
 /// file systems have seconds.
@@ -83,6 +83,8 @@ pub(super) struct Scan {
     pub(super) left_out: Vec<(PathBuf, String)>,
     /// Files that are mounts of their own, and whether each was replaced or removed where it is mounted from.
     pub(super) singles: BTreeMap<PathBuf, bool>,
+    /// The directory mount that holds the path.
+    pub(super) mount: Option<Mounted>,
     /// Why not everything can be listened to.
     pub(super) deaf: Option<io::Error>,
 }
@@ -100,7 +102,8 @@ pub(super) fn scan(
         watches,
         judge,
         base: PathBuf::new(),
-        mounted: files::single_file_mounts(),
+        root: None,
+        mounts: files::mounts(),
         content: 0,
         files: 0,
         directories: 0,
@@ -119,8 +122,9 @@ struct Scanner<'a> {
     judge: &'a dyn Fn(&str) -> Option<String>,
     /// Where a file must really lie.
     base: PathBuf,
-    /// Where single files are mounted.
-    mounted: BTreeSet<PathBuf>,
+    /// The watched directory.
+    root: Option<(PathBuf, File)>,
+    mounts: Vec<Mounted>,
     /// Bytes of `scan.changes`.
     content: usize,
     files: usize,
@@ -150,6 +154,7 @@ impl Scanner<'_> {
         match fs::metadata(&path) {
             Ok(found) if found.is_dir() => {
                 self.base = path.canonicalize().unwrap_or_else(|_| path.clone());
+                self.root = File::open(&self.base).ok().map(|root| (path.clone(), root));
                 self.directory(&path, 0);
             }
             Ok(_) => {
@@ -159,6 +164,12 @@ impl Scanner<'_> {
                 self.file(&path);
             }
             Err(error) => self.failed(&path, &error),
+        }
+        let mount = files::mount_of(&path, &self.mounts);
+        self.scan.mount = mount.filter(|mount| mount.point.metadata().is_ok_and(|found| found.is_dir())).cloned();
+        if self.scan.mount.as_ref().is_some_and(|mount| mount.is_removed) {
+            // The mount shows an empty directory, and nobody knows what is in its place now. Nothing has been removed by intent.
+            return self.keep(&path);
         }
         let missing: Vec<&PathBuf> = self.known.keys().filter(|path| !self.scan.files.contains_key(*path)).collect();
         for path in missing {
@@ -186,7 +197,7 @@ impl Scanner<'_> {
         self.directories += 1;
         if depth > MAX_DEPTH || self.directories > MAX_DIRECTORIES {
             let why = format!(
-                "there are more than {MAX_DIRECTORIES} directories, or more than {MAX_DEPTH} within each other"
+                "there are more than {MAX_DIRECTORIES} directories, or more than {MAX_DEPTH} nested directories"
             );
             if depth > MAX_DEPTH || self.directories == MAX_DIRECTORIES + 1 {
                 self.scan.left_out.push((path.to_owned(), why));
@@ -202,9 +213,9 @@ impl Scanner<'_> {
         };
         entries.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         for (entry, kind) in entries {
-            if entry.file_name().is_some_and(|name| name.as_bytes().starts_with(b"..")) {
+            if entry.file_name().is_some_and(is_hidden) {
                 // The machinery of atomic updates (`..data`); what it flips is seen through the links beside it.
-            } else if kind.is_dir() {
+            } else if kind.is_dir() || (kind.is_symlink() && self.is_behind_hidden(&entry)) {
                 self.directory(&entry, depth + 1);
             } else if kind.is_file() || (kind.is_symlink() && !fs::metadata(&entry).is_ok_and(|target| target.is_dir()))
             {
@@ -213,9 +224,18 @@ impl Scanner<'_> {
         }
     }
 
+    /// Whether a link leads to a directory by a way that is passed over itself: else the directory is looked at in its own place.
+    fn is_behind_hidden(&self, link: &Path) -> bool {
+        let Some((top, root)) = &self.root else { return false };
+        let below: Vec<OsString> =
+            link.strip_prefix(top).into_iter().flatten().map(std::ffi::OsStr::to_owned).collect();
+        let way = follow(root, &below);
+        way.is_ok_and(|way| way.is_hidden && way.end.is_some_and(|(_, _, metadata)| metadata.is_dir()))
+    }
+
     fn file(&mut self, path: &Path) {
         if path.to_str().is_none() {
-            return self.scan.left_out.push((path.to_owned(), "its name is not UTF-8".to_owned()));
+            return self.scan.left_out.push((path.to_owned(), "the name is not UTF-8".to_owned()));
         }
         self.files += 1;
         if self.files > MAX_FILES {
@@ -225,9 +245,8 @@ impl Scanner<'_> {
             return self.keep(path);
         }
         let known = self.known.get(path);
-        if self.content >= MAX_REPORT {
+        if self.scan.more {
             // The next scan looks at it.
-            self.scan.more = true;
             return self.keep(path);
         }
         match look(path, &self.base, self.judge, known.and_then(|known| known.stamp)) {
@@ -239,9 +258,14 @@ impl Scanner<'_> {
             }
             Ok(Look::Read { content, stamp }) => {
                 let digest: [u8; 32] = Sha256::digest(&content).into();
+                let is_news = known.is_none_or(|known| known.digest != digest);
+                if is_news && self.content > 0 && self.content + content.len() > MAX_REPORT {
+                    self.scan.more = true;
+                    return self.keep(path);
+                }
                 let stamp = self.settled(stamp);
                 self.scan.files.insert(path.to_owned(), Known { digest, stamp });
-                if known.is_none_or(|known| known.digest != digest) {
+                if is_news {
                     self.content += content.len();
                     self.scan.changes.push(Change {
                         source: self.source.to_owned(),
@@ -259,7 +283,7 @@ impl Scanner<'_> {
             }
             Err(error) => self.failed(path, &error),
         }
-        if self.mounted.contains(path)
+        if self.mounts.iter().any(|mount| mount.point == path && mount.is_single_file())
             && let Ok(found) = fs::metadata(path)
         {
             self.scan.singles.insert(path.to_owned(), found.nlink() == 0);
@@ -299,13 +323,13 @@ fn look(path: &Path, base: &Path, judge: &dyn Fn(&str) -> Option<String>, known:
     // plugin.
     let real = files::real(&file, &found)?;
     if !real.starts_with(base) {
-        return Ok(Look::LeftOut(format!("it is a link to a file outside of `{}`", base.display())));
+        return Ok(Look::LeftOut(format!("this is a link to a file outside of `{}`", base.display())));
     }
     if let Some(why) = judge(&real.to_string_lossy()).or_else(|| judge(&path.to_string_lossy())) {
         return Ok(Look::LeftOut(why));
     }
     if found.len() > MAX_FILE {
-        return Ok(Look::LeftOut(format!("it is longer than {} MiB", MAX_FILE >> 20)));
+        return Ok(Look::LeftOut(format!("the file is longer than {} MiB", MAX_FILE >> 20)));
     }
     let stamp = Stamp::of(&found);
     if known == Some(stamp) {
@@ -314,7 +338,7 @@ fn look(path: &Path, base: &Path, judge: &dyn Fn(&str) -> Option<String>, known:
     let mut content = Vec::new();
     (&mut file).take(MAX_FILE + 1).read_to_end(&mut content)?;
     if content.len() as u64 > MAX_FILE {
-        return Ok(Look::LeftOut(format!("it is longer than {} MiB", MAX_FILE >> 20)));
+        return Ok(Look::LeftOut(format!("the file is longer than {} MiB", MAX_FILE >> 20)));
     }
     Ok(Look::Read { content, stamp })
 }

@@ -95,6 +95,54 @@ async fn the_engine_takes_each_value_that_check_accepts() {
     seen.finish(count, LEAST_OF_SINGLES, 0);
 }
 
+/// Refusals at the start of a container of which only the host or the image can know.
+const HOST_ONLY_AT_START: [(&str, &str); 16] = [
+    ("unable to find user", "which users the image has"),
+    ("nable to find group", "which groups the image has"),
+    ("executable file not found", "which programs the image has"),
+    ("no such file or directory: unknown", "which settings and programs there are"),
+    ("is a directory: unknown", "whether a path is a program"),
+    ("permission denied: unknown", "whether a path is a program"),
+    ("error setting rlimits", "which limits the host lets its containers have"),
+    ("patching filter", "how few files the runtime can start a process with"),
+    ("invalid argument: unknown", "which values this kernel takes"),
+    ("but it is not a shared", "how the host mounts its own file systems"),
+    ("syslog delivery error", "whether the host has a syslog"),
+    ("connection refused", "whether a log service is there"),
+    ("journald is not enabled", "whether the host has a journal"),
+    ("NoCredentialProviders", "whether the host may write to Amazon's logs"),
+    ("Cannot determine region", "in which of Amazon's regions the host is"),
+    ("No project was specified", "whether the host is one of Google's"),
+];
+
+/// What the engine judges only when it starts a container, value by value: `check` refuses what cannot start on any host, and nothing that starts.
+#[tokio::test]
+async fn the_engine_starts_each_value_that_check_accepts() {
+    let Some(engine) = engine_or_fail().await else { return };
+    let world = World::new(engine).await;
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("file"), "x").unwrap();
+    let mut seen = Seen::default();
+    let mut wrong = Vec::new();
+    let started = values::started(folder.path().to_str().unwrap(), &world.prefix);
+    for (starts, document) in started {
+        match (starts, accepted(&document)) {
+            (true, None) => wrong.push(format!("check refuses what the engine starts: {document}")),
+            (false, Some(_)) => wrong.push(format!("check accepts what no engine starts: {document}")),
+            (false, None) => {}
+            (true, Some(_)) => Box::pin(world.start(&document, &mut seen)).await,
+        }
+    }
+    // The same of the values that other tests only create.
+    for document in values::startable(folder.path().to_str().unwrap(), &world.prefix) {
+        Box::pin(world.start(&document, &mut seen)).await;
+    }
+    wrong.extend(seen.refused);
+    eprintln!("{} containers started, excused: {:?}", seen.created, seen.excused);
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(seen.created > 100, "only {} containers started", seen.created);
+}
+
 /// A key that nobody generates would be a key that nobody compares.
 #[test]
 fn every_key_is_generated() {
@@ -229,6 +277,27 @@ impl World {
                 }
             }
             Err(other) => seen.refused.push(format!("{}: {other}\n    {document}", spec.name)),
+        }
+    }
+}
+
+impl World {
+    /// Starts the component of a pod that `check` accepts.
+    async fn start(&self, document: &Value, seen: &mut Seen) {
+        let Some(spec) = accepted(document) else { return };
+        let Ok(plan) = compile(&spec, &self.me, &self.info, &self.settings) else { return };
+        for planned in plan.components {
+            let mut spec = planned.container;
+            spec.labels.insert(LABEL.to_owned(), self.prefix.clone());
+            let Ok((id, _)) = self.engine.create(&spec).await else { continue };
+            match self.engine.start(&id).await {
+                Ok(_) => seen.created += 1,
+                Err(error) => match HOST_ONLY_AT_START.iter().find(|(text, _)| error.to_string().contains(text)) {
+                    Some((_, why)) => *seen.excused.entry(why).or_default() += 1,
+                    None => seen.refused.push(format!("{error}\n    {document}")),
+                },
+            }
+            self.engine.remove(&id).await.unwrap();
         }
     }
 }

@@ -1,7 +1,11 @@
 //! The real binary, as a shell sees it: what it prints, and what it answers.
 
 mod checks;
+mod copies;
+mod documentation;
+mod notes;
 mod places;
+mod variables;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixListener;
@@ -64,7 +68,7 @@ fn help_teaches_examples_exit_codes_and_environment() {
     for told in ["Examples:", "Exit codes:", "125", "128+n", "OUTRIGGER_", "NO_COLOR", "check", "plan", "run"] {
         assert!(text.contains(told), "`{told}` is missing in:\n{text}");
     }
-    assert!(!text.contains("pause"), "an inner command is no user's business");
+    assert!(!text.contains("\n  pause "), "an inner command is no user's business");
     assert!(help.stderr.is_empty());
 }
 
@@ -160,7 +164,9 @@ fn a_flag_that_was_typed_wrong_is_2_and_one_of_the_file_is_1() {
 fn deadlines_are_listed_as_they_would_be() {
     let output = run(&["plan", "--timeouts", "--json", "-timeout", "pull=90s"]);
     assert_eq!(code(&output), 0, "{}", err(&output));
-    assert_eq!(json(&output)["pull"]["seconds"], 90.0);
+    assert_eq!(json(&output)["pull_ms"], 90_000);
+    let with_file = run(&["plan", "--timeouts", "--json", "-timeout", "pull=90s", "tests/cases/good-json/pod.yaml"]);
+    assert_eq!(json(&with_file)[0]["plan"]["timeouts"], json(&output), "{}", err(&with_file));
     let text = out(&run(&["plan", "--timeouts"]));
     assert!(text.starts_with("TIMEOUT"), "{text}");
     assert!(text.contains("engine-call"), "{text}");
@@ -259,7 +265,7 @@ fn run_refuses_what_is_wrong_before_it_asks_the_engine() {
         "components:\n  app: {image: nginx}\nplugins:\n  - one: {source: ./folder.wasm}\n  - two: {source: ./gone.wasm}\n  - redact: {nonsense: 1}\n\
          controller:\n  volumes: [./gone:/x, .:/y]\n  networks: [a, a]\n",
     );
-    for told in ["named twice", "not a regular file", "there is no file", "redact", "there is no `./gone`"] {
+    for told in ["appears twice", "not a regular file", "no such file", "redact", "`./gone` does not exist"] {
         assert!(text.contains(told), "`{told}` is missing in:\n{text}");
     }
     assert_eq!(text.matches("error: ").count(), 5, "{text}");
@@ -285,13 +291,13 @@ fn what_is_written_of_the_controllers_own_container_is_planned_with() {
     for (text, seconds) in [
         (example, 18.5),
         (service("image: outrigger"), 8.5),
-        (service("stop_grace_period: ${GRACE:-20s}"), 8.5),
+        (service("stop_grace_period: ${GRACE:-20s}"), 18.5),
         (service("stop_grace_period: 40s"), 38.5),
         (labelled("20s", "image: outrigger"), 18.5),
         (labelled("20s", "stop_grace_period: 20s"), 18.5),
         // Swarm stops it after 30 s, and the pod knows 20 s.
         (labelled("20s", "stop_grace_period: 30s"), 18.5),
-        (labelled("${GRACE:-20s}", "image: outrigger"), 8.5),
+        (labelled("${GRACE:-20s}", "image: outrigger"), 18.5),
         ("components: {app: {image: nginx}}".to_owned(), 28.5),
         ("components: {app: {image: nginx}}\ncontroller: {stop_grace_period: 5s}".to_owned(), 3.5),
         (
@@ -320,16 +326,21 @@ fn a_grace_period_that_swarm_keeps_to_itself_is_a_warning() {
             r#"[{{"Spec": {{"Name": "web", "TaskTemplate": {{"ContainerSpec": {{"StopGracePeriod": {grace}, "Labels": {{"pod.component.app": "image: nginx"{more}}}}}}}}}}}]"#
         )
     };
-    let lost = "`services.web.stop_grace_period`: Swarm does not hand this over to the pod";
+    let lost = "`services.web.stop_grace_period`: Swarm does not pass this value to the pod";
     for (text, told) in [
         (swarm(&format!("stop_grace_period: 40s\n    labels: {{{app}}}")), lost),
-        (swarm(&format!("stop_grace_period: ${{GRACE}}\n    labels: {{{app}}}")), lost),
+        (swarm(&format!("stop_grace_period: ${{GRACE:-40s}}\n    labels: {{{app}}}")), lost),
         (swarm(&format!("labels: {{{app}}}")), ""),
         (swarm(&format!("stop_grace_period: 40s\n    labels: {{{app}, pod.stop_grace_period: 40s}}")), ""),
-        (swarm(&format!("stop_grace_period: ${{G}}\n    labels: {{{app}, pod.stop_grace_period: '${{G}}'}}")), ""),
+        (
+            swarm(&format!(
+                "stop_grace_period: ${{G:-5s}}\n    labels: {{{app}, pod.stop_grace_period: '${{G:-5s}}'}}"
+            )),
+            "",
+        ),
         (
             swarm(&format!("stop_grace_period: 40s\n    labels: {{{app}, pod.stop_grace_period: 20s}}")),
-            "`stdin: web: pod.stop_grace_period`: the pod stops within 20s, and the service's own `stop_grace_period` is 40s",
+            "`stdin: web: pod.stop_grace_period`: the label allows the pod 20s to stop, but the service's own `stop_grace_period` is 40s",
         ),
         // Compose hands it over to the engine.
         (
@@ -338,7 +349,7 @@ fn a_grace_period_that_swarm_keeps_to_itself_is_a_warning() {
             ),
             "",
         ),
-        (engines(40_000_000_000, ""), "stop_grace_period`: Swarm does not hand this over to the pod"),
+        (engines(40_000_000_000, ""), "stop_grace_period`: Swarm does not pass this value to the pod"),
         (engines(10_000_000_000, ""), ""),
         (engines(40_000_000_000, r#", "pod.stop_grace_period": "40s""#), ""),
     ] {
@@ -438,7 +449,11 @@ fn a_plugin_file_of_the_controller_is_noted_and_one_that_is_missing_here_is_a_pr
         |source: &str| format!("components:\n  app: {{image: nginx}}\nplugins:\n  - redact: {{source: {source}}}\n");
     let output = fed(&["check", "-"], &with("/run/secrets/redact.wasm"));
     assert_eq!(code(&output), 0, "{}", err(&output));
-    assert!(out(&output).contains("`/run/secrets/redact.wasm` is a file of the controller"), "{}", out(&output));
+    assert!(
+        out(&output).contains("`/run/secrets/redact.wasm` is a file inside the controller's container"),
+        "{}",
+        out(&output)
+    );
 
     let output = fed(&["check", "-"], &with("./nowhere.wasm"));
     assert_eq!(code(&output), 1, "{}", out(&output));
@@ -448,7 +463,7 @@ fn a_plugin_file_of_the_controller_is_noted_and_one_that_is_missing_here_is_a_pr
 fn an_unknown_plugin_is_told_with_the_stock_ones() {
     let output = run(&["plugin", "inspect", "nonsense"]);
     assert_eq!(code(&output), 1);
-    assert!(err(&output).contains("stock plugins are `"), "{}", err(&output));
+    assert!(err(&output).contains("stock plugins: `"), "{}", err(&output));
 }
 
 // ---- the engine
@@ -658,6 +673,42 @@ fn pause_ends_with_0_when_it_is_told_to() {
         let (mut child, pid) = paused();
         kill(pid, signal).unwrap();
         assert_eq!(child.wait().unwrap().code(), Some(0), "{signal}");
+    }
+}
+
+/// One signal may stand for the ends of several children.
+#[test]
+fn pause_reaps_all_that_have_ended_at_once() {
+    for program in [env!("CARGO_BIN_EXE_outrigger"), env!("CARGO_BIN_EXE_outrigger-idle")] {
+        // The shell becomes `pause`, and what it has started are then the children of that.
+        let script = "for n in 1 2 3 4 5; do sleep 1000 & done; exec \"$0\" pause";
+        let mut child = Command::new("sh").args(["-c", script, program]).spawn().unwrap();
+        let pid = Pid::from_raw(i32::try_from(child.id()).unwrap());
+        let children = || {
+            let text = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+            text.split_whitespace().map(|word| Pid::from_raw(word.parse().unwrap())).collect::<Vec<_>>()
+        };
+        let becomes = |is_so: &dyn Fn() -> bool, what: &str| {
+            let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+            while !is_so() {
+                assert!(std::time::Instant::now() < deadline, "{program}: {what}");
+                thread::yield_now();
+            }
+        };
+        let command = || std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap();
+        becomes(&|| command().ends_with("\0pause\0"), "it runs");
+        await_sleep(child.id());
+        // All end while it can't see any of them.
+        kill(pid, Signal::SIGSTOP).unwrap();
+        let all = children();
+        assert_eq!(all.len(), 5);
+        all.iter().for_each(|child| kill(*child, Signal::SIGKILL).unwrap());
+        let state = |child: &Pid| std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap();
+        becomes(&|| all.iter().all(|child| state(child).contains(") Z ")), "all have ended");
+        kill(pid, Signal::SIGCONT).unwrap();
+        becomes(&|| children().is_empty(), "all are reaped");
+        kill(pid, Signal::SIGTERM).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(0), "{program}");
     }
 }
 

@@ -13,7 +13,7 @@ mod restart;
 mod restarts;
 mod rollouts;
 mod storage;
-mod tools;
+pub mod tools;
 mod volumes;
 
 use std::time::Duration;

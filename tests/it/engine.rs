@@ -1,5 +1,6 @@
 //! The Docker adapter against a real engine, and in [`wire`] against one that misbehaves.
 
+mod contract;
 mod wire;
 
 use std::collections::BTreeMap;
@@ -317,18 +318,7 @@ async fn events_tell_a_life_and_its_health() {
 }
 
 fn mount(kind: MountKind, source: Option<&str>, target: &str) -> Mount {
-    Mount {
-        kind,
-        source: source.map(str::to_owned),
-        target: target.to_owned(),
-        read_only: false,
-        propagation: None,
-        no_copy: false,
-        must_exist: false,
-        tmpfs_size: None,
-        tmpfs_mode: None,
-        volume: None,
-    }
+    Mount::new(kind, source.map(str::to_owned), target)
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules of layer 1: they know neither the clock, nor files, nor any runtime.
-const PURE: [&str; 8] = ["problem", "labels", "pod", "plan", "hooks", "config", "template", "podlike"];
+const PURE: [&str; 9] = ["problem", "labels", "pod", "plan", "hooks", "config", "template", "podlike", "own_log"];
 
 /// Modules of layer 2: they share the types of layer 1, and do not know each other.
 const MIDDLE: [&str; 10] =

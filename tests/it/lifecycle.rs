@@ -1,10 +1,14 @@
 //! The whole life of a pod, on the scripted engine and on paused time.
 
 mod early;
+mod ends;
 mod faults;
 mod life;
+mod log;
+mod outage;
 mod rollouts;
 mod stop;
+mod told;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
@@ -26,7 +30,7 @@ use outrigger::plugin::{PodView, Request, RequestKind, WatchRequest};
 use outrigger::pod::{ComponentName, PluginName, lower};
 use outrigger::processes::Processes;
 use outrigger::supervisor::driver::{Driver, Parts, PodEnd};
-use outrigger::supervisor::events::Outcome;
+use outrigger::supervisor::events::{Outcome, Shortage};
 use outrigger::supervisor::findings::AllFindings;
 use outrigger::supervisor::output::Outputs;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -263,7 +267,7 @@ fn changes(engine: &FakeEngine) -> Vec<String> {
 }
 
 fn component(exit: &str, code: i32) -> Outcome {
-    Outcome::Component { name: name(exit), code }
+    Outcome::Component { name: name(exit), code, shortage: Shortage::None }
 }
 
 #[tokio::test(start_paused = true)]
@@ -853,7 +857,7 @@ async fn a_good_file_is_validated_renamed_and_applied() {
     assert!(!files.keys().any(|path| path.contains("candidate")), "{:?}", files.keys());
     assert_eq!(pod.engine.calls_of("signal"), ["signal web 1"]);
     let shown = pod.status.borrow().rollouts.clone();
-    assert_eq!((shown[0].summary.as_str(), shown[0].outcome.as_str()), ("web.conf", "applied"));
+    assert_eq!((shown[0].summary.as_str(), shown[0].outcome.word()), ("web.conf", "applied"));
     pod.signal(15).await;
     pod.ends().await;
 }
@@ -913,7 +917,10 @@ async fn a_new_file_that_kills_its_component_is_taken_out_of_it_again() {
     });
     let (pod, script, directory) = rolling_without_file(stuck).await;
     let (applied, text) = change(&pod, &script, &directory, "deadly").await;
-    assert!(!applied && text.contains("rolling back failed") && text.contains("is still in `web`"), "{text}");
+    assert!(
+        !applied && text.contains("the rollback failed") && text.contains("could not be removed from component `web`"),
+        "{text}"
+    );
     pod.signal(15).await;
     pod.ends().await;
 }

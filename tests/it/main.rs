@@ -7,6 +7,8 @@ mod cases;
 #[cfg(test)]
 mod cli;
 #[cfg(test)]
+mod docs;
+#[cfg(test)]
 mod e2e;
 #[cfg(test)]
 mod engine;

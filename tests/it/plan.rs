@@ -29,18 +29,7 @@ fn strings(list: &[&str]) -> Vec<String> {
 }
 
 fn mount(kind: MountKind, source: &str, target: &str, read_only: bool) -> Mount {
-    Mount {
-        kind,
-        source: Some(source.to_owned()),
-        target: target.to_owned(),
-        read_only,
-        propagation: None,
-        no_copy: false,
-        must_exist: false,
-        tmpfs_size: None,
-        tmpfs_mode: None,
-        volume: None,
-    }
+    Mount { read_only, ..Mount::new(kind, Some(source.to_owned()), target) }
 }
 
 /// An application with a database and a cache in front, and a migration before them.
@@ -271,7 +260,7 @@ fn overlays_of_several_plugins_become_one_document() {
         overlays.apply(&logs, None, r#"{"components": {"envoy": {"image": "mine"}}}"#, &grant("*")).unwrap_err();
     assert_eq!(
         problems.to_string(),
-        "`plugin logs`, field `components.envoy.image`: plugins `mesh` and `logs` set it to different values"
+        "`plugin logs`, field `components.envoy.image`: the plugins `mesh` and `logs` set this field to different values"
     );
     assert_eq!(
         overlays.finish(),

@@ -1,11 +1,10 @@
 //! The plugin host against guests that misbehave: real WebAssembly, real limits.
 #![cfg(test)]
 
-#[path = "support/guests.rs"]
-mod guests;
-
 #[path = "plugins/failing.rs"]
 mod failing;
+#[path = "plugins/hostile.rs"]
+mod hostile;
 #[path = "plugins/loading.rs"]
 mod loading;
 #[path = "plugins/serving.rs"]
@@ -25,6 +24,8 @@ use outrigger::pod::{
 };
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
+
+use crate::support::guests;
 
 /// Quick hooks in these tests: short, so that a spinning guest costs little; long enough for a busy machine.
 const HOOK: Duration = Duration::from_millis(300);
@@ -116,7 +117,7 @@ impl Pod {
 }
 
 /// One for all tests: the guest is compiled once.
-fn shared_cache() -> std::path::PathBuf {
+pub fn shared_cache() -> std::path::PathBuf {
     std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("plugin-cache")
 }
 

@@ -182,18 +182,11 @@ async fn a_pod_lives_with_the_documented_endpoints_alone() {
     // Before the pod: a volume can be removed when its containers have gone.
     let _volume = crate::support::VolumeGuard(pod_volume(&directory));
     let mut pod = PodUnderTest::beside(&engine, "policy-proxy", &image, &directory);
-    pod.spec().mounts.push(outrigger::pod::Mount {
-        kind: outrigger::pod::MountKind::Volume,
-        source: Some(pod_volume(&directory)),
-        target: "/data".to_owned(),
-        read_only: false,
-        propagation: None,
-        no_copy: false,
-        must_exist: false,
-        tmpfs_size: None,
-        tmpfs_mode: None,
-        volume: None,
-    });
+    pod.spec().mounts.push(outrigger::pod::Mount::new(
+        outrigger::pod::MountKind::Volume,
+        Some(pod_volume(&directory)),
+        "/data",
+    ));
     let config = pod.volume_file("app.conf", "first");
     let server = "read_it() { echo \"serving $(cat /etc/app.conf)\"; }; trap read_it HUP; trap 'echo bye; exit 0' TERM; read_it; while :; do sleep 0.1; done";
     pod.label("pod.init.components", &format!("[{{image: {IMAGE}, command: [sh, -c, 'echo made']}}]"));
@@ -219,7 +212,7 @@ async fn a_pod_lives_with_the_documented_endpoints_alone() {
     pod.reaches("running").await;
     assert_eq!(pod.stop().await, 0);
     let log = pod.log().await;
-    assert!(log.contains("`post_start` is through") && !log.contains("`pre_stop` failed"), "{log}");
+    assert!(log.contains("`post_start` is complete") && !log.contains("`pre_stop` failed"), "{log}");
     // One whose output nobody follows fails: the engine is asked for its last words, and it remains for a look.
     let mut failing = PodUnderTest::beside(&engine, "policy-kept", &image, &directory);
     failing.flag("-logs=false");
@@ -227,7 +220,7 @@ async fn a_pod_lives_with_the_documented_endpoints_alone() {
     failing.start().await;
     assert_eq!(failing.is_over().await, 9);
     let log = failing.log().await;
-    assert!(log.contains("its last output:\n  | last words"), "{log}");
+    assert!(log.contains("last output:\n  | last words"), "{log}");
     let kept = failing.components().await;
     assert!(kept.len() == 1 && kept[0].contains(".podlike.app.failed-"), "{kept:?}:\n{log}");
     // An image that nobody has.

@@ -1,4 +1,6 @@
-//! What tests against a real engine share.
+//! What tests against a real engine share, and the guests of those against the plugin host.
+
+pub mod guests;
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;

@@ -3,6 +3,8 @@
 //! The engine that the tests run on is used as it is if it is a manager. Otherwise root gets an engine of its own in CI, `node5` of `scripts/engines`, which is gone
 //! afterwards: no test makes somebody's engine a Swarm.
 
+mod recipes;
+
 use std::fs::File;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -59,6 +61,10 @@ impl Swarm {
             return Some(there);
         }
         if !required() || !nix::unistd::geteuid().is_root() {
+            assert!(
+                std::env::var_os("CI").is_none(),
+                "only root starts another engine, and in CI no test may be left out"
+            );
             eprintln!(
                 "skipped: this engine is no manager of a Swarm, and only root starts another one, where CI is set"
             );
@@ -97,12 +103,14 @@ impl Swarm {
 struct Stack<'s> {
     swarm: &'s Swarm,
     name: String,
+    /// The service that is waited for.
+    service: &'static str,
     directory: tempfile::TempDir,
 }
 
 impl<'s> Stack<'s> {
     fn new(swarm: &'s Swarm, name: &str) -> Self {
-        Self { swarm, name: unique("cli", name), directory: tempfile::tempdir().unwrap() }
+        Self { swarm, name: unique("cli", name), service: "pod", directory: tempfile::tempdir().unwrap() }
     }
 
     fn file(&self) -> String {
@@ -128,7 +136,7 @@ impl<'s> Stack<'s> {
     }
 
     fn service(&self) -> String {
-        format!("{}_pod", self.name)
+        format!("{}_{}", self.name, self.service)
     }
 
     fn wait_for(&self, what: &str, so: impl Fn() -> bool) {
@@ -154,11 +162,16 @@ impl Drop for Stack<'_> {
             std::thread::park_timeout(Duration::from_millis(500));
             let _removed = docker(&["stack", "rm", &self.name]);
         }
-        // One that failed remains for a look.
-        let label = format!("label=outrigger.service={}", self.service());
-        if let Ok(kept) = docker(&["ps", "-aq", "--filter", &label]) {
+        // One that failed remains for a look, and Swarm leaves the containers of jobs.
+        for label in [format!("label=outrigger.service={}", self.service()), label] {
+            let Ok(kept) = docker(&["ps", "-aq", "--filter", &label]) else { continue };
             for id in String::from_utf8_lossy(&kept.stdout).lines() {
                 let _removed = docker(&["rm", "-f", id]);
+            }
+        }
+        if let Ok(left) = docker(&["volume", "ls", "-q", "--filter", &format!("name={}_", self.name)]) {
+            for name in String::from_utf8_lossy(&left.stdout).lines() {
+                let _removed = docker(&["volume", "rm", name]);
             }
         }
     }
@@ -196,7 +209,7 @@ async fn a_new_version_of_an_application_is_rolled_out_and_a_broken_one_rolled_b
     assert!(out.contains(&format!("service `{name}` is new\n  controller: image `")), "{out}");
     assert!(
         out.contains(&format!("  component `app`: image `{IMAGE}`\n"))
-            && out.ends_with(&format!("service `{name}`: done\n")),
+            && out.ends_with(&format!("service `{name}`: the update is complete\n")),
         "{out}"
     );
 
@@ -213,7 +226,7 @@ async fn a_new_version_of_an_application_is_rolled_out_and_a_broken_one_rolled_b
     }
     let other = swarm.outrigger(&["status", &format!("{name}.2")]);
     assert!(
-        String::from_utf8_lossy(&other.stderr).contains(&format!("no pod of this engine is called `{name}.2`")),
+        String::from_utf8_lossy(&other.stderr).contains(&format!("no pod on this engine matches `{name}.2`")),
         "{other:?}"
     );
 
@@ -231,7 +244,7 @@ async fn a_new_version_of_an_application_is_rolled_out_and_a_broken_one_rolled_b
         out.contains(&format!("service `{name}` changes\n  component `app`: image `{IMAGE}` -> `{}`\n", tag.1)),
         "{out}"
     );
-    assert!(out.ends_with(&format!("service `{name}`: done\n")), "{out}");
+    assert!(out.ends_with(&format!("service `{name}`: the update is complete\n")), "{out}");
     assert_eq!(images(), std::slice::from_ref(&tag.1));
     assert_ne!(task(), before, "a rolling update makes another task");
 
@@ -239,17 +252,31 @@ async fn a_new_version_of_an_application_is_rolled_out_and_a_broken_one_rolled_b
     stack.write(&of("127.0.0.1:1/not-there:1"), service);
     let (code, out, err) = stack.deploy();
     assert_eq!(code, Some(1), "{out}\n{err}");
-    assert!(err.contains(&format!("the update of `{name}` was rolled back")), "{err}");
-    assert!(err.contains(&format!("note: task `{name}.1` failed: task: non-zero exit (125)")), "{err}");
+    assert!(err.contains(&format!("Swarm rolled the update of service `{name}` back")), "{err}");
+    // The controller knows more than Swarm.
+    let reason = "component `app` could not be started: cannot pull image `127.0.0.1:1/not-there:1`";
+    assert!(err.contains(&format!("note: task `{name}.1` failed: {reason}")), "{err}");
     stack.wait_for("the version before runs again", || images() == std::slice::from_ref(&tag.1));
+    // The command of the hint shows it, and so does `--previous`, although another task runs.
+    let (_, hint) = err.split_once("hint: `outrigger logs ").unwrap_or_else(|| panic!("{err}"));
+    let container = hint.split('`').next().unwrap();
+    for words in [&["logs", container][..], &["logs", "--previous", &name], &["logs", "-p", &format!("{name}.1")]] {
+        let shown = swarm.outrigger(words);
+        assert!(String::from_utf8_lossy(&shown.stdout).contains(reason), "{words:?}: {shown:?}");
+    }
+    let now = swarm.outrigger(&["logs", &name]);
+    assert!(now.status.success() && !String::from_utf8_lossy(&now.stdout).contains(reason), "{now:?}");
 
     // Not followed, it says what changes and leaves. There is no node for the second replica, which the manager tells.
     let more = "deploy: {replicas: 2, endpoint_mode: dnsrr, placement: {max_replicas_per_node: 1}}";
     stack.write(&of(IMAGE), more);
     let done = swarm.outrigger(&["deploy", "--detach", "--resolve-image", "never", "-c", &stack.file(), &stack.name]);
     let out = String::from_utf8_lossy(&done.stdout).into_owned();
-    assert!(done.status.success() && out.contains("component `app`: image") && !out.contains(": done"), "{done:?}");
-    assert!(out.contains("  replicas 1 -> 2\n"), "{out}");
+    assert!(
+        done.status.success() && out.contains("component `app`: image") && !out.contains("is complete"),
+        "{done:?}"
+    );
+    assert!(out.contains("  `deploy.replicas`: `1` -> `2`\n"), "{out}");
     // Swarm may have given the node to either of the two.
     let places = [1, 2].map(|slot| (format!("{name}.{slot}"), format!("`{name}.{slot}` on no node (pending)")));
     for command in ["status", "logs"] {
@@ -267,9 +294,101 @@ async fn a_new_version_of_an_application_is_rolled_out_and_a_broken_one_rolled_b
     // The first replica has run here before: its last container is found, and does not run any more.
     let expected = match other.ends_with(".1") {
         true => format!("pod `{other}."),
-        false => format!("no pod of `{other}` is on this engine: {place}"),
+        false => format!("this engine has no pod of `{other}`; replicas elsewhere: {place}"),
     };
     assert!(told.contains(&expected), "{told}");
+}
+
+/// A job of a CI system sees by the exit code alone whether the stack is as it should be.
+#[tokio::test]
+async fn what_is_there_is_judged_whether_it_has_changed_or_not() {
+    let Some(swarm) = Swarm::find().await else { return };
+    let stack = Stack::new(&swarm, "judged");
+    let name = stack.service();
+    let policy = |policy: &str| format!("deploy: {{endpoint_mode: dnsrr, restart_policy: {{{policy}}}}}");
+    let failed = format!("note: task `{name}.1` failed: component `app` exited with code 3");
+
+    // It crashes again and again: the deadline ends the command, also if nothing has changed.
+    stack.write(&component("echo boom; exit 3", ""), &policy("delay: 1s"));
+    let words = ["deploy", "--progress-deadline", "40s", "--resolve-image", "never", "-c", &stack.file(), &stack.name];
+    for told in ["is new", "is unchanged"] {
+        let done = swarm.outrigger(&words);
+        let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+        assert_eq!(done.status.code(), Some(1), "{out}\n{err}");
+        assert!(out.contains(&format!("service `{name}` {told}\n")), "{out}");
+        assert_eq!(err.matches(&failed).count(), 1, "each reason is noted once: {err}");
+        assert!(err.contains(&format!(" tasks of `{name}` failed: component `app` exited with code 3\n")), "{err}");
+        assert!(
+            err.contains(&format!("service `{name}` makes no progress: 0 of 1 tasks run (task `{name}.1` failed: ")),
+            "{err}"
+        );
+    }
+
+    // The restart policy starts no other task: the deadline of ten minutes would be more than this test waits.
+    stack.write(&component("echo boom; exit 3", ""), &policy("condition: none"));
+    for told in ["  `deploy.restart_policy.condition`: `any` -> `none`\n", "is unchanged"] {
+        let (code, out, err) = stack.deploy();
+        assert_eq!(code, Some(1), "{out}\n{err}");
+        assert!(out.contains(told), "{out}");
+        assert!(err.contains("component `app` exited with code 3"), "{err}");
+        assert!(
+            err.contains("the restart policy (`condition: none`) starts no other task") || err.contains("stopped: "),
+            "{err}"
+        );
+    }
+
+    // A batch service has completed.
+    stack.write(&component("echo worked", "role: job"), &policy("condition: on-failure"));
+    for (told, end) in [("changes", "the update is complete"), ("is unchanged", "all tasks run or have completed")] {
+        let (code, out, err) = stack.deploy();
+        assert_eq!(code, Some(0), "{out}\n{err}");
+        assert!(out.contains(&format!("service `{name}` {told}\n")) && out.ends_with(&format!("{end}\n")), "{out}");
+    }
+}
+
+/// Swarm forgets that it has paused an update as soon as the same file is deployed again.
+#[tokio::test]
+async fn a_paused_update_stays_a_failure_if_the_same_file_is_deployed_again() {
+    let Some(swarm) = Swarm::find().await else { return };
+    let stack = Stack::new(&swarm, "paused");
+    let name = stack.service();
+    let service = "deploy: {endpoint_mode: dnsrr, update_config: {failure_action: pause, monitor: 2s}, restart_policy: {delay: 1s}}";
+    stack.write(&component(STAYS, ""), service);
+    let (code, out, err) = stack.deploy();
+    assert_eq!(code, Some(0), "{out}\n{err}");
+    stack.write(&component("echo boom; exit 3", ""), service);
+    for (changes, why) in [
+        ("changes", "update paused"),
+        ("is unchanged", "Swarm paused it before this deployment, and its tasks still fail: "),
+    ] {
+        let (code, out, err) = stack.deploy();
+        assert_eq!(code, Some(1), "{out}\n{err}");
+        assert!(out.contains(&format!("service `{name}` {changes}\n")), "{out}");
+        assert!(err.contains(&format!("the update of service `{name}` stopped: {why}")), "{err}");
+        assert!(err.contains(&format!("note: task `{name}.1` failed: component `app` exited with code 3")), "{err}");
+    }
+}
+
+/// Swarm never changes a config: the operator has to know the remedy.
+#[tokio::test]
+async fn a_changed_config_is_refused_with_the_remedy() {
+    let Some(swarm) = Swarm::find().await else { return };
+    let stack = Stack::new(&swarm, "config");
+    let write = |content: &str| {
+        stack.write(&component(STAYS, ""), "deploy: {endpoint_mode: dnsrr, replicas: 0}\n    configs: [c]");
+        let text = std::fs::read_to_string(stack.file()).unwrap();
+        std::fs::write(stack.file(), format!("{text}configs: {{c: {{file: ./c.txt}}}}\n")).unwrap();
+        std::fs::write(stack.directory.path().join("c.txt"), content).unwrap();
+    };
+    write("one");
+    let (code, out, err) = stack.deploy();
+    assert_eq!(code, Some(0), "{out}\n{err}");
+    write("two");
+    let (code, out, err) = stack.deploy();
+    assert_eq!(code, Some(1), "{out}\n{err}");
+    let config = format!("{}_c", stack.name);
+    assert!(err.contains(&format!("hint: the content of config `{config}` has changed")), "{err}");
+    assert!(err.contains(&format!("`name: {config}-2` below its key in `configs:`")), "{err}");
 }
 
 /// Twelve seconds are more than a pod takes that knows nothing of its service.

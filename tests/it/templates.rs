@@ -305,7 +305,7 @@ fn a_server_that_does_not_answer_costs_the_timeout_only() {
     for path in ["/silent", "/slow-body"] {
         let output = rendered_from(&server.url(path), &["--http-timeout", "300ms"], &[]);
         assert_eq!(code(&output), 1);
-        assert!(err(&output).contains("takes too long"), "{path}: {}", err(&output));
+        assert!(err(&output).contains("did not answer in time"), "{path}: {}", err(&output));
     }
     let refused = rendered_from("http://127.0.0.1:1/x", &[], &[]);
     assert!(err(&refused).contains("refused"), "{}", err(&refused));
@@ -342,7 +342,7 @@ fn recording(exit: &str) -> tempfile::TempDir {
 }
 
 const STACK: &str =
-    "version: '3.8'\nservices: {a: {image: 'x:${TAG:-1}', x-podlike: {}}}\nconfigs: {c: {file: ./c.txt}}\n";
+    "version: '3.8'\nservices: {a: {image: 'x:${TAG:-1}', x-podlike: {}}}\nconfigs: {c: {file: './c${DOT-.}txt'}}\n";
 
 #[test]
 fn deploy_hands_the_rendered_file_to_docker() {
@@ -376,8 +376,12 @@ fn deploy_hands_the_rendered_file_to_docker() {
     );
     assert_eq!(Path::new(read("config").trim()), elsewhere.path().join("conf"), "and docker's own still here");
     let rendered = run(&["template", file.to_str().unwrap()], elsewhere.path());
-    assert_eq!(read("stdin"), out(&rendered));
-    assert!(read("stdin").contains("${TAG:-1}"), "variables are docker's to replace");
+    assert_eq!(
+        read("stdin"),
+        out(&rendered).replace("|-\n          x:${TAG:-1}", "x:1"),
+        "what docker would put into YAML is there"
+    );
+    assert!(read("stdin").contains("./c${DOT-.}txt"), "all other variables are docker's to replace");
 }
 
 #[test]
@@ -388,6 +392,46 @@ fn dockers_exit_code_is_ours() {
         let output =
             outrigger(&["deploy", "-c", "stack.yml", "s"], stack.path()).env("PATH", docker.path()).output().unwrap();
         assert_eq!(code(&output), expected, "{ends}: {}", err(&output));
+    }
+}
+
+/// A manager that is elected anew refuses for some seconds, and takes the deployment between two refusals.
+#[test]
+fn a_deployment_that_cannot_be_followed_is_no_success() {
+    let stack = folder(&[("stack.yml", STACK)]);
+    let docker = recording("exit 0");
+    let script = docker.path().join("docker");
+    let as_before = fs::read_to_string(&script).unwrap();
+    let refusing = |times: u32| {
+        let count = "n=$(cat \"$0.n\" 2>/dev/null || echo 0); echo $((n+1)) > \"$0.n\"";
+        let refuse = format!("[ \"$n\" -ge {times} ] || {{ echo 'no leader' >&2; exit 1; }}; exit;;");
+        fs::write(&script, as_before.replace("service*) exit;;", &format!("service*) {count}; {refuse}"))).unwrap();
+        let path = format!("{}:/usr/bin:/bin", docker.path().display());
+        outrigger(&["deploy", "-c", "stack.yml", "s"], stack.path()).env("PATH", path).output().unwrap()
+    };
+    let output = refusing(100);
+    assert_eq!(code(&output), 125, "{}", err(&output));
+    assert!(
+        err(&output).contains("no leader") && err(&output).contains("run the same command again"),
+        "{}",
+        err(&output)
+    );
+    assert!(docker.path().join("argv").exists(), "it was deployed");
+    fs::remove_file(docker.path().join("docker.n")).unwrap();
+    let output = refusing(2);
+    assert_eq!(code(&output), 0, "{}", err(&output));
+}
+
+#[test]
+fn detach_takes_dockers_booleans() {
+    let stack = folder(&[("stack.yml", STACK)]);
+    let docker = recording("exit 0");
+    for (flag, expected) in
+        [("--detach=T", 0), ("--detach=TRUE", 0), ("--detach", 0), ("--detach=F", 0), ("--detach=maybe", 2)]
+    {
+        let output =
+            outrigger(&["deploy", flag, "-c", "stack.yml", "s"], stack.path()).env("PATH", docker.path()).output();
+        assert_eq!(code(&output.unwrap()), expected, "{flag}");
     }
 }
 
@@ -438,7 +482,7 @@ fn without_docker_there_is_a_clear_word() {
         outrigger(&["deploy", "-c", "stack.yml", "s"], folder.path()).env("PATH", "/nowhere").output().unwrap();
     assert_eq!(code(&output), 125);
     assert!(
-        err(&output).contains("there is no `docker` command on the path") && err(&output).contains("--dry-run"),
+        err(&output).contains("no directory in `PATH` has a `docker` command") && err(&output).contains("--dry-run"),
         "{}",
         err(&output)
     );
@@ -457,6 +501,154 @@ fn the_real_docker_reads_what_it_is_handed() {
         .unwrap();
     assert_eq!(code(&output), 1, "{}", err(&output));
     assert!(!err(&output).contains("error:"), "it is docker that failed: {}", err(&output));
+}
+
+/// The log of a CI job is read by many.
+#[test]
+fn a_dry_run_prints_variables_and_values_only_if_asked_to() {
+    let stack = "
+services:
+  web: {image: 'busybox:${TAG:-1}', environment: {PASSWORD: '${PW}'}, volumes: ['data:/${PW}'], x-podlike: {}}
+";
+    let folder = folder(&[("stack.yml", stack)]);
+    let dry = |more: &[&str]| {
+        let argv = [&["deploy", "--dry-run", "-c", "stack.yml", "s"], more].concat();
+        let output = outrigger(&argv, folder.path()).env("PW", "hunter2").output().unwrap();
+        assert_eq!(code(&output), 0, "{}", err(&output));
+        (out(&output), err(&output))
+    };
+    let (plain, notes) = dry(&[]);
+    assert!(plain.contains("busybox:${TAG:-1}") && plain.contains("${PW}"), "{plain}");
+    assert!(!plain.contains("hunter2") && !notes.contains("hunter2"), "{plain}{notes}");
+    assert_eq!(plain, out(&run(&["template", "stack.yml"], folder.path())), "as `template` prints it");
+    let (shown, _) = dry(&["--show-values"]);
+    assert!(shown.contains("busybox:1") && shown.contains("PASSWORD: hunter2"), "{shown}");
+    let alone = run(&["deploy", "--show-values", "-c", "stack.yml", "s"], folder.path());
+    assert_eq!(code(&alone), 2, "{}", err(&alone));
+}
+
+/// The author wrote the application's time, and the controller adds what it needs itself.
+#[test]
+fn the_application_has_the_grace_period_that_its_author_wrote() {
+    let stack = |written: &str, pod: &str| {
+        format!(
+            "services:\n  web:\n    image: acme/web:2\n    stop_grace_period: {written}\n    x-outrigger:\n      templates: {{inline: {{proxy: {{image: acme/proxy}}}}}}\n{pod}"
+        )
+    };
+    let more = "      pod: {inline: {pod: {command: '-logs --timeout stop-reserve=3s'}}}\n";
+    let own = "      pod: {inline: {pod: {stop_grace_period: 40s}}}\n";
+    for (written, pod, controller, application) in [
+        ("15s", "", "17s", "15s"),
+        ("15s", more, "18s", "15s"),
+        ("15s", own, "40s", "15s"),
+        ("${GRACE:-15s}", "", "17s", "${GRACE:-15s}"),
+    ] {
+        let folder = folder(&[("stack.yml", &stack(written, pod))]);
+        let rendered = run(&["deploy", "--dry-run", "--show-values", "-c", "stack.yml", "s"], folder.path());
+        assert_eq!((code(&rendered), err(&rendered).as_str()), (0, ""), "{written} {pod}: nothing is shortened");
+        let web = serde_yaml_value(&out(&rendered))["services"]["web"].clone();
+        assert_eq!(web["stop_grace_period"], controller, "{written} {pod}");
+        assert_eq!(web["labels"]["pod.stop_grace_period"], controller, "{written} {pod}");
+        let printed = run(&["template", "stack.yml"], folder.path());
+        let web = serde_yaml_value(&out(&printed))["services"]["web"].clone();
+        let app = serde_yaml_value(web["labels"]["pod.component.app"].as_str().unwrap());
+        assert_eq!(app["stop_grace_period"], application, "{written} {pod}");
+        let is_open = written.contains('$');
+        assert_eq!(web["stop_grace_period"], if is_open { written } else { controller }, "{written} {pod}");
+        assert_eq!(err(&printed).contains("only `outrigger deploy` knows the value"), is_open, "{}", err(&printed));
+        let checked = run(&["check", "stack.yml"], folder.path());
+        assert_eq!(code(&checked), 0, "{}", err(&checked));
+        assert!(!out(&checked).contains("longer than"), "{}", out(&checked));
+        let plan = run(&["plan", "--json", "stack.yml"], folder.path());
+        let plan: Value = serde_json::from_slice(&plan.stdout).unwrap();
+        let grace = |at: usize| plan[0]["plan"]["containers"][at]["grace_ms"].as_u64();
+        let names = [0, 1].map(|at| plan[0]["plan"]["containers"][at]["name"].as_str().unwrap_or_default().to_owned());
+        let app = names.iter().position(|name| name.ends_with("app")).unwrap();
+        assert_eq!(grace(app), Some(15_000), "{written} {pod}: {names:?}");
+    }
+}
+
+#[test]
+fn a_nul_character_is_refused_wherever_it_stands() {
+    for (service, place) in [
+        ("{image: x, labels: {a: \"x\\0\"}}", "field `services.a.labels.a`"),
+        ("{image: x, labels: {\"a\\0\": x}}", "a key contains a NUL character"),
+        (
+            "{image: x, x-outrigger: {templates: {inline: {b: {image: c, command: [\"x\\0\"]}}}}}",
+            "pod.component.b.command[0]`: contains a NUL character",
+        ),
+    ] {
+        let folder = folder(&[("stack.yml", &format!("services: {{a: {service}}}"))]);
+        let output = run(&["template", "stack.yml"], folder.path());
+        assert_eq!((code(&output), out(&output).as_str()), (1, ""), "{service}");
+        assert!(err(&output).contains(place), "{service}: {}", err(&output));
+    }
+}
+
+/// The value of a variable, as the component gets it.
+fn deployed(folder: &Path, value: &str) -> Value {
+    let output = outrigger(&["deploy", "--dry-run", "--show-values", "--no-check", "-c", "stack.yml", "s"], folder)
+        .env("X", value)
+        .output()
+        .unwrap();
+    assert_eq!(code(&output), 0, "{value:?}: {}", err(&output));
+    let stack = serde_yaml_value(&out(&output));
+    let body = stack["services"]["web"]["labels"]["pod.component.app"].as_str().unwrap().replace("$$", "$");
+    serde_yaml_value(&body)
+}
+
+#[test]
+fn the_value_of_a_variable_reaches_the_component_whole() {
+    let stack = "
+services:
+  web:
+    image: busybox
+    environment: {NOTE: '${X}', BOTH: '<${X}> $$X'}
+    labels: ['note=${X}']
+    x-podlike: {transformer: {inline: {app: {command: [echo, '${X}'], plugins: [{signal: {port: '${X}'}}]}}}}
+";
+    let folder = folder(&[("stack.yml", stack)]);
+    for value in ["room 4 #south", "a: b", "[x", "it's \"x\" \\n", "one\ntwo: [\n", " ", "0440", "$HOME $$", "é"] {
+        let body = deployed(folder.path(), value);
+        assert_eq!(body["environment"]["NOTE"], value);
+        assert_eq!(body["environment"]["BOTH"], format!("<{value}> $X"));
+        assert_eq!(body["labels"], serde_json::json!([format!("note={value}")]));
+        assert_eq!(body["command"][1], value);
+    }
+    assert_eq!(deployed(folder.path(), "8080")["plugins"][0]["signal"]["port"], 8080, "a plugin decides about types");
+    // Docker still finds its variables outside of what has become a label.
+    let output =
+        outrigger(&["deploy", "--dry-run", "--no-check", "-c", "stack.yml", "s"], folder.path()).env("X", "y").output();
+    assert!(out(&output.unwrap()).contains("      NOTE: ${X}\n"));
+}
+
+#[test]
+fn what_is_wrong_with_the_value_of_a_variable_names_the_variable() {
+    let docker = recording("exit 0");
+    let by_hand = "{image: outrigger, volumes: ['/var/run/docker.sock:/var/run/docker.sock'], labels: {pod.component.app: \"image: x\\nuser: ${NOTE}\\n\"}}";
+    let made = "{image: 'acme/web:${TAG}', x-podlike: {}}";
+    for (service, note, code_, told) in [
+        (made, "x", 1, "`acme/web:` is not an image reference"),
+        (made, "x", 1, "the variable `TAG` is not set"),
+        (by_hand, "a: b", 1, "the value of the variable `NOTE` is part of this text; if YAML changes the value"),
+        (by_hand, "room #4", 0, "field `user`: YAML changes the value of `NOTE`"),
+        (
+            "{image: x, user: '${TAG}', x-podlike: {}}",
+            "x",
+            0,
+            "note: the variable `TAG` is not set; an empty value replaces it",
+        ),
+    ] {
+        let folder = folder(&[("stack.yml", &format!("services: {{web: {service}}}"))]);
+        for argv in [&["deploy", "--dry-run", "-c", "stack.yml", "s"][..], &["check", "--podlike", "stack.yml"]] {
+            let mut command = outrigger(argv, folder.path());
+            let output = command.env("PATH", docker.path()).env("NOTE", note).output().unwrap();
+            assert_eq!(code(&output), code_, "{argv:?}: {}", err(&output));
+            let answer = err(&output);
+            assert!(answer.contains(told), "{argv:?}: `{told}` is missing in:\n{answer}");
+            assert!(!answer.contains("room #4"), "a value may be a secret: {answer}");
+        }
+    }
 }
 
 // ---- check --podlike
@@ -512,4 +704,53 @@ fn every_example_of_the_reference_renders() {
         checked += 1;
     }
     assert!(checked >= 4, "only {checked} examples");
+}
+
+#[test]
+fn configs_and_secrets_that_no_component_gets_are_named() {
+    let stack = |labels: &str| {
+        format!(
+            "services:\n  web:\n    image: acme/web\n    secrets: [tok, {{source: key, target: /etc/key.pem}}]\n    configs: [{{source: conf, target: /etc/app/app.conf}}, plain]\n    {labels}\n    x-outrigger: {{templates: {{inline: {{side: {{image: acme/side}}}}}}}}\n\
+             secrets: {{tok: {{external: true}}, key: {{external: true}}}}\nconfigs: {{conf: {{external: true}}, plain: {{external: true}}}}\n"
+        )
+    };
+    let noted = |labels: &str| {
+        let folder = folder(&[("stack.yml", &stack(labels))]);
+        let output = run(&["check", "stack.yml"], folder.path());
+        assert_eq!(code(&output), 0, "{}", err(&output));
+        [out(&output), err(&output)].concat()
+    };
+    let all = noted("");
+    for path in ["secret `/run/secrets/tok`", "secret `/etc/key.pem`", "config `/etc/app/app.conf`", "config `/plain`"]
+    {
+        assert!(all.contains(&format!("note: the controller gets the {path}, and no component does")), "{path}: {all}");
+    }
+    let some = noted("labels: {pod.copy.app: \"[/run/secrets/tok:/t, /etc/app:/etc/app]\", other: /etc/key.pem}");
+    for path in ["/run/secrets/tok", "/etc/app/app.conf", "/etc/key.pem"] {
+        assert!(!some.contains(&format!("`{path}`, and no component")), "{path}: {some}");
+    }
+    assert!(some.contains("config `/plain`, and no component"), "{some}");
+}
+
+/// A component may have such a file, too.
+#[test]
+fn an_optional_env_file_may_be_missing() {
+    let stack = |required: &str| {
+        format!(
+            "services:\n  web:\n    image: a\n    environment: {{LEVEL: info}}\n    env_file: [{{path: ./none.env{required}}}]\n    x-outrigger: {{}}\n"
+        )
+    };
+    let rendered = |required: &str| {
+        let folder = folder(&[("stack.yml", &stack(required))]);
+        run(&["template", "stack.yml"], folder.path())
+    };
+    let optional = rendered(", required: false");
+    assert_eq!(code(&optional), 0, "{}", err(&optional));
+    assert!(err(&optional).contains("service `web`: `env_file` `./none.env` is ignored: "), "{}", err(&optional));
+    assert!(out(&optional).contains("LEVEL: info"), "{}", out(&optional));
+    for required in ["", ", required: true"] {
+        let output = rendered(required);
+        assert_eq!(code(&output), 1, "{required}");
+        assert!(err(&output).contains("cannot read `./none.env`"), "{}", err(&output));
+    }
 }

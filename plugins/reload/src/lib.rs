@@ -13,9 +13,16 @@ use outrigger_plugin::{Change, ConfigChanged, Error, File, Manifest, Plugin, Rol
 use config::Config;
 use rule::{Rule, millis};
 
-/// Longest file of a component that is read, to compare it and to keep its mode and owner, where the new one is not longer: a quarter of the memory that a
-/// plugin has.
-const COMPARED_BYTES: usize = 4 << 20;
+/// Most files, and most commands and actions, of one rollout, and most files that the host describes in one call.
+const MOST: usize = 256;
+/// Most bytes of contents of one rollout: the host accepts 16 MiB in one call.
+const MOST_BYTES: usize = 15 << 20;
+/// Most bytes of contents that are kept of what was rolled back, or may be. Of more, only digests are kept.
+const KEPT_BYTES: usize = 1 << 20;
+/// Most files that are remembered as rolled back; with more, all but the newest are forgotten.
+const REFUSED: usize = 4096;
+/// So much memory is left free by a copy of a content: an instance that has none left ends.
+const MARGIN: usize = 1 << 20;
 /// Permission bits of a file that the component does not have yet.
 const DEFAULT_MODE: u32 = 0o644;
 /// So much of a digest tells versions apart for people.
@@ -25,7 +32,7 @@ const WHY_WATCH: &str = "the files and directories that the rules watch";
 const WHY_FILES: &str = "the components' files that the rules replace";
 const WHY_EXEC: &str = "the commands that validate, apply or verify";
 const WHY_SIGNALS: &str = "to make components read changed files";
-const WHY_METRICS: &str = "to count rollouts that were applied and refused";
+const WHY_METRICS: &str = "to count applied and refused rollouts";
 
 /// The plugin.
 #[derive(Debug)]
@@ -41,18 +48,94 @@ pub struct Reload {
 type Pieces = BTreeMap<String, Piece>;
 
 /// A version of one file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 struct Piece {
     digest: String,
-    /// None: it is to be removed.
-    file: Option<File>,
+    /// Mode, owner, group.
+    rights: (u32, u32, u32),
+    what: What,
+}
+
+/// What a file is to become.
+#[derive(Debug)]
+enum What {
+    Content(Vec<u8>),
+    /// It was too long to be kept: it comes again when the file changes.
+    Forgotten,
+    Removed,
+}
+
+impl Piece {
+    fn removed() -> Self {
+        Self { digest: String::new(), rights: (0, 0, 0), what: What::Removed }
+    }
+
+    /// Whether both make the same file.
+    fn is(&self, other: &Self) -> bool {
+        (&self.digest, self.rights, self.is_removal()) == (&other.digest, other.rights, other.is_removal())
+    }
+
+    fn is_removal(&self) -> bool {
+        matches!(self.what, What::Removed)
+    }
+
+    /// With its content only if that fits into `left`.
+    fn kept(&self, left: usize) -> Self {
+        let what = match &self.what {
+            What::Removed => What::Removed,
+            What::Content(content) if content.len() <= left => copied(content).map_or(What::Forgotten, What::Content),
+            What::Content(_) | What::Forgotten => What::Forgotten,
+        };
+        Self { digest: self.digest.clone(), rights: self.rights, what }
+    }
+
+    fn len(&self) -> usize {
+        if let What::Content(content) = &self.what { content.len() } else { 0 }
+    }
+}
+
+/// A copy, if the memory has room for it and for more. Without the check a long content would end the instance.
+fn copied(content: &[u8]) -> Option<Vec<u8>> {
+    let mut copy = Vec::new();
+    copy.try_reserve_exact(content.len().checked_add(MARGIN)?).ok()?;
+    copy.extend_from_slice(content);
+    copy.shrink_to_fit();
+    Some(copy)
+}
+
+/// What one rollout has, against what the host accepts.
+#[derive(Debug, Clone, Default)]
+struct Size {
+    files: usize,
+    steps: usize,
+    bytes: usize,
+    rules: BTreeSet<usize>,
+}
+
+impl Size {
+    /// With one more file of a rule.
+    fn and(mut self, number: usize, rule: &Rule, bytes: usize, is_removal: bool) -> Self {
+        let (once, for_each) = rule.steps();
+        self.files += 1;
+        self.bytes += bytes;
+        self.steps += if is_removal { 0 } else { for_each };
+        if self.rules.insert(number) {
+            self.steps += once;
+        }
+        self
+    }
+
+    fn fits(&self) -> bool {
+        self.files <= MOST && self.steps <= MOST && self.bytes <= MOST_BYTES
+    }
 }
 
 impl Plugin for Reload {
     type Config = Config;
 
     fn manifest() -> Manifest {
-        let summary = "puts changed files into components and makes them use them, or puts the old ones back";
+        let summary =
+            "copies changed files into components and makes the components use them, or restores the old files";
         Manifest::new("reload", env!("CARGO_PKG_VERSION"), summary)
             .schema(include_str!("schema.json"))
             .want(Want::watch("/", WHY_WATCH))
@@ -78,7 +161,7 @@ impl Plugin for Reload {
         for rule in &rules {
             let raw = rule.raw();
             if !targets.insert((&raw.component, &raw.target)) {
-                let message = format!("`target`: `{}` of `{}` is there twice", raw.target, raw.component);
+                let message = format!("`target`: `{}` of component `{}` appears twice", raw.target, raw.component);
                 return Err(Error::bad_config(message));
             }
         }
@@ -112,28 +195,15 @@ fn add_watches(rules: &[Rule]) -> Result<(), Error> {
 
 impl ConfigChanged for Reload {
     fn on_change(&mut self, changes: Vec<Change>) -> Result<Option<Rollout>, Error> {
-        let mut parts = BTreeMap::new();
-        for (number, rule) in self.rules.iter().enumerate() {
-            let refused = self.refused.get(number).cloned().unwrap_or_default();
-            let mut pieces = refused.clone();
-            for change in &changes {
-                take(rule, change, &mut pieces)?;
-            }
-            if pieces.is_empty() {
-                if let Some(refused) = self.refused.get_mut(number) {
-                    refused.clear();
-                }
-            } else if pieces != refused {
-                parts.insert(number, pieces);
-            } else if changes.iter().any(|change| rule.target_of(&change.path).is_some()) {
-                eprintln!("`{}` is still what was rolled back: waiting for it to change", rule.raw().watch);
-            }
-        }
+        let mut notes = Vec::new();
+        let parts = self.parts(changes, &mut notes)?;
+        notes.iter().for_each(|note| eprintln!("{note}"));
         if parts.is_empty() {
             return Ok(None);
         }
-        let rollout = self.rollout(&parts);
-        self.under_way.push_back(parts);
+        let under_way = self.kept(&parts);
+        let rollout = self.rollout(parts);
+        self.under_way.push_back(under_way);
         Ok(Some(rollout))
     }
 
@@ -147,7 +217,13 @@ impl ConfigChanged for Reload {
                 components.insert(rule.raw().component.clone());
             }
             if let Some(refused) = self.refused.get_mut(number) {
-                *refused = if applied { Pieces::new() } else { pieces };
+                refused.retain(|target, _| !pieces.contains_key(target));
+                if refused.len() + pieces.len() > REFUSED {
+                    refused.clear();
+                }
+                if !applied {
+                    refused.extend(pieces);
+                }
             }
         }
         for component in &components {
@@ -157,8 +233,196 @@ impl ConfigChanged for Reload {
     }
 }
 
+/// A file that a component does not have as it should.
+struct Wanted<'a> {
+    number: usize,
+    rule: &'a Rule,
+    target: String,
+    /// Still without its content.
+    piece: Piece,
+    /// Whether it was not rolled back before.
+    is_news: bool,
+}
+
+impl<'a> Wanted<'a> {
+    fn new(number: usize, rule: &'a Rule, target: String, piece: Piece, refused: &Pieces) -> Self {
+        let is_news = refused.get(&target).is_none_or(|old| !old.is(&piece));
+        Self { number, rule, target, piece, is_news }
+    }
+}
+
+/// What the components have, by component and path.
+type AllFacts = BTreeMap<(String, String), host::Facts>;
+
 impl Reload {
-    fn rollout(&self, parts: &BTreeMap<usize, Pieces>) -> Rollout {
+    /// What is to be put in place, by rule. Notes for the log say what is left alone, and why.
+    fn parts(&mut self, changes: Vec<Change>, notes: &mut Vec<String>) -> Result<BTreeMap<usize, Pieces>, Error> {
+        let facts = self.facts(&changes)?;
+        let (mut size, mut later) = (Size::default(), Vec::new());
+        let mut parts: BTreeMap<usize, Pieces> = BTreeMap::new();
+        // Rules with something that was not rolled back before.
+        let mut news = BTreeSet::new();
+        for change in changes {
+            let wanted = self.wanted(&change, &facts, &mut news, notes);
+            let grown = wanted.iter().fold(size.clone(), |size, it| {
+                size.and(it.number, it.rule, change.content.len(), it.piece.is_removal())
+            });
+            if !wanted.is_empty() && !grown.fits() && size.files > 0 {
+                later.push(change.path);
+                continue;
+            }
+            let mut content = Some(change.content);
+            let last = wanted.len().saturating_sub(1);
+            for (at, Wanted { number, rule, target, mut piece, is_news }) in wanted.into_iter().enumerate() {
+                let is_removal = piece.is_removal();
+                if !is_removal {
+                    let copy = if at == last { content.take() } else { content.as_deref().and_then(copied) };
+                    let length = copy.as_ref().map_or(0, Vec::len);
+                    let grown = size.clone().and(number, rule, length, false);
+                    let Some(copy) = copy.filter(|_| grown.fits()) else {
+                        notes.push(format!(
+                            "`{}` is not rolled out to component `{}`: its copies for all rules do not fit into one rollout of {} MiB and the plugin's memory",
+                            change.path,
+                            rule.raw().component,
+                            MOST_BYTES >> 20
+                        ));
+                        continue;
+                    };
+                    size = grown;
+                    piece.what = What::Content(copy);
+                } else {
+                    size = size.and(number, rule, 0, true);
+                }
+                if is_news {
+                    news.insert(number);
+                }
+                parts.entry(number).or_default().insert(target, piece);
+            }
+        }
+        if !later.is_empty() {
+            host::put_off(&later)?;
+        }
+        parts.retain(|number, _| {
+            let is_news = news.contains(number);
+            if !is_news && let Some(rule) = self.rules.get(*number) {
+                notes.push(format!(
+                    "`{}` still has the version that was rolled back; waiting for a change",
+                    rule.raw().watch
+                ));
+            }
+            is_news
+        });
+        let mut size = Size::default();
+        for (number, pieces) in &parts {
+            let Some(rule) = self.rules.get(*number) else { continue };
+            for piece in pieces.values() {
+                size = size.and(*number, rule, piece.len(), piece.is_removal());
+            }
+        }
+        self.add_refused(&news, size, &mut parts);
+        parts.retain(|_, pieces| !pieces.is_empty());
+        Ok(parts)
+    }
+
+    /// What the components have where these changes belong.
+    fn facts(&self, changes: &[Change]) -> Result<AllFacts, Error> {
+        let mut paths: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+        for rule in &self.rules {
+            let targets =
+                changes.iter().filter(|change| !change.removed).filter_map(|change| rule.target_of(&change.path));
+            paths.entry(&rule.raw().component).or_default().extend(targets);
+        }
+        let mut facts = AllFacts::new();
+        for (component, paths) in paths {
+            let paths: Vec<String> = paths.into_iter().collect();
+            for some in paths.chunks(MOST) {
+                let found = host::inspect_files(component, some)?;
+                let found = some.iter().zip(found).filter_map(|(path, found)| Some((path, found?)));
+                facts.extend(found.map(|(path, found)| ((component.to_owned(), path.clone()), found)));
+            }
+        }
+        Ok(facts)
+    }
+
+    /// What a change means for each rule, still without its content. What a component has already is nothing; if it was rolled back before, it is forgotten,
+    /// and what was rolled back together with it is `news`.
+    fn wanted(
+        &mut self,
+        change: &Change,
+        facts: &AllFacts,
+        news: &mut BTreeSet<usize>,
+        notes: &mut Vec<String>,
+    ) -> Vec<Wanted<'_>> {
+        let mut wanted = Vec::new();
+        for ((number, rule), refused) in self.rules.iter().enumerate().zip(&mut self.refused) {
+            let Some(target) = rule.target_of(&change.path) else { continue };
+            let raw = rule.raw();
+            if change.removed {
+                if rule.is_gone(change) {
+                    notes.push(format!(
+                        "`{}` was removed; component `{}` keeps its current file",
+                        change.path, raw.component
+                    ));
+                } else {
+                    wanted.push(Wanted::new(number, rule, target, Piece::removed(), refused));
+                }
+                continue;
+            }
+            let have = facts.get(&(raw.component.clone(), target.clone()));
+            let kept = have.map_or((DEFAULT_MODE, 0, 0), |have| (have.mode & 0o7777, have.uid, have.gid));
+            let rights = (raw.mode.map_or(kept.0, |mode| mode.0), raw.uid.unwrap_or(kept.1), raw.gid.unwrap_or(kept.2));
+            if have.is_some_and(|have| have.digest == change.digest) && kept == rights {
+                if refused.remove(&target).is_some() {
+                    news.insert(number);
+                }
+            } else {
+                let piece = Piece { digest: change.digest.clone(), rights, what: What::Forgotten };
+                wanted.push(Wanted::new(number, rule, target, piece, refused));
+            }
+        }
+        wanted
+    }
+
+    /// What was rolled back together is tried again together, as far as it fits.
+    fn add_refused(&self, news: &BTreeSet<usize>, mut size: Size, parts: &mut BTreeMap<usize, Pieces>) {
+        for number in news {
+            let (Some(rule), Some(refused)) = (self.rules.get(*number), self.refused.get(*number)) else { continue };
+            let pieces = parts.entry(*number).or_default();
+            for (target, piece) in refused {
+                if size.files >= MOST {
+                    return;
+                }
+                let grown = size.clone().and(*number, rule, piece.len(), piece.is_removal());
+                if matches!(piece.what, What::Forgotten) || pieces.contains_key(target) || !grown.fits() {
+                    continue;
+                }
+                let copy = piece.kept(KEPT_BYTES);
+                if !matches!(copy.what, What::Forgotten) {
+                    size = grown;
+                    pieces.insert(target.clone(), copy);
+                }
+            }
+        }
+    }
+
+    /// What is remembered of a rollout until it has ended.
+    fn kept(&self, parts: &BTreeMap<usize, Pieces>) -> BTreeMap<usize, Pieces> {
+        let under_way = self.under_way.iter().flat_map(BTreeMap::values);
+        let held: usize = self.refused.iter().chain(under_way).flat_map(BTreeMap::values).map(Piece::len).sum();
+        let mut left = KEPT_BYTES.saturating_sub(held);
+        let mut kept = BTreeMap::new();
+        for (number, pieces) in parts {
+            let pieces = pieces.iter().map(|(target, piece)| {
+                let piece = piece.kept(left);
+                left -= piece.len();
+                (target.clone(), piece)
+            });
+            kept.insert(*number, pieces.collect());
+        }
+        kept
+    }
+
+    fn rollout(&self, parts: BTreeMap<usize, Pieces>) -> Rollout {
         let mut rollout = Rollout {
             summary: String::new(),
             files: Vec::new(),
@@ -169,23 +433,33 @@ impl Reload {
             healthy_for_ms: 0,
         };
         let mut summary = Vec::new();
-        for (rule, pieces) in parts.iter().filter_map(|(number, pieces)| Some((self.rules.get(*number)?, pieces))) {
+        for (rule, pieces) in parts.into_iter().filter_map(|(number, pieces)| Some((self.rules.get(number)?, pieces))) {
             let component = &rule.raw().component;
             let mut targets = Vec::new();
-            for (target, piece) in pieces {
-                match &piece.file {
-                    Some(file) => {
-                        rollout.files.push(file.clone());
-                        targets.push(target.as_str());
-                        let version = piece.digest.get(..SHORT_DIGEST).unwrap_or(&piece.digest);
+            for (target, Piece { digest, rights: (mode, uid, gid), what }) in pieces {
+                match what {
+                    What::Content(content) => {
+                        let version = digest.get(..SHORT_DIGEST).unwrap_or(&digest);
                         summary.push(format!("{component}:{target} at {version}"));
+                        targets.push(target.clone());
+                        rollout.files.push(File {
+                            component: component.clone(),
+                            path: target,
+                            mode,
+                            uid,
+                            gid,
+                            content,
+                        });
                     }
-                    None => {
-                        rollout.remove.push((component.clone(), target.clone()));
+                    What::Removed => {
                         summary.push(format!("{component}:{target} removed"));
+                        rollout.remove.push((component.clone(), target));
                     }
+                    // Only what is kept for later has no content.
+                    What::Forgotten => {}
                 }
             }
+            let targets: Vec<&str> = targets.iter().map(String::as_str).collect();
             rollout.validate.extend(rule.validate(&targets));
             for action in rule.apply() {
                 // Two rules may well ask for the same signal.
@@ -199,44 +473,6 @@ impl Reload {
         rollout.summary = summary.join(", ");
         rollout
     }
-}
-
-/// Adds what a change means for a rule; what the component has already is taken away.
-fn take(rule: &Rule, change: &Change, pieces: &mut Pieces) -> Result<(), Error> {
-    let Some(target) = rule.target_of(&change.path) else { return Ok(()) };
-    let raw = rule.raw();
-    if change.removed {
-        if rule.is_below(&change.path) {
-            pieces.insert(target, Piece { digest: String::new(), file: None });
-        } else {
-            eprintln!("`{}` is gone: `{}` keeps what it has", change.path, raw.component);
-        }
-        return Ok(());
-    }
-    let limit = change.content.len().max(COMPARED_BYTES);
-    let have = match host::read_file(&raw.component, &target, u32::try_from(limit).unwrap_or(u32::MAX)) {
-        Ok(file) => Some(file),
-        Err(Error::Retry(after)) => return Err(Error::Retry(after)),
-        // It is not there, or too long to be the same; if it can't be read, the rollout will say why.
-        Err(_) => None,
-    };
-    let file = File {
-        component: raw.component.clone(),
-        path: target.clone(),
-        mode: raw.mode.map(|mode| mode.0).or(have.as_ref().map(|have| have.mode & 0o7777)).unwrap_or(DEFAULT_MODE),
-        uid: raw.uid.or(have.as_ref().map(|have| have.uid)).unwrap_or(0),
-        gid: raw.gid.or(have.as_ref().map(|have| have.gid)).unwrap_or(0),
-        content: change.content.clone(),
-    };
-    let is_there = have.is_some_and(|have| {
-        have.content == file.content && (have.mode & 0o7777, have.uid, have.gid) == (file.mode, file.uid, file.gid)
-    });
-    if is_there {
-        pieces.remove(&target);
-    } else {
-        pieces.insert(target, Piece { digest: change.digest.clone(), file: Some(file) });
-    }
-    Ok(())
 }
 
 outrigger_plugin::register!(Reload: ConfigChanged);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use outrigger_plugin::{Action, Command, Error, Want};
+use outrigger_plugin::{Action, Change, Command, Error, Want};
 
 use crate::config::{Commands, RawRule};
 
@@ -81,23 +81,23 @@ impl Rule {
         is_plain.then(|| format!("{}/{below}", self.raw.target.trim_end_matches('/')))
     }
 
-    /// Whether a change of this path is one of a file below a watched directory, and not of the watched file.
-    pub fn is_below(&self, path: &str) -> bool {
-        path != self.raw.watch
+    /// Whether the watched file itself was removed, and not a file of a watched directory: then the component keeps its own.
+    pub fn is_gone(&self, change: &Change) -> bool {
+        change.removed && change.path == self.raw.watch
     }
 
     /// Everything that the rule needs.
     pub fn wants(&self) -> Vec<Want> {
         let raw = &self.raw;
         let mut wants = vec![
-            Want::watch(&raw.watch, format!("its changes go to `{}`", raw.component)),
-            Want::files(&raw.component, &raw.target, format!("what `{}` holds is put there", raw.watch)),
+            Want::watch(&raw.watch, format!("component `{}` gets the changes", raw.component)),
+            Want::files(&raw.component, &raw.target, format!("the plugin copies the content of `{}` there", raw.watch)),
         ];
         if !raw.exec.is_empty() || !raw.validate.0.is_empty() || !raw.verify.0.is_empty() {
             wants.push(Want::exec(&raw.component, "to validate, apply or verify a changed file"));
         }
         if raw.signal.is_some() || raw.restart {
-            wants.push(Want::signals(&raw.component, "to make it read a changed file"));
+            wants.push(Want::signals(&raw.component, "to make the component read a changed file"));
         }
         wants
     }
@@ -116,6 +116,14 @@ impl Rule {
             }
         }
         commands
+    }
+
+    /// How many commands and actions its part of a rollout has beside those for each file, and how many it has for each file.
+    pub fn steps(&self) -> (usize, usize) {
+        let for_each =
+            self.raw.validate.0.iter().filter(|argv| argv.iter().any(|word| word.contains(CANDIDATE))).count();
+        let once = self.raw.validate.0.len() - for_each + self.apply().len() + self.raw.verify.0.len();
+        (once, for_each)
     }
 
     /// What makes the component use the files.

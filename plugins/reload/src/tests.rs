@@ -29,8 +29,8 @@ fn removed(path: &str) -> Change {
 }
 
 fn component_has(path: &str, content: &str, mode: u32) {
-    let file = File { component: "web".into(), path: path.into(), mode, uid: 5, gid: 6, content: content.into() };
-    testing::with(|host| host.files.insert(("web".into(), path.into()), file));
+    let facts = host::Facts { mode, uid: 5, gid: 6, digest: format!("sha-of-{content}") };
+    testing::with(|host| host.facts.insert(("web".into(), path.into()), facts));
 }
 
 fn paths(rollout: &Rollout) -> Vec<&str> {
@@ -89,6 +89,26 @@ fn what_was_rolled_back_waits_for_a_change() {
     assert!(change("bad"), "it changed in between");
     assert_eq!(testing::metric("reload_refused{component=web}"), 1.0);
     assert_eq!(testing::metric("reload_applied{component=web}"), 1.0);
+}
+
+/// It has no version any more, so it does not still have the one that was rolled back.
+#[test]
+fn a_watched_file_that_is_removed_has_one_note() {
+    let mut plugin = plugin(RULE);
+    assert!(plugin.on_change(vec![changed("/cfg/nginx.conf", "bad")]).unwrap().is_some());
+    plugin.on_outcome(false, "no").unwrap();
+    let mut notes = |change: Change| {
+        let mut notes = Vec::new();
+        assert!(plugin.parts(vec![change], &mut notes).unwrap().is_empty());
+        notes
+    };
+    assert_eq!(
+        notes(removed("/cfg/nginx.conf")),
+        ["`/cfg/nginx.conf` was removed; component `web` keeps its current file"]
+    );
+    // It comes back as it was.
+    let still = "`/cfg/nginx.conf` still has the version that was rolled back; waiting for a change";
+    assert_eq!(notes(changed("/cfg/nginx.conf", "bad")), [still]);
 }
 
 #[test]
@@ -182,6 +202,76 @@ fn wants_and_watches_follow_from_the_rules() {
             [("/cfg/nginx.conf".to_owned(), millis(500), millis(5000)), ("/w".to_owned(), millis(50), millis(1000))];
         assert_eq!(host.watches, expected);
     });
+}
+
+/// Rolls out a report and, as the host does, what was put off, until nothing is left. Answers the files of each rollout.
+fn all_rollouts(plugin: &mut Reload, mut changes: Vec<Change>, applied: bool) -> Vec<Vec<String>> {
+    let mut rollouts = Vec::new();
+    while !changes.is_empty() {
+        let report = changes.iter().map(|change| (change.path.clone(), change.content.clone())).collect::<Vec<_>>();
+        if let Some(rollout) = plugin.on_change(changes).unwrap() {
+            assert!(rollout.files.len() + rollout.remove.len() <= 256, "{}", rollout.files.len());
+            assert!(rollout.validate.len() + rollout.apply.len() + rollout.verify.len() <= 256);
+            assert!(rollout.files.iter().map(|file| file.content.len()).sum::<usize>() <= 15 << 20);
+            rollouts.push(rollout.files.iter().map(|file| format!("{}:{}", file.component, file.path)).collect());
+            plugin.on_outcome(applied, "").unwrap();
+        }
+        let later = testing::with(|host| std::mem::take(&mut host.put_off));
+        assert!(later.len() < report.len());
+        changes = report
+            .into_iter()
+            .filter(|(path, _)| later.contains(path))
+            .map(|(path, content)| Change { content: content.clone(), ..changed(&path, &content.len().to_string()) })
+            .collect();
+    }
+    rollouts
+}
+
+#[test]
+fn no_rollout_has_more_than_the_host_accepts_and_none_is_lost() {
+    let rule = |watch: &str, component: &str| {
+        format!(
+            r#"{{"watch": "{watch}", "component": "{component}", "target": "/t", "validate": [["a", "{{candidate}}"], ["b", "{{candidate}}"]]}}"#
+        )
+    };
+    let many = |count: usize, bytes: usize| -> Vec<Change> {
+        (0..count)
+            .map(|n| Change { content: vec![0; bytes], ..changed(&format!("/w/{n}"), &bytes.to_string()) })
+            .collect()
+    };
+    for (rules, count, bytes) in [(1, 256, 1), (3, 256, 1), (2, 1, 7 << 20), (3, 2, 4 << 20), (1, 1, 8 << 20)] {
+        let config: Vec<_> = (0..rules).map(|n| rule("/w", &format!("c{n}"))).collect();
+        let mut plugin = plugin(&format!(r#"{{"rules": [{}]}}"#, config.join(",")));
+        let mut all: Vec<String> = all_rollouts(&mut plugin, many(count, bytes), true).concat();
+        all.sort();
+        all.dedup();
+        assert_eq!(all.len(), rules * count, "{rules} rules, {count} files of {bytes} bytes");
+    }
+}
+
+#[test]
+fn what_was_rolled_back_takes_a_bounded_part_of_the_memory() {
+    let mut plugin = plugin(r#"{"watch": "/w", "component": "a", "target": "/t"}"#);
+    let held = |plugin: &Reload| plugin.refused.iter().flat_map(Pieces::values).map(Piece::len).sum::<usize>();
+    for n in 0..40 {
+        let name = format!("/w/{n}");
+        let change = Change { content: vec![0; 300 << 10], ..changed(&name, &name) };
+        assert_eq!(all_rollouts(&mut plugin, vec![change], false).len(), 1, "{n}");
+        assert!(held(&plugin) <= KEPT_BYTES);
+    }
+    // Too long to be kept, and still not tried again before it changes.
+    let long = |digest: &str| vec![Change { content: vec![0; 2 << 20], ..changed("/w/long", digest) }];
+    assert!(plugin.on_change(long("1")).unwrap().is_some());
+    plugin.on_outcome(false, "").unwrap();
+    assert!(plugin.on_change(long("1")).unwrap().is_none());
+    assert!(plugin.on_change(long("2")).unwrap().is_some());
+    plugin.on_outcome(false, "").unwrap();
+    for n in 0..REFUSED + 100 {
+        let refused = plugin.on_change(vec![removed(&format!("/w/gone-{n}"))]).unwrap();
+        assert!(refused.is_some_and(|rollout| rollout.remove.len() <= 256));
+        plugin.on_outcome(false, "").unwrap();
+        assert!(plugin.refused.iter().all(|refused| refused.len() <= REFUSED));
+    }
 }
 
 #[test]

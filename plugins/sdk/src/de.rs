@@ -68,7 +68,7 @@ pub fn one_or_many<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer:
     impl<'de, T: Deserialize<'de>> Visitor<'de> for OneOrMany<T> {
         type Value = Vec<T>;
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("one, or a list")
+            f.write_str("one value, or a list")
         }
         fn visit_str<E: de::Error>(self, text: &str) -> Result<Vec<T>, E> {
             T::deserialize(de::value::StrDeserializer::new(text)).map(|one| vec![one])

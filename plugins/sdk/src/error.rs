@@ -18,7 +18,7 @@ impl Error {
     pub fn message(&self) -> String {
         match self {
             Self::BadConfig(text) | Self::Denied(text) | Self::Failed(text) => text.clone(),
-            Self::Retry(after_ms) => format!("asked to be called again in {after_ms} ms"),
+            Self::Retry(after_ms) => format!("requested a retry in {after_ms} ms"),
         }
     }
 }

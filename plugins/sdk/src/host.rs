@@ -133,8 +133,42 @@ pub fn read_file(component: &str, path: &str, limit: u32) -> Result<File, Error>
     #[cfg(not(target_family = "wasm"))]
     testing::with(|host| {
         let file = host.files.get(&(component.to_owned(), path.to_owned())).cloned();
-        file.filter(|file| file.content.len() <= limit as usize)
-            .ok_or_else(|| Error::failed(format!("no file `{path}` of at most {limit} bytes in `{component}`")))
+        file.filter(|file| file.content.len() <= limit as usize).ok_or_else(|| {
+            Error::failed(format!("component `{component}` has no file `{path}` of at most {limit} bytes"))
+        })
+    })
+}
+
+/// A file of a component without its content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    /// Permission bits.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// SHA-256 of the content, in hexadecimal.
+    pub digest: String,
+}
+
+/// Describes up to 256 regular files of one component, in the order of the paths; none for what is not there, is no regular file, is longer than 8 MiB or
+/// cannot be read. Needs `files` for each.
+///
+/// # Errors
+/// Where there is no such component, or it has not been created yet.
+pub fn inspect_files(component: &str, paths: &[String]) -> Result<Vec<Option<Facts>>, Error> {
+    #[cfg(target_family = "wasm")]
+    return real::files::inspect(component, paths).map(|found| {
+        let facts = |real::files::Facts { mode, uid, gid, digest }| Facts { mode, uid, gid, digest };
+        found.into_iter().map(|found| found.map(facts)).collect()
+    });
+    #[cfg(not(target_family = "wasm"))]
+    testing::with(|host| {
+        if paths.len() > 256 {
+            return Err(Error::failed("a call can describe at most 256 files"));
+        }
+        Ok(paths.iter().map(|path| host.facts.get(&(component.to_owned(), path.clone())).cloned()).collect())
     })
 }
 
@@ -171,6 +205,21 @@ pub fn run(component: &str, argv: &[String], timeout: Duration) -> Result<Done, 
     testing::with(|host| {
         host.commands.push((component.to_owned(), argv.to_vec(), timeout));
         host.answers.pop_front().unwrap_or_else(|| Ok(Done::default()))
+    })
+}
+
+/// Puts off files of the report that [`crate::ConfigChanged::on_change`] is being called with: they are reported again after its rollout, in their newest
+/// version. Needs `watch` for each.
+///
+/// # Errors
+/// Without the grant.
+pub fn put_off(paths: &[String]) -> Result<(), Error> {
+    #[cfg(target_family = "wasm")]
+    return real::watch::put_off(paths);
+    #[cfg(not(target_family = "wasm"))]
+    testing::with(|host| {
+        host.put_off.extend_from_slice(paths);
+        Ok(())
     })
 }
 

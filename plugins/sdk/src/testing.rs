@@ -13,7 +13,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use crate::host::{Component, Done};
+use crate::host::{Component, Done, Facts};
 use crate::{Batch, Error, File, Plugin, Verdict};
 
 /// What a plugin may see, and what it did.
@@ -31,6 +31,10 @@ pub struct Host {
     pub signals: Vec<(String, u8)>,
     /// Files of components, by component and path.
     pub files: BTreeMap<(String, String), File>,
+    /// What is known of files of components, by component and path, without their content.
+    pub facts: BTreeMap<(String, String), Facts>,
+    /// Files of reports that were put off.
+    pub put_off: Vec<String>,
     /// Commands run: component, program with arguments, timeout.
     pub commands: Vec<(String, Vec<String>, Duration)>,
     /// What the next commands answer; success with no output, when there is nothing left.

@@ -45,7 +45,7 @@ impl<'de> Deserialize<'de> for Rule {
         impl<'de> Visitor<'de> for AnyForm {
             type Value = Rule;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("`forward`, `swallow`, `{to: …, as: …}` or a list of those")
+                f.write_str("`forward`, `swallow`, `{to: …, as: …}` or a list of `{to: …, as: …}`")
             }
             fn visit_str<E: de::Error>(self, word: &str) -> Result<Rule, E> {
                 match word {

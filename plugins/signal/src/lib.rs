@@ -1,4 +1,4 @@
-//! Stock plugin `signal`: maps, fans out and translates signals to the controller.
+//! Stock plugin `signal`: maps, fans out and translates signals that the controller receives.
 #![forbid(unsafe_code)]
 
 mod config;
@@ -23,10 +23,14 @@ impl Plugin for SignalMap {
     type Config = Config;
 
     fn manifest() -> Manifest {
-        Manifest::new("signal", env!("CARGO_PKG_VERSION"), "maps, fans out and translates signals to the controller")
-            .schema(include_str!("schema.json"))
-            .want(Want::signals(ALL, "to deliver signals to the components that `map` names").optional())
-            .want(Want::pod("to know which components run, for `to: \"*\"`").optional())
+        Manifest::new(
+            "signal",
+            env!("CARGO_PKG_VERSION"),
+            "maps, fans out and translates signals that the controller receives",
+        )
+        .schema(include_str!("schema.json"))
+        .want(Want::signals(ALL, "to deliver signals to the components that `map` names").optional())
+        .want(Want::pod("to know which components run, for `to: \"*\"`").optional())
     }
 
     fn new(config: Config) -> Result<Self, Error> {
@@ -37,15 +41,16 @@ impl Plugin for SignalMap {
             match &rule {
                 Rule::Deliver(list) => check(&name, list)?,
                 Rule::Swallow if STOPS.contains(&number) => {
-                    let message =
-                        format!("`map.{name}`: stops the pod, which can't be swallowed; deliver another signal");
+                    let message = format!(
+                        "`map.{name}`: this signal stops the pod and cannot be swallowed; deliver another signal instead"
+                    );
                     return Err(Error::bad_config(message));
                 }
                 Rule::Swallow | Rule::Forward => {}
             }
             if rules.insert(number, rule).is_some() {
                 let name = signals::name(number);
-                return Err(Error::bad_config(format!("`map`: `{name}` is there twice, under two of its names")));
+                return Err(Error::bad_config(format!("`map`: `{name}` appears twice, under two of its names")));
             }
         }
         Ok(Self(rules))
@@ -60,10 +65,12 @@ impl Plugin for SignalMap {
             .collect();
         let mut wants = Vec::new();
         if named.contains(ALL) {
-            wants.push(Want::signals(ALL, "`map` delivers to all components"));
+            wants.push(Want::signals(ALL, "`map` delivers signals to all components"));
             wants.push(Want::pod("to know which components run, for `to: \"*\"`"));
         } else {
-            wants.extend(named.iter().map(|component| Want::signals(component, "`map` delivers to it")));
+            wants.extend(
+                named.iter().map(|component| Want::signals(component, "`map` delivers signals to this component")),
+            );
         }
         // The host lets a plugin swallow a signal only where it might send some.
         if wants.is_empty() && self.0.values().any(|rule| *rule == Rule::Swallow) {
@@ -75,11 +82,11 @@ impl Plugin for SignalMap {
 
 fn check(name: &str, list: &[To]) -> Result<(), Error> {
     if list.is_empty() || list.iter().any(|one| one.to.is_empty()) {
-        let message = format!("`map.{name}`: delivers to nobody; write `swallow` where that is meant");
+        let message = format!("`map.{name}`: no component receives the signal; to ignore the signal, write `swallow`");
         return Err(Error::bad_config(message));
     }
     if list.iter().any(|one| one.to.len() > 1 && one.to.iter().any(|to| to == ALL)) {
-        return Err(Error::bad_config(format!("`map.{name}.to`: `*` stands alone")));
+        return Err(Error::bad_config(format!("`map.{name}.to`: `*` must be the only entry")));
     }
     Ok(())
 }

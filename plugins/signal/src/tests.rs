@@ -72,12 +72,12 @@ fn asks_for_what_the_map_needs() {
 fn bad_configurations_are_named() {
     assert_eq!(refused(r#"{"map": {"UP": "swallow"}}"#), "`map`: `UP` is not a signal");
     let twice = refused(r#"{"map": {"HUP": "swallow", "SIGHUP": "forward"}}"#);
-    assert_eq!(twice, "`map`: `SIGHUP` is there twice, under two of its names");
+    assert_eq!(twice, "`map`: `SIGHUP` appears twice, under two of its names");
     assert!(refused(r#"{"map": {"HUP": "drop"}}"#).contains("expected `forward`, `swallow`"));
     assert!(refused(r#"{"map": {"HUP": {"to": "a", "signal": "USR1"}}}"#).contains("unknown field `signal`"));
-    assert!(refused(r#"{"map": {"HUP": {"to": []}}}"#).contains("delivers to nobody"));
-    assert!(refused(r#"{"map": {"HUP": {"to": ["*", "a"]}}}"#).contains("stands alone"));
-    assert!(refused(r#"{"map": {"TERM": "swallow"}}"#).contains("can't be swallowed"));
+    assert!(refused(r#"{"map": {"HUP": {"to": []}}}"#).contains("no component receives the signal"));
+    assert!(refused(r#"{"map": {"HUP": {"to": ["*", "a"]}}}"#).contains("`*` must be the only entry"));
+    assert!(refused(r#"{"map": {"TERM": "swallow"}}"#).contains("cannot be swallowed"));
     assert!(refused(r#"{"map": {}, "more": 1}"#).contains("unknown field `more`"));
 }
 

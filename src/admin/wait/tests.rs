@@ -183,6 +183,22 @@ async fn who_asks_in_the_engines_place_keeps_nothing_from_it() {
     assert_eq!(pod.check().await.at_once().await, "0\n");
 }
 
+/// The answer is still being sent when another verdict takes its place: nobody has heard of that one.
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_out_of_date_when_it_arrives_counts_for_nothing() {
+    let pod = Pod::settled(HealthState::Healthy).await;
+    // More than the socket holds, so that the controller has to wait until it is read.
+    let health = Health { state: HealthState::Unhealthy, reasons: vec!["because ".repeat(1 << 18)] };
+    pod.publish.send_replace(Arc::new(Status { health, ..Status::default() }));
+    let check = pod.check().await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    pod.becomes(HealthState::Healthy);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(check.ended().await.0.starts_with("1\nunhealthy\nbecause "));
+    tokio::time::sleep(INTERVAL + SLACK).await;
+    assert_eq!(pod.check().await.at_once().await, "0\n");
+}
+
 #[tokio::test(start_paused = true)]
 async fn after_a_check_that_went_away_the_next_one_is_answered_at_once() {
     let pod = Pod::settled(HealthState::Healthy).await;
@@ -242,4 +258,22 @@ async fn who_waits_is_answered_when_the_controller_ends() {
     assert_eq!(check.ended().await.0, "1\nstarting\nbecause\n");
     assert!(pod.tasks.wait(Duration::from_secs(1)).await);
     assert_eq!(UnixStream::connect(&pod.path).await.unwrap_err().kind(), ErrorKind::NotFound);
+}
+
+/// The check is this process itself, which notices each SIGCONT.
+#[tokio::test]
+async fn a_check_that_somebody_has_stopped_is_continued() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut continued = signal(SignalKind::from_raw(18)).unwrap();
+    let pod = Pod::new(HealthState::Starting);
+    let mut check = pod.check().await;
+    check.is_kept().await;
+    timeout(LIMIT, continued.recv()).await.expect("with the heartbeat").unwrap();
+    // Stopped before it reads the answer.
+    pod.becomes(HealthState::Unhealthy);
+    for _ in 0..2 {
+        timeout(LIMIT, continued.recv()).await.expect("until it has ended").unwrap();
+    }
+    let (answer, ..) = check.ended().await;
+    assert!(answer.starts_with("1\n"), "{answer}");
 }

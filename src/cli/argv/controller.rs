@@ -13,49 +13,49 @@ pub struct ControllerFlags {
     /// Share one IPC namespace [default: true]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub ipc: Option<String>,
-    /// Give the components the controller's mounts, the engine's socket excepted [default: false]
+    /// Share the controller's mounts with the components, except the engine's socket [default: false]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub volumes: Option<String>,
     /// Stream the components' output to standard output [default: true]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub logs: Option<String>,
-    /// Always pull images, even where the engine has them [default: false]
+    /// Pull each image even if the engine already has it [default: false]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub pull: Option<String>,
-    /// Id or name of the controller's own container, where it can't be found out
+    /// Id or name of the controller's own container, if the controller cannot detect it
     #[arg(long = "self", value_name = "ID")]
     pub own_id: Option<String>,
-    /// Where the admin socket and the plugins' state live [default: /var/lib/outrigger]
+    /// Directory of the admin socket and of the plugins' state [default: /var/lib/outrigger]
     #[arg(long, value_name = "DIR")]
     pub state_dir: Option<String>,
-    /// Where stock plugins that were compiled ahead of time lie [default: /plugins]
+    /// Directory of the precompiled stock plugins [default: /plugins]
     #[arg(long, value_name = "DIR")]
     pub plugin_dir: Option<String>,
-    /// Where plugins compiled by this controller are kept [default: /var/cache/outrigger]
+    /// Directory in which the controller keeps the plugins that it has compiled [default: /var/cache/outrigger]
     #[arg(long, value_name = "DIR")]
     pub cache_dir: Option<String>,
-    /// Form of the components' lines: text, json or plain; json is the controller's own too [default: text]
+    /// Format of the components' log lines: text, json or plain; json also applies to the controller's own log [default: text]
     #[arg(long, value_name = "FORMAT")]
     pub log_format: Option<String>,
-    /// What the controller itself logs: off, error, warn, info, debug, trace, or a list with target=level [default: info]
+    /// Level of the controller's own log: off, error, warn, info, debug, trace, or a list with target=level [default: info]
     #[arg(long, value_name = "LEVEL")]
     pub log_level: Option<String>,
-    /// What components may have beyond the default, as subject[=pattern]; repeatable; docs/security.md lists the subjects
+    /// Grant components more than the default policy does, as subject[=pattern]; repeatable; docs/security.md lists the subjects
     #[arg(long, value_name = "RULE")]
     pub allow: Vec<String>,
-    /// What components may not have, as subject[=pattern]; repeatable; it wins over --allow
+    /// Refuse components something, as subject[=pattern]; repeatable; wins over --allow
     #[arg(long, value_name = "RULE")]
     pub deny: Vec<String>,
-    /// Which images components may have, as a pattern; repeatable; any where none is given
+    /// Allow components only images that match this pattern; repeatable [default: any image]
     #[arg(long, value_name = "PATTERN")]
     pub images: Vec<String>,
-    /// How many failed components of a service remain for a look, stopped and renamed [default: 1]
+    /// Number of failed components of a service that are kept for inspection, stopped and renamed [default: 1]
     #[arg(long, value_name = "NUMBER")]
     pub keep_failed: Option<String>,
-    /// For how long they remain [default: 1h]
+    /// How long failed components are kept [default: 1h]
     #[arg(long, value_name = "DURATION")]
     pub keep_failed_for: Option<String>,
-    /// Where the components' cgroups are: auto, inherit, slice, tree, nested or divided; docs/engines.md explains them [default: auto]
+    /// Placement of the components' cgroups: auto, inherit, slice, tree, nested or divided; docs/engines.md explains the modes [default: auto]
     #[arg(long, value_name = "MODE")]
     pub cgroup_mode: Option<String>,
     /// A deadline, as name=duration; repeatable; `outrigger plan --timeouts` lists them

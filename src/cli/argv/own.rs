@@ -12,7 +12,7 @@ Examples:
   outrigger completions zsh >\"${fpath[1]}/_outrigger\"
   outrigger completions fish >~/.config/fish/completions/outrigger.fish")]
 pub struct CompletionsArgs {
-    /// For which shell
+    /// Shell of the script
     #[arg(value_name = "SHELL")]
     pub shell: ShellName,
 }
@@ -31,7 +31,7 @@ pub enum ShellName {
 /// What can be done with plugins.
 #[derive(Debug, Subcommand)]
 pub enum PluginCommand {
-    /// Show what a plugin is, which hooks it has, what it asks for and how it is configured
+    /// Show a plugin's version, its hooks, the capabilities that it requests, and the schema of its configuration
     Inspect(InspectArgs),
     /// Compile plugins to machine code ahead of time
     Compile(CompileArgs),
@@ -51,10 +51,10 @@ pub struct InspectArgs {
 /// Of `plugin compile`.
 #[derive(Debug, Args)]
 pub struct CompileArgs {
-    /// Where the .cwasm files go; made where it does not exist
+    /// Directory for the .cwasm files; created if it does not exist
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
-    /// The .wasm files; the stock plugins where none is given
+    /// The .wasm files [default: the stock plugins]
     #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
 }

@@ -9,10 +9,10 @@ use super::ControllerFlags;
 /// Of `schema`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-For the YAML extension of VS Code and other editors with yaml-language-server: `outrigger schema > pod.schema.json`, and as the first line of pod.yaml
+For the YAML extension of VS Code and other editors with yaml-language-server: run `outrigger schema > pod.schema.json`, and begin pod.yaml with the line
 `# yaml-language-server: $schema=pod.schema.json`.")]
 pub struct SchemaArgs {
-    /// What to print the schema of
+    /// Part whose schema is printed
     #[arg(value_enum, value_name = "PART", default_value_t = SchemaPart::Pod)]
     pub part: SchemaPart,
 }
@@ -44,7 +44,7 @@ pub struct InputArgs {
     /// A pod.yaml, a stack or Compose file, or the JSON of `docker inspect`; `-` is standard input
     #[arg(value_name = "FILE", required_unless_present = "container", conflicts_with = "container")]
     pub file: Option<PathBuf>,
-    /// Take the labels of this container of the engine instead
+    /// Read the labels of this container from the engine instead of a file
     #[arg(long, value_name = "NAME")]
     pub container: Option<String>,
 }
@@ -52,19 +52,19 @@ pub struct InputArgs {
 /// Of `run`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The controller container gets the labels that the file stands for, the engine's socket, and what `controller:` in the file says.
-SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1 and SIGUSR2 go to the pod; its exit code becomes this one's; the container is removed afterwards.")]
+The controller's container gets the labels that the file describes, the engine's socket, and the settings under `controller:` in the file.
+The command passes SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1 and SIGUSR2 on to the pod, exits with the pod's exit code, and removes the container.")]
 pub struct RunArgs {
-    /// The pod.yaml; relative sources of volumes and plugins are taken from its folder; `-` is standard input
+    /// The pod.yaml; `-` is standard input. Relative paths of volumes and plugins start at the directory of the file
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// Leave it running and print the container's id
+    /// Leave the pod running, and print the id of the controller's container
     #[arg(short, long)]
     pub detach: bool,
-    /// Name of the container, and of the pod
+    /// Name of the pod and of the controller's container
     #[arg(long)]
     pub name: Option<String>,
-    /// Print a JSON object with its id, name and exit code: as the last line when it has ended, or at once with --detach
+    /// Print a JSON object with the container's id, name and exit code: as the last line when the pod has ended, or at once with --detach
     #[arg(long)]
     pub json: bool,
 }
@@ -78,11 +78,11 @@ pub struct PlanArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
-    /// The operator's policy, as the controller would have it in /etc/outrigger/policy.yaml
+    /// Policy file of the operator, which the controller would read from /etc/outrigger/policy.yaml
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
     /// The controller's flags, as it would get them.
-    #[command(flatten, next_help_heading = "Flags of the controller to plan with")]
+    #[command(flatten, next_help_heading = "Controller flags for the plan")]
     pub flags: ControllerFlags,
 }
 
@@ -92,10 +92,10 @@ pub struct PlanInput {
     /// A pod.yaml, a stack or Compose file, or the JSON of `docker inspect`; `-` is standard input
     #[arg(value_name = "FILE", required_unless_present_any = ["container", "show_timeouts"], conflicts_with = "container")]
     pub file: Option<PathBuf>,
-    /// Take the labels of this container of the engine instead
+    /// Read the labels of this container from the engine instead of a file
     #[arg(long, value_name = "NAME")]
     pub container: Option<String>,
-    /// List every deadline that is in force; needs no FILE
+    /// List every timeout that is in force; needs no FILE
     #[arg(long = "timeouts", id = "show_timeouts")]
     pub timeouts: bool,
 }
@@ -106,16 +106,16 @@ pub struct CheckArgs {
     /// Where it comes from.
     #[command(flatten)]
     pub input: InputArgs,
-    /// Tell every place where this will behave otherwise than with podlike
+    /// List every difference from podlike in this file
     #[arg(long, conflicts_with = "container")]
     pub podlike: bool,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
-    /// The operator's policy, as the controller would have it in /etc/outrigger/policy.yaml
+    /// Policy file of the operator, which the controller would read from /etc/outrigger/policy.yaml
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
     /// The controller's flags, as it would get them.
-    #[command(flatten, next_help_heading = "Flags of the controller to check with")]
+    #[command(flatten, next_help_heading = "Controller flags for the check")]
     pub flags: ControllerFlags,
 }

@@ -3,7 +3,7 @@ use std::time::Duration;
 use futures_util::stream::{self, StreamExt};
 use tokio::sync::mpsc;
 
-use super::{Signals, attach};
+use super::{HANDLERS, SILENT, Signals, attach};
 use crate::cli::report::{Exit, Report};
 use crate::engine::fake::FakeEngine;
 use crate::engine::{ContainerId, ContainerSpec, Engine, LogFrame, Output};
@@ -57,6 +57,27 @@ async fn every_signal_goes_to_the_pod() {
     assert_eq!(engine.calls_of("signal"), ["signal pod 1", "signal pod 10", "signal pod 15"]);
 }
 
+/// The first process of a container ignores what it has no handler for.
+#[tokio::test(start_paused = true)]
+async fn a_signal_waits_until_the_controller_can_hear_it() {
+    for (prints, heard) in [(&[&b"the controller of Outrigger starts\n"[..]][..], HANDLERS), (&[], SILENT)] {
+        let engine = FakeEngine::new().exits_on("pod", 15, 0).prints("pod", Output::Stderr, prints);
+        let (send, numbers) = mpsc::channel(4);
+        send.send(15).await.unwrap();
+        let begin = tokio::time::Instant::now();
+        let id = started(&engine).await;
+        let mut signals = signals(numbers);
+        let mut show = |_: &LogFrame| {};
+        let attached = attach(&engine, &id, LABEL, 0, Duration::from_secs(5), &mut signals, &mut show);
+        tokio::pin!(attached);
+        let early = tokio::time::timeout(heard - Duration::from_millis(10), &mut attached).await;
+        assert!(early.is_err() && engine.calls_of("signal").is_empty());
+        assert_eq!(attached.await.unwrap(), Exit::Pod(0));
+        assert!(begin.elapsed() < heard + Duration::from_secs(5));
+        assert_eq!(engine.calls_of("signal"), ["signal pod 15"]);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_engine_that_comes_back_is_followed_on() {
     let engine = FakeEngine::new().exits_after("pod", Duration::from_secs(120), 3);
@@ -78,7 +99,11 @@ async fn an_engine_that_stays_away_is_an_error_that_names_what_was_left() {
         attach(&engine, &id, LABEL, 0, Duration::from_secs(5), &mut signals(numbers), &mut |_: &LogFrame| {}).await;
     let report = end.unwrap_err();
     assert_eq!(report.exit(), Exit::Controller);
-    assert!(report.text(false).contains(&format!("container {id} was left as it is")), "{}", report.text(false));
+    assert!(
+        report.text(false).contains(&format!("the command did not change container {id}")),
+        "{}",
+        report.text(false)
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,7 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
+use super::written;
 use crate::labels;
+use crate::labels::{Place, yaml};
+use crate::pod::Problems;
+
+/// So many differences of one service are shown.
+const MOST: usize = 100;
 
 /// The labels of the containers, the components' among them.
 const LABELS: &str = "/TaskTemplate/ContainerSpec/Labels";
@@ -18,6 +24,8 @@ pub enum Change {
     Changed(Vec<String>),
     /// It is as it was.
     Same,
+    /// It is as it was, and not in the files any more.
+    Left,
     /// It is not there any more.
     Removed,
 }
@@ -38,13 +46,20 @@ pub fn of(before: &[Value], after: &[Value]) -> BTreeMap<String, Change> {
     names.into_iter().map(|name| (name.to_owned(), change(name))).collect()
 }
 
+/// Tells the services apart that are as they were because the files do not have them any more; `written` are the names of those of the files.
+pub fn leave(changes: &mut BTreeMap<String, Change>, written: &BTreeSet<String>) {
+    let left = changes.iter_mut().filter(|(name, change)| **change == Change::Same && !written.contains(*name));
+    left.for_each(|(_, change)| *change = Change::Left);
+}
+
 /// The name and the specification of a service.
 fn named(service: &Value) -> Option<(&str, &Value)> {
     let spec = service.get("Spec")?;
     Some((spec.get("Name")?.as_str()?, spec))
 }
 
-fn labels_of(spec: &Value) -> BTreeMap<String, String> {
+/// The labels of a service's containers.
+pub fn labels_of(spec: &Value) -> BTreeMap<String, String> {
     let labels = spec.pointer(LABELS).and_then(Value::as_object);
     labels.into_iter().flatten().filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
 }
@@ -66,11 +81,19 @@ fn images(spec: &Value) -> Vec<(String, String)> {
     for (what, body) in components(spec) {
         images.extend(body.get("image").and_then(Value::as_str).map(|image| (what, image.to_owned())));
     }
-    // A service without components is no pod.
-    if let [(what, _)] = images.as_mut_slice() {
+    if let Some((what, _)) = images.first_mut().filter(|_| !is_pod(&labels_of(spec))) {
         "container".clone_into(what);
     }
     images
+}
+
+/// Whether the labels describe components, here or in a file of the controller.
+pub fn is_pod(labels: &BTreeMap<String, String>) -> bool {
+    labels.keys().any(|label| is_component(label) || label == "pod.compose.file")
+}
+
+fn is_component(label: &str) -> bool {
+    label.starts_with("pod.component.") || label == "pod.init.components"
 }
 
 /// docker adds the digest to the tag that was written.
@@ -95,53 +118,52 @@ fn differences(before: &Value, after: &Value) -> Vec<String> {
     if reference(before) != reference(after)
         && found.iter().all(|line| !line.starts_with("controller: ") && !line.starts_with("container: "))
     {
-        found.push("container: another digest of the image".to_owned());
+        let what = if is_pod(&labels_of(after)) { "controller" } else { "container" };
+        found.push(format!("{what}: new digest of the same image"));
     }
     let (was, is) = (components(before), components(after));
     for (what, body) in &is {
         let Some(earlier) = was.get(what) else { continue };
-        let keys: Vec<String> =
-            differing(earlier, body).into_iter().filter(|key| key != "image").map(|key| format!("`{key}`")).collect();
-        if !keys.is_empty() {
-            found.push(format!("{what}: {}", keys.join(", ")));
-        }
+        let lines = written::differences(&settings(earlier), &settings(body));
+        found.extend(lines.iter().map(|line| format!("{what}: {line}")));
     }
     let (was, is) = (labels_of(before), labels_of(after));
-    let is_component = |label: &str| label.starts_with("pod.component.") || label == "pod.init.components";
-    let labels: BTreeSet<&String> =
-        was.keys().chain(is.keys()).filter(|label| was.get(*label) != is.get(*label)).collect();
-    found.extend(labels.into_iter().filter(|label| !is_component(label)).map(|label| format!("label `{label}`")));
-    let replicas = |spec: &Value| spec.pointer("/Mode/Replicated/Replicas").and_then(Value::as_u64);
-    if let (Some(was), Some(is)) = (replicas(before), replicas(after))
-        && was != is
-    {
-        found.push(format!("replicas {was} -> {is}"));
+    let labels: BTreeSet<&String> = was.keys().chain(is.keys()).filter(|label| !is_component(label)).collect();
+    for label in labels {
+        let (was, is) = (was.get(label).map(|text| value(text)), is.get(label).map(|text| value(text)));
+        let mut lines = Vec::new();
+        written::compare(&mut Vec::new(), was.as_ref(), is.as_ref(), &mut lines);
+        found.extend(lines.iter().map(|line| format!("label `{label}`: {line}")));
     }
-    found.extend(others(before, after));
+    found.extend(written::differences(&written::service(before), &written::service(after)));
     if found.is_empty() {
         // What is written differs and means the same, such as the order of a component's keys.
-        found.push("written otherwise".to_owned());
+        found.push("different notation, same meaning".to_owned());
+    }
+    let more = found.len().saturating_sub(MOST);
+    if more > 0 {
+        found.truncate(MOST);
+        found.push(format!("and {more} more changes"));
     }
     found
 }
 
-/// What else differs, by the engine's names.
-fn others(before: &Value, after: &Value) -> Vec<String> {
-    let empty = Map::new();
-    let part = |spec: &Value, path: &str| spec.pointer(path).and_then(Value::as_object).unwrap_or(&empty).clone();
-    let differing_at = |path: &str, known: &[&str]| {
-        let keys = differing(&part(before, path), &part(after, path));
-        keys.into_iter().filter(|key| !known.contains(&key.as_str())).map(|key| format!("`{key}`")).collect::<Vec<_>>()
-    };
-    let mut found = differing_at("", &["TaskTemplate", "Mode"]);
-    found.extend(differing_at("/TaskTemplate", &["ContainerSpec"]));
-    found.extend(differing_at("/TaskTemplate/ContainerSpec", &["Image", "Labels"]));
-    found
+/// The settings of a component, except its image.
+fn settings(body: &Map<String, Value>) -> Map<String, Value> {
+    let mut settings = body.clone();
+    settings.remove("image");
+    for key in ["environment", "labels"] {
+        if let Some(value) = settings.get_mut(key) {
+            *value = written::variables(value.take());
+        }
+    }
+    settings
 }
 
-fn differing(before: &Map<String, Value>, after: &Map<String, Value>) -> Vec<String> {
-    let keys: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
-    keys.into_iter().filter(|key| before.get(*key) != after.get(*key)).cloned().collect()
+/// The value of a label; the text itself if it is no YAML.
+fn value(label: &str) -> Value {
+    let mut problems = Problems::default();
+    yaml::parse(&Place::new("label"), label, &mut problems).unwrap_or_else(|| Value::String(label.to_owned()))
 }
 
 /// For people.
@@ -152,6 +174,7 @@ pub fn text(changes: &BTreeMap<String, Change>) -> String {
             Change::New(lines) => ("is new", lines.as_slice()),
             Change::Changed(lines) => ("changes", lines.as_slice()),
             Change::Same => ("is unchanged", &[][..]),
+            Change::Left => ("is in the stack, but not in the files: it stays, and `--prune` removes it", &[][..]),
             Change::Removed => ("is removed", &[][..]),
         };
         text.push_str(&format!("service `{name}` {word}\n"));
@@ -190,7 +213,21 @@ mod tests {
         assert_eq!(
             told,
             "service `shop_web` changes\n  component `app`: image `acme/app:1` -> `acme/app:2`\n  \
-             controller: image `outrigger:1` -> `outrigger:2`\n  component `app`: `command`\n  replicas 2 -> 3\n  `Env`\n"
+             controller: image `outrigger:1` -> `outrigger:2`\n  component `app`: `command`: new, `[\"serve\"]`\n  `deploy.replicas`: `2` -> `3`\n  \
+             `environment.A`: new, `1`\n"
+        );
+    }
+
+    #[test]
+    fn a_service_that_the_files_have_no_more_is_not_called_unchanged() {
+        let of = |name: &str| service(name, "a", 1, &json!({}), &json!([]));
+        let both = [of("shop_new"), of("shop_old")];
+        let mut changes = super::of(&both, &both);
+        leave(&mut changes, &BTreeSet::from(["shop_new".to_owned()]));
+        assert_eq!(
+            text(&changes),
+            "service `shop_new` is unchanged\n\
+             service `shop_old` is in the stack, but not in the files: it stays, and `--prune` removes it\n"
         );
     }
 
@@ -201,7 +238,7 @@ mod tests {
         let other = with(json!({"pod.component.web": "image: b", "pod.init.components": "[{name: made, image: c}]"}));
         assert_eq!(
             changes(std::slice::from_ref(&one), &[other]),
-            "service `a` changes\n  component `made`: new, image `c`\n  component `web`: new, image `b`\n  component `app`: removed\n  label `pod.plugins`\n"
+            "service `a` changes\n  component `made`: new, image `c`\n  component `web`: new, image `b`\n  component `app`: removed\n  label `pod.plugins`: removed\n"
         );
         let plain = service("b", "nginx:1@sha256:ab", 1, &json!({}), &json!([]));
         assert_eq!(
@@ -210,8 +247,57 @@ mod tests {
         );
         let rebuilt = service("b", "nginx:1@sha256:cd", 1, &json!({}), &json!([]));
         let plain = service("b", "nginx:1@sha256:ab", 1, &json!({}), &json!([]));
-        assert_eq!(changes(&[plain], &[rebuilt]), "service `b` changes\n  container: another digest of the image\n");
+        assert_eq!(changes(&[plain], &[rebuilt]), "service `b` changes\n  container: new digest of the same image\n");
         let commented = with(json!({"pod.component.app": "image: a # the same", "pod.plugins": "[reload]"}));
-        assert_eq!(changes(&[one], &[commented]), "service `a` changes\n  written otherwise\n");
+        assert_eq!(changes(&[one], &[commented]), "service `a` changes\n  different notation, same meaning\n");
+    }
+
+    #[test]
+    fn what_changes_in_a_component_or_a_label_is_shown_as_old_and_new() {
+        let with = |app: &str, options: &str| {
+            service(
+                "a",
+                "outrigger",
+                1,
+                &json!({"pod.component.app": app, "pod.options": options, "pod.note": "x: y: z"}),
+                &json!([]),
+            )
+        };
+        let before = with("{image: a, environment: [LEVEL=info, API_KEY=one], mem_limit: 64m}", "settle: 10s");
+        let after = with("{image: a, environment: {LEVEL: debug, API_KEY: two}, mem_limit: 128m}", "settle: 30s");
+        assert_eq!(
+            changes(&[before], &[after]),
+            "service `a` changes\n  component `app`: `environment.API_KEY`: another value, which is not shown\n  \
+             component `app`: `environment.LEVEL`: `info` -> `debug`\n  component `app`: `mem_limit`: `64m` -> `128m`\n  \
+             label `pod.options`: `settle`: `10s` -> `30s`\n"
+        );
+    }
+
+    #[test]
+    fn a_pod_of_a_compose_file_has_a_controller() {
+        let of = |tag: &str| {
+            service("a", &format!("outrigger:{tag}"), 1, &json!({"pod.compose.file": "/pod.yml"}), &json!([]))
+        };
+        assert_eq!(changes(&[], &[of("1")]), "service `a` is new\n  controller: image `outrigger:1`\n");
+        assert_eq!(
+            changes(&[of("1")], &[of("2")]),
+            "service `a` changes\n  controller: image `outrigger:1` -> `outrigger:2`\n"
+        );
+        let digest = |digest: &str| {
+            service("a", &format!("outrigger@sha256:{digest}"), 1, &json!({"pod.compose.file": "/pod.yml"}), &json!([]))
+        };
+        assert_eq!(
+            changes(&[digest("a")], &[digest("b")]),
+            "service `a` changes\n  controller: new digest of the same image\n"
+        );
+    }
+
+    #[test]
+    fn the_list_of_changes_has_an_end() {
+        let env = |value: u32| json!((0..150).map(|n| format!("V{n}={value}")).collect::<Vec<_>>());
+        let (before, after) = (service("a", "x", 1, &json!({}), &env(1)), service("a", "x", 1, &json!({}), &env(2)));
+        let told = changes(&[before], &[after]);
+        assert_eq!(told.lines().count(), 1 + MOST + 1);
+        assert!(told.ends_with("  and 50 more changes\n"), "{told}");
     }
 }

@@ -7,22 +7,26 @@ use anyhow::{Context, anyhow};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
+use super::changes;
 use super::docker::DockerCommand;
-use super::progress::{self, Standing};
+use super::failures::{self, Explained, Failures};
+use super::progress::{self, Standing, Trouble};
 use crate::cli::output;
 use crate::cli::report::{Exit, Report};
+use crate::labels;
+use crate::pod::lower;
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// A service that Swarm does not watch has to stay as it should be for so long, as docker's own command has it.
+/// A service that Swarm does not watch has to stay as it should be for so long, as docker's own command has it; a pod longer, see [`stable`].
 const STABLE: Duration = Duration::from_secs(5);
 
 /// How long Swarm may take to begin an update: it does so within milliseconds.
 const SETTLED: Duration = Duration::from_secs(5);
 
 /// Looks in a row that docker may refuse: a manager that is elected anew takes some seconds.
-const REFUSALS: u32 = 30;
+pub const REFUSALS: u32 = 30;
 
 /// What was there before, and what is there now.
 pub struct Snapshot {
@@ -33,28 +37,34 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// The services of a stack and their tasks.
+    /// The services of a stack and their tasks; docker is asked up to `tries` times, once a second.
     ///
     /// # Errors
     /// docker's: this is no manager, or nothing answers.
-    pub fn of(docker: &DockerCommand<'_>, stack: &str) -> Result<Self, Report> {
+    pub async fn of(docker: &DockerCommand<'_>, stack: &str, tries: u32) -> Result<Self, Report> {
+        for _ in 1..tries {
+            if let Ok(snapshot) = Self::now(docker, stack) {
+                return Ok(snapshot);
+            }
+            sleep(PAUSE).await;
+        }
+        Self::now(docker, stack)
+    }
+
+    fn now(docker: &DockerCommand<'_>, stack: &str) -> Result<Self, Report> {
         let filter = format!("label=com.docker.stack.namespace={stack}");
         let listed = docker.output(&["service", "ls", "--quiet", "--filter", &filter])?;
         let ids: Vec<&str> = listed.split_whitespace().collect();
         if ids.is_empty() {
             return Ok(Self { services: Vec::new(), tasks: BTreeSet::new() });
         }
-        let tasks = task_ids(docker, &ids, false)?.into_iter().collect();
+        let tasks = task_ids(docker, &ids)?.into_iter().collect();
         Ok(Self { services: docker.inspect("service", &ids)?, tasks })
     }
 }
 
-fn task_ids(docker: &DockerCommand<'_>, services: &[&str], running: bool) -> Result<Vec<String>, Report> {
-    let mut words = vec!["service", "ps", "--quiet", "--no-trunc"];
-    if running {
-        words.extend(["--filter", "desired-state=running"]);
-    }
-    words.extend(services);
+fn task_ids(docker: &DockerCommand<'_>, services: &[&str]) -> Result<Vec<String>, Report> {
+    let words = ["service", "ps", "--quiet", "--no-trunc"].iter().chain(services).copied().collect::<Vec<_>>();
     Ok(docker.output(&words)?.split_whitespace().map(str::to_owned).collect())
 }
 
@@ -62,43 +72,57 @@ fn task_ids(docker: &DockerCommand<'_>, services: &[&str], running: bool) -> Res
 struct Followed {
     id: String,
     name: String,
+    /// The specification that the deployment has left.
+    spec: Value,
+    /// Whether the deployment has changed it. Only then is the end of an update the end of this one.
+    is_changed: bool,
+    /// Whether an earlier update to just this specification was paused.
+    was_paused: bool,
     said: String,
     progressed: Instant,
     best: u64,
+    /// The tasks that run.
+    running: BTreeSet<String>,
+    /// Since when just these run.
+    running_since: Instant,
+    /// How long they have to run before the service is what it should be.
+    stable: Duration,
     stable_since: Option<Instant>,
+    /// Whether the last look has found that Swarm starts nothing more. Service and tasks are asked one after the other, so a task may be missing once.
+    is_over: bool,
+    trouble: Option<Trouble>,
     end: Option<Standing>,
 }
 
-/// Follows these services until each has converged, was rolled back or paused, or has made no progress for `deadline`.
+/// Services to follow.
+pub struct Deployed<'a> {
+    /// As `docker service inspect` prints them right after the deployment.
+    pub services: &'a [Value],
+    /// Names of those that the deployment has changed, or made.
+    pub changed: &'a BTreeSet<String>,
+    /// Ids of the tasks that were there before.
+    pub before: &'a BTreeSet<String>,
+    /// Names of those whose update was paused before.
+    pub paused: &'a BTreeSet<String>,
+}
+
+/// Follows services until each has converged, was rolled back or paused, can't converge any more, or has made no progress for `deadline`.
 ///
 /// # Errors
 /// What did not converge; docker's errors.
 pub async fn follow(
     docker: &DockerCommand<'_>,
-    services: &[Value],
-    before: &BTreeSet<String>,
+    deployed: &Deployed<'_>,
     deadline: Duration,
     quiet: bool,
 ) -> Result<Exit, Report> {
     let began = Instant::now();
-    let text =
-        |service: &Value, path: &str| service.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let mut followed: Vec<Followed> = services
-        .iter()
-        .map(|service| Followed {
-            id: text(service, "/ID"),
-            name: text(service, "/Spec/Name"),
-            said: String::new(),
-            progressed: began,
-            best: 0,
-            stable_since: None,
-            end: None,
-        })
-        .collect();
-    let mut failures = BTreeSet::new();
+    let mut followed: Vec<Followed> =
+        deployed.services.iter().map(|service| Followed::new(service, deployed, began)).collect();
+    let mut failures = Failures::default();
     let mut refused = 0;
     while followed.iter().any(|service| service.end.is_none()) {
-        let looked = look(docker, &followed, before, &mut failures);
+        let looked = look(docker, &followed, deployed.before, &mut failures);
         let seen = match looked {
             Ok(seen) => seen,
             Err(report) if refused >= REFUSALS => return Err(report),
@@ -111,57 +135,139 @@ pub async fn follow(
         refused = 0;
         for service in followed.iter_mut().filter(|service| service.end.is_none()) {
             let Some((found, tasks)) = seen.get(&service.id) else {
-                service.end = Some(Standing::Paused("it was removed meanwhile".to_owned()));
+                service.end = Some(Standing::Paused("the service was removed during the update".to_owned()));
                 continue;
             };
             let now = Instant::now();
-            let standing = progress::standing(found, tasks, now - began >= SETTLED);
+            service.notice(tasks, now);
+            let standing = progress::standing(found, tasks, now - began >= SETTLED, &service.spec);
+            let standing = service.still_paused(standing, tasks, deployed.before);
             service.take(standing, now, deadline + progress::own_pauses(found), quiet)?;
         }
         if followed.iter().any(|service| service.end.is_none()) {
             sleep(PAUSE).await;
         }
     }
-    ended(&followed)
+    output::notes(&failures.totals());
+    let explained =
+        |service: &Followed| Some((service.id.clone(), failures.explain(docker, service.trouble.as_ref()?)));
+    let reasons = followed.iter().filter(|service| service.failed()).filter_map(explained).collect();
+    ended(&followed, &reasons)
 }
 
 type Seen = BTreeMap<String, (Value, Vec<Value>)>;
 
-/// The services and their tasks by id; failures of new tasks are said once.
+/// The services and their tasks by id; why new tasks fail is noted once for each reason.
 fn look(
     docker: &DockerCommand<'_>,
     followed: &[Followed],
     before: &BTreeSet<String>,
-    failures: &mut BTreeSet<String>,
+    failures: &mut Failures,
 ) -> Result<Seen, Report> {
-    let ids: Vec<&str> =
-        followed.iter().filter(|service| service.end.is_none()).map(|service| service.id.as_str()).collect();
+    let watched: BTreeMap<&str, &Followed> =
+        followed.iter().filter(|service| service.end.is_none()).map(|service| (service.id.as_str(), service)).collect();
+    let ids: Vec<&str> = watched.keys().copied().collect();
     let services = docker.inspect("service", &ids)?;
-    let tasks = task_ids(docker, &ids, false)?;
-    // What was there before and has ended says nothing of what was deployed, and Swarm keeps many of them.
-    let running: BTreeSet<String> = task_ids(docker, &ids, true)?.into_iter().collect();
-    let tasks: Vec<&str> =
-        tasks.iter().filter(|id| running.contains(*id) || !before.contains(*id)).map(String::as_str).collect();
+    let tasks = task_ids(docker, &ids)?;
+    let tasks: Vec<&str> = tasks.iter().map(String::as_str).collect();
     let tasks = if tasks.is_empty() { Vec::new() } else { docker.inspect("task", &tasks)? };
     let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     let mut seen: Seen = services.into_iter().map(|service| (text(&service, "ID"), (service, Vec::new()))).collect();
     for task in tasks {
-        let Some((service, tasks)) = seen.get_mut(&text(&task, "ServiceID")) else { continue };
-        let name = service.pointer("/Spec/Name").and_then(Value::as_str).unwrap_or_default();
-        if !before.contains(&text(&task, "ID"))
-            && let Some(failure) = progress::failure(name, &task)
-            && failures.insert(text(&task, "ID"))
+        let id = text(&task, "ServiceID");
+        let (Some((service, tasks)), Some(followed)) = (seen.get_mut(&id), watched.get(id.as_str())) else { continue };
+        let is_new = !before.contains(&text(&task, "ID"));
+        // The tasks of an earlier version say nothing about this one once they have ended.
+        let counts = is_new || !followed.is_changed || !progress::is_old(service, &task);
+        if !counts && text(&task, "DesiredState") != "running" {
+            continue;
+        }
+        if is_new
+            && let Some(trouble) = progress::trouble(&followed.name, &task)
+            && !failures.knows(&trouble)
         {
-            output::notes(&[failure]);
+            let explained = failures.explain(docker, &trouble);
+            output::notes(&failures.count(&followed.name, &explained).into_iter().collect::<Vec<_>>());
         }
         tasks.push(task);
     }
     Ok(seen)
 }
 
+/// A pod ends if a component crashes within `settle` after the pod was healthy for the first time; its task fails once the other components have stopped, too.
+fn stable(labels: &BTreeMap<String, String>) -> Duration {
+    if !changes::is_pod(labels) {
+        return STABLE;
+    }
+    let (raw, _) = labels::read_labels(labels);
+    let (pod, _) = lower::lower_partly(&raw);
+    STABLE.saturating_add(pod.options.settle)
+}
+
 impl Followed {
+    fn new(service: &Value, deployed: &Deployed<'_>, now: Instant) -> Self {
+        let text = |path: &str| service.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let name = text("/Spec/Name");
+        Self {
+            id: text("/ID"),
+            spec: service.get("Spec").cloned().unwrap_or_default(),
+            is_changed: deployed.changed.contains(&name),
+            was_paused: deployed.paused.contains(&name) && !deployed.changed.contains(&name),
+            name,
+            said: String::new(),
+            progressed: now,
+            best: 0,
+            running: BTreeSet::new(),
+            running_since: now,
+            stable: stable(&changes::labels_of(service.get("Spec").unwrap_or(&Value::Null))),
+            stable_since: None,
+            is_over: false,
+            trouble: None,
+            end: None,
+        }
+    }
+
+    /// How long tasks have to run that Swarm has watched itself.
+    fn watched(&self) -> Duration {
+        if self.stable > STABLE { self.stable } else { Duration::ZERO }
+    }
+
+    /// Whether it has ended otherwise than it should.
+    fn failed(&self) -> bool {
+        !matches!(self.end, None | Some(Standing::Converged { .. }))
+    }
+
+    /// Notes which tasks run and which have failed. Tasks that take the place of others within one pause are no stable service.
+    fn notice(&mut self, tasks: &[Value], now: Instant) {
+        let is_running = |task: &&Value| task.pointer("/Status/State").and_then(Value::as_str) == Some("running");
+        let id = |task: &Value| task.get("ID").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let running: BTreeSet<String> = tasks.iter().filter(is_running).map(id).collect();
+        if running != self.running {
+            self.stable_since = None;
+            self.running = running;
+            self.running_since = now;
+        }
+        self.trouble = progress::newest_trouble(&self.name, tasks).or(self.trouble.take());
+    }
+
+    /// Swarm forgets that it has paused an update once the service is deployed again. A task that fails since then shows that nothing is resolved.
+    fn still_paused(&self, standing: Standing, tasks: &[Value], before: &BTreeSet<String>) -> Standing {
+        let is_new = |task: &Value| task.get("ID").and_then(Value::as_str).is_some_and(|id| !before.contains(id));
+        let fails = |task: &Value| {
+            is_new(task) && progress::trouble(&self.name, task).is_some_and(|trouble| trouble.verb != "waits")
+        };
+        match standing {
+            // Of an update that Swarm has begun again, Swarm reports the end.
+            Standing::Underway(words) if self.was_paused && stage(&words).is_none() && tasks.iter().any(fails) => {
+                Standing::Paused(format!("Swarm paused it before this deployment, and its tasks still fail: {words}"))
+            }
+            other => other,
+        }
+    }
+
     /// Notes where the service stands now.
     fn take(&mut self, standing: Standing, now: Instant, deadline: Duration, quiet: bool) -> Result<(), Report> {
+        let was_over = std::mem::take(&mut self.is_over);
         let words = match standing {
             Standing::Underway(words) => {
                 self.stable_since = None;
@@ -169,7 +275,16 @@ impl Followed {
             }
             Standing::Converged { is_final } => {
                 let since = *self.stable_since.get_or_insert(now);
-                if is_final || now - since >= STABLE {
+                // Swarm watches an update for less time than a pod needs to prove itself. Tasks that have completed do not fail any more.
+                let is_proven = self.running.is_empty() || now - self.running_since >= self.watched();
+                if (is_final && self.is_changed && is_proven) || now - since >= self.stable {
+                    self.end = Some(standing);
+                }
+                return Ok(());
+            }
+            Standing::Over(_) => {
+                self.is_over = true;
+                if was_over {
                     self.end = Some(standing);
                 }
                 return Ok(());
@@ -203,100 +318,43 @@ fn stage(words: &str) -> Option<&str> {
     words.split_once(':').map(|(stage, _)| stage)
 }
 
-/// Says how it ended; what did not converge is an error with exit code 1.
-fn ended(followed: &[Followed]) -> Result<Exit, Report> {
+/// Reports how it ended; what did not converge is an error with exit code 1. `reasons`: by id of the service, its last task in trouble.
+fn ended(followed: &[Followed], reasons: &BTreeMap<String, Explained>) -> Result<Exit, Report> {
     let mut wrong = Vec::new();
-    for Followed { name, end, .. } in followed {
-        match end {
-            Some(Standing::Converged { .. }) => output::text(&format!("service `{name}`: done\n"))?,
-            // Why, the failed tasks have said: Swarm says no more than that it is done.
-            Some(Standing::RolledBack) => wrong.push((name, format!("the update of `{name}` was rolled back"))),
-            Some(Standing::Paused(why)) => wrong.push((name, format!("the update of `{name}` was stopped: {why}"))),
-            Some(Standing::Underway(words)) => {
-                wrong.push((name, format!("`{name}` makes no progress any more: {words}")))
+    for service in followed {
+        let name = &service.name;
+        let what = match &service.end {
+            Some(Standing::Converged { .. }) => {
+                let what =
+                    if service.is_changed { "the update is complete" } else { "all tasks run or have completed" };
+                output::text(&format!("service `{name}`: {what}\n"))?;
+                continue;
             }
-            None => {}
-        }
+            Some(Standing::RolledBack) => format!("Swarm rolled the update of service `{name}` back"),
+            Some(Standing::Paused(why)) => format!("the update of service `{name}` stopped: {why}"),
+            Some(Standing::Underway(words)) if service.is_changed => {
+                format!("the update of service `{name}` makes no progress: {words}")
+            }
+            Some(Standing::Underway(words)) => format!("service `{name}` makes no progress: {words}"),
+            Some(Standing::Over(words)) => format!("service `{name}` has failed: {words}"),
+            None => continue,
+        };
+        let reason = reasons.get(&service.id);
+        let why = reason.map(|task| format!(" ({})", task.words())).unwrap_or_default();
+        wrong.push((name, reason, format!("{what}{why}")));
     }
-    let Some((first, _)) = wrong.first() else { return Ok(Exit::Success) };
-    let hint = format!(
-        "`docker service ps --no-trunc {first}` lists its tasks; on their nodes, `outrigger logs {first}` shows their output"
-    );
-    let what: Vec<String> = wrong.iter().map(|(_, what)| what.clone()).collect();
+    if wrong.is_empty() {
+        return Ok(Exit::Success);
+    }
+    let hint = failures::hint(&wrong.iter().map(|(name, reason, _)| (name.as_str(), *reason)).collect::<Vec<_>>());
+    let what: Vec<String> = wrong.iter().map(|(_, _, what)| what.clone()).collect();
     Err(Report::failed(anyhow!("{}", what.join("; "))).hint(hint))
 }
 
 /// The text of docker's JSON.
 pub fn documents(text: &str) -> Result<Vec<Value>, Report> {
-    Ok(serde_json::from_str(text).context("cannot understand what `docker` prints")?)
+    Ok(serde_json::from_str(text).context("cannot parse the output of `docker`")?)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn followed(began: Instant) -> Followed {
-        let (id, name, said) = ("i".to_owned(), "web".to_owned(), String::new());
-        Followed { id, name, said, progressed: began, best: 0, stable_since: None, end: None }
-    }
-
-    fn take(service: &mut Followed, standing: &Standing) {
-        service.take(standing.clone(), Instant::now(), Duration::from_secs(60), true).unwrap();
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_new_service_has_to_stay_up_for_a_while() {
-        let mut service = followed(Instant::now());
-        let up = Standing::Converged { is_final: false };
-        take(&mut service, &up);
-        sleep(Duration::from_secs(3)).await;
-        take(&mut service, &Standing::Underway("0 of 1 tasks run".to_owned()));
-        take(&mut service, &up);
-        sleep(Duration::from_secs(3)).await;
-        take(&mut service, &up);
-        assert_eq!(service.end, None, "it was away in between");
-        sleep(Duration::from_secs(2)).await;
-        take(&mut service, &up);
-        assert_eq!(service.end, Some(up));
-        assert_eq!(ended(&[service]).unwrap(), Exit::Success);
-        let mut watched = followed(Instant::now());
-        take(&mut watched, &Standing::Converged { is_final: true });
-        assert!(watched.end.is_some(), "Swarm has watched it");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn tasks_that_come_and_go_are_no_progress() {
-        let mut service = followed(Instant::now());
-        let underway = |run: u32| Standing::Underway(format!("updating: {run} of 3 tasks run"));
-        for run in [1, 0, 1, 0, 1] {
-            take(&mut service, &underway(run));
-            sleep(Duration::from_secs(11)).await;
-        }
-        assert_eq!(service.end, None);
-        take(&mut service, &underway(2));
-        sleep(Duration::from_secs(59)).await;
-        take(&mut service, &underway(2));
-        assert_eq!(service.end, None, "the second was progress");
-        sleep(Duration::from_secs(1)).await;
-        take(&mut service, &underway(2));
-        assert!(service.end.is_some());
-        let report = ended(&[service]).unwrap_err();
-        assert_eq!(report.exit(), Exit::Problems);
-        assert!(
-            report.text(false).contains("`web` makes no progress any more: updating: 2 of 3 tasks run"),
-            "{report:?}"
-        );
-    }
-
-    #[test]
-    fn every_service_that_did_not_converge_is_in_the_error() {
-        let now = Instant::now();
-        let done = Followed { end: Some(Standing::Converged { is_final: true }), ..followed(now) };
-        let back = Followed { end: Some(Standing::RolledBack), ..followed(now) };
-        let stopped = Followed { name: "db".to_owned(), end: Some(Standing::Paused("x".to_owned())), ..followed(now) };
-        let report = ended(&[done, back, stopped]).unwrap_err();
-        let text = report.text(false);
-        assert!(text.contains("the update of `web` was rolled back; the update of `db` was stopped: x"), "{text}");
-        assert_eq!(report.exit(), Exit::Problems);
-    }
-}
+mod tests;

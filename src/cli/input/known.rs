@@ -5,9 +5,10 @@ use std::path::Path;
 
 use crate::config::policy::normal;
 use crate::labels::RawPod;
-use crate::plan::SelfInfo;
+use crate::plan::{NOT_HERE, SelfInfo};
 use crate::pod::{Component, MountKind, PodSpec, Problem, Problems};
 use crate::problem::nearest;
+use crate::problem::shown::{IN_ALL, NOTES};
 
 /// What every container has, and the image of a controller, which else is empty.
 const ALWAYS: [&str; 9] = [
@@ -53,11 +54,14 @@ impl Files {
 
 /// Notes in `me` which files the controller will not find, and answers what is wrong besides.
 pub(super) fn files(raw: &RawPod, spec: &mut PodSpec, me: &mut SelfInfo, files: &Files) -> Problems {
-    const NOTHING: &str = "no mount, config or secret of the controller holds it";
+    const NOTHING: &str = "no mount, config or secret of the controller has this file";
     let mut problems = Problems::default();
     let image = me.container.image.clone();
-    let perhaps =
-        |place: String, path: &str| format!("{place}: {NOTHING}, so that `{path}` must be in the image `{image}`");
+    let perhaps = |place: String, path: &str| {
+        format!(
+            "{place}: no mount, config or secret of the controller has `{path}`, so the image `{image}` must have the file"
+        )
+    };
     let components: Vec<&Component> = spec.init.iter().chain(spec.components.values()).collect();
     let mut notes = Vec::new();
     for component in components {
@@ -79,7 +83,7 @@ pub(super) fn files(raw: &RawPod, spec: &mut PodSpec, me: &mut SelfInfo, files: 
     }
     if let Some((at, path)) = raw.compose_file.as_ref().filter(|(_, path)| !path.is_empty() && !files.reach(path)) {
         if files.is_bare {
-            let hint = "give it to the controller's service as a config, or mount it";
+            let hint = "add the file to the controller's service as a config or a mount";
             problems.push(at.problem(format!("cannot read `{path}`: {NOTHING}")).hint(hint));
         } else {
             notes.push(perhaps("`pod.compose.file`".to_owned(), path));
@@ -87,6 +91,16 @@ pub(super) fn files(raw: &RawPod, spec: &mut PodSpec, me: &mut SelfInfo, files: 
     }
     spec.warnings.extend(notes);
     problems
+}
+
+/// Sources of mounts that this host has: whether each is a file. For a pod of this host, or of one that is like it.
+pub(super) fn host_files(spec: &PodSpec, me: &mut SelfInfo) {
+    let components = spec.init.iter().chain(spec.components.values()).flat_map(|component| &component.volumes);
+    let binds = components.filter(|mount| mount.kind == MountKind::Bind).filter_map(|mount| mount.source.clone());
+    let own = me.container.mounts.iter().filter(|mount| mount.kind == "bind").map(|mount| mount.source.clone());
+    let absolute = binds.chain(own).filter(|source| source.starts_with('/'));
+    me.host_files =
+        absolute.filter_map(|source| std::fs::metadata(&source).ok().map(|found| (source, !found.is_dir()))).collect();
 }
 
 /// Of a `pod.yaml` whose engine runs here: files below folders beside it, which can be looked at.
@@ -119,7 +133,7 @@ pub(super) fn beside(spec: &PodSpec, me: &mut SelfInfo, folder: &Path) {
         // A file that is mounted by itself: joined with nothing, its path would be a directory's.
         let here = if rest.is_empty() { source.clone() } else { source.join(rest) };
         // A link may lead to what only the controller has.
-        here.symlink_metadata().is_err().then(|| format!("there is no `{}`", here.display()))
+        here.symlink_metadata().is_err().then(|| format!("`{}` {NOT_HERE}", here.display()))
     };
     for component in spec.init.iter().chain(spec.components.values()) {
         for source in component.copy.iter().map(|copy| &copy.source) {
@@ -177,16 +191,17 @@ fn undeclared<'s>(spec: &'s PodSpec, known: &BTreeSet<String>) -> Vec<(String, S
 /// Of a `pod.yaml`: as in a Compose file, a volume that is not declared is probably a mistyped one.
 pub(super) fn volumes_of_document(raw: &RawPod, spec: &PodSpec) -> Problems {
     let known = names(raw, spec);
-    let one = |(label, field, name): (String, String, &str)| {
-        let problem = Problem::new(label, field, format!("the volume `{name}` is not declared"));
-        match nearest(name, known.iter().map(String::as_str)) {
+    let one = |(at, (label, field, name)): (usize, (String, String, &str))| {
+        let problem = Problem::new(label, field, format!("volume `{name}` is not declared"));
+        // Each search costs as much as there are volumes, and of no more than this the hints are shown.
+        match nearest(name, known.iter().map(String::as_str).filter(|_| at < IN_ALL)) {
             Some(right) => problem.hint(format!("did you mean `{right}`?")),
             None => problem.hint(format!(
-                "declare it at the top of the file, `volumes: {{{name}: {{}}}}`, with `external: true` if somebody else makes it"
+                "declare the volume at the top level of the file: `volumes: {{{name}: {{}}}}`; add `external: true` if the volume exists already"
             )),
         }
     };
-    Problems(undeclared(spec, &known).into_iter().map(one).collect())
+    Problems(undeclared(spec, &known).into_iter().enumerate().map(one).collect())
 }
 
 /// Of a stack file: names in labels are volumes of the engine unless the service itself mounts them, which is easily missed.
@@ -197,17 +212,25 @@ pub(super) fn volumes_of_stack(raw: &RawPod, spec: &PodSpec, declared: &[(String
     let mut told = HashSet::new();
     let mut notes = Vec::new();
     for (label, field, name) in undeclared(spec, &known) {
+        if told.len() > NOTES {
+            // No more notes are shown, and each search costs as much as there are volumes.
+            break;
+        }
         let of_file = declared.iter().find(|(declared, other)| declared == name || other.as_deref() == Some(name));
         let meant =
             || nearest(name, known.iter().map(String::as_str).chain(declared.iter().map(|(name, _)| name.as_str())));
         let what = if let Some((volume, _)) = of_file {
             format!(
-                "`{name}` is not the volume of this file, which the stack's name is put before, but the engine's of just this name: mount it into the service, too, at any path (`{volume}:/unused`)"
+                "`{name}` means the engine's volume of exactly this name, not the volume of this file, whose full name begins with the stack's name; to use the volume of this file, mount it into the service too, at any path (`{volume}:/unused`)"
             )
         } else if let Some(right) = meant() {
-            format!("`{name}` is not declared, so that it is a volume of the engine; did you mean `{right}`?")
+            format!(
+                "this file does not declare `{name}`, so `{name}` means a volume of the engine; did you mean `{right}`?"
+            )
         } else {
-            continue;
+            format!(
+                "this file does not declare `{name}`, so `{name}` means the engine's volume of exactly this name, which all stacks share; for a volume of this stack, declare it in `volumes:` of the file and mount it into the service too (`{name}:/unused`); for one that exists already, add the label `pod.volumes: \"{name}: {{external: true}}\"`"
+            )
         };
         if told.insert(name.to_owned()) {
             notes.push(format!("`{label}`, field `{field}`: {what}"));

@@ -1,5 +1,7 @@
 //! From the engine's frames to lines.
 
+use std::collections::VecDeque;
+
 use futures_util::stream::{self, BoxStream, StreamExt};
 
 use crate::cli::time;
@@ -70,6 +72,11 @@ pub fn lines(
     container: &Inspection,
     query: LogQuery,
 ) -> BoxStream<'static, Result<Line, EngineError>> {
+    // The engine counts the last lines before it leaves out the newer ones.
+    if let (Some(count), Some(_)) = (query.tail, query.until_ns) {
+        let all = lines(engine, container, LogQuery { tail: None, ..query });
+        return stream::once(last_of(all, count)).flatten().boxed();
+    }
     let frames = engine.stored_log(&container.id, container.tty, query).map(Some).chain(stream::once(async { None }));
     let mut state = Lines::default();
     let lines = frames.flat_map(move |frame| {
@@ -82,6 +89,25 @@ pub fn lines(
         stream::iter(out.into_iter().map(Ok).collect::<Vec<_>>())
     });
     lines.boxed()
+}
+
+/// The last `count` of these, and every failure.
+async fn last_of(
+    mut lines: BoxStream<'static, Result<Line, EngineError>>,
+    count: u64,
+) -> BoxStream<'static, Result<Line, EngineError>> {
+    let count = usize::try_from(count).unwrap_or(usize::MAX);
+    let (mut kept, mut failed) = (VecDeque::new(), Vec::new());
+    while let Some(line) = lines.next().await {
+        match line {
+            Ok(line) => kept.push_back(line),
+            Err(error) => failed.push(Err(error)),
+        }
+        if kept.len() > count {
+            kept.pop_front();
+        }
+    }
+    stream::iter(kept.into_iter().map(Ok).chain(failed)).boxed()
 }
 
 #[cfg(test)]
@@ -110,5 +136,15 @@ mod tests {
             .map(|line| (line.at_ns / 1_000_000_000, String::from_utf8_lossy(&line.text), line.is_whole))
             .collect();
         assert_eq!(told, [(2, "other".into(), true), (1, "half a line".into(), true), (4, "no end".into(), false)]);
+    }
+
+    #[tokio::test]
+    async fn the_last_lines_before_a_time_are_counted_here() {
+        let line = |n: i64| Line { at_ns: n, output: Output::Stdout, text: Vec::new(), is_whole: true };
+        for (count, expected) in [(0, vec![]), (2, vec![2, 3]), (9, vec![1, 2, 3])] {
+            let lines = last_of(stream::iter([1, 2, 3].map(line).map(Ok)).boxed(), count).await;
+            let times: Vec<i64> = lines.map(|line| line.unwrap().at_ns).collect().await;
+            assert_eq!(times, expected, "{count}");
+        }
     }
 }

@@ -116,7 +116,7 @@ impl Screen {
 
 /// Says on standard error why somebody's log is not shown.
 pub fn complain(title: &str, error: &EngineError) {
-    let text = format!("warning: the log of `{title}` is not shown: {error}\n");
+    let text = format!("warning: cannot read the log of `{title}`: {error}\n");
     // If standard error is closed there is nobody left to read it.
     io::stderr().write_all(text.as_bytes()).unwrap_or_default();
 }

@@ -34,20 +34,23 @@ pub async fn tail(
     engine: &Docker,
     controller: &Inspection,
     reader: &Reader,
-    since_ns: Option<i64>,
+    query: LogQuery,
     count: u64,
     names: &BTreeSet<String>,
 ) -> Result<(Vec<Entry>, Option<ReadUntil>), EngineError> {
     let mut asked = count.saturating_add(1).saturating_mul(FIRST);
+    let until_ns = query.until_ns;
+    let is_wanted = |line: &Line| until_ns.is_none_or(|until| line.at_ns <= until);
     loop {
-        let query = LogQuery { follow: false, tail: Some(asked), since_ns };
+        // The engine would count the newer lines as well, and not show them: how many it has read would be unknown.
+        let query = LogQuery { follow: false, tail: Some(asked), until_ns: None, ..query };
         let mut frames = engine.stored_log(&controller.id, controller.tty, query);
         let (mut state, mut out, mut pieces) = (Lines::default(), Vec::new(), 0);
         let mut last = Last::new(count, reader.clone());
         while let Some(frame) = frames.next().await {
             pieces += 1;
             state.push(&frame?, &mut out);
-            out.drain(..).for_each(|line| last.push(line));
+            out.drain(..).filter(is_wanted).for_each(|line| last.push(line));
         }
         // The engine counts pieces, and a line may have several: only fewer pieces than asked for are all of them.
         let is_all = pieces < asked;

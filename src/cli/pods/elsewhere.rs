@@ -30,6 +30,12 @@ pub(in crate::cli) async fn others(engine: &Docker, selection: &Selection) {
 /// The error for a word that names a service of the Swarm, or a replica, of which nothing is on this engine; none if it names neither.
 pub(in crate::cli) async fn nowhere(engine: &Docker, wanted: &str) -> Option<Report> {
     let mut tasks = engine.tasks(wanted).await.unwrap_or_default();
+    if tasks.is_empty() && engine.replicas(wanted).await.is_ok_and(|replicas| replicas == Some(0)) {
+        return Some(
+            Report::new(anyhow!("service `{wanted}` has 0 replicas"))
+                .hint(format!("`docker service scale {wanted}=1` starts one")),
+        );
+    }
     if tasks.is_empty() {
         let (service, _replica) = wanted.rsplit_once('.')?;
         tasks = engine.tasks(service).await.ok()?;
@@ -39,8 +45,8 @@ pub(in crate::cli) async fn nowhere(engine: &Docker, wanted: &str) -> Option<Rep
         return None;
     }
     let places = tasks.iter().map(told).collect::<Vec<_>>().join(", ");
-    let error = anyhow!("no pod of `{wanted}` is on this engine: {places}");
-    Some(Report::new(error).hint("ask the engine of that node: set `DOCKER_HOST`, or run the command there"))
+    let error = anyhow!("this engine has no pod of `{wanted}`; replicas elsewhere: {places}");
+    Some(Report::new(error).hint("set `DOCKER_HOST` to the engine of that node, or run the command on that node"))
 }
 
 fn told(task: &SwarmTask) -> String {

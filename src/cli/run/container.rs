@@ -47,6 +47,7 @@ pub fn of(mut spec: PodSpec, folder: &Path, name: String, token: &str, env: &Env
     wanted.ports.clone_from(&controller.ports);
     wanted.network_mode = controller.networks.first().cloned();
     wanted.host.memory = controller.memory;
+    wanted.outer.clone_from(&controller.outer);
     let grace = controller.stop_grace_period.unwrap_or(GRACE);
     wanted.labels.insert(labels::STOP_GRACE_PERIOD.to_owned(), format_duration(grace));
     wanted.stop_timeout = Some(grace);
@@ -70,18 +71,7 @@ pub(in crate::cli) fn resolved(volumes: &[Mount], folder: &Path) -> Vec<Mount> {
 }
 
 fn bind(source: String, target: String, read_only: bool) -> Mount {
-    Mount {
-        kind: MountKind::Bind,
-        source: Some(source),
-        target,
-        read_only,
-        propagation: None,
-        no_copy: false,
-        must_exist: false,
-        tmpfs_size: None,
-        tmpfs_mode: None,
-        volume: None,
-    }
+    Mount { read_only, ..Mount::new(MountKind::Bind, Some(source), target) }
 }
 
 /// Whether the engine runs on this machine.

@@ -25,7 +25,7 @@ impl ImagePattern {
         let text = text.trim();
         let parts = Parts::of(text);
         if parts.name.is_empty() || text.contains(char::is_whitespace) {
-            return Err(format!("`{text}` is no pattern of images: expected for instance `registry.local/*`"));
+            return Err(format!("`{text}` is not an image pattern: expected for instance `registry.local/*`"));
         }
         Ok(Self {
             text: text.to_owned(),

@@ -165,7 +165,7 @@ fn an_image_has_to_match_one_pattern_of_each_source() {
             .unwrap()
             .contains("`docker.io/library/redis:latest` matches none of `registry.local/*`")
     );
-    assert!(both.refuses_image("cafe").unwrap().contains("may be the id"));
+    assert!(both.refuses_image("cafe").unwrap().contains("can be the id"));
     assert_eq!(Policy::default().refuses_image("cafe"), None);
 }
 
@@ -174,10 +174,7 @@ fn flags_narrow_a_file_and_never_widen_it() {
     let file = || Policy::read(FILE, "allow: [privileged, 'bind=/srv']\ndeny: [userns]").unwrap();
     let told = file().narrowed_by(&policy(&["privileged", "capability=SYS_ADMIN"], &[], &[])).unwrap_err();
     assert_eq!(told.0.len(), 1, "{told}");
-    assert!(
-        told.to_string().contains("`--flag`: `capability=SYS_ADMIN` is more than the policy file allows"),
-        "{told}"
-    );
+    assert!(told.to_string().contains("`--flag`: the policy file does not allow `capability=SYS_ADMIN`"), "{told}");
     for (part, is_one) in [
         ("bind=/srv", true),
         ("bind=/srv/a:ro", true),

@@ -10,8 +10,8 @@ use bollard::models::{
 };
 
 use crate::engine::{
-    CgroupDriver, CheckTimes, ContainerId, EngineEvent, EngineEventKind, EngineHealth, Inspection, Listed, MountPoint,
-    PathKind,
+    CgroupDriver, CheckResult, CheckTimes, ContainerId, EngineEvent, EngineEventKind, EngineHealth, Inspection, Listed,
+    MountPoint, PathKind,
 };
 
 /// What the engine writes where a container has never been started.
@@ -69,10 +69,15 @@ pub(super) fn inspection(answer: ContainerInspectResponse) -> Inspection {
         env: config.env.unwrap_or_default(),
         hostname: config.hostname.unwrap_or_default(),
         running: state.running.unwrap_or_default(),
+        paused: state.paused.unwrap_or_default(),
         removing: matches!(state.status, Some(ContainerStateStatusEnum::REMOVING | ContainerStateStatusEnum::DEAD)),
         started_at: state.started_at.filter(|at| at != NEVER).unwrap_or_default(),
         exit_code: state.exit_code.and_then(|code| i32::try_from(code).ok()).unwrap_or_default(),
         oom_killed: state.oom_killed.unwrap_or_default(),
+        last_check: state.health.as_ref().and_then(|health| health.log.as_ref()?.last()).map(|last| CheckResult {
+            exit_code: last.exit_code.unwrap_or_default(),
+            output: last.output.clone().unwrap_or_default(),
+        }),
         health: state.health.and_then(|health| health.status).and_then(|status| match status {
             HealthStatusEnum::EMPTY | HealthStatusEnum::NONE => None,
             HealthStatusEnum::STARTING => Some(EngineHealth::Starting),
@@ -133,6 +138,7 @@ pub(super) fn listed(answer: ContainerSummary) -> Option<Listed> {
         image: answer.image.unwrap_or_default(),
         labels: sorted(answer.labels),
         running: matches!(answer.state, Some(State::RUNNING | State::PAUSED | State::RESTARTING)),
+        paused: answer.state == Some(State::PAUSED),
     })
 }
 
@@ -145,6 +151,8 @@ pub(super) fn event(answer: EventMessage) -> Option<EngineEvent> {
             exit_code: actor.attributes.as_ref()?.get("exitCode").and_then(|code| code.parse().ok())?,
         },
         "oom" => EngineEventKind::Oom,
+        "pause" => EngineEventKind::Paused(true),
+        "unpause" => EngineEventKind::Paused(false),
         "destroy" => EngineEventKind::Destroy,
         action => EngineEventKind::Health(match action.strip_prefix("health_status:")?.trim() {
             "starting" => EngineHealth::Starting,
@@ -240,6 +248,8 @@ mod tests {
         let kinds = [
             ("start", Some(EngineEventKind::Start)),
             ("oom", Some(EngineEventKind::Oom)),
+            ("pause", Some(EngineEventKind::Paused(true))),
+            ("unpause", Some(EngineEventKind::Paused(false))),
             ("destroy", Some(EngineEventKind::Destroy)),
             ("health_status: healthy", Some(EngineEventKind::Health(EngineHealth::Healthy))),
             ("health_status: unhealthy", Some(EngineEventKind::Health(EngineHealth::Unhealthy))),
@@ -298,6 +308,25 @@ mod tests {
     }
 
     #[test]
+    fn the_last_check_counts_and_its_words_are_one_line() {
+        let log = json!([
+            {"Start": "2026-01-01T00:00:00.5Z", "End": "2026-01-01T00:00:01Z", "ExitCode": 0, "Output": "ok"},
+            {"Start": "2026-01-01T00:00:02.5Z", "End": "2026-01-01T00:00:03Z", "ExitCode": 1, "Output": "db refused\n\n try later\n"},
+        ]);
+        let answer = json!({"Id": "a", "State": {"Running": true, "Paused": true, "Health": {"Status": "unhealthy", "Log": log}}});
+        let got = inspection(serde_json::from_value(answer).unwrap());
+        assert!(got.paused);
+        let last = got.last_check.unwrap();
+        assert_eq!(last.failure(1024).unwrap(), "it exited with code 1: db refused; try later");
+        assert_eq!(last.failure(5).unwrap(), "it exited with code 1: db re…");
+        let of = |exit_code, output: &str| CheckResult { exit_code, output: output.to_owned() }.failure(9);
+        assert_eq!(of(0, "fine"), None);
+        assert_eq!(of(3, " \n"), Some("it exited with code 3".to_owned()));
+        assert_eq!(of(-1, "too slow"), Some("too slow".to_owned()));
+        assert_eq!(of(-1, "öööööö"), Some("öööö…".to_owned()), "no character is cut");
+    }
+
+    #[test]
     fn a_state_in_another_engines_words() {
         let podman = br#"{"Id": "a", "State": {"Status": "stopped", "Running": false, "ExitCode": 3}}"#;
         let got = inspection(parse_inspection(podman).unwrap());
@@ -321,7 +350,7 @@ mod tests {
     fn listed_names() {
         let answer = json!({"Id": "a", "Names": ["/other/link", "/name"], "State": "paused", "Labels": {"k": "v"}});
         let got = listed(serde_json::from_value(answer).unwrap()).unwrap();
-        assert_eq!((got.name.as_str(), got.running), ("name", true));
+        assert_eq!((got.name.as_str(), got.running, got.paused), ("name", true, true));
     }
 
     #[test]

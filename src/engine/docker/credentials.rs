@@ -92,7 +92,7 @@ impl Places {
                 Ok(text) => text,
                 Err(error) if is_absent(&error) => continue,
                 Err(error) => {
-                    warn!(file = %file.display(), %error, "cannot read this file of registry credentials: passed over");
+                    warn!(file = %file.display(), %error, "cannot read this file of registry credentials; the file is ignored");
                     found.notes.push(format!("`{}` cannot be read", file.display()));
                     continue;
                 }
@@ -102,7 +102,7 @@ impl Places {
                 Ok(config) => config,
                 Err(error) => {
                     let (line, column) = (error.line(), error.column());
-                    warn!(file = %file.display(), line, column, "this file of registry credentials is not what `docker login` writes: passed over");
+                    warn!(file = %file.display(), line, column, "this file of registry credentials does not have the format of `docker login`; the file is ignored");
                     found.notes.push(format!("`{}` is damaged at line {line}, column {column}", file.display()));
                     continue;
                 }
@@ -115,14 +115,14 @@ impl Places {
                 }
                 Looked::Damaged(why) => {
                     warn!(registry = %found.registry, file = %file.display(), "the credentials for this registry cannot be used: {why}");
-                    found.notes.push(format!("those in `{}` cannot be used: {why}", file.display()));
+                    found.notes.push(format!("the credentials in `{}` cannot be used: {why}", file.display()));
                 }
                 Looked::Helper { program, is_sure } => {
                     if is_sure {
-                        warn!(registry = %found.registry, file = %file.display(), "the credentials for this registry are kept by `docker-credential-{program}`, which cannot run here");
+                        warn!(registry = %found.registry, file = %file.display(), "the helper `docker-credential-{program}` has the credentials for this registry, but the helper cannot run here");
                     }
                     found.notes.push(format!(
-                        "`{}` leaves them to `docker-credential-{program}`, which cannot run here: write them into its `auths`",
+                        "`{}` refers to the helper `docker-credential-{program}`, which cannot run here: write the credentials into `auths` of this file",
                         file.display()
                     ));
                 }
@@ -141,12 +141,12 @@ fn is_absent(error: &io::Error) -> bool {
 async fn read(path: &Path) -> io::Result<Vec<u8>> {
     // Opening a pipe would wait for its writer, for ever.
     if !tokio::fs::metadata(path).await?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a file"));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "this is not a regular file"));
     }
     let mut text = Vec::new();
     let file = tokio::fs::File::open(path).await?;
     if file.take(LONGEST + 1).read_to_end(&mut text).await? as u64 > LONGEST {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it is longer than {LONGEST} bytes")));
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("the file is longer than {LONGEST} bytes")));
     }
     Ok(text)
 }
@@ -327,8 +327,8 @@ impl Entry {
         }
         match (username, password) {
             (None, None) => Looked::Nothing,
-            (Some(_), _) => Looked::Damaged("there is a user and no password"),
-            (None, Some(_)) => Looked::Damaged("there is a password and no user"),
+            (Some(_), _) => Looked::Damaged("the password is missing"),
+            (None, Some(_)) => Looked::Damaged("the user name is missing"),
         }
     }
 }

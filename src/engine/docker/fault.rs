@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bollard::errors::Error;
 
+use crate::engine::error::NO_MANAGER;
 use crate::engine::{EngineError, Fault};
 
 /// The calls whose failures are told apart.
@@ -49,7 +50,7 @@ impl Call {
             Self::Connect => "join network",
             Self::Rename => "rename container",
             Self::Upload => "copy files into container",
-            Self::Stat => "look into container",
+            Self::Stat => "read files of container",
             Self::Download => "copy files from container",
             Self::Exec => "run a command in container",
             Self::Logs => "follow the output of container",
@@ -112,6 +113,10 @@ pub(super) fn classify(call: Call, object: &str, deadline: Duration, error: Erro
             // A proxy in front of the engine that has lost it, or an engine that ends: neither will take a call. A registry may be the one that answers so to a pull.
             if message.contains("is shutting down") {
                 return EngineError::Unreachable { verb, object, cause: cause(message) };
+            }
+            // A worker of a Swarm, or an engine that is in none, answers well: it knows nothing of services.
+            if message.contains(NO_MANAGER) {
+                return EngineError::Refused { verb, object, message, fault: Fault::Permanent };
             }
             if matches!(status_code, 502..=504) && call != Call::Pull {
                 let cause = cause(format!("the answer has status {status_code}"));
@@ -209,6 +214,8 @@ mod tests {
         assert!(
             told(Call::Remove, 502, "").is_some() && told(Call::Start, 500, "the daemon is shutting down").is_some()
         );
+        let worker = "This node is not a swarm manager. Worker nodes can't be used to view or modify cluster state.";
+        assert_eq!(told(Call::InspectService, 503, worker), None, "the engine of a worker is not away");
         assert!(
             told(Call::Pull, 503, "the registry has no time").is_none() && told(Call::Remove, 500, "busy").is_none()
         );
@@ -225,7 +232,7 @@ mod tests {
             of(ErrorKind::ConnectionRefused),
             "cannot signal container `app`: engine unreachable: connection refused"
         );
-        assert!(of(ErrorKind::NotFound).ends_with("engine unreachable: its socket does not exist"));
+        assert!(of(ErrorKind::NotFound).ends_with("engine unreachable: the engine's socket does not exist"));
         // An error of our own has words of its own.
         let err = std::io::Error::new(ErrorKind::UnexpectedEof, "half a frame");
         let error = classify(Call::Logs, "app", Duration::ZERO, Error::IOError { err });

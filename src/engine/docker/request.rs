@@ -13,12 +13,12 @@ use bollard::models::{
     ContainerCreateBody, DeviceMapping, HealthConfig, HostConfig, HostConfigIsolationEnum, HostConfigLogConfig,
     Mount as ApiMount, MountBindOptions, MountBindOptionsPropagationEnum as Propagation, MountTmpfsOptions, MountType,
     MountVolumeOptions, MountVolumeOptionsDriverConfig, PortBinding, PortMap, ResourcesBlkioWeightDevice,
-    ResourcesUlimits, ThrottleDevice,
+    ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum, ThrottleDevice,
 };
 
 use crate::engine::{ContainerSpec, has_start_interval};
 use crate::pod::ports::Port;
-use crate::pod::{HealthCheck, HostSettings, Mount, MountKind};
+use crate::pod::{HealthCheck, HostSettings, Mount, MountKind, OuterRestart};
 
 /// Why a specification can't be told to the engine.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -52,6 +52,9 @@ pub(super) fn create_body(spec: &ContainerSpec, api: (u32, u32)) -> Result<Conta
     host.pid_mode.clone_from(&spec.pid_mode);
     host.ipc_mode.clone_from(&spec.ipc_mode);
     host.cgroup_parent.clone_from(&spec.cgroup_parent);
+    host.extra_hosts = unless_empty(spec.outer.extra_hosts.clone());
+    host.dns = unless_empty(spec.outer.dns.clone());
+    host.restart_policy = spec.outer.restart.map(restart_policy);
     host.log_config = spec
         .logging
         .as_ref()
@@ -60,6 +63,7 @@ pub(super) fn create_body(spec: &ContainerSpec, api: (u32, u32)) -> Result<Conta
     host.port_bindings = if ports.is_empty() { None } else { Some(ports) };
     Ok(ContainerCreateBody {
         image: Some(spec.image.clone()),
+        hostname: spec.outer.hostname.clone(),
         entrypoint: spec.entrypoint.clone(),
         cmd: spec.command.clone(),
         env: unless_empty(spec.env.clone()),
@@ -153,6 +157,15 @@ fn host_config(host: &HostSettings) -> Result<HostConfig, BadSpec> {
         ),
         ..HostConfig::default()
     })
+}
+
+fn restart_policy(restart: OuterRestart) -> RestartPolicy {
+    let (name, count) = match restart {
+        OuterRestart::Always => (RestartPolicyNameEnum::ALWAYS, None),
+        OuterRestart::UnlessStopped => (RestartPolicyNameEnum::UNLESS_STOPPED, None),
+        OuterRestart::OnFailure(most) => (RestartPolicyNameEnum::ON_FAILURE, Some(i64::from(most))),
+    };
+    RestartPolicy { name: Some(name), maximum_retry_count: count }
 }
 
 fn throttles(devices: &[(String, u64)]) -> Option<Vec<ThrottleDevice>> {

@@ -38,10 +38,42 @@ impl Docker {
         Ok(tasks_of(name, &tasks, &nodes))
     }
 
+    /// How many replicas a service should have; none for a service that has one on each node.
+    ///
+    /// # Errors
+    /// As [`tasks`](Self::tasks).
+    pub async fn replicas(&self, service: &str) -> Result<Option<u64>> {
+        Ok(replicas(&self.service(service).await?))
+    }
+
+    /// The names of containers that run and publish this port of the host.
+    ///
+    /// # Errors
+    /// [`EngineError`](crate::engine::EngineError).
+    pub async fn publishing(&self, port: u16) -> Result<Vec<String>> {
+        let filters = format!("{{\"publish\":[\"{port}\"]}}");
+        let filters = percent_encoding::utf8_percent_encode(&filters, percent_encoding::NON_ALPHANUMERIC);
+        let found = self.document(Call::List, "the port", &format!("/containers/json?filters={filters}")).await?;
+        Ok(names(&found))
+    }
+
+    /// Whether a service has replicas that should run, or may get one: one that runs on every node may.
+    ///
+    /// # Errors
+    /// As [`tasks`](Self::tasks).
+    pub async fn is_wanted(&self, service: &str) -> Result<bool> {
+        Ok(wanted(&self.service(service).await?))
+    }
+
     /// See [`Engine::service_grace`](crate::engine::Engine::service_grace).
     pub(super) async fn grace_of(&self, service: &str) -> Result<Option<Duration>> {
+        Ok(grace(&self.service(service).await?))
+    }
+
+    /// A service as Swarm describes it.
+    async fn service(&self, service: &str) -> Result<Value> {
         let name = checked(Call::InspectService, service)?;
-        Ok(grace(&self.document(Call::InspectService, name, &format!("/services/{name}")).await?))
+        self.document(Call::InspectService, name, &format!("/services/{name}")).await
     }
 
     /// A document of JSON. bollard has no types for what only a Swarm knows, as this is built.
@@ -50,8 +82,13 @@ impl Docker {
         let body = self.raw(&ContainerId(object.to_owned()), path).try_collect::<BytesMut>();
         let body = self.within(call, object, self.look(), body).await?;
         serde_json::from_slice(&body)
-            .map_err(|bad| refused(call, object, Fault::Permanent, format!("its answer can't be read: {bad}")))
+            .map_err(|bad| refused(call, object, Fault::Permanent, format!("cannot parse the engine's answer: {bad}")))
     }
+}
+
+fn wanted(service: &Value) -> bool {
+    let Some(mode) = service.pointer("/Spec/Mode") else { return false };
+    mode.get("Global").is_some() || mode.pointer("/Replicated/Replicas").and_then(Value::as_u64).is_some_and(|n| n > 0)
 }
 
 fn tasks_of(service: &str, tasks: &Value, nodes: &Value) -> Vec<SwarmTask> {
@@ -80,6 +117,17 @@ fn tasks_of(service: &str, tasks: &Value, nodes: &Value) -> Vec<SwarmTask> {
     let mut tasks: Vec<SwarmTask> = tasks.as_array().into_iter().flatten().map(of).collect();
     tasks.sort_by(|a, b| (a.name.len(), &a.name).cmp(&(b.name.len(), &b.name)));
     tasks
+}
+
+/// How many replicas a service should have.
+fn replicas(service: &Value) -> Option<u64> {
+    service.pointer("/Spec/Mode/Replicated/Replicas").and_then(Value::as_u64)
+}
+
+/// The names in a list of containers.
+fn names(containers: &Value) -> Vec<String> {
+    let first = |container: &Value| Some(container.pointer("/Names/0")?.as_str()?.trim_start_matches('/').to_owned());
+    containers.as_array().into_iter().flatten().filter_map(first).collect()
 }
 
 /// The grace period of a service as the engine describes it.
@@ -119,6 +167,22 @@ mod tests {
                 task("web.n1", Some("one"), "running", None),
             ]
         );
+    }
+
+    #[test]
+    fn replicas_and_names_are_read() {
+        assert_eq!(replicas(&json!({"Spec": {"Mode": {"Replicated": {"Replicas": 0}}}})), Some(0));
+        assert_eq!(replicas(&json!({"Spec": {"Mode": {"Global": {}}}})), None);
+        assert_eq!(names(&json!([{"Names": ["/web", "/other/web"]}, {"Names": []}])), ["web"]);
+        assert!(names(&json!({"message": "no"})).is_empty());
+    }
+
+    #[test]
+    fn a_service_is_wanted_as_long_as_it_has_replicas() {
+        let of = |mode: Value| wanted(&json!({"Spec": {"Mode": mode}}));
+        assert!(of(json!({"Replicated": {"Replicas": 1}})) && of(json!({"Global": {}})));
+        assert!(!of(json!({"Replicated": {"Replicas": 0}})) && !of(json!({"ReplicatedJob": {"TotalCompletions": 1}})));
+        assert!(!wanted(&json!({"message": "this node is not a swarm manager"})));
     }
 
     #[test]

@@ -51,7 +51,7 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>> {
     let found: Vec<_> = CertificateDer::pem_reader_iter(text)
         .collect::<std::result::Result<_, _>>()
         .map_err(|error| unreadable(&error))?;
-    if found.is_empty() { Err(unreadable(&"it holds no certificate")) } else { Ok(found) }
+    if found.is_empty() { Err(unreadable(&"the file contains no certificate")) } else { Ok(found) }
 }
 
 fn roots(file: &Path) -> Result<RootCertStore> {

@@ -10,8 +10,8 @@ use super::files::{File, Occasion, below, located, move_files, pack, seen, unpac
 use super::streams::{Step, follow};
 use super::world::{Container, World, has_labels, rfc3339};
 use crate::engine::{
-    ContainerId, ContainerSpec, Engine, EngineError, EngineEvent, EngineInfo, ExecOutput, Fault, Inspection, Listed,
-    LogFrame, LogsFrom, Output, PathKind, Reach, Result, VolumeInfo,
+    ContainerId, ContainerSpec, Engine, EngineError, EngineEvent, EngineEventKind, EngineInfo, ExecOutput, Fault,
+    Inspection, Listed, LogFrame, LogsFrom, Output, PathKind, Reach, Result, VolumeInfo,
 };
 use crate::pod::life::ExecCommand;
 
@@ -142,6 +142,7 @@ impl Engine for FakeEngine {
             image: container.seen.image.clone(),
             labels: container.seen.labels.clone(),
             running: container.seen.running,
+            paused: container.seen.paused,
         };
         Ok(world.containers.iter().filter(fits).map(listed).collect())
     }
@@ -219,12 +220,17 @@ impl Engine for FakeEngine {
 
     async fn signal(&self, id: &ContainerId, signal: i32) -> Result<()> {
         let name = self.on("signal", id, &format!(" {signal}")).await?;
-        let run = self.with("signal", id, |container| {
+        // As Docker does, a signal ends a pause.
+        let (run, was_paused) = self.with("signal", id, |container| {
             if container.seen.running {
-                return Ok(container.run);
+                return Ok((container.run, std::mem::take(&mut container.seen.paused)));
             }
             Err(refused("signal", &name, Fault::AlreadyDone, "it is not running"))
         })?;
+        if was_paused {
+            self.world().tell(id, EngineEventKind::Paused(false));
+            self.changed();
+        }
         let script = self.world().script_of(id);
         let judged =
             script.judge.as_ref().filter(|_| !ENDING.contains(&signal) && signal != SIGKILL).and_then(|judge| {
@@ -244,7 +250,7 @@ impl Engine for FakeEngine {
         if let Some(code) = code {
             self.dies_after(id, run, after, code);
         }
-        Ok(())
+        self.answer("signal", &name).await
     }
 
     async fn remove(&self, id: &ContainerId) -> Result<()> {
@@ -330,6 +336,10 @@ impl Engine for FakeEngine {
         let late =
             |_elapsed| EngineError::Timeout { verb: "exec", object: format!("`{}`", id.short()), after: timeout };
         let name = tokio::time::timeout(timeout, passing).await.map_err(late)??;
+        let hangs = self.world().script_of(id).hangs;
+        if hangs.is_some_and(|hangs| hangs(argv)) {
+            tokio::time::timeout(timeout, std::future::pending::<()>()).await.map_err(late)?;
+        }
         let answer = self.world().script_of(id).exec;
         let mut output = answer.map_or_else(|| said(0, ""), |answer| answer(argv));
         let cut = |bytes: &mut Bytes| {
@@ -340,6 +350,14 @@ impl Engine for FakeEngine {
         self.with("exec", id, |container| {
             if !container.seen.running {
                 return Err(refused("exec", &name, Fault::Permanent, "it is not running"));
+            }
+            if container.seen.paused {
+                return Err(refused(
+                    "exec",
+                    &name,
+                    Fault::Permanent,
+                    "it is paused, unpause the container before exec",
+                ));
             }
             if output.exit_code == 0
                 && let Some(failure) = move_files(argv, &mut container.files)

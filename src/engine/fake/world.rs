@@ -9,8 +9,8 @@ use tokio::time::Instant;
 
 use super::files::{File, Occasion};
 use crate::engine::{
-    CgroupDriver, ContainerId, ContainerSpec, EngineEvent, EngineEventKind, EngineHealth, EngineInfo, ExecOutput,
-    Fault, Inspection, Output,
+    CgroupDriver, CheckResult, ContainerId, ContainerSpec, EngineEvent, EngineEventKind, EngineHealth, EngineInfo,
+    ExecOutput, Fault, Inspection, Output,
 };
 use crate::plan::ownership;
 use crate::pod::HealthCheck;
@@ -19,6 +19,8 @@ use crate::pod::HealthCheck;
 const DAWN: i64 = 1_767_225_600;
 
 pub(super) type Answer = Arc<dyn Fn(&[String]) -> ExecOutput + Send + Sync>;
+
+pub(super) type Hangs = Arc<dyn Fn(&[String]) -> bool + Send + Sync>;
 
 pub(super) type Judge = Arc<dyn Fn(&BTreeMap<String, Vec<u8>>, Occasion) -> Option<(Duration, i32)> + Send + Sync>;
 
@@ -32,6 +34,8 @@ pub(super) struct Script {
     pub(super) health: Vec<(Duration, EngineHealth)>,
     pub(super) prints: Vec<(Output, Bytes)>,
     pub(super) exec: Option<Answer>,
+    /// Which commands never answer.
+    pub(super) hangs: Option<Hangs>,
     /// When, and with which code, a process ends because of its files.
     pub(super) judge: Option<Judge>,
 }
@@ -176,11 +180,13 @@ impl World {
             env: spec.env.clone(),
             hostname: id.short().to_owned(),
             running: false,
+            paused: false,
             removing: false,
             started_at: String::new(),
             exit_code: 0,
             oom_killed: false,
             health: None,
+            last_check: None,
             check_declares: None,
             check: None,
             ipc_mode: spec.ipc_mode.clone().unwrap_or_else(|| "private".to_owned()),
@@ -238,6 +244,7 @@ impl World {
         let seen = &mut container.seen;
         seen.running = true;
         seen.started_at = rfc3339(now);
+        seen.paused = false;
         seen.exit_code = 0;
         seen.oom_killed = false;
         seen.health = (checked || !script.health.is_empty()).then_some(EngineHealth::Starting);
@@ -253,8 +260,9 @@ impl World {
             return;
         }
         container.seen.running = false;
+        container.seen.paused = false;
         container.seen.exit_code = code;
-        container.seen.oom_killed = oom;
+        container.seen.oom_killed |= oom;
         if oom {
             self.tell(id, EngineEventKind::Oom);
         }
@@ -273,6 +281,32 @@ impl World {
         if container.seen.running && container.run == run && container.seen.health != Some(health) {
             container.seen.health = Some(health);
             self.tell(id, EngineEventKind::Health(health));
+        }
+    }
+
+    pub(super) fn run_out_by_name(&mut self, name: &str) {
+        let mut ids = Vec::new();
+        for container in self.containers.iter_mut().filter(|container| container.is(name)) {
+            container.seen.oom_killed = true;
+            ids.push(container.seen.id.clone());
+        }
+        for id in ids {
+            self.tell(&id, EngineEventKind::Oom);
+        }
+    }
+
+    pub(super) fn pause_by_name(&mut self, name: &str, paused: bool) {
+        for (id, _run) in self.running(name) {
+            if let Some(container) = self.by_id(&id) {
+                container.seen.paused = paused;
+            }
+            self.tell(&id, EngineEventKind::Paused(paused));
+        }
+    }
+
+    pub(super) fn checked_by_name(&mut self, name: &str, result: &CheckResult) {
+        for container in self.containers.iter_mut().filter(|container| container.is(name)) {
+            container.seen.last_check = Some(result.clone());
         }
     }
 
@@ -310,7 +344,7 @@ impl World {
         self.containers.iter().filter(runs).map(|container| (container.seen.id.clone(), container.run)).collect()
     }
 
-    fn tell(&mut self, id: &ContainerId, kind: EngineEventKind) {
+    pub(super) fn tell(&mut self, id: &ContainerId, kind: EngineEventKind) {
         let at_ns = self.now_ns();
         let labels = self.by_id(id).map(|container| container.seen.labels.clone()).unwrap_or_default();
         self.history.push((EngineEvent { id: id.clone(), at_ns, kind }, labels));

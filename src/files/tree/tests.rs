@@ -75,16 +75,32 @@ fn parts_are_as_long_as_asked_for() {
     assert!(tree.is_over());
 }
 
+/// What is left out of a directory, and why.
+fn left_out(path: &Path) -> Vec<(String, String)> {
+    look(path, LONGEST).unwrap();
+    let mut tree = tree(path);
+    tree.some(usize::MAX).unwrap();
+    tree.take_left_out()
+}
+
 #[test]
-fn what_is_no_file_is_refused_by_name() {
+fn what_is_no_file_is_left_out_by_name() {
     let root = tempfile::tempdir().unwrap();
     let at = |path: &str| root.path().join(path);
     fs::create_dir(at("sub")).unwrap();
     nix::unistd::mkfifo(&at("sub/pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
-    assert_eq!(refusal(root.path()), (ErrorKind::InvalidInput, "`sub/pipe`: it is a named pipe".into()));
-    fs::remove_file(at("sub/pipe")).unwrap();
     let _listening = std::os::unix::net::UnixListener::bind(at("sub/socket")).unwrap();
-    assert_eq!(refusal(root.path()).1, "`sub/socket`: it is a socket");
+    fs::write(at("sub/file"), "x").unwrap();
+    fs::write(root.path().join(OsStr::from_bytes(b"sub/\xff")), "x").unwrap();
+    let pair = |path: &str, why: &str| (path.to_owned(), why.to_owned());
+    let expected = [
+        pair("sub/pipe", "this is a named pipe"),
+        pair("sub/socket", "this is a socket"),
+        pair("sub/\u{fffd}", "the name is not UTF-8"),
+    ];
+    assert_eq!(left_out(root.path()), expected);
+    assert_eq!(all(root.path()).unwrap().iter().map(|entry| &*entry.path).collect::<Vec<_>>(), ["sub", "sub/file"]);
+    assert_eq!(look(&at("sub/pipe"), LONGEST).unwrap_err().kind(), ErrorKind::InvalidInput, "the source itself");
 }
 
 #[test]
@@ -100,13 +116,13 @@ fn links_stay_below_the_directory() {
         ("link", "sub/../../x", false),
         ("link", "/etc/passwd", false),
     ] {
-        assert_eq!(stays(path, Path::new(target)), stay, "{path} -> {target}");
+        assert_eq!(stays(path.split('/').count(), Path::new(target)), stay, "{path} -> {target}");
     }
     let root = tempfile::tempdir().unwrap();
     symlink("/run/secrets", root.path().join("link")).unwrap();
     let (kind, said) = refusal(root.path());
     assert_eq!(kind, ErrorKind::InvalidInput);
-    assert_eq!(said, "`link`: it is a link that leads out of the directory, to `/run/secrets`");
+    assert_eq!(said, "`link`: this is a link that leads out of the directory, to `/run/secrets`");
 }
 
 #[test]
@@ -118,6 +134,51 @@ fn a_link_to_a_directory_is_followed_only_where_it_is_the_source_and_stays_on_it
     symlink("/proc/self", root.path().join("away")).unwrap();
     assert_eq!(all(&root.path().join("link")).unwrap().len(), 1);
     assert_eq!(look(&root.path().join("away"), LONGEST).unwrap_err().kind(), ErrorKind::PermissionDenied);
+}
+
+/// As Kubernetes mounts a ConfigMap.
+#[test]
+fn of_a_directory_that_is_exchanged_as_a_whole_comes_what_its_links_lead_to() {
+    let root = tempfile::tempdir().unwrap();
+    let at = |path: &str| root.path().join(path);
+    fs::create_dir_all(at("..t1/sub")).unwrap();
+    fs::write(at("..t1/a.conf"), "a").unwrap();
+    fs::write(at("..t1/sub/b.conf"), "b").unwrap();
+    fs::write(at("plain"), "p").unwrap();
+    symlink("../a.conf", at("..t1/sub/up")).unwrap();
+    for (link, to) in [
+        ("..data", "..t1"),
+        ("a.conf", "..data/a.conf"),
+        ("sub", "..data/sub"),
+        ("gone", "..data/gone"),
+        ("link", "plain"),
+        ("self", "self"),
+    ] {
+        symlink(to, at(link)).unwrap();
+    }
+    look(root.path(), LONGEST).unwrap();
+    let found = all(root.path()).unwrap();
+    let shown: Vec<_> = found.iter().map(|entry| (entry.path.as_str(), &entry.kind)).collect();
+    assert_eq!(
+        shown,
+        [
+            ("a.conf", &Kind::File(b"a".to_vec())),
+            ("link", &Kind::Link("plain".into())),
+            ("plain", &Kind::File(b"p".to_vec())),
+            ("self", &Kind::Link("self".into())),
+            ("sub", &Kind::Directory),
+            ("sub/b.conf", &Kind::File(b"b".to_vec())),
+            ("sub/up", &Kind::File(b"a".to_vec())),
+        ]
+    );
+    // Neither by a detour.
+    symlink("../../etc/passwd", at("..t1/out")).unwrap();
+    symlink("..data/out", at("out")).unwrap();
+    assert_eq!(refusal(root.path()).1, "`out`: this is a link that leads out of the directory");
+    fs::remove_file(at("out")).unwrap();
+    nix::unistd::mkfifo(&at("..t1/pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    symlink("..data/pipe", at("pipe")).unwrap();
+    assert_eq!(left_out(root.path()), [("pipe".to_owned(), "this is a named pipe".to_owned())]);
 }
 
 #[test]
@@ -140,7 +201,7 @@ fn there_are_limits() {
     let root = tempfile::tempdir().unwrap();
     let at = |path: &str| root.path().join(path);
     fs::write(at("long"), [0; LONGEST as usize + 1]).unwrap();
-    assert_eq!(refusal(root.path()), (ErrorKind::FileTooLarge, "`long`: it is longer than 100 bytes".into()));
+    assert_eq!(refusal(root.path()), (ErrorKind::FileTooLarge, "`long`: the file is longer than 100 bytes".into()));
     fs::write(at("long"), [0; LONGEST as usize]).unwrap();
     look(root.path(), LONGEST).unwrap();
     let deep = (0..=DEEPEST).map(|n| n.to_string()).collect::<Vec<_>>().join("/");

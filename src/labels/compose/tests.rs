@@ -46,15 +46,15 @@ fn variables_are_filled_in_as_compose_does() {
         assert_eq!(image(written).as_deref(), Ok(expected), "{written}");
     }
     for (written, expected) in [
-        ("${NONE:?set it}", "the variable `NONE` is needed, and the controller does not have it (hint: set it)"),
-        ("${EMPTY:?}", "the variable `EMPTY` is needed"),
-        ("a$", "begins no variable"),
-        ("$(x)", "begins no variable"),
-        ("${TAG", "begins no variable"),
-        ("${}", "begins no variable"),
-        ("${1}", "begins no variable"),
-        ("${TAG!x}", "begins no variable"),
-        ("${TAG:}", "begins no variable"),
+        ("${NONE:?set it}", "the variable `NONE` is required, but the controller does not have it (hint: set it)"),
+        ("${EMPTY:?}", "the variable `EMPTY` is required"),
+        ("a$", "does not begin a variable"),
+        ("$(x)", "does not begin a variable"),
+        ("${TAG", "does not begin a variable"),
+        ("${}", "does not begin a variable"),
+        ("${1}", "does not begin a variable"),
+        ("${TAG!x}", "does not begin a variable"),
+        ("${TAG:}", "does not begin a variable"),
     ] {
         let found = image(written).unwrap_err();
         assert!(found.contains(expected), "{written}: {found}");
@@ -104,7 +104,7 @@ secrets: {key: {file: ./key}}
 fn what_refers_to_other_files_is_refused() {
     let (_, problems) = read("include: [other.yml]\nservices: {app: {extends: {service: base}}}");
     let text = problems.to_string();
-    assert!(text.contains("does not include") && text.contains("does not extend"), "{text}");
+    assert!(text.contains("does not support `include`") && text.contains("does not support `extends`"), "{text}");
 }
 
 #[test]
@@ -121,5 +121,16 @@ fn either_a_file_or_labels() {
         ("pod.compose.file".to_owned(), "/c.yml".to_owned()),
         ("pod.component.app".to_owned(), "image: a".to_owned()),
     ]);
-    assert!(read_labels(&labels).1.to_string().contains("not both"));
+    assert!(read_labels(&labels).1.to_string().contains("not from both"));
+}
+
+#[test]
+fn volumes_without_a_name_of_their_own_are_known() {
+    let mut raw =
+        RawPod { compose_file: Some((Place::new("pod.compose.file"), "/c.yml".to_owned())), ..RawPod::default() };
+    raw.volumes = Some((Place::new("pod.volumes"), serde_json::json!({"labelled": {}})));
+    let text = "services: {app: {image: a}}\nvolumes: {bare: , plain: {}, named: {name: x}, there: {external: true}, labelled: {}}";
+    let problems = super::read(&mut raw, Ok::<_, String>(text), &|_| None);
+    assert!(problems.is_empty(), "{problems}");
+    assert_eq!(raw.bare_volumes.into_iter().collect::<Vec<_>>(), ["bare", "plain"]);
 }

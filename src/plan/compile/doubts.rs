@@ -2,7 +2,9 @@
 //!
 //! The controller itself does not repeat them: it sees what really happens.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod signals;
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
 
 use super::{Found, units};
@@ -23,11 +25,21 @@ pub(super) fn look(spec: &PodSpec, me: &SelfInfo, found: &mut Found) {
     }
     for component in &spec.init {
         if matches!(component.healthcheck, Some(HealthCheck::Command { .. })) {
-            found.warn(&component.name, "`healthcheck` has no effect: others wait until an init component has ended");
+            found.warn(
+                &component.name,
+                "`healthcheck` has no effect on an init component: the other components always wait until it has ended",
+            );
         }
     }
     ports(spec, found);
     jobs(spec, found);
+    signals::look(spec, found);
+}
+
+/// The components whose success others await.
+pub(super) fn awaited(spec: &PodSpec) -> HashSet<&ComponentName> {
+    let on = spec.components.values().flat_map(|component| &component.depends_on);
+    on.filter(|(_, on)| on.condition == Condition::Completed).map(|(name, _)| name).collect()
 }
 
 /// Whether only its image can have a health check.
@@ -48,8 +60,15 @@ fn waits(component: &Component, spec: &PodSpec, found: &mut Found) {
             found.warn(
                 &component.name,
                 format!(
-                    "waits until `{name}` is healthy, and `{name}` has neither `healthcheck` nor `probes`: unless its image has a health check, it counts as healthy as soon as it runs"
+                    "waits until `{name}` is healthy, but `{name}` has neither `healthcheck` nor `probes`: unless the image of `{name}` has a health check, `{name}` counts as healthy as soon as it runs"
                 ),
+            );
+        }
+        if other.healthcheck == Some(HealthCheck::Disabled) && other.probes.is_empty() {
+            let name = &other.name;
+            found.warn(
+                &component.name,
+                format!("waits until `{name}` is healthy, but the health check of `{name}` is disabled, so `{name}` counts as healthy as soon as it runs"),
             );
         }
         if let Some(HealthCheck::Command { interval: Some(interval), start_interval: None, .. }) = &other.healthcheck
@@ -59,7 +78,7 @@ fn waits(component: &Component, spec: &PodSpec, found: &mut Found) {
             found.warn(
                 &component.name,
                 format!(
-                    "waits at least {} for `{}`: the first look of a health check comes after one `interval`; `start_interval` with `start_period` makes it sooner",
+                    "waits at least {} for `{}`, because the engine runs a health check for the first time after one `interval`; set `start_interval` and `start_period` for an earlier check",
                     units::time(*interval),
                     other.name
                 ),
@@ -79,7 +98,7 @@ fn probes(component: &Component, found: &mut Found) {
         found.warn(
             &component.name,
             format!(
-                "`timeout` {} of its {kind} probe is longer than its `period` {}: a look that takes so long delays the next one",
+                "`timeout` {} of the {kind} probe is longer than its `period` {}, so a slow probe delays the next one",
                 units::time(probe.timeout),
                 units::time(probe.period)
             ),
@@ -108,7 +127,7 @@ fn ports(spec: &PodSpec, found: &mut Found) {
     for (port, names) in by_port.iter().filter(|(_, names)| names.len() > 1) {
         let names: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
         found.warnings.push(format!(
-            "the probes of {} ask the same port {port}: components share one network, so that only one of them can listen there, and the probes see that one",
+            "the probes of {} use the same port {port}: components share one network, so only one component can listen on this port, and all these probes check that component",
             names.join(" and ")
         ));
     }
@@ -116,23 +135,20 @@ fn ports(spec: &PodSpec, found: &mut Found) {
 
 /// A job that needs others which may end before it: their end is the pod's.
 fn jobs(spec: &PodSpec, found: &mut Found) {
-    let awaited = |name: &ComponentName| {
-        let on = |it: &Component| it.depends_on.get(name).is_some_and(|on| on.condition == Condition::Completed);
-        spec.components.values().any(on)
-    };
+    let awaited = awaited(spec);
     let mut told = BTreeSet::new();
-    for job in spec.components.values().filter(|job| awaited(&job.name)) {
+    for job in spec.components.values().filter(|job| awaited.contains(&job.name)) {
         for (name, on) in &job.depends_on {
             let Some(helper) = spec.components.get(name) else { continue };
             let ends_pod = helper.role == Role::Main
                 && helper.essential
                 && helper.restart.when != RestartWhen::Always
-                && !awaited(name);
+                && !awaited.contains(name);
             if ends_pod && on.condition != Condition::Completed && told.insert(name) {
                 found.warn(
                     name,
                     format!(
-                        "if it ends while the job `{}` still needs it, also with 0, the pod ends with it; `role: sidecar` starts it again, and with `essential: false` the pod goes on without it",
+                        "if this component ends while the job `{}` still needs it, even with exit code 0, the pod ends too; with `role: sidecar` the controller restarts the component, and with `essential: false` the pod continues without it",
                         job.name
                     ),
                 );
@@ -149,12 +165,15 @@ mod tests {
     use crate::pod::lower::lower;
     use crate::pod::read::from_document;
 
-    fn notes(seen: Seen, yaml: &str) -> Vec<String> {
+    pub(super) fn notes(seen: Seen, yaml: &str) -> Vec<String> {
         let spec = from_document("pod.yaml", yaml).and_then(|raw| lower(&raw)).unwrap();
         let mut me = SelfInfo::offline("web", Default::default());
         me.seen = seen;
         let plan = compile(&spec, &me, &offline::engine(), &Settings::default());
-        plan.unwrap().warnings
+        let mut notes = plan.unwrap().warnings;
+        // Chains of components have a note of their own.
+        notes.retain(|note| !note.contains("stop one after the other"));
+        notes
     }
 
     fn told(components: &str) -> Vec<String> {
@@ -167,8 +186,13 @@ mod tests {
         for other in ["db: {image: b}", "db: {image: b, healthcheck: {interval: 5s}}"] {
             let told = told(&format!("{app}, {other}"));
             assert_eq!(told.len(), 1, "{told:?}");
-            assert!(told[0].starts_with("`app`: waits until `db` is healthy, and `db` has neither"), "{told:?}");
+            assert!(told[0].starts_with("`app`: waits until `db` is healthy, but `db` has neither"), "{told:?}");
         }
+        let disabled = "db: {image: b, healthcheck: {disable: true}}";
+        let told_once = told(&format!("{app}, {disabled}"));
+        assert!(told_once.len() == 1 && told_once[0].contains("the health check of `db` is disabled"), "{told_once:?}");
+        // The controller warns once `db` runs.
+        assert_eq!(notes(Seen::Within, &format!("components: {{{app}, {disabled}}}")), [""; 0]);
         for other in [
             "db: {image: b, healthcheck: {test: x}}",
             "db: {image: b, probes: {readiness: {tcp: 5432}}}",
@@ -206,7 +230,7 @@ mod tests {
              c: {image: c, probes: {liveness: {tcp: 'other:80'}, readiness: {tcp: 81}}}",
         );
         assert_eq!(told.len(), 1, "{told:?}");
-        assert!(told[0].starts_with("the probes of `a` and `b` ask the same port 80"), "{told:?}");
+        assert!(told[0].starts_with("the probes of `a` and `b` use the same port 80"), "{told:?}");
     }
 
     #[test]
@@ -215,7 +239,7 @@ mod tests {
             "a: {image: a, probes: {readiness: {tcp: 80, timeout: 5s, period: 2s}, liveness: {tcp: 80, timeout: 2s, period: 2s}}}",
         );
         assert_eq!(told.len(), 1, "{told:?}");
-        assert!(told[0].contains("`timeout` 5s of its readiness probe is longer than its `period` 2s"), "{told:?}");
+        assert!(told[0].contains("`timeout` 5s of the readiness probe is longer than its `period` 2s"), "{told:?}");
     }
 
     #[test]
@@ -223,7 +247,9 @@ mod tests {
         let pod = "{components: {app: {image: a}}, init: [{image: i, healthcheck: {test: x}}, {image: j, healthcheck: {disable: true}}]}";
         assert_eq!(
             notes(Seen::Nothing, pod),
-            ["`init-1`: `healthcheck` has no effect: others wait until an init component has ended"]
+            [
+                "`init-1`: `healthcheck` has no effect on an init component: the other components always wait until it has ended"
+            ]
         );
     }
 
@@ -236,7 +262,8 @@ mod tests {
         };
         let told = pod("");
         assert!(
-            told.len() == 1 && told[0].starts_with("`tunnel`: if it ends while the job `job` still needs it"),
+            told.len() == 1
+                && told[0].starts_with("`tunnel`: if this component ends while the job `job` still needs it"),
             "{told:?}"
         );
         // An end with 0 is no failure.

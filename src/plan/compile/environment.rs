@@ -16,24 +16,27 @@ pub(super) fn environment(component: &Component, role: Role, me: &SelfInfo, foun
         match me.env_files.get(path) {
             None => {}
             Some(Err(why)) if !required => {
-                found.warn(&component.name, format!("`env_file` `{path}` is left out: {why}"));
+                found.warn(&component.name, format!("`env_file` `{path}` is ignored: {why}"));
             }
             Some(Err(why)) => {
-                found.problems.push(role.problem(&component.name, "env_file", format!("cannot read `{path}`: {why}")));
+                let problem = role.problem(&component.name, "env_file", format!("cannot read `{path}`: {why}"));
+                found.problems.push(problem.hint(super::remedy(path, why, me)));
             }
             Some(Ok(text)) if *format == EnvFormat::Compose => {
                 let known = |name: &str| me.environment.get(name).or_else(|| variables.get(name)).cloned();
                 let mut unset = Vec::new();
-                match dotenv::parse(text, &known, &mut |name| unset.push(name.to_owned())) {
+                match dotenv::parse(text, &known, &mut |line, name| unset.push((line, name.to_owned()))) {
                     Ok(read) => read.iter().for_each(|(name, value)| set(&mut variables, name, value.as_deref(), me)),
                     Err(wrong) => found.problems.0.extend(wrong.into_iter().map(|BadLine { line, what }| {
                         role.problem(&component.name, "env_file", format!("`{path}`, line {line}: {what}"))
                     })),
                 }
-                for name in unset {
+                for (line, name) in unset {
                     found.warn(
                         &component.name,
-                        format!("`env_file` `{path}` names the variable `{name}`, which is not set: it is empty"),
+                        format!(
+                            "`env_file` `{path}`, line {line} (`{name}`): a `$` begins a variable that is not set, and an empty value replaces it; for the character `$`, write the value in `'…'`, or write `$$`"
+                        ),
                     );
                 }
             }
@@ -73,11 +76,11 @@ fn entry(line: &str) -> Result<Option<(&str, Option<&str>)>, &'static str> {
     let (name, value) = line.split_once('=').map_or((line, None), |(name, value)| (name, Some(value)));
     // The line is not quoted in any message: it may hold a secret.
     if name.is_empty() {
-        Err("there is no name before `=`")
+        Err("a name is missing before `=`")
     } else if name.contains(char::is_whitespace) {
-        Err("there is white space in the name")
+        Err("the name contains white space")
     } else if line.contains('\0') {
-        Err("there is a NUL character")
+        Err("the line contains a NUL character")
     } else {
         Ok(Some((name, value)))
     }
@@ -97,9 +100,9 @@ mod tests {
             ("A=", Ok(Some(("A", Some(""))))),
             ("A=b=c", Ok(Some(("A", Some("b=c"))))),
             ("HOME", Ok(Some(("HOME", None)))),
-            ("=x", Err("there is no name before `=`")),
-            ("export A=1", Err("there is white space in the name")),
-            ("A=\0", Err("there is a NUL character")),
+            ("=x", Err("a name is missing before `=`")),
+            ("export A=1", Err("the name contains white space")),
+            ("A=\0", Err("the line contains a NUL character")),
         ] {
             assert_eq!(entry(line), expected, "{line:?}");
         }

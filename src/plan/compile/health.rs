@@ -40,7 +40,7 @@ pub(super) fn early_check(
         _ => {
             found.warn(
                 &component.name,
-                "`healthcheck.start_interval` has no effect on this engine, which is older than API 1.44, unless `test` is written too",
+                "`healthcheck.start_interval` has no effect on this engine (older than API 1.44) without `test`",
             );
             return None;
         }

@@ -2,17 +2,14 @@
 //!
 //! A component declares what it writes of its own start: [`declared`]. Components that wait for each other add up, those that start side by side do not.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use super::Role as Kind;
 use crate::plan::Planned;
 use crate::plan::life::{Life, StartDeadline};
-use crate::pod::life::{LifecycleAction, Probe, RestartPolicy, RestartWhen, Role};
-use crate::pod::{ComponentName, Condition, Dependency, HealthCheck, PodOptions, PodSpec};
-
-/// What one step of `post_start` without a `timeout` may take.
-const STEP: Duration = Duration::from_secs(30);
+use crate::pod::life::{LifecycleAction, LifecycleStep, Probe, RestartPolicy, RestartWhen, Role};
+use crate::pod::{ComponentName, Condition, HealthCheck, PodOptions, PodSpec};
 
 /// What an init component, or a job that others wait for, may take if nothing is written about the pod's start: Kubernetes' `progressDeadlineSeconds`.
 /// A migration of minutes is usual, and to end it half-way is worse than to wait.
@@ -27,7 +24,9 @@ pub(super) fn declared(planned: &Planned, kind: Kind) -> Duration {
     let readiness = planned.probes.readiness.as_ref().map(first_success);
     let steps = planned.post_start.iter().map(|step| match step.action {
         LifecycleAction::Sleep(length) => step.timeout.map_or(length, |most| most.min(length)),
-        LifecycleAction::Exec(_) | LifecycleAction::Http(_) => step.timeout.unwrap_or(STEP),
+        LifecycleAction::Exec(_) | LifecycleAction::Http(_) => {
+            step.timeout.unwrap_or(LifecycleStep::POST_START_TIMEOUT)
+        }
     });
     let run = if kind == Kind::Init { pauses(&planned.restart) } else { Duration::ZERO };
     [startup, readiness, Some(check(planned)), Some(run)]
@@ -85,6 +84,9 @@ pub(super) fn of(spec: &PodSpec, init: &[Planned], components: &[Planned]) -> Li
 
 /// The way along dependencies that takes longest, with what each component on it declares.
 fn longest(components: &[Planned], run: Duration) -> Vec<(ComponentName, Duration)> {
+    let awaited = awaited(components);
+    let own = |planned: &Planned| own(planned, &awaited, run);
+    let named: HashMap<&ComponentName, &Planned> = components.iter().map(|planned| (&planned.name, planned)).collect();
     // By wave, so that what a component waits for comes before it.
     let mut until: HashMap<&ComponentName, (Duration, Option<&ComponentName>)> = HashMap::new();
     for planned in components {
@@ -93,29 +95,30 @@ fn longest(components: &[Planned], run: Duration) -> Vec<(ComponentName, Duratio
             .iter()
             .filter_map(|(name, _)| until.get_key_value(name).map(|(name, (time, _))| (*time, *name)))
             .max_by_key(|(time, _)| *time);
-        let time = own(planned, components, run).saturating_add(before.map(|(time, _)| time).unwrap_or_default());
+        let time = own(planned).saturating_add(before.map(|(time, _)| time).unwrap_or_default());
         until.insert(&planned.name, (time, before.map(|(_, name)| name)));
     }
     // Of several that take as long, the first that was written.
     let last = components.iter().rev().max_by_key(|it| until.get(&it.name).map(|(time, _)| *time));
     let mut way = Vec::new();
     let mut at = last.map(|planned| &planned.name);
-    while let Some(planned) = at.and_then(|name| components.iter().find(|it| it.name == *name)) {
-        way.push((planned.name.clone(), own(planned, components, run)));
+    while let Some(planned) = at.and_then(|name| named.get(name)) {
+        way.push((planned.name.clone(), own(planned)));
         at = until.get(&planned.name).and_then(|(_, before)| *before);
     }
     way.reverse();
     way
 }
 
-/// The pod's own work is not part of its start, and may take as long as it likes.
-fn own(planned: &Planned, components: &[Planned], run: Duration) -> Duration {
-    let awaits = |other: &Planned| {
-        let completed =
-            |(name, on): &(ComponentName, Dependency)| *name == planned.name && on.condition == Condition::Completed;
-        other.role != Role::Job && other.depends_on.iter().any(completed)
-    };
-    if components.iter().any(awaits) {
+/// The components whose success others await that are no jobs: the pod's own work is not part of its start, and may take as long as it likes.
+fn awaited(components: &[Planned]) -> HashSet<&ComponentName> {
+    let others = components.iter().filter(|planned| planned.role != Role::Job);
+    let on = others.flat_map(|planned| &planned.depends_on);
+    on.filter(|(_, on)| on.condition == Condition::Completed).map(|(name, _)| name).collect()
+}
+
+fn own(planned: &Planned, awaited: &HashSet<&ComponentName>, run: Duration) -> Duration {
+    if awaited.contains(&planned.name) {
         planned.start.saturating_add(run).saturating_add(pauses(&planned.restart))
     } else {
         planned.start

@@ -49,7 +49,7 @@ impl Limit {
         let host = &mut planned.container.host;
         if let (Some(most), Some(..0)) = (self.swap, host.memory_swap) {
             host.memory_swap = Some(most);
-            found.warn(&name, format!("`memswap_limit` -1 is lowered to the controller's {}", bytes(most)));
+            found.warn(&name, format!("`memswap_limit` -1 is reduced to the controller's {}", bytes(most)));
         }
         self.cap(planned, found);
         let host = &mut planned.container.host;
@@ -84,7 +84,7 @@ impl Limit {
                     "controller",
                     "memory",
                     format!(
-                        "the limits of the components ({list}) add up to {}, more than the controller's {}",
+                        "the sum of the components' limits ({list}) is {}, which is more than the controller's {}",
                         bytes(sum),
                         bytes(self.memory)
                     ),
@@ -100,7 +100,7 @@ impl Limit {
                     "controller",
                     "memory",
                     format!(
-                        "of the controller's {}, {} is left for {} without a `mem_limit`, and the engine takes no limit below {}",
+                        "of the controller's {}, {} remains for {} without a `mem_limit`, but the engine's minimum is {} each",
                         bytes(self.memory),
                         bytes(remainder),
                         components_without(others),
@@ -138,9 +138,9 @@ fn share_swap(components: &mut [Planned], swap: i64, found: &mut Found) {
                         .problem(
                             &planned.name,
                             "memswap_limit",
-                            "-1 asks for unlimited swap, and the controller has a limit",
+                            "-1 means unlimited swap, but the controller's swap is limited",
                         )
-                        .hint("leave it out, or give the controller unlimited swap"),
+                        .hint("remove the key, or give the controller unlimited swap"),
                 );
                 return;
             }
@@ -153,7 +153,7 @@ fn share_swap(components: &mut [Planned], swap: i64, found: &mut Found) {
             Problem::new(
                 "controller",
                 "memory_swap",
-                format!("the components' `memswap_limit`s ask for more swap than the controller's {}", bytes(swap)),
+                format!("the components' `memswap_limit` values allow more swap than the controller's {}", bytes(swap)),
             )
             .hint("raise the controller's limit on memory and swap, or lower a component's `memswap_limit`"),
         );
@@ -183,7 +183,7 @@ pub(super) fn reconcile(planned: &mut Planned, found: &mut Found) {
 pub(super) fn refuse_swap_alone(planned: &Planned, role: Role, found: &mut Found) {
     let host = &planned.container.host;
     if let (None, Some(1..)) = (host.memory, host.memory_swap) {
-        found.problems.push(role.problem(&planned.name, "memswap_limit", "needs a `mem_limit`, too"));
+        found.problems.push(role.problem(&planned.name, "memswap_limit", "also needs a `mem_limit`"));
     }
 }
 
@@ -192,6 +192,6 @@ fn lower(value: &mut Option<i64>, most: i64, key: &str, name: &ComponentName, fo
         && was > most
     {
         *value = Some(most);
-        found.warn(name, format!("`{key}` {} is lowered to {}", bytes(was), bytes(most)));
+        found.warn(name, format!("`{key}` {} is reduced to {}", bytes(was), bytes(most)));
     }
 }

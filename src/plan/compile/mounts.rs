@@ -1,11 +1,15 @@
 //! Mounts of a component: its own, and those that the controller shares.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
+use super::Found;
 use super::policy::paths::{Paths, Sharable};
 use crate::engine::{MountPoint, VolumeInfo};
 use crate::plan::SelfInfo;
-use crate::pod::{Component, Mount, MountKind};
+use crate::pod::{Component, Mount, MountKind, PodSpec};
+
+/// The stack that a service belongs to.
+const STACK: &str = "com.docker.stack.namespace";
 
 /// A component's own mounts, with volume names resolved, then those of the controller on targets that it does not use itself.
 pub(super) fn of(component: &Component, shared: &[Mount], aliases: &BTreeMap<String, String>) -> Vec<Mount> {
@@ -49,7 +53,7 @@ pub(super) fn differing(mounts: &[Mount], existing: &BTreeMap<String, VolumeInfo
             options(&there.options),
             options(&spec.driver_opts)
         );
-        let hint = format!("the engine does not change volumes: name another one, or remove it, with its data (`docker volume rm {name}`)");
+        let hint = format!("the engine cannot change an existing volume: use another name, or remove the volume with its data (`docker volume rm {name}`)");
         Some((at, what, hint))
     });
     differing.collect()
@@ -82,7 +86,7 @@ pub(super) fn shared(me: &SelfInfo, paths: &Paths, warnings: &mut Vec<String>) -
                 Sharable::Shared => {}
                 Sharable::Private => return None,
                 Sharable::Contains(what) => {
-                    warnings.push(format!("the mount `{}` is not shared: it holds `{what}`", point.target));
+                    warnings.push(format!("the mount `{}` is not shared, because it contains `{what}`", point.target));
                     return None;
                 }
             }
@@ -91,22 +95,18 @@ pub(super) fn shared(me: &SelfInfo, paths: &Paths, warnings: &mut Vec<String>) -
                 "volume" => (MountKind::Volume, &point.name),
                 // Memory can't be shared: each container would get its own.
                 other => {
-                    warnings.push(format!("the mount `{}` is not shared: its kind is `{other}`", point.target));
+                    warnings.push(format!(
+                        "the mount `{}` is not shared, because mounts of type `{other}` cannot be shared",
+                        point.target
+                    ));
                     return None;
                 }
             };
             Some(Mount {
-                kind,
-                source: Some(source.clone()),
-                target: point.target.clone(),
                 read_only: !point.writable,
-                propagation: None,
                 // As podlike and `volumes_from`: the volume is the controller's, and is not filled from a component's image.
                 no_copy: kind == MountKind::Volume,
-                must_exist: false,
-                tmpfs_size: None,
-                tmpfs_mode: None,
-                volume: None,
+                ..Mount::new(kind, Some(source.clone()), point.target.clone())
             })
         })
         .collect()
@@ -114,4 +114,19 @@ pub(super) fn shared(me: &SelfInfo, paths: &Paths, warnings: &mut Vec<String>) -
 
 fn trimmed(path: &str) -> &str {
     path.trim_end_matches('/')
+}
+
+/// In a stack, volumes have the stack's name before their own, but not those of a Compose file in the controller: two stacks would share them.
+pub(super) fn warn_of_bare(spec: &PodSpec, me: &SelfInfo, found: &mut Found) {
+    let Some(stack) = me.container.labels.get(STACK) else { return };
+    let all = spec.init.iter().chain(spec.components.values()).flat_map(|component| &component.volumes);
+    let volumes = all.filter(|mount| mount.kind == MountKind::Volume);
+    let mounted: HashSet<&str> = volumes.filter_map(|mount| mount.source.as_deref()).collect();
+    let own: HashSet<&str> = me.container.mounts.iter().map(|it| it.name.as_str()).collect();
+    let is_own = |name: &str| me.volume_aliases.contains_key(name) || own.contains(name);
+    for name in spec.bare_volumes.iter().filter(|name| mounted.contains(name.as_str()) && !is_own(name)) {
+        found.warnings.push(format!(
+            "volume `{name}` of the Compose file is the engine's volume of exactly this name, without the stack's name, so every pod whose Compose file declares `{name}` shares it; give the volume a name of its own (`{name}: {{name: {stack}_{name}}}`), or mount it into the controller's service too (`{name}:/unused`)"
+        ));
+    }
 }

@@ -1,6 +1,6 @@
 //! Where components are put: whose IPC namespace they join, and under which cgroup.
 
-use super::joined;
+use super::container::joined;
 use crate::config::{CgroupMode, Settings, Sharing};
 use crate::engine::{CgroupDriver, EngineInfo};
 use crate::plan::placement::{GroupLimits, Means, Mounted, Placement, PodGroup, Tier, engine_key};
@@ -34,17 +34,18 @@ impl Ipc {
 const LAST_TOLERANT_API: (u32, u32) = (1, 45);
 
 /// Told of a placement that the engine has no part in.
-const NOT_ASKED: &str = "the engine was not asked: where it can hold limits for the pod as a whole, they are not divided (see docs/engines.md)";
+const NOT_ASKED: &str = "unknown without an engine: an engine that can enforce limits for the pod as a whole does not divide them (see docs/engines.md)";
 
-const MODE_NOT_ASKED: &str = "asked for with `--cgroup-mode`; whether it works only the engine can tell";
+const MODE_NOT_ASKED: &str = "set with `--cgroup-mode`; only the engine can confirm that this mode works";
 
-const DIVIDED_ASKED: &str = "asked for with `--cgroup-mode`";
+const DIVIDED_ASKED: &str = "set with `--cgroup-mode`";
 
 const BUS_REMEDY: &str = "mount `/run/dbus/system_bus_socket` into the controller";
 const TREE_REMEDY: &str = "mount `/sys/fs/cgroup` into the controller at `/host/cgroup`, writable";
 
 /// The runtime makes a directory for the slice in hierarchies that systemd does not have, and nobody removes it.
-const OLD_SLICE: &str = "with version 1 of cgroups a slice leaves empty directories behind, so it has to be asked for (`--cgroup-mode=slice`)";
+const OLD_SLICE: &str =
+    "with cgroup version 1 a slice leaves empty directories behind, so it is used only with `--cgroup-mode=slice`";
 
 /// Where the components' cgroups are made.
 #[derive(Debug, PartialEq, Eq)]
@@ -98,7 +99,7 @@ pub(super) fn place(me: &SelfInfo, engine: &EngineInfo, settings: &Settings) -> 
     placed.map_err(|Unfit { why, remedy }| {
         // It may also have been said in the environment.
         Problem::new("--cgroup-mode", "", format!("`{}` does not work here: {why}", asked.name()))
-            .hint(format!("{remedy}, or leave the flag (`OUTRIGGER_CGROUP_MODE`) out"))
+            .hint(format!("{remedy}, or remove the flag (or the variable `OUTRIGGER_CGROUP_MODE`)"))
     })
 }
 
@@ -121,7 +122,7 @@ impl Site<'_> {
         if self.engine.cgroup_driver == CgroupDriver::None {
             return Placement {
                 tier: Tier::Absent,
-                why: "the engine has no cgroups, as rootless ones without systemd".to_owned(),
+                why: "the engine has no cgroups (for example a rootless engine without systemd)".to_owned(),
                 ..Placement::default()
             };
         }
@@ -140,7 +141,7 @@ impl Site<'_> {
         let unfit = match own {
             // A cgroup without limits would be one more to remove, for nothing.
             Ok(placed) if placed.group.is_some() && self.limits.is_empty() => {
-                Unfit::new("the controller has no limits that could hold for the pod as a whole", "")
+                Unfit::new("the controller has no limits to enforce for the pod as a whole", "")
             }
             Ok(placed) => return placed,
             Err(unfit) => unfit,
@@ -153,35 +154,38 @@ impl Site<'_> {
         let parent = self.me.container.cgroup_parent.clone();
         if parent.is_empty() {
             let why = "the controller has no `cgroup_parent`";
-            return Err(Unfit::new(why, "give it one in Compose or `docker run`; Swarm has no such key"));
+            return Err(Unfit::new(
+                why,
+                "set `cgroup_parent` in Compose or `docker run`; Swarm does not have this key",
+            ));
         }
-        let why = "the controller's own `cgroup_parent`, whose limits are its owner's".to_owned();
+        let why = "the components use the controller's `cgroup_parent`, and the limits of that cgroup apply".to_owned();
         Ok(Placement { tier: Tier::Inherit, parent: Some(parent), why, ..Placement::default() })
     }
 
     fn slice(&self) -> Result<Placement, Unfit> {
         self.may_leave()?;
         if self.engine.cgroup_driver != CgroupDriver::Systemd {
-            let why = "the engine makes its cgroups itself, without systemd";
+            let why = "the engine manages its cgroups itself, without systemd";
             return Err(Unfit::new(why, "start the engine with `--exec-opt native.cgroupdriver=systemd`"));
         }
         let Some(socket) = Mounted::of(&self.me.container).bus else {
-            let why = "the socket of the system's D-Bus is not mounted into the controller";
+            let why = "the system's D-Bus socket is not mounted into the controller";
             return Err(Unfit::new(why, BUS_REMEDY));
         };
-        let why = format!("systemd can be asked for a slice: its D-Bus is mounted at `{socket}`");
+        let why = format!("systemd can create a slice: the D-Bus socket is mounted at `{socket}`");
         self.group(Tier::Slice, Means::Bus(socket), why)
     }
 
     fn tree(&self) -> Result<Placement, Unfit> {
         self.may_leave()?;
         if (self.engine.cgroup_driver, self.engine.cgroup_version.min(2)) != (CgroupDriver::Cgroupfs, 2) {
-            let why = "it is for version 2 of cgroups that the engine makes itself, without systemd";
+            let why = "`tree` needs cgroup version 2 and an engine that manages its cgroups itself, without systemd";
             let better = if self.engine.cgroup_driver == CgroupDriver::Systemd { "slice" } else { "nested" };
-            return Err(Unfit::new(why, format!("take `{better}`")));
+            return Err(Unfit::new(why, format!("use `{better}`")));
         }
         let Some(root) = Mounted::of(&self.me.container).tree else {
-            let why = "the host's cgroup tree is not mounted writable into the controller";
+            let why = "the controller has no writable mount of the host's cgroup tree";
             return Err(Unfit::new(why, TREE_REMEDY));
         };
         let why = format!("the host's cgroup tree is mounted at `{root}`");
@@ -192,24 +196,23 @@ impl Site<'_> {
     fn nested(&self) -> Result<Placement, Unfit> {
         self.may_leave()?;
         if (self.engine.cgroup_driver, self.engine.cgroup_version) != (CgroupDriver::Cgroupfs, 1) {
-            let why = "only version 1 of cgroups that the engine makes itself lets them be below one with processes";
+            let why = "`nested` needs cgroup version 1 and an engine that manages its cgroups itself, without systemd";
             let better = if self.engine.cgroup_driver == CgroupDriver::Systemd { "slice" } else { "tree" };
-            return Err(Unfit::new(why, format!("take `{better}`")));
+            return Err(Unfit::new(why, format!("use `{better}`")));
         }
         let path = self.me.cgroup.as_deref().filter(|path| path.len() > 1);
         // From outside the path is not seen. With the host's namespace, which is the default of this version, the controller sees it.
         let may_be_seen = self.me.seen == Seen::Outside && self.me.container.cgroup_namespace != "private";
         if path.is_none() && !may_be_seen {
-            let why = "the controller's own cgroup is not known";
-            return Err(Unfit::new(why, "give it the host's cgroup namespace (`--cgroupns=host`)"));
+            let why = "the controller's own cgroup is unknown";
+            return Err(Unfit::new(why, "give the controller the host's cgroup namespace (`--cgroupns=host`)"));
         }
         // In the controller's PID namespace they die with it. In their own they outlive a killed controller, and hold on to its cgroup.
         if self.settings.pids == Sharing::Private && self.engine.api > LAST_TOLERANT_API {
-            let why =
-                "with `--pids=false` components may outlive the controller, which this engine then can't start again";
-            return Err(Unfit::new(why, "leave out `--pids=false`"));
+            let why = "with `--pids=false` components may outlive the controller, and this engine then cannot start the controller again";
+            return Err(Unfit::new(why, "remove `--pids=false`"));
         }
-        let why = "version 1 of cgroups: the controller's own holds them too".to_owned();
+        let why = "cgroup version 1: the components' cgroups are inside the controller's".to_owned();
         Ok(Placement { tier: Tier::Nested, parent: path.map(str::to_owned), why, ..Placement::default() })
     }
 
@@ -220,7 +223,7 @@ impl Site<'_> {
 
     fn group(&self, tier: Tier, means: Means, why: String) -> Result<Placement, Unfit> {
         if let Some(refused) = &self.me.cgroup_refused {
-            return Err(Unfit::new(refused, "see `docs/engines.md` for what it needs"));
+            return Err(Unfit::new(refused, "`docs/engines.md` lists the requirements"));
         }
         let own = &self.me.container;
         let group = PodGroup {
@@ -235,7 +238,7 @@ impl Site<'_> {
 
     fn has_cgroups(&self) -> Result<(), Unfit> {
         match self.engine.cgroup_driver {
-            CgroupDriver::None => Err(Unfit::new("the engine has no cgroups", "take an engine that has")),
+            CgroupDriver::None => Err(Unfit::new("the engine has no cgroups", "use an engine with cgroups")),
             CgroupDriver::Systemd | CgroupDriver::Cgroupfs => Ok(()),
         }
     }
@@ -246,8 +249,8 @@ impl Site<'_> {
         match self.me.container.cgroup_parent.as_str() {
             "" => Ok(()),
             parent => Err(Unfit::new(
-                format!("the controller's `cgroup_parent` is `{parent}`, which components must not leave"),
-                "take `inherit`, or give the controller no `cgroup_parent`",
+                format!("the controller's `cgroup_parent` is `{parent}`, and components must stay in it"),
+                "use `inherit`, or remove the controller's `cgroup_parent`",
             )),
         }
     }

@@ -22,20 +22,20 @@ use crate::pod::{Component, Grant, HostSettings, Mount, MountKind, PluginSpec, P
 
 /// Capabilities with which a process leaves its container, or takes over the kernel.
 const ESCAPES: [(&str, &str); 12] = [
-    ("ALL", "all capabilities, those that lead out of the container among them"),
-    ("SYS_ADMIN", "mounting and much else, which leads out of the container"),
-    ("SYS_MODULE", "loading kernel modules"),
-    ("SYS_RAWIO", "the memory and the ports of the machine"),
-    ("SYS_BOOT", "loading another kernel"),
-    ("DAC_READ_SEARCH", "opening any file of the host by its handle"),
-    ("BPF", "loading programs into the kernel"),
-    ("PERFMON", "reading the kernel's memory"),
-    ("MAC_ADMIN", "changing the rules of the kernel's security modules"),
-    ("MAC_OVERRIDE", "passing over the rules of the kernel's security modules"),
-    ("CHECKPOINT_RESTORE", "opening files of other processes"),
+    ("ALL", "all capabilities, including those that allow an escape from the container"),
+    ("SYS_ADMIN", "the right to mount and many other rights, which allow an escape from the container"),
+    ("SYS_MODULE", "the right to load kernel modules"),
+    ("SYS_RAWIO", "access to the memory and the I/O ports of the machine"),
+    ("SYS_BOOT", "the right to load another kernel"),
+    ("DAC_READ_SEARCH", "the right to open any file of the host by its handle"),
+    ("BPF", "the right to load programs into the kernel"),
+    ("PERFMON", "the right to read the kernel's memory"),
+    ("MAC_ADMIN", "the right to change the rules of the kernel's security modules"),
+    ("MAC_OVERRIDE", "the right to bypass the rules of the kernel's security modules"),
+    ("CHECKPOINT_RESTORE", "the right to open files of other processes"),
     (
         "SYS_PTRACE",
-        "looking into the controller, whose PID namespace it shares (`-pids=false` gives it one of its own)",
+        "the right to inspect the controller, which is in the same PID namespace (`--pids=false` gives each component its own)",
     ),
 ];
 
@@ -49,7 +49,7 @@ struct Refusal {
 pub(super) fn check(spec: &PodSpec, me: &SelfInfo, engine: &EngineInfo, settings: &Settings, found: &mut Found) {
     if settings.engine.as_deref().is_some_and(|address| !address.starts_with("unix:") && !address.starts_with('/')) {
         found.warnings.push(
-            "the engine is reached over the network, which components share with the controller: they reach it, too; use a unix socket"
+            "the controller reaches the engine over the network, and components share this network, so components can reach the engine too; use a unix socket"
                 .to_owned(),
         );
     }
@@ -127,7 +127,7 @@ impl OwnFiles {
     }
 
     fn unless_named(&self, path: &str, private: &str) -> Option<Refusal> {
-        let why = format!("`{path}` leads to `{private}` of the controller, which components don't get");
+        let why = format!("`{path}` leads to `{private}` of the controller, which components must not access");
         unless_allowed(&self.policy, Subject::File, path, &why)
     }
 
@@ -247,19 +247,19 @@ impl<'a> Guard<'a> {
             report("image", self.image(&component.image));
         }
         if host.privileged {
-            let why = "a privileged container has all of the node";
+            let why = "a privileged container has full access to the node";
             report("privileged", self.unless_allowed(Subject::Privileged, "", why));
         }
         for (field, steps) in [("post_start", &component.post_start), ("pre_stop", &component.pre_stop)] {
             for (at, step) in steps.iter().enumerate() {
                 if matches!(&step.action, LifecycleAction::Exec(command) if command.privileged) {
-                    let why = "a privileged command has all of the node";
+                    let why = "a privileged command has full access to the node";
                     report(&format!("{field}[{at}].privileged"), self.unless_allowed(Subject::Privileged, "", why));
                 }
             }
         }
         if let Some(mode) = host.userns_mode.as_deref().filter(|mode| !mode.is_empty()) {
-            let why = format!("`{mode}` gives up the mapping of users, where the engine has one");
+            let why = format!("`{mode}` turns off the engine's user namespace mapping");
             report("userns_mode", self.unless_allowed(Subject::Userns, "", &why));
         }
         for (at, word) in host.cap_add.iter().enumerate() {
@@ -313,7 +313,7 @@ impl<'a> Guard<'a> {
     fn image(&self, image: &str) -> Option<Refusal> {
         self.policy.refuses_image(image).map(|what| Refusal {
             what,
-            hint: "who operates the controller says with `--images`, or in the policy file, which images there may be"
+            hint: "the operator of the controller sets the allowed images with `--images` or in the policy file"
                 .to_owned(),
         })
     }
@@ -347,7 +347,7 @@ impl<'a> Guard<'a> {
                 Verdict::Allowed => None,
                 Verdict::Denied(rule) => Some(denied(&rule)),
                 Verdict::Unsaid => Some(Refusal {
-                    what: format!("`{shown}` takes away a wall between the component and the node"),
+                    what: format!("`{shown}` removes a protection between the component and the node"),
                     hint: self.remedy(Subject::SecurityOpt, &subject),
                 }),
             }
@@ -372,8 +372,8 @@ impl<'a> Guard<'a> {
             (MountKind::Volume, name) => {
                 if let Some(what) = name.and_then(|name| self.files.paths.private_volume(name)) {
                     return Some(Refusal {
-                        what: format!("the volume is the controller's own, with its `{what}`"),
-                        hint: "take another volume: whoever writes to this one could have the controller run something"
+                        what: format!("this volume belongs to the controller and contains its `{what}`"),
+                        hint: "use another volume: a component that writes to this volume could make the controller run a program"
                             .to_owned(),
                     });
                 }
@@ -421,8 +421,8 @@ fn sockets_of(address: &str) -> Vec<String> {
 
 fn denied(rule: &str) -> Refusal {
     Refusal {
-        what: format!("the operator's policy denies it with `{rule}`"),
-        hint: "ask who operates the controller".to_owned(),
+        what: format!("the operator's policy denies this with `{rule}`"),
+        hint: "ask the operator of the controller".to_owned(),
     }
 }
 

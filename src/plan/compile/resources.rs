@@ -129,7 +129,7 @@ fn cap(resource: Resource, pod: i64, planned: &mut Planned, found: &mut Found) {
     if let Some(was) = given(host, resource).filter(|was| *was > pod) {
         give(host, resource, pod);
         let (was, pod) = (resource.amount(was), resource.amount(pod));
-        found.warn(&planned.name, format!("`{}` {was} is lowered to {pod}", resource.key()));
+        found.warn(&planned.name, format!("`{}` {was} is reduced to {pod}", resource.key()));
     }
 }
 
@@ -144,7 +144,7 @@ fn share(resource: Resource, pod: i64, components: &mut [Planned], found: &mut F
     let hint = format!("raise the controller's limit, or lower a component's `{key}`");
     if sum > pod {
         let what = format!(
-            "the limits of the components ({}) add up to {}, more than the controller's {}",
+            "the sum of the components' limits ({}) is {}, which is more than the controller's {}",
             list.join(", "),
             resource.amount(sum),
             resource.amount(pod)
@@ -156,7 +156,7 @@ fn share(resource: Resource, pod: i64, components: &mut [Planned], found: &mut F
     let Some(part) = (pod - sum).checked_div(others) else { return };
     if part < least(resource) {
         let what = format!(
-            "of the controller's {}, {} is left for {} without a `{key}`, and the engine takes no limit below {}",
+            "of the controller's {}, {} remains for {} without a `{key}`, but the engine's minimum is {} each",
             resource.amount(pod),
             resource.amount(pod - sum),
             super::memory::components_without(others),

@@ -1,5 +1,9 @@
 //! What a pod compiles to, and what is refused.
 
+mod limits;
+mod mounts;
+mod size;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -89,18 +93,7 @@ fn memory(raw: &str, limit: i64) -> Component {
 }
 
 fn volume(source: &str, target: &str) -> Mount {
-    Mount {
-        kind: MountKind::Volume,
-        source: Some(source.to_owned()),
-        target: target.to_owned(),
-        read_only: false,
-        propagation: None,
-        no_copy: false,
-        must_exist: false,
-        tmpfs_size: None,
-        tmpfs_mode: None,
-        volume: None,
-    }
+    Mount::new(MountKind::Volume, Some(source.to_owned()), target)
 }
 
 fn point(kind: &str, source: &str, target: &str) -> MountPoint {
@@ -111,13 +104,6 @@ fn point(kind: &str, source: &str, target: &str) -> MountPoint {
         target: target.to_owned(),
         writable: false,
     }
-}
-
-fn memories(planned: &[Planned]) -> Vec<(&str, Option<i64>, Option<i64>)> {
-    planned
-        .iter()
-        .map(|planned| (planned.name.as_str(), planned.container.host.memory, planned.container.host.memory_swap))
-        .collect()
 }
 
 #[test]
@@ -246,320 +232,6 @@ fn an_unknown_cgroup_is_not_nested_in() {
 }
 
 #[test]
-fn nested_limits_are_only_capped() {
-    let swap_alone = with("swap", |it| it.host.memory_swap = Some(50 * MIB));
-    let plan = case(vec![memory("big", 300 * MIB), component("free"), swap_alone])
-        .cgroups(CgroupDriver::Cgroupfs, 1)
-        .limited(100 * MIB, 200 * MIB)
-        .plan();
-    assert_eq!(
-        memories(&plan.components),
-        [("big", Some(100 * MIB), None), ("free", None, None), ("swap", Some(50 * MIB), Some(50 * MIB))]
-    );
-    assert_eq!(plan.warnings, ["`big`: `mem_limit` 300MiB is lowered to 100MiB"]);
-}
-
-#[test]
-fn limits_beside_the_controller_share_what_is_left() {
-    let mut case = case(vec![memory("a", 40 * MIB), component("b"), component("c")]).limited(100 * MIB, 130 * MIB);
-    case.spec.init = vec![component("init-1"), memory("init-2", 200 * MIB)];
-    let plan = case.plan();
-    assert_eq!(
-        memories(&plan.components),
-        [
-            ("a", Some(40 * MIB), Some(50 * MIB)),
-            ("b", Some(30 * MIB), Some(40 * MIB)),
-            ("c", Some(30 * MIB), Some(40 * MIB)),
-        ]
-    );
-    assert_eq!(
-        memories(&plan.init),
-        [("init-1", Some(100 * MIB), Some(130 * MIB)), ("init-2", Some(100 * MIB), Some(130 * MIB))],
-        "init components run alone"
-    );
-    assert_eq!(
-        plan.warnings,
-        [
-            "`init-2`: `mem_limit` 200MiB is lowered to 100MiB",
-            "the controller's `mem_limit` of 100MiB can't hold for the pod as a whole on this engine: \
-             `b` and `c`, which have no `mem_limit`, get 30MiB each",
-        ]
-    );
-}
-
-/// The engine's "no limit" is more than the controller has, also where an init component asks for it.
-#[test]
-fn an_init_component_gets_no_more_swap_than_the_controller() {
-    let unlimited = with("init-1", |it| it.host.memory_swap = Some(-1));
-    let mut limited = case(vec![component("app")]).limited(100 * MIB, 130 * MIB);
-    limited.spec.init = vec![unlimited.clone()];
-    let plan = limited.plan();
-    assert_eq!(memories(&plan.init), [("init-1", Some(100 * MIB), Some(130 * MIB))]);
-    assert_eq!(plan.warnings, ["`init-1`: `memswap_limit` -1 is lowered to the controller's 130MiB"]);
-    let mut free = case(vec![component("app")]).limited(100 * MIB, 0);
-    free.spec.init = vec![unlimited];
-    let plan = free.plan();
-    assert_eq!(memories(&plan.init), [("init-1", Some(100 * MIB), Some(-1))]);
-    assert_eq!(plan.warnings, [""; 0]);
-}
-
-/// A share of what is left is no limit above the one on memory and swap together, which the engine would refuse.
-#[test]
-fn a_share_is_never_more_than_memory_and_swap_together() {
-    let swap = |raw, total| with(raw, |it| it.host.memory_swap = Some(total));
-    let plan =
-        case(vec![swap("a", 20 * MIB), swap("b", 60 * MIB), component("c")]).limited(150 * MIB, 180 * MIB).plan();
-    assert_eq!(
-        memories(&plan.components),
-        [
-            ("a", Some(20 * MIB), Some(20 * MIB)),
-            ("b", Some(50 * MIB), Some(60 * MIB)),
-            // 30 MiB of swap, of which `b` has 10.
-            ("c", Some(50 * MIB), Some(70 * MIB)),
-        ]
-    );
-}
-
-#[test]
-fn limits_that_do_not_fit_are_problems() {
-    let too_much = case(vec![memory("a", 80 * MIB), memory("b", 40 * MIB)]).limited(100 * MIB, 0);
-    assert_eq!(
-        too_much.problems(),
-        "`controller`, field `memory`: the limits of the components (`a` 80MiB, `b` 40MiB) add up to 120MiB, more than \
-         the controller's 100MiB (hint: raise the controller's memory limit, or lower a component's `mem_limit`)"
-    );
-    let too_little = case(vec![memory("a", 99 * MIB), component("b")]).limited(100 * MIB, 0);
-    assert_eq!(
-        too_little.problems(),
-        "`controller`, field `memory`: of the controller's 100MiB, 1MiB is left for 1 component without a `mem_limit`, and the engine \
-         takes no limit below 6MiB (hint: raise the controller's memory limit, or lower a component's `mem_limit`)"
-    );
-    let swap = |raw, total| {
-        with(raw, |it| {
-            it.host.memory = Some(40 * MIB);
-            it.host.memory_swap = Some(total);
-        })
-    };
-    let swap_too_much = case(vec![swap("a", 60 * MIB), swap("b", 60 * MIB)]).limited(100 * MIB, 130 * MIB);
-    assert_eq!(
-        swap_too_much.problems(),
-        "`controller`, field `memory_swap`: the components' `memswap_limit`s ask for more swap than the controller's 30MiB \
-         (hint: raise the controller's limit on memory and swap, or lower a component's `memswap_limit`)"
-    );
-    let unlimited_swap = case(vec![swap("a", -1)]).limited(100 * MIB, 130 * MIB);
-    assert!(unlimited_swap.problems().starts_with("`pod.component.a`, field `memswap_limit`: -1 asks for unlimited"));
-    assert_eq!(unlimited_swap.limited(100 * MIB, -1).plan().components[0].container.host.memory_swap, Some(-1));
-}
-
-#[test]
-fn no_share_ever_exceeds_the_controllers_limit() {
-    proptest::proptest!(|(
-        limits in proptest::collection::vec(proptest::option::of(0..200_i64), 1..6),
-        swaps in proptest::collection::vec(proptest::option::of(-1..200_i64), 6),
-        pod in 1..400_i64,
-        pod_swap in -1..600_i64,
-    )| {
-        let components = limits.iter().zip(&swaps).enumerate().map(|(index, (limit, swap))| with(&format!("c{index}"), |it| {
-            it.host.memory = limit.map(|limit| limit * MIB);
-            it.host.memory_swap = swap.map(|swap| if swap < 0 { swap } else { swap * MIB });
-        })).collect();
-        let case = case(components).limited(pod * MIB, if pod_swap < 0 { -1 } else { pod_swap * MIB });
-        if let Ok(plan) = compile(&case.spec, &case.me, &case.engine, &case.settings) {
-            let hosts: Vec<_> = plan.components.iter().map(|planned| &planned.container.host).collect();
-            let memory: i64 = hosts.iter().map(|host| host.memory.unwrap()).sum();
-            proptest::prop_assert!(memory <= pod * MIB);
-            if pod_swap >= pod {
-                let swap: i64 = hosts.iter().map(|host| (host.memory_swap.unwrap() - host.memory.unwrap()).max(0)).sum();
-                proptest::prop_assert!(swap <= (pod_swap - pod) * MIB);
-            }
-        }
-    });
-}
-
-#[test]
-fn limits_need_cgroups() {
-    let plan = case(vec![memory("a", 80 * MIB)]).cgroups(CgroupDriver::None, 2).plan();
-    assert_eq!(plan.warnings, ["the engine has no cgroups: memory limits have no effect"]);
-    let quiet = case(vec![component("a")]).cgroups(CgroupDriver::None, 2).plan();
-    assert!(quiet.warnings.is_empty());
-}
-
-#[test]
-fn the_engines_own_rules_about_limits_are_kept() {
-    let alone = case(vec![with("a", |it| it.host.memory_swap = Some(MIB))]);
-    assert_eq!(alone.problems(), "`pod.component.a`, field `memswap_limit`: needs a `mem_limit`, too");
-    let reserved = with("a", |it| {
-        it.host.memory = Some(200 * MIB);
-        it.host.memory_reservation = Some(150 * MIB);
-    });
-    let plan = case(vec![reserved]).cgroups(CgroupDriver::Cgroupfs, 1).limited(100 * MIB, 0).plan();
-    assert_eq!(plan.components[0].container.host.memory_reservation, Some(100 * MIB));
-    let zero = case(vec![memory("a", 0)]).plan();
-    assert_eq!(zero.components[0].container.host.memory, None, "0 is no limit");
-}
-
-#[test]
-fn the_kernel_kills_components_before_their_controller() {
-    let scored = |score| with("b", |it| it.host.oom_score_adj = Some(score));
-    let mut case = case(vec![component("a"), scored(100)]);
-    case.me.container.oom_score_adj = 100;
-    let plan = case.plan();
-    assert_eq!(plan.components[0].container.host.oom_score_adj, Some(101));
-    assert_eq!(
-        plan.warnings,
-        ["`b`: `oom_score_adj` 100 is not above the controller's 100: the kernel may kill the controller first"]
-    );
-    case.me.container.oom_score_adj = 1000;
-    assert_eq!(case.plan().components[0].container.host.oom_score_adj, Some(1000));
-}
-
-#[test]
-fn what_only_cgroup_version_1_knows_is_left_out_on_version_2() {
-    let old = || {
-        with("a", |it| {
-            it.host.memory_swappiness = Some(10);
-            it.host.oom_kill_disable = true;
-            it.host.cpu_rt_period = Some(1);
-            it.host.cpu_rt_runtime = Some(1);
-        })
-    };
-    let plan = case(vec![old()]).plan();
-    let host = &plan.components[0].container.host;
-    assert!(host.memory_swappiness.is_none() && !host.oom_kill_disable && host.cpu_rt_period.is_none());
-    assert_eq!(plan.warnings.len(), 4);
-    assert_eq!(plan.warnings[0], "`a`: `mem_swappiness` has no effect with cgroup version 2 and is left out");
-    let kept = case(vec![old()]).cgroups(CgroupDriver::Cgroupfs, 1).plan();
-    assert!(kept.components[0].container.host.oom_kill_disable && kept.warnings.is_empty());
-}
-
-#[test]
-fn volume_names_are_resolved() {
-    let bind = Mount { kind: MountKind::Bind, ..volume("data", "/bind") };
-    let mut case = case(vec![with("a", |it| it.volumes = vec![volume("data", "/d"), volume("other", "/o"), bind])]);
-    case.me.volume_aliases.insert("data".to_owned(), "stack_data".to_owned());
-    let plan = case.plan();
-    let sources: Vec<_> = plan.components[0].container.mounts.iter().filter_map(|mount| mount.source.clone()).collect();
-    assert_eq!(sources, ["stack_data", "other", "data"], "only volumes have aliases");
-}
-
-#[test]
-fn shared_mounts_leave_out_what_only_the_controller_may_see() {
-    let mut case = case(vec![with("a", |it| {
-        it.volumes = vec![volume("own", "/data/")];
-        it.tmpfs.insert("/cache".to_owned(), String::new());
-    })]);
-    case.settings.volumes = Sharing::Shared;
-    case.me.environment.insert("DOCKER_HOST".to_owned(), "unix:///engine/custom.sock".to_owned());
-    case.me.container.mounts = vec![
-        point("bind", "/var/run/docker.sock", "/var/run/docker.sock"),
-        point("bind", "/run/docker.sock", "/hidden"),
-        point("bind", "/x", "/engine/custom.sock"),
-        point("bind", "/run", "/host/run"),
-        point("bind", "/", "/rootfs"),
-        point("bind", "/y", "/engine"),
-        point("volume", "state", "/var/lib/outrigger/state"),
-        point("volume", "lib", "/var/lib"),
-        point("volume", "compiled", "/var/cache/outrigger"),
-        point("bind", "/keys/auth", "/var/run/secrets/podlike/dockerregistryauth.json"),
-        point("bind", "/keys", "/keys"),
-        point("bind", "/x", "/again"),
-        point("tmpfs", "", "/scratch"),
-        point("volume", "shadowed", "/data"),
-        point("volume", "shadowed2", "/cache"),
-        point("volume", "logs", "/logs"),
-        point("bind", "/etc/app", "/etc/app"),
-    ];
-    let plan = case.plan();
-    let mounts: Vec<_> = plan.components[0]
-        .container
-        .mounts
-        .iter()
-        .map(|mount| (mount.source.as_deref().unwrap(), mount.target.as_str(), mount.read_only))
-        .collect();
-    assert_eq!(mounts, [("own", "/data/", false), ("logs", "/logs", true), ("/etc/app", "/etc/app", true)]);
-    assert_eq!(
-        plan.warnings,
-        [
-            "the mount `/host/run` is not shared: it holds `/run/docker.sock`",
-            "the mount `/rootfs` is not shared: it holds `/var/run/docker.sock`",
-            "the mount `/engine` is not shared: it holds `/engine/custom.sock`",
-            "the mount `/var/lib` is not shared: it holds `/var/lib/outrigger`",
-            "the mount `/keys` is not shared: it holds `/keys/auth`",
-            "the mount `/scratch` is not shared: its kind is `tmpfs`",
-        ]
-    );
-    case.settings.volumes = Sharing::Private;
-    assert_eq!(case.plan().components[0].container.mounts.len(), 1);
-}
-
-/// A volume does not hold what is mounted below it. Only one that can hold nothing else is shared all the same.
-#[test]
-fn a_volume_is_shared_if_the_socket_below_it_is_another_mount() {
-    let socket = || point("bind", "/var/run/docker.sock", "/var/run/docker.sock");
-    let told = |mounts: Vec<MountPoint>, change: fn(&mut Case)| {
-        let named = with("b", |it| it.volumes = vec![volume("pids", "/pids")]);
-        let mut case = case(vec![component("a"), named]);
-        case.settings.volumes = Sharing::Shared;
-        case.me.container.mounts = mounts;
-        case.me.own_volumes.add("pids", "local", &BTreeMap::new());
-        change(&mut case);
-        let shared = case.spec.components.shift_remove("b").map(|named| {
-            let mut only = case.spec.clone();
-            only.components.insert(named.name.clone(), named);
-            compile(&only, &case.me, &case.engine, &case.settings).is_ok()
-        });
-        let plan = case.plan();
-        let mounts: Vec<_> = plan.components[0].container.mounts.iter().map(|mount| mount.target.clone()).collect();
-        assert!(plan.components[0].container.mounts.iter().all(|mount| mount.no_copy), "it is the controller's");
-        (mounts.join(" "), shared.unwrap(), plan.warnings.join("\n"))
-    };
-    let pids = || point("volume", "pids", "/var/run");
-    // As podlike's example has it.
-    assert_eq!(told(vec![socket(), pids()], |_| {}), ("/var/run".to_owned(), true, String::new()));
-    let deeper = point("bind", "/x/docker.sock", "/var/run/engine/docker.sock");
-    let is_refused = |(shared, named, warning): (String, bool, String), holds: &str| {
-        assert_eq!((shared.as_str(), named), ("", false), "{warning}");
-        assert!(warning.contains(&format!("the mount `/var/run` is not shared: it holds `{holds}`")), "{warning}");
-    };
-    // A socket of its own: nothing covers it, or what covers it comes out of the volume.
-    is_refused(told(vec![pids()], |_| {}), "/var/run/docker.sock");
-    let own = "/var/lib/docker/volumes/pids/_data/docker.sock";
-    is_refused(told(vec![point("bind", own, "/var/run/docker.sock"), pids()], |_| {}), "/var/run/docker.sock");
-    let elsewhere = told(vec![deeper, socket(), pids()], |case| {
-        case.me.environment.insert("DOCKER_HOST".to_owned(), "unix:///var/run/other/docker.sock".to_owned());
-    });
-    is_refused(elsewhere, "/var/run/other/docker.sock");
-    // Whoever makes it decides what is in it: a bind of the node's `/var/run`, or any driver's.
-    for (driver, options) in
-        [("local", vec![("type", "none"), ("o", "bind"), ("device", "/var/run")]), ("acme", vec![])]
-    {
-        let mut unknown = case(vec![component("a")]);
-        unknown.settings.volumes = Sharing::Shared;
-        unknown.me.container.mounts = vec![socket(), pids()];
-        let options = options.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
-        unknown.me.own_volumes.add("pids", driver, &options);
-        assert!(unknown.plan().components[0].container.mounts.is_empty(), "{driver}");
-    }
-    // What the controller keeps for itself would be made there.
-    let state = told(vec![socket(), pids()], |case| case.settings.state_dir = "/var/run/outrigger".into());
-    is_refused(state, "/var/run/outrigger");
-    // Credentials and other engines' sockets count if they are there.
-    for file in ["/var/run/secrets/podlike", "/var/run/containerd/containerd.sock"] {
-        let mut there = case(vec![component("a")]);
-        there.settings.volumes = Sharing::Shared;
-        there.me.container.mounts = vec![socket(), pids()];
-        there.me.own_volumes.add("pids", "", &BTreeMap::new());
-        there.me.own_volumes.files.insert(file.to_owned());
-        assert!(there.plan().components[0].container.mounts.is_empty(), "{file}");
-    }
-    // The same volume at a second place is the same.
-    let twice =
-        vec![socket(), pids(), point("volume", "pids", "/again"), point("volume", "pids", "/var/lib/outrigger")];
-    let (shared, named, warning) = told(twice, |_| {});
-    assert!(shared.is_empty() && !named && warning.contains("`/again` is not shared"), "{shared} {warning}");
-}
-
-#[test]
 fn environment_wins_over_files_and_passes_through() {
     let app = with("a", |it| {
         it.env_file = files(&["/one", "/two", "/unknown-offline"]);
@@ -572,6 +244,12 @@ fn environment_wins_over_files_and_passes_through() {
     case.me.env_files.insert("/one".to_owned(), Ok("A=1\n# no\n\nB=file\nKEPT=file\n".to_owned()));
     case.me.env_files.insert("/two".to_owned(), Ok("A=2\r\nHOME\n".to_owned()));
     assert_eq!(case.plan().components[0].container.env, ["A=2", "B=label", "KEPT=file", "HOME=/root"]);
+    // As with Compose, a file knows the variables of those before it, and the controller's own count before them.
+    case.me.env_files.insert("/one".to_owned(), Ok("A=1\nHOME=file\n".to_owned()));
+    case.me.env_files.insert("/two".to_owned(), Ok("C=${A}2 # no\nD=$HOME\n".to_owned()));
+    let plan = case.plan();
+    assert_eq!(plan.components[0].container.env, ["A=1", "HOME=/root", "C=12", "D=/root", "B=label"]);
+    assert_eq!(plan.warnings, Vec::<String>::new());
 }
 
 #[test]
@@ -600,15 +278,47 @@ fn every_problem_is_reported_at_once() {
     assert_eq!(
         others,
         [
-            "`pod.component.b`: the name `b` is an init component's, too",
-            "`pod.init.components`, field `b.env_file`: cannot read `/gone`: no such file",
-            "`pod.copy.a`: cannot read `/etc/gone`: no such file (hint: it is a path in the controller: mount the file there, for instance as \
-             a config or a volume of its service)",
-            "`pod.component.a`, field `env_file`: cannot read `/gone`: no such file",
-            "`pod.component.a`, field `env_file`: `/bad`, line 2: there is white space in the name",
-            "`pod.component.a`, field `labels.outrigger.pod`: labels that begin with `outrigger.` are set by the controller",
+            "`pod.component.b`: the name `b` is also the name of an init component",
+            "`pod.init.components`, field `b.env_file`: cannot read `/gone`: no such file (hint: this is a path in the controller's container: \
+             mount the file there, for instance as a volume, or as a config of a service)",
+            "`pod.copy.a`: cannot read `/etc/gone`: no such file (hint: this is a path in the controller's container: mount the file there, for instance as \
+             a volume, or as a config of a service)",
+            "`pod.component.a`, field `env_file`: cannot read `/gone`: no such file (hint: this is a path in the controller's container: mount the file \
+             there, for instance as a volume, or as a config of a service)",
+            "`pod.component.a`, field `env_file`: `/bad`, line 2: the name contains white space",
+            "`pod.component.a`, field `labels.outrigger.pod`: labels that begin with `outrigger.` are reserved for the controller",
         ]
     );
+}
+
+#[test]
+fn a_file_that_is_missing_in_a_mount_is_to_be_created() {
+    let hint = |why: &str, path: &str| {
+        let mut case = case(vec![with("a", |it| {
+            it.copy =
+                vec![CopySpec { source: path.to_owned(), target: "/t".to_owned(), mode: None, uid: None, gid: None }];
+        })]);
+        case.me.container.mounts = ["/config", "/config/deep"]
+            .map(|target| MountPoint {
+                kind: "bind".to_owned(),
+                name: String::new(),
+                source: "/srv".to_owned(),
+                target: target.to_owned(),
+                writable: false,
+            })
+            .to_vec();
+        case.me.copy_sources.insert(path.to_owned(), Err(why.to_owned()));
+        compile(&case.spec, &case.me, &case.engine, &case.settings).unwrap_err().0[0].hint.clone()
+    };
+    let missing = crate::plan::MISSING;
+    let created =
+        "the controller has a mount at `/config`, but the file is missing in it: create the file, or correct the path";
+    assert_eq!(hint(missing, "/config/nginx.conf"), created);
+    assert!(hint(missing, "/config/deep/a").contains("a mount at `/config/deep`"));
+    for (why, path) in [(missing, "/configs/a"), (missing, "/etc/a"), ("permission denied", "/config/a")] {
+        assert!(hint(why, path).contains("mount the file there"), "{why}, {path}");
+    }
+    assert!(hint(&format!("`/srv/a` {}", crate::plan::NOT_HERE), "/config/a").starts_with("create the file"));
 }
 
 #[test]
@@ -619,10 +329,7 @@ fn components_are_sorted_by_wave_and_else_as_written() {
     let plan = case(vec![after("z", &["app"]), app, disabled, component("b")]).plan();
     let order: Vec<_> = plan.components.iter().map(|planned| (planned.name.as_str(), planned.wave)).collect();
     assert_eq!(order, [("db", 0), ("b", 0), ("app", 1), ("z", 2)]);
-    assert_eq!(
-        plan.warnings,
-        ["`app`: waits until `db` is healthy, which is as soon as it runs: its health check is disabled"]
-    );
+    assert!(plan.warnings.is_empty(), "{:?}", plan.warnings);
 }
 
 #[test]
@@ -634,7 +341,7 @@ fn init_components_keep_their_order_and_ignore_dependencies() {
     assert_eq!(order, ["second", "first"]);
     assert!(plan.init[0].depends_on.is_empty());
     assert_eq!(plan.init[0].container.labels.get("outrigger.role").map(String::as_str), Some("init"));
-    assert_eq!(plan.warnings, ["`second`: `depends_on` has no effect: init components run one after the other"]);
+    assert_eq!(plan.warnings, ["`second`: `depends_on` has no effect: init components always run one after the other"]);
 }
 
 #[test]
@@ -648,7 +355,7 @@ fn grace_fits_the_controllers() {
     assert_eq!(graces, [8500, 1000, 8500]);
     assert_eq!(
         plan.warnings,
-        ["`patient`: `stop_grace_period` 60s is longer than the 8.5s that the controller has for stopping, and is cut to it"
+        ["`patient`: `stop_grace_period` 60s is longer than the 8.5s that the controller has for stopping, and is reduced to that time"
             .replace("60s", "1m")]
     );
     case.me.container.stop_timeout = Some(Duration::from_secs(90));
@@ -672,7 +379,6 @@ fn the_label_stands_in_for_what_the_engine_is_not_told() {
     case.me.container.stop_timeout = Some(Duration::from_secs(10));
     let plan = case.plan();
     assert_eq!(plan.stop_budget, Duration::from_millis(8500), "what kills the pod counts");
-    let told =
-        "`pod.stop_grace_period` is 39.5s, but the engine stops the controller's container after 10s, and that holds";
+    let told = "`pod.stop_grace_period` is 39.5s, but the engine kills the controller's container 10s after the stop signal, and the engine's value applies";
     assert_eq!(plan.warnings, [told]);
 }

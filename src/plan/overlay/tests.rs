@@ -72,7 +72,7 @@ fn what_is_no_object_is_refused() {
     refused("[]", None, &["*"], "`plugin p`: the overlay is not a JSON object");
     refused("{", None, &["*"], "`plugin p`: the overlay is not JSON: EOF while parsing an object at line 1 column 1");
     let long = format!("{{\"a\": \"{}\"}}", "x".repeat(1 << 20));
-    refused(&long, None, &["*"], "`plugin p`: the overlay is 1048585 bytes long, and at most 1048576 are taken");
+    refused(&long, None, &["*"], "`plugin p`: the overlay is 1048585 bytes long, but the limit is 1048576 bytes");
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn nothing_is_removed() {
         r#"{"components": {"app": {"image": null}}}"#,
         None,
         &["*"],
-        "`plugin p`, field `components.app.image`: an overlay can't remove anything: `null` is refused",
+        "`plugin p`, field `components.app.image`: an overlay cannot remove a field: `null` is refused",
     );
 }
 
@@ -92,7 +92,7 @@ fn every_change_needs_a_grant() {
         None,
         &["components.*.environment"],
         "`plugin p`, field `components.app.privileged`: no `plan` grant covers this change \
-         (hint: grant it with `plan: [components.app.privileged]`, or a wider scope)",
+         (hint: grant the change with `plan: [components.app.privileged]` or a wider scope)",
     );
 }
 
@@ -103,7 +103,7 @@ fn a_map_in_place_of_a_list_needs_a_grant_for_the_list() {
         None,
         &["components.app.command.first"],
         "`plugin p`, field `components.app.command.first`: no `plan` grant covers this change \
-         (hint: grant it with `plan: [components.app.command]`, or a wider scope)",
+         (hint: grant the change with `plan: [components.app.command]` or a wider scope)",
     );
 }
 
@@ -114,7 +114,7 @@ fn a_value_in_place_of_a_map_needs_a_grant_for_the_map() {
         None,
         &["components.app.environment.A"],
         "`plugin p`, field `components.app.environment`: no `plan` grant covers this change \
-         (hint: grant it with `plan: [components.app.environment]`, or a wider scope)",
+         (hint: grant the change with `plan: [components.app.environment]` or a wider scope)",
     );
 }
 
@@ -135,14 +135,14 @@ fn a_plugin_of_one_component_changes_no_other() {
         r#"{"components": {"app": {"user": "1"}, "db": {"image": "d"}}, "init": []}"#,
         Some("app"),
         &["*"],
-        "`plugin p`, field `components.db.image`: the plugin belongs to component `app` and may change nothing else\n\
-         `plugin p`, field `init`: the plugin belongs to component `app` and may change nothing else",
+        "`plugin p`, field `components.db.image`: the plugin belongs to component `app` and may change only that component\n\
+         `plugin p`, field `init`: the plugin belongs to component `app` and may change only that component",
     );
     refused(
         r#"{"components": 1}"#,
         Some("app"),
         &["*"],
-        "`plugin p`, field `components`: the plugin belongs to component `app` and may change nothing else",
+        "`plugin p`, field `components`: the plugin belongs to component `app` and may change only that component",
     );
 }
 
@@ -176,7 +176,7 @@ fn two_plugins_that_disagree_are_named_in_any_order() {
     ] {
         for (first, second) in [(&one, &other), (&other, &one)] {
             let problems = merged(&[("a", first.clone()), ("b", second.clone())]).unwrap_err();
-            assert!(problems.contains("plugins `a` and `b` set it to different values"), "{problems}");
+            assert!(problems.contains("the plugins `a` and `b` set this field to different values"), "{problems}");
             assert!(problems.contains(field), "{problems}");
         }
     }

@@ -6,42 +6,54 @@ use crate::plan::Plan;
 use crate::plan::life::Ends;
 use crate::plan::units::{milliseconds, time};
 use crate::pod::ComponentName;
+use crate::pod::life::RestartWhen;
 
 /// Lines of text, each with its end.
 pub(super) fn text(plan: &Plan) -> String {
     let life = &plan.life;
     let start = match &life.start {
-        None => "the start has no limit".to_owned(),
+        None => "no time limit for the start".to_owned(),
         Some(start) => {
             let parts: Vec<_> = start.declared.iter().map(|(name, it)| format!("{} for {name}", time(*it))).collect();
             let sum = match parts.is_empty() {
                 true => String::new(),
                 false => format!(" ({}, and {})", time(start.base), parts.join(", ")),
             };
-            format!("healthy within {}{sum}, not counting pulls; else the pod ends", time(start.total()))
+            format!(
+                "the pod must be healthy within {}{sum}, not counting image pulls; otherwise the pod ends",
+                time(start.total())
+            )
         }
     };
+    let repair = repair(plan).map(|repair| format!("{repair}\n")).unwrap_or_default();
+    let up = match life.min_ready.is_zero() {
+        true => String::new(),
+        false => format!("a component without health check and probes counts as up after {}\n", time(life.min_ready)),
+    };
+    format!("{up}{start}\n{repair}{}\n", ends(&plan.ends()))
+}
+
+/// What a restart repairs, and how long it may take; nothing if no component is ever started again.
+fn repair(plan: &Plan) -> Option<String> {
+    let life = &plan.life;
+    plan.components.iter().find(|planned| planned.restart.when != RestartWhen::Never)?;
     let settle = match life.settle.is_zero() {
-        true => "once healthy, `restart` repairs a crash".to_owned(),
+        true => "after that, `restart` repairs a crash".to_owned(),
         false => format!(
-            "once healthy, a crash in the first {} ends the pod; `restart` repairs a later one",
+            "after that, a crash in the first {} ends the pod; `restart` repairs a later crash",
             time(life.settle)
         ),
     };
     let budget = match life.repair_budget.is_zero() {
-        true => ", however long that takes".to_owned(),
+        true => " without a time limit".to_owned(),
         false => {
             format!(
-                " within {} and the time of the component's own start; else the pod is unhealthy",
+                " within {} plus the time of the component's own start; otherwise the pod is unhealthy",
                 time(life.repair_budget)
             )
         }
     };
-    let up = match life.min_ready.is_zero() {
-        true => String::new(),
-        false => format!("up after {}: each component without check and probe\n", time(life.min_ready)),
-    };
-    format!("{up}{start}\n{settle}{budget}\n{}\n", ends(&plan.ends()))
+    Some(format!("{settle}{budget}"))
 }
 
 fn ends(ends: &Ends) -> String {
@@ -52,17 +64,21 @@ fn ends(ends: &Ends) -> String {
             _ => names.concat(),
         }
     };
-    let end = |list: &[ComponentName]| format!("{} ends and is not started again", names(list, "or"));
+    let end = |list: &[ComponentName]| format!("{} ends and is not restarted", names(list, "or"));
     match (ends.jobs.as_slice(), ends.components.as_slice()) {
-        ([], []) => "ends when nothing of it is left, with the code of the last".to_owned(),
-        ([], list) => format!("ends when {}, with its code", end(list)),
+        ([], []) => "the pod ends when its last component has ended, with the exit code of that component".to_owned(),
+        ([], list) => format!("the pod ends when {}, with the exit code of that component", end(list)),
         (jobs, list) => {
             let verb = if jobs.len() == 1 { "has" } else { "have" };
             let jobs = format!(
-                "ends when {} {verb} ended, with the code of the first job that failed, else 0",
+                "the pod ends when {} {verb} ended, with the exit code of the first job that failed, otherwise 0",
                 names(jobs, "and")
             );
-            if list.is_empty() { jobs } else { format!("{jobs}; or when {}, with its code", end(list)) }
+            if list.is_empty() {
+                jobs
+            } else {
+                format!("{jobs}; or when {}, with the exit code of that component", end(list))
+            }
         }
     }
 }

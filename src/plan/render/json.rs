@@ -4,9 +4,10 @@ use serde_json::{Map, Value, json};
 
 use super::{PluginLine, Step, block_io, course, kind, life, limits::limits, steps, variables};
 use crate::config::Timeouts;
-use crate::plan::Plan;
 use crate::plan::budget::BudgetRow;
+use crate::plan::stops::Turn;
 use crate::plan::units::milliseconds;
+use crate::plan::{Plan, Planned};
 use crate::pod::{HealthCheck, Mount};
 
 pub(super) fn json(plan: &Plan, plugins: &[PluginLine], timeouts: Option<&Timeouts>) -> Value {
@@ -14,20 +15,38 @@ pub(super) fn json(plan: &Plan, plugins: &[PluginLine], timeouts: Option<&Timeou
     document.insert("version".to_owned(), json!(1));
     document.insert("stop_budget_ms".to_owned(), json!(milliseconds(plan.stop_budget)));
     document.insert("drain_ms".to_owned(), json!(milliseconds(plan.drain)));
+    document.insert("stops".to_owned(), stops(plan));
     document.extend(course::json(plan).map(|(key, value)| (key.to_owned(), value)));
     document.insert("containers".to_owned(), steps(plan).map(|step| container(&step)).collect());
     document.insert("limits".to_owned(), limits_of_all(plan));
     document.insert("plugins".to_owned(), plugins.iter().map(plugin).collect());
     if let Some(timeouts) = timeouts {
-        let named: Map<_, _> = timeouts
-            .table()
-            .iter()
-            .map(|(name, _, limit)| (format!("{}_ms", name.replace('-', "_")), json!(milliseconds(*limit))))
-            .collect();
-        document.insert("timeouts".to_owned(), Value::Object(named));
+        document.insert("timeouts".to_owned(), named(timeouts));
     }
     document.insert("warnings".to_owned(), json!(plan.warnings));
     Value::Object(document)
+}
+
+/// Every timeout, as `engine_call_ms`.
+pub(super) fn named(timeouts: &Timeouts) -> Value {
+    let named: Map<_, _> = timeouts
+        .table()
+        .iter()
+        .map(|(name, _, limit)| (format!("{}_ms", name.replace('-', "_")), json!(milliseconds(*limit))))
+        .collect();
+    Value::Object(named)
+}
+
+fn stops(plan: &Plan) -> Value {
+    let stop = |(planned, turn): (&Planned, Turn)| {
+        json!({
+            "component": planned.name.as_str(),
+            "step": turn.wave,
+            "asked_by_ms": milliseconds(turn.begins_by),
+            "killed_by_ms": milliseconds(turn.ends_by),
+        })
+    };
+    plan.stops().into_iter().map(stop).collect()
 }
 
 fn limits_of_all(plan: &Plan) -> Value {

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::plan::Planned;
-use crate::plan::units::{milliseconds, time};
+use crate::plan::units::{self, milliseconds, time};
 use crate::pod::Dependency;
 use crate::pod::life::{
     HttpRequest, LifecycleAction, LifecycleStep, Probe, ProbeCheck, Probes, RestartPolicy, RestartScope, RestartWhen,
@@ -14,15 +14,16 @@ use crate::pod::life::{
 pub(super) fn rows(planned: &Planned) -> Vec<(&'static str, String)> {
     let mut rows = Vec::new();
     match planned.role {
-        Role::Job => rows.push(("role", "job, the pod ends once all jobs have".to_owned())),
-        Role::Sidecar => {
-            rows.push(("role", "sidecar, serves the others, does not keep the pod up, stops last".to_owned()))
-        }
-        Role::Main if planned.job => rows.push(("job", "its success does not end the pod".to_owned())),
+        Role::Job => rows.push(("role", "job: the pod ends when all jobs have ended".to_owned())),
+        Role::Sidecar => rows.push((
+            "role",
+            "sidecar: serves the other components, does not keep the pod running, stops last".to_owned(),
+        )),
+        Role::Main if planned.job => rows.push(("job", "exit code 0 does not end the pod".to_owned())),
         Role::Main => {}
     }
     if !planned.essential && planned.role != Role::Sidecar {
-        rows.push(("essential", "no, its end does not end the pod".to_owned()));
+        rows.push(("essential", "no: the end of this component does not end the pod".to_owned()));
     }
     if planned.restart.when != RestartWhen::Never {
         rows.push(("restart", restart(&planned.restart)));
@@ -31,7 +32,7 @@ pub(super) fn rows(planned: &Planned) -> Vec<(&'static str, String)> {
     rows.extend(named.map(|(kind, it)| (kind, probe(it))));
     if let Some(early) = &planned.early_check {
         let (every, within) = (time(early.probe.period), time(early.within));
-        rows.push(("early check", format!("every {every} in the first {within} until healthy, by the controller")));
+        rows.push(("early check", format!("the controller runs the health check every {every} in the first {within}, until the component is healthy")));
     }
     rows.extend(planned.post_start.iter().map(|it| ("after start", step(it))));
     rows.extend(planned.pre_stop.iter().map(|it| ("before stop", step(it))));
@@ -43,7 +44,7 @@ pub(super) fn dependency(on: Dependency) -> String {
     let condition = on.condition.to_string();
     let mut words = vec![condition.trim_start_matches("service_").replace('_', " ")];
     if on.restart {
-        words.push("restarts with it".to_owned());
+        words.push("restarts together".to_owned());
     }
     if !on.required {
         words.push("not required".to_owned());
@@ -116,7 +117,7 @@ fn probe(probe: &Probe) -> String {
         ProbeCheck::Grpc { host, port, service } => {
             format!("grpc {} {service}", address(host, *port)).trim_end().to_owned()
         }
-        ProbeCheck::Exec(command) => format!("exec {}", shell_words::join(command)),
+        ProbeCheck::Exec(command) => format!("exec {}", units::command(command)),
     };
     let unready = match probe.unready {
         Unready::Unhealthy => "",
@@ -172,7 +173,7 @@ fn step(step: &LifecycleStep) -> String {
         LifecycleAction::Exec(it) => {
             let user = it.user.as_ref().map(|user| format!(" as {user}")).unwrap_or_default();
             let privileged = if it.privileged { ", privileged" } else { "" };
-            format!("exec {}{user}{privileged}", shell_words::join(&it.command))
+            format!("exec {}{user}{privileged}", units::command(&it.command))
         }
         LifecycleAction::Http(it) => url(it),
         LifecycleAction::Sleep(length) => format!("wait {}", time(*length)),

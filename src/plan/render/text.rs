@@ -2,12 +2,12 @@
 
 use serde_json::Value;
 
-use super::{PluginLine, Step, block_io, course, kind, life, limits::limits, steps, variables};
+use super::{PluginLine, Step, block_io, columns::aligned, course, kind, life, limits::limits, steps, variables};
 use crate::config::Timeouts;
 use crate::engine::ContainerSpec;
 use crate::plan::Plan;
 use crate::plan::budget::{Budget, BudgetRow, HeldBy};
-use crate::plan::units::{bytes, time};
+use crate::plan::units::{self, bytes, command, time, word};
 use crate::pod::{CopySpec, HealthCheck, Mount};
 
 /// Between two columns.
@@ -26,7 +26,9 @@ pub(super) fn text(plan: &Plan, plugins: &[PluginLine], timeouts: Option<&Timeou
     if !block_io.is_empty() {
         let held_by = match plan.budget.held_by {
             HeldBy::Nobody => plan.budget.sentence(),
-            HeldBy::Together | HeldBy::Apart => "held by the kernel for each component: there are none of the pod's",
+            HeldBy::Together | HeldBy::Apart => {
+                "the kernel enforces the limits for each component: the pod has no block I/O limits"
+            }
         };
         sections.push(format!("block I/O limits\n{}{GAP}{held_by}\n", table(&block_io)));
     }
@@ -63,10 +65,24 @@ fn order(plan: &Plan) -> String {
     }
     let drain = match plan.drain.is_zero() {
         true => String::new(),
-        false => format!(", after {} to drain", time(plan.drain)),
+        false => format!(", including a drain of {}", time(plan.drain)),
     };
     let (rows, stop, course) = (table(&rows), time(plan.stop_budget), course::text(plan));
-    format!("start\n{rows}{course}stop within {stop}{drain}, in the reverse order\n")
+    format!("start\n{rows}{course}stop within {stop}{drain}, in reverse order\n{}", turns(plan))
+}
+
+/// How the time for the stop is divided, if components stop one after the other.
+fn turns(plan: &Plan) -> String {
+    let stops = plan.stops();
+    if stops.iter().all(|(_, turn)| turn.wave <= 1) {
+        return String::new();
+    }
+    let mut rows = vec![["step", "name", "grace", "asked by", "killed by"].map(str::to_owned).to_vec()];
+    rows.extend(stops.into_iter().map(|(planned, turn)| {
+        let [asked_by, killed_by] = [turn.begins_by, turn.ends_by].map(units::rounded);
+        vec![format!("stop {}", turn.wave), planned.name.to_string(), time(planned.grace), asked_by, killed_by]
+    }));
+    table(&rows)
 }
 
 /// The pod's limits, each component's, their sum, and what is left.
@@ -110,7 +126,8 @@ fn details(step: &Step<'_>) -> String {
     rows.maybe("user", spec.user.as_deref());
     rows.list("environment", variables(spec).into_iter().map(str::to_owned));
     for (key, value) in spec.labels.iter().filter(|(key, _)| !key.starts_with("outrigger.")) {
-        rows.add("label", &format!("{key}={value}"));
+        let is_plain = !value.contains(char::is_control);
+        rows.add("label", &format!("{key}={}", if is_plain { value.clone() } else { word(value) }));
     }
     for mount in &spec.mounts {
         rows.add("mount", &mount_line(mount));
@@ -205,7 +222,7 @@ fn plugin_section(plugins: &[PluginLine]) -> String {
             .iter()
             .map(|line| vec![clean(&line.name), clean(&line.version), clean(&line.source), line.hooks.join(", ")]),
     );
-    let mut section = format!("plugins, in the order of their calls\n{}", table(&rows));
+    let mut section = format!("plugins, in call order\n{}", table(&rows));
     let grants: Vec<_> = plugins
         .iter()
         .flat_map(|line| {
@@ -227,7 +244,7 @@ fn plugin_section(plugins: &[PluginLine]) -> String {
         })
         .collect();
     if !changes.is_empty() {
-        section.push_str("what they change in `pre-start`\n");
+        section.push_str("changes by `pre-start` hooks\n");
         section.push_str(&table(&changes));
     }
     section
@@ -253,7 +270,7 @@ impl Rows {
         match words {
             None => {}
             Some([]) => self.add(name, "none"),
-            Some(words) => self.add(name, &shell_words::join(words)),
+            Some(words) => self.add(name, &command(words)),
         }
     }
 
@@ -265,28 +282,49 @@ impl Rows {
     }
 }
 
-/// Indented lines; every column but the last is as wide as its widest cell.
+/// Indented lines.
 fn table(rows: &[Vec<String>]) -> String {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
-    let widths: Vec<_> = (0..columns)
-        .map(|column| {
-            rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or_default()
-        })
-        .collect();
-    let mut lines = String::new();
-    for row in rows {
-        let mut line = String::new();
-        for (cell, width) in row.iter().zip(&widths) {
-            line.push_str(&format!("{GAP}{cell:<width$}"));
-        }
-        lines.push_str(line.trim_end());
-        lines.push('\n');
-    }
-    lines
+    aligned(rows, GAP)
+}
+
+/// A text of several lines as one, joined with `; `: for a reason that stands in a log line, in a table or in a sentence. Blank lines, and the white space at the ends
+/// of lines, are left out; nothing else is.
+#[must_use]
+pub fn one_line(text: &str) -> String {
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
 }
 
 /// One line without control characters: commands and labels may hold several, and escape sequences of a terminal.
 #[must_use]
 pub fn clean(text: &str) -> String {
     text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_one_line_that_a_shell_takes_for_the_same_words() {
+        for (words, shown) in [
+            (&["sh", "-c", "echo a; b"][..], "sh -c 'echo a; b'"),
+            (&["a\\nb"], r"'a\nb'"),
+            (&["a\nb"], r"$'a\nb'"),
+            (&["it's\n\\n", "", "$x"], r"$'it\'s\n\\n' '' '$x'"),
+            (&["\t\r\u{1b}[0m\u{85}"], r"$'\t\r\u001b[0m\u0085'"),
+        ] {
+            let words: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
+            let told = command(&words);
+            assert_eq!(told, shown);
+            assert_eq!(clean(&told), told);
+            if let Ok(bash) = std::process::Command::new("bash")
+                .args(["-c", &format!("printf '%s\\0' {told}")])
+                .env("LC_ALL", "C.UTF-8")
+                .output()
+            {
+                let back: String = words.iter().flat_map(|word| [word.as_str(), "\0"]).collect();
+                assert_eq!(String::from_utf8_lossy(&bash.stdout), back, "{told}");
+            }
+        }
+    }
 }

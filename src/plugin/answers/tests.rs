@@ -55,11 +55,11 @@ fn an_overlay_stays_within_its_grants() {
     assert_eq!(overlay(right), Ok(Some(right.to_owned())));
     assert_eq!(overlay("{}"), Ok(None));
     for (wrong, expected) in [
-        (r#"{"components":{"app":{"image":"x"}}}"#, "`plan` for `components.app.image`: its manifest"),
+        (r#"{"components":{"app":{"image":"x"}}}"#, "`plan` for `components.app.image`: the plugin's manifest"),
         (r#"{"components":{"app":{}}}"#, "`plan` for `components.app`"),
         (r#"{"components":null}"#, "`plan` for `components`"),
         (r#"{"components":{"app.environment.x":1}}"#, "`plan` for"),
-        ("[]", "not an object"),
+        ("[]", "not a JSON object"),
         ("{", "not JSON"),
     ] {
         let error = overlay(wrong).unwrap_err();
@@ -73,8 +73,14 @@ fn an_overlay_stays_within_its_grants() {
 fn a_confined_plugin_changes_its_component_only() {
     let ask = |text: &str| judge(&[("plan", "*")], Some("app"), |judge| judge.overlay(Some(text.to_owned())));
     assert!(ask(r#"{"components":{"app":{"image":"x"}}}"#).is_ok());
-    assert!(ask(r#"{"components":{"db":{"image":"x"}}}"#).is_err());
-    assert!(ask(r#"{"copy":{"app":[]}}"#).is_err());
+    for (wrong, path) in [
+        (r#"{"components":{"db":{"image":"x"}}}"#, "components.db.image"),
+        (r#"{"copy":{"app":[]}}"#, "copy.app"),
+        (r#"{"components":{"app.db":{"image":"x"}}}"#, "components.app\u{2024}db.image"),
+    ] {
+        let expected = format!("the overlay changes `{path}`, but the plugin belongs to component `app`");
+        assert_eq!(ask(wrong).unwrap_err(), expected);
+    }
     let plan =
         plan_of(&ComponentName::new("app").unwrap(), r#"{"components":{"app":{"image":"a"},"db":{}},"copy":{}}"#);
     assert_eq!(plan, r#"{"components":{"app":{"image":"a"}}}"#);
@@ -112,10 +118,16 @@ fn signals_need_grants_and_numbers() {
     };
     let app = ComponentName::new("app").unwrap();
     assert_eq!(decide(&[("signals", "app")], &[("app", 10)]), Ok(SignalDecision::Deliver(vec![(app, 10)])));
-    assert!(decide(&[("signals", "app")], &[("db", 10)]).is_err());
-    assert!(decide(&[("signals", "*")], &[("app", 0)]).is_err());
-    assert!(decide(&[("signals", "*")], &[("app", 65)]).is_err());
-    assert!(decide(&[("signals", "*")], &[("ghost", 1)]).is_err());
+    assert!(decide(&[("signals", "*")], &[("app", 1), ("db", 64)]).is_ok());
+    for (granted, delivery, expected) in [
+        ("app", ("db", 10), "a grant is missing: `signals` for `db`"),
+        ("*", ("app", 0), "there is no signal 0"),
+        ("*", ("app", 65), "there is no signal 65"),
+        ("*", ("ghost", 1), "the answer names component `ghost`, which the pod does not have"),
+    ] {
+        let error = decide(&[("signals", granted)], &[delivery]).unwrap_err();
+        assert!(error.starts_with(expected), "{error}");
+    }
     assert!(decide(&[], &[]).unwrap_err().contains("swallows"));
     assert_eq!(decide(&[("signals", "app")], &[]), Ok(SignalDecision::Deliver(vec![])));
 }
@@ -133,8 +145,13 @@ fn judgements_name_what_there_is() {
     assert_eq!(ask(None, None).unwrap()[0].component, None);
     assert_eq!(ask(Some("db"), None).unwrap()[0].reason.len(), TEXT);
     assert_eq!(ask(None, Some("app")).unwrap()[0].component, Some(ComponentName::new("app").unwrap()));
-    assert!(ask(Some("ghost"), None).is_err());
-    assert!(ask(Some("db"), Some("app")).is_err());
+    for (component, only) in [("ghost", None), ("db", Some("app"))] {
+        let error = ask(Some(component), only).unwrap_err();
+        assert!(
+            error.starts_with(&format!("the answer names component `{component}`, which the pod does not have")),
+            "{error}"
+        );
+    }
 }
 
 #[test]
@@ -155,17 +172,40 @@ fn rollouts_need_a_grant_for_every_part() {
         ..rollout()
     };
     assert!(ask(full).unwrap().is_some());
-    for wrong in [
-        config_changed::Rollout { files: vec![file("app", "/x", 0o644)], ..rollout() },
-        config_changed::Rollout { remove: vec![("app".to_owned(), "/x".to_owned())], ..rollout() },
-        config_changed::Rollout { validate: vec![command("db", &["x"])], ..rollout() },
-        config_changed::Rollout { verify: vec![command("app", &[])], ..rollout() },
-        config_changed::Rollout { apply: vec![config_changed::Action::Restart("db".to_owned())], ..rollout() },
-        config_changed::Rollout { apply: vec![config_changed::Action::Signal(("db".to_owned(), 1))], ..rollout() },
-        config_changed::Rollout { healthy_for_ms: 600_001, ..rollout() },
-        config_changed::Rollout { validate: vec![command("app", &["x"]); 300], ..rollout() },
+    let timed = |timeout_ms| config_changed::Command { timeout_ms, ..command("app", &["x"]) };
+    let apply = |action| config_changed::Rollout { apply: vec![action], ..rollout() };
+    for (wrong, expected) in [
+        (
+            config_changed::Rollout { files: vec![file("app", "/x", 0o644)], ..rollout() },
+            "a grant is missing: `files` for `app:/x`",
+        ),
+        (
+            config_changed::Rollout { remove: vec![("app".to_owned(), "/x".to_owned())], ..rollout() },
+            "a grant is missing: `files` for `app:/x`",
+        ),
+        (
+            config_changed::Rollout { validate: vec![command("db", &["x"])], ..rollout() },
+            "a grant is missing: `exec` for `db`",
+        ),
+        (
+            config_changed::Rollout { verify: vec![command("app", &[])], ..rollout() },
+            "a command must have 1 to 256 words",
+        ),
+        (config_changed::Rollout { verify: vec![timed(0)], ..rollout() }, "`timeout-ms` is 0, expected 1 to"),
+        (apply(config_changed::Action::Run(command("db", &["x"]))), "a grant is missing: `exec` for `db`"),
+        (apply(config_changed::Action::Restart("db".to_owned())), "a grant is missing: `signals` for `db`"),
+        (apply(config_changed::Action::Signal(("db".to_owned(), 1))), "a grant is missing: `signals` for `db`"),
+        (
+            config_changed::Rollout { healthy_for_ms: 600_001, ..rollout() },
+            "`healthy-for-ms` is 600001, but the limit is 600000",
+        ),
+        (
+            config_changed::Rollout { validate: vec![command("app", &["x"]); 300], ..rollout() },
+            "the answer has 300 commands, but the limit is 256",
+        ),
     ] {
-        assert!(ask(wrong.clone()).is_err(), "{wrong:?}");
+        let error = ask(wrong.clone()).unwrap_err();
+        assert!(error.contains(expected), "{wrong:?}: {error}");
     }
 }
 
@@ -185,7 +225,7 @@ fn a_rollout_is_bounded_as_a_whole() {
     assert!(ask(both(ITEMS - 1, 1)).is_ok() && ask(both(0, ITEMS)).is_ok());
     for (of_files, of_removals) in [(ITEMS, 1), (1, ITEMS), (0, ITEMS + 1)] {
         let why = ask(both(of_files, of_removals)).unwrap_err();
-        assert_eq!(why, "it answered 257 files, at most 256");
+        assert_eq!(why, "the answer has 257 files, but the limit is 256");
     }
     let spread = |validate, verify| config_changed::Rollout {
         validate: commands(validate),
@@ -194,5 +234,5 @@ fn a_rollout_is_bounded_as_a_whole() {
         ..rollout()
     };
     assert!(ask(spread(128, 127)).is_ok());
-    assert_eq!(ask(spread(128, 128)).unwrap_err(), "it answered 257 commands, at most 256");
+    assert_eq!(ask(spread(128, 128)).unwrap_err(), "the answer has 257 commands, but the limit is 256");
 }

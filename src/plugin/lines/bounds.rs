@@ -53,7 +53,7 @@ pub fn check(seen: &Seen<'_>, edit: &Edit) -> Result<(), String> {
     // Bytes that no line uses are an answer, too; newlines are bytes here, but not in what becomes of the lines.
     let (answered, most_answered) = (edit.data.len().max(edit.fields.len()), most_bytes + most_lines);
     if answered > most_answered {
-        return Err(format!("its answer has {answered} bytes, at most {most_answered} for this batch"));
+        return Err(format!("the answer has {answered} bytes, but the limit for this batch is {most_answered}"));
     }
     let (mut lines, mut bytes) = (given, seen.bytes + seen.fields);
     let mut grow = |line: usize, pieces: usize, text: usize, fields: usize| {
@@ -76,7 +76,7 @@ pub fn check(seen: &Seen<'_>, edit: &Edit) -> Result<(), String> {
         }
         let longest = longest.max(text.len() - from);
         if longest > LONGEST_LINE {
-            return Err(format!("it makes a line of {longest} bytes of line {line}, at most {LONGEST_LINE}"));
+            return Err(format!("the answer makes line {line} {longest} bytes long, but the limit is {LONGEST_LINE}"));
         }
         let line = line as usize;
         grow(line, pieces, text.len() + 1 - pieces, fields(seen, line, note)?);
@@ -89,11 +89,13 @@ pub fn check(seen: &Seen<'_>, edit: &Edit) -> Result<(), String> {
         grow(line as usize, 0, 0, 0);
     }
     if lines > most_lines.max(given) {
-        return Err(format!("it makes {lines} lines of {given}, at most {most_lines}"));
+        return Err(format!("the answer turns {given} lines into {lines} lines, but the limit is {most_lines}"));
     }
     if bytes > most_bytes.max(seen.bytes + seen.fields) {
         let of = seen.bytes + seen.fields;
-        return Err(format!("it makes {bytes} bytes of {of}, fields counted for each line, at most {most_bytes}"));
+        return Err(format!(
+            "the answer turns {of} bytes into {bytes} bytes (with the fields of each line), but the limit is {most_bytes}"
+        ));
     }
     Ok(())
 }
@@ -102,7 +104,7 @@ pub fn check(seen: &Seen<'_>, edit: &Edit) -> Result<(), String> {
 fn fields(seen: &Seen<'_>, line: usize, note: usize) -> Result<usize, String> {
     let all = seen.fields_of(line) + note;
     if note > 0 && all > LONGEST_LINE {
-        return Err(format!("the fields of line {} have {all} bytes, at most {LONGEST_LINE}", narrow(line)));
+        return Err(format!("the fields of line {} have {all} bytes, but the limit is {LONGEST_LINE}", narrow(line)));
     }
     Ok(all)
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::fields::{Fields, Node, Read, Report};
 use super::mounts::{self, Owner};
 use super::volumes::Volumes;
-use super::{engine, host, life, probes, rejected};
+use super::{engine, host, life, probes, rejected, shell, start};
 use crate::labels::RawComponent;
 use crate::pod::life::Role;
 use crate::pod::{Component, ComponentName, EnvFile, EnvFormat, HealthCheck, Logging, values};
@@ -39,11 +39,12 @@ fn lower_body(raw: &RawComponent, known: &Volumes, report: &mut Report) -> Optio
     let image = fields.required("image", |node| image(node, is_template));
     let entrypoint = fields.many("entrypoint", words);
     let command = fields.many("command", words);
+    start::first_word(entrypoint.as_deref(), command.as_deref(), &mut fields);
     let working_dir = fields.read("working_dir", Node::absolute);
     let environment = fields.many("environment", environment).unwrap_or_default();
     let env_file = fields.many("env_file", env_files).unwrap_or_default();
     let labels = fields.many("labels", labels).unwrap_or_default();
-    let user = fields.read("user", Node::word);
+    let user = fields.read("user", start::user);
     let tty = fields.flag("tty");
     let stdin_open = fields.flag("stdin_open");
     let stop_signal = fields.read("stop_signal", signal);
@@ -109,6 +110,9 @@ pub fn image(node: &Node<'_>, is_template: bool) -> Read<String> {
     }
 }
 
+/// Longest path of an image that an engine takes (`RepositoryNameTotalLengthMax` of the package `reference`). Older engines count the host, too.
+const LONGEST_PATH: usize = 255;
+
 /// Whether this can be `[host[:port]/]path[:tag][@digest]`; what is right in its form and still not there, only the engine knows.
 fn is_reference(text: &str) -> bool {
     let (rest, digest) = match text.split_once('@') {
@@ -150,7 +154,7 @@ fn is_reference(text: &str) -> bool {
             && !part.ends_with(['.', '-', '_'])
             && !part.is_empty()
     };
-    digest_right && tag_right && host_right && path.split('/').all(part_right)
+    digest_right && tag_right && host_right && path.len() <= LONGEST_PATH && path.split('/').all(part_right)
 }
 
 /// A command line as a shell would split it, or a list of words.
@@ -159,8 +163,9 @@ pub fn words(node: &Node<'_>, report: &mut Report) -> Vec<String> {
         return node.strings(Node::scalar, report);
     }
     let split = node.string().and_then(|line| {
-        shell_words::split(&line).map_err(|_| node.problem(format!("`{line}` has a quote that is not closed")))
+        shell_words::split(&line).map_err(|_| node.problem(format!("`{line}` has a quote without a closing quote")))
     });
+    shell::warn(node, report);
     report.problems.take(split).unwrap_or_default()
 }
 
@@ -201,7 +206,8 @@ pub fn environment(node: &Node<'_>, report: &mut Report) -> IndexMap<String, Opt
             None => "`NAME=value`".to_owned(),
         };
         report.warn(
-            &at.problem(format!("`{name}` is taken for a variable's name")).hint(format!("in a list, write {right}")),
+            &at.problem(format!("`{name}` is read as the name of a variable"))
+                .hint(format!("in a list, write {right}")),
         );
     }
     pairs.into_iter().map(|(_, name, value)| (name, value)).collect()
@@ -212,7 +218,7 @@ pub fn labels(node: &Node<'_>, report: &mut Report) -> IndexMap<String, String> 
     let mut found = IndexMap::new();
     for (at, name, value) in node.pairs(report) {
         if name.starts_with("outrigger.") {
-            report.push(at.problem("labels that begin with `outrigger.` are the controller's own"));
+            report.push(at.problem("labels that begin with `outrigger.` are reserved for the controller"));
         }
         found.insert(name, value.unwrap_or_default());
     }
@@ -231,6 +237,7 @@ fn logging(node: &Node<'_>, report: &mut Report) -> Option<Logging> {
     fields.done();
     let logging = Logging { driver, options };
     engine::logging(node, &logging, report);
+    start::logging(node, &logging, report);
     Some(logging)
 }
 
@@ -267,7 +274,14 @@ fn test(node: &Node<'_>, report: &mut Report) -> Vec<String> {
             _ => Err(node.expected("a string for the shell, or a list that begins with `CMD`")),
         };
         return match report.problems.take(line) {
-            Some(line) => vec!["CMD-SHELL".to_owned(), line],
+            Some(line) => {
+                if line.trim() == "NONE" {
+                    let what =
+                        "runs the command `NONE` in a shell, as Compose does; it does not disable the health check";
+                    report.warn(&node.problem(what).hint("to disable the health check, write `disable: true`"));
+                }
+                vec!["CMD-SHELL".to_owned(), line]
+            }
             None => Vec::new(),
         };
     }
@@ -310,6 +324,7 @@ mod tests {
             &digest,
             "sha256",
             &format!("r.io/{digest}"),
+            &"a".repeat(255),
         ] {
             assert!(is_reference(right), "{right}");
         }
@@ -331,6 +346,8 @@ mod tests {
             "-a",
             "r.io:/x",
             "nginx::1",
+            &"a".repeat(256),
+            &format!("r.io/{}", "a/".repeat(130)),
         ] {
             assert!(!is_reference(wrong), "{wrong}");
         }

@@ -7,11 +7,15 @@ use serde_json::{Map, Value};
 use super::component::{environment, image, labels};
 use super::fields::{Fields, Node, Read, Report};
 use super::mounts::{self, Owner};
+use super::rejected;
 use super::volumes::Volumes;
 use crate::labels::Place;
 use crate::pod::ports::{BadPort, Port};
 use crate::pod::values::format_duration;
-use crate::pod::{ComponentName, ControllerSpec};
+use crate::pod::{ComponentName, ControllerSpec, OuterRestart, OuterSettings};
+
+/// Longest host name of Linux.
+const LONGEST_HOSTNAME: usize = 64;
 
 /// Lowers it.
 pub fn lower(at: &Place, map: &Map<String, Value>, known: &Volumes, report: &mut Report) -> ControllerSpec {
@@ -31,13 +35,19 @@ pub fn lower(at: &Place, map: &Map<String, Value>, known: &Volumes, report: &mut
             .map(|mount| known.resolved(mount))
             .collect(),
         networks: fields.many("networks", networks).unwrap_or_default(),
+        outer: OuterSettings {
+            restart: fields.read("restart", restart).flatten(),
+            hostname: fields.read("hostname", hostname),
+            extra_hosts: fields.many("extra_hosts", extra_hosts).unwrap_or_default(),
+            dns: fields.many("dns", |node, report| node.strings(address, report)).unwrap_or_default(),
+        },
         environment: fields.many("environment", environment).unwrap_or_default(),
         labels: fields.many("labels", own_labels).unwrap_or_default(),
         memory: fields.read("mem_limit", Node::memory),
         stop_grace_period: fields.read("stop_grace_period", Node::duration),
         flags: fields.words("flags"),
     };
-    fields.end(|key| (key == "memory").then_some(("unknown key", "did you mean `mem_limit`?")));
+    fields.end(rejected::controller_key);
     spec
 }
 
@@ -47,7 +57,7 @@ pub fn handed_over(at: &Place, value: &Value, spec: &mut ControllerSpec, report:
     let Some(grace) = report.problems.take(node.duration()) else { return };
     if let Some(own) = spec.stop_grace_period.filter(|own| *own != grace) {
         report.warn(&node.problem(format!(
-            "the pod stops within {}, and the service's own `stop_grace_period` is {}: write the same for both",
+            "the label allows the pod {} to stop, but the service's own `stop_grace_period` is {}: use the same value for both",
             format_duration(grace),
             format_duration(own)
         )));
@@ -70,7 +80,7 @@ fn ports(node: &Node<'_>, report: &mut Report) -> Vec<Port> {
             if found.iter().any(|other| other.clashes(&port)) {
                 report.push(
                     item.problem(format!("port {} of the host is published twice", port.host))
-                        .hint("give each its own port of the host, or an address of its own"),
+                        .hint("give each entry its own host port or its own host address"),
                 );
                 break;
             }
@@ -85,10 +95,12 @@ fn port(node: &Node<'_>, text: &str) -> Read<Vec<Port>> {
         let problem = node.problem(bad.to_string());
         match bad {
             BadPort::Address { address, .. } if address == "localhost" => {
-                problem.hint("write `127.0.0.1`, or `[::1]`: the engine publishes at addresses, not at names")
+                problem.hint("write `127.0.0.1` or `[::1]`: the engine publishes ports on addresses, not on names")
             }
-            BadPort::Address { .. } => problem.hint("the engine publishes at addresses, not at names"),
-            BadPort::Ranges { .. } => problem.hint("write as many ports of the host as of the container"),
+            BadPort::Address { .. } => {
+                problem.hint("write an IP address: the engine publishes ports on addresses, not on names")
+            }
+            BadPort::Ranges { .. } => problem.hint("write the same number of host ports and container ports"),
             BadPort::Form(_) | BadPort::Protocol { .. } => problem,
         }
     })
@@ -120,12 +132,85 @@ fn long_port(item: &Node<'_>, report: &mut Report) -> Option<Vec<Port>> {
     report.problems.take(read)
 }
 
+/// The engine's words; a component's `restart` is another thing, and knows more.
+fn restart(node: &Node<'_>) -> Read<Option<OuterRestart>> {
+    // YAML reads `no` as a truth value.
+    if node.value == &Value::Bool(false) {
+        return Ok(None);
+    }
+    let word = node.word()?;
+    let most = word.strip_prefix("on-failure:").map(str::parse::<u32>);
+    match (word.as_str(), most) {
+        ("no", _) => Ok(None),
+        ("always", _) => Ok(Some(OuterRestart::Always)),
+        ("unless-stopped", _) => Ok(Some(OuterRestart::UnlessStopped)),
+        ("on-failure", _) => Ok(Some(OuterRestart::OnFailure(0))),
+        (_, Some(Ok(most))) if most <= i32::MAX.unsigned_abs() => Ok(Some(OuterRestart::OnFailure(most))),
+        _ => Err(node.problem(format!(
+            "expected `no`, `always`, `unless-stopped`, `on-failure` or `on-failure:<number>`, found `{word}`"
+        ))),
+    }
+}
+
+/// A host name that Linux and programs take.
+fn hostname(node: &Node<'_>) -> Read<String> {
+    let name = node.word()?;
+    let right = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if name.len() <= LONGEST_HOSTNAME && name.chars().all(right) && !name.starts_with(['-', '.']) {
+        return Ok(name);
+    }
+    Err(node
+        .problem(format!("`{name}` is not a host name"))
+        .hint(format!("at most {LONGEST_HOSTNAME} letters, digits, `-` and `.`")))
+}
+
+/// An IP address.
+fn address(node: &Node<'_>) -> Read<String> {
+    let text = node.word()?;
+    let ip: Result<std::net::IpAddr, _> = text.trim_matches(['[', ']']).parse();
+    ip.map(|ip| ip.to_string()).map_err(|_| node.problem(format!("`{text}` is not an IP address")))
+}
+
+/// `name: address` or a list of `name:address` and `name=address`.
+fn extra_hosts(node: &Node<'_>, report: &mut Report) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut add = |at: &Place, name: &str, value: &Value, report: &mut Report| {
+        let node = Node { at: at.clone(), value };
+        // The engine knows the host's own address.
+        let address = if value == "host-gateway" { Ok("host-gateway".to_owned()) } else { address(&node) };
+        if let Some(address) = report.problems.take(address) {
+            if name.is_empty() || name.contains(char::is_whitespace) {
+                report.push(node.problem(format!("`{name}` is not a host name")));
+            }
+            found.push(format!("{name}:{address}"));
+        }
+    };
+    if let Some(entries) = node.entries() {
+        for (name, node) in entries {
+            for item in node.items() {
+                add(&item.at, name, item.value, report);
+            }
+        }
+        return found;
+    }
+    for item in node.list("a map of names and addresses, or a list of `name:address`", report) {
+        let Some(text) = report.problems.take(item.string()) else { continue };
+        match text.split_once(['=', ':']) {
+            Some((name, address)) => add(&item.at, name.trim(), &address.trim().into(), report),
+            None => report.push(item.problem(format!("expected `name:address`, found `{text}`"))),
+        }
+    }
+    found
+}
+
 fn networks(node: &Node<'_>, report: &mut Report) -> Vec<String> {
     let found = node.strings(network, report);
     let mut seen = HashSet::new();
     for name in &found {
         if !seen.insert(name) {
-            report.push(node.problem(format!("network `{name}` is named twice")).hint("keep one of them"));
+            report.push(
+                node.problem(format!("the network `{name}` appears twice")).hint("remove one of the two entries"),
+            );
         }
     }
     found
@@ -138,7 +223,7 @@ fn network(node: &Node<'_>) -> Read<String> {
     if name.bytes().all(in_name) && name.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric()) {
         Ok(name)
     } else {
-        Err(node.problem(format!("`{name}` is not the name of a network")))
+        Err(node.problem(format!("`{name}` is not a network name")))
     }
 }
 
@@ -148,8 +233,8 @@ fn own_labels(node: &Node<'_>, report: &mut Report) -> indexmap::IndexMap<String
         report.push(
             node.at
                 .key(label)
-                .problem("labels that begin with `pod.` are made from this file")
-                .hint("write `components:`, `init:`, `copy:` or `plugins:`"),
+                .problem("Outrigger generates the labels that begin with `pod.` from this file")
+                .hint("use the keys `components:`, `init:`, `copy:` or `plugins:` instead"),
         );
     }
     found

@@ -51,11 +51,10 @@ const CAPABILITIES: [&str; 41] = [
     "WAKE_ALARM",
 ];
 
-/// Options of a memory file system without a value (`moby/sys/mount`, its flags).
-const TMPFS_FLAGS: [&str; 33] = [
+/// Options of a memory file system without a value (`moby/sys/mount`, its flags, without those that a new file system cannot have).
+const TMPFS_FLAGS: [&str; 30] = [
     "async",
     "atime",
-    "bind",
     "defaults",
     "dev",
     "diratime",
@@ -71,9 +70,7 @@ const TMPFS_FLAGS: [&str; 33] = [
     "nostrictatime",
     "nosuid",
     "private",
-    "rbind",
     "relatime",
-    "remount",
     "ro",
     "rprivate",
     "rshared",
@@ -142,6 +139,41 @@ fn options_of(driver: &str) -> Option<Vec<&'static str>> {
             "fluentd-sub-second-precision",
             "fluentd-write-timeout",
         ],
+        // It adds nothing to a line, and makes a stream's name of the tag.
+        "awslogs" => {
+            return Some(vec![
+                "awslogs-create-group",
+                "awslogs-create-stream",
+                "awslogs-credentials-endpoint",
+                "awslogs-datetime-as-event-time",
+                "awslogs-datetime-format",
+                "awslogs-datetime-timezone",
+                "awslogs-endpoint",
+                "awslogs-force-flush-interval-seconds",
+                "awslogs-format",
+                "awslogs-group",
+                "awslogs-max-buffered-events",
+                "awslogs-multiline-pattern",
+                "awslogs-region",
+                "awslogs-stream",
+                "tag",
+            ]);
+        }
+        "splunk" => &[
+            "splunk-caname",
+            "splunk-capath",
+            "splunk-format",
+            "splunk-gzip",
+            "splunk-gzip-level",
+            "splunk-index",
+            "splunk-index-acknowledgment",
+            "splunk-insecureskipverify",
+            "splunk-source",
+            "splunk-sourcetype",
+            "splunk-token",
+            "splunk-url",
+            "splunk-verify-connection",
+        ],
         "gcplogs" => &["gcp-log-cmd", "gcp-meta-id", "gcp-meta-name", "gcp-meta-zone", "gcp-project"],
         _ => return None,
     };
@@ -175,13 +207,13 @@ pub fn security_opt(node: &Node<'_>) -> Read<String> {
     };
     match key {
         "no-new-privileges" if !matches!(value, "true" | "false" | "1" | "0") => {
-            wrong(format!("`{key}` is `true` or `false`, not `{value}`"))
+            wrong(format!("`{key}` must be `true` or `false`, found `{value}`"))
         }
         "no-new-privileges" | "apparmor" | "label" => Ok(text),
         "seccomp" if value == "unconfined" || value == "builtin" || value.trim_start().starts_with('{') => Ok(text),
         "seccomp" => Err(node
-            .problem(format!("`{value}` is not a profile of seccomp"))
-            .hint("write `unconfined`, or the profile itself as JSON: the engine reads no file of a client")),
+            .problem(format!("`{value}` is not a seccomp profile"))
+            .hint("write `unconfined`, or the profile itself as JSON: the engine cannot read a profile from a file")),
         _ => wrong(format!("`{text}` is not a security option")),
     }
 }
@@ -189,16 +221,22 @@ pub fn security_opt(node: &Node<'_>) -> Read<String> {
 /// The options of one memory file system.
 pub fn tmpfs_options(node: &Node<'_>, options: &str) -> Read<()> {
     for option in options.split(',') {
-        let known = match option.split_once('=') {
-            Some((key, value)) => TMPFS_VALUES.contains(&key) && !value.is_empty(),
-            None => TMPFS_FLAGS.contains(&option),
+        let (word, value) = option.split_once('=').map_or((option, None), |(word, value)| (word, Some(value)));
+        let what = match (TMPFS_VALUES.contains(&word), TMPFS_FLAGS.contains(&word), value) {
+            (true, _, Some(value)) if !value.is_empty() => {
+                super::start::tmpfs_value(node, word, value)?;
+                continue;
+            }
+            (_, true, None) => continue,
+            (true, ..) => format!("`{word}` needs a value"),
+            (_, true, _) => format!("`{word}` takes no value"),
+            _ => {
+                return Err(node
+                    .problem(format!("`{option}` is not a tmpfs option"))
+                    .hint(candidates(word, TMPFS_VALUES.into_iter().chain(["ro", "noexec", "nosuid", "nodev"]))));
+            }
         };
-        if !known {
-            let word = option.split('=').next().unwrap_or_default();
-            return Err(node
-                .problem(format!("`{option}` is not an option of a tmpfs"))
-                .hint(candidates(word, TMPFS_VALUES.into_iter().chain(["ro", "noexec", "nosuid", "nodev"]))));
-        }
+        return Err(node.problem(what));
     }
     Ok(())
 }
@@ -213,7 +251,7 @@ pub fn volume(node: &Node<'_>, spec: &VolumeSpec, report: &mut Report) {
             node.at
                 .key("driver_opts")
                 .key(option)
-                .problem("the engine's own driver of volumes does not have this option")
+                .problem("the engine's own volume driver does not have this option")
                 .hint(candidates(option, LOCAL_OPTIONS)),
         );
     }
@@ -229,7 +267,7 @@ pub fn volume(node: &Node<'_>, spec: &VolumeSpec, report: &mut Report) {
             report.push(
                 node.at
                     .key("driver_opts")
-                    .problem(format!("`{key}` is missing: `type`, `device` and `o` describe one file system"))
+                    .problem(format!("`{key}` is missing: `type`, `device` and `o` together describe one file system"))
                     .hint("for instance `{type: tmpfs, device: tmpfs, o: size=64m}`"),
             );
         }
@@ -242,10 +280,7 @@ pub fn storage_opt(node: &Node<'_>, report: &mut Report) -> std::collections::BT
     for (option, value) in &found {
         if option != "size" {
             report.push(
-                node.at
-                    .key(option)
-                    .problem("the engine has no such option of a container's storage")
-                    .hint("known: `size`"),
+                node.at.key(option).problem("the engine does not have this storage option").hint("known: `size`"),
             );
         } else if let Err(bad) = crate::pod::values::size(value) {
             report.push(node.at.key(option).problem(bad.to_string()));
@@ -269,14 +304,25 @@ pub fn logging(node: &Node<'_>, logging: &Logging, report: &mut Report) {
             );
         }
     }
+    for name in ["awslogs-force-flush-interval-seconds", "awslogs-max-buffered-events"] {
+        if let Some(text) = option(name).filter(|text| !text.parse::<i64>().is_ok_and(|number| number > 0)) {
+            report.push(at(name).problem(format!("expected a whole number above 0, found `{text}`")));
+        }
+    }
+    if let [Some(_), Some(_)] = ["awslogs-datetime-format", "awslogs-multiline-pattern"].map(option) {
+        let problem = at("awslogs-multiline-pattern")
+            .problem("both this option and `awslogs-datetime-format` say where an event begins");
+        report.push(problem.hint("remove one of the two"));
+    }
     let needed = match driver.as_str() {
         "gelf" => Some("gelf-address"),
         "awslogs" => Some("awslogs-group"),
+        "splunk" => Some("splunk-url"),
         "logentries" => Some("logentries-token"),
         _ => None,
     };
     if let Some(needed) = needed.filter(|needed| option(needed).is_none_or(str::is_empty)) {
-        report.push(at(needed).problem("is missing").hint(format!("the log driver `{driver}` needs it")));
+        report.push(at(needed).problem("is missing").hint(format!("the log driver `{driver}` needs this option")));
     }
     for name in ["syslog-address", "gelf-address"] {
         if let Some(address) = option(name).filter(|address| !address.is_empty() && !address.contains("://")) {
@@ -293,14 +339,14 @@ pub fn logging(node: &Node<'_>, logging: &Logging, report: &mut Report) {
     {
         report.push(
             at("syslog-facility")
-                .problem(format!("`{word}` is not a facility of syslog"))
+                .problem(format!("`{word}` is not a syslog facility"))
                 .hint(candidates(word, FACILITIES)),
         );
     }
     let formats = ["rfc3164", "rfc5424", "rfc5424micro"];
     if let Some(word) = option("syslog-format").filter(|word| !word.is_empty() && !formats.contains(word)) {
         report.push(
-            at("syslog-format").problem(format!("`{word}` is not a format of syslog")).hint(candidates(word, formats)),
+            at("syslog-format").problem(format!("`{word}` is not a syslog format")).hint(candidates(word, formats)),
         );
     }
     if let Some(word) = option("cache-disabled").filter(|word| !matches!(*word, "true" | "false" | "1" | "0")) {
@@ -310,7 +356,7 @@ pub fn logging(node: &Node<'_>, logging: &Logging, report: &mut Report) {
         report.push(at("mode").problem(format!("expected `blocking` or `non-blocking`, found `{mode}`")));
     }
     if option("max-buffer-size").is_some() && option("mode") != Some("non-blocking") {
-        report.push(at("max-buffer-size").problem("has a meaning only with `mode: non-blocking`"));
+        report.push(at("max-buffer-size").problem("has an effect only with `mode: non-blocking`"));
     } else if let Some(size) = option("max-buffer-size")
         && let Err(bad) = crate::pod::values::size(size)
     {

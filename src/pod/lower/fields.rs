@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::labels::{Place, kind};
 use crate::problem::candidates;
+use crate::problem::hidden::Hidden;
 use crate::problem::shown::IN_ALL;
 use crate::problem::{Problem, Problems};
 
@@ -17,6 +18,8 @@ pub struct Report {
     pub problems: Problems,
     /// What has no effect, or is probably not meant so.
     pub warnings: Vec<String>,
+    /// Values that no message shows.
+    pub hidden: Hidden,
     /// Whether keys that nobody asked for are passed over with a warning.
     pub is_lenient: bool,
     /// Whether whoever deploys the text still fills variables in.
@@ -40,6 +43,8 @@ impl Report {
 
     /// Adds a warning, in the form of a problem.
     pub fn warn(&mut self, warning: &Problem) {
+        let mut warning = warning.clone();
+        self.hidden.hide(&mut warning);
         self.warnings.push(warning.to_string());
     }
 }
@@ -90,7 +95,7 @@ impl<'v> Node<'v> {
 
     // No C string, and so no argument, variable or path, can hold it; the engine would refuse it in harder words.
     fn without_nul(&self, text: &str) -> Read<String> {
-        if text.contains('\0') { Err(self.problem("holds a NUL character")) } else { Ok(text.to_owned()) }
+        if text.contains('\0') { Err(self.problem("contains a NUL character")) } else { Ok(text.to_owned()) }
     }
 
     /// Text that is not empty.
@@ -125,7 +130,7 @@ impl<'v> Node<'v> {
         number.filter(|number| range.contains(number)).ok_or_else(|| {
             let (low, high) = (*range.start(), *range.end());
             let expected = match (low, high) {
-                (low, i64::MAX) => format!("a whole number from {low} on"),
+                (low, i64::MAX) => format!("a whole number, at least {low}"),
                 (low, high) => format!("a whole number from {low} to {high}"),
             };
             match self.value {
@@ -149,8 +154,8 @@ impl<'v> Node<'v> {
     pub fn memory(&self) -> Read<i64> {
         match self.size()? {
             size @ 1..LEAST_MEMORY => Err(self
-                .problem(format!("{size} bytes are less than the engine takes"))
-                .hint("the least is `6m` (6 MiB); leave it out, or write 0, for no limit")),
+                .problem(format!("{size} bytes are below the engine's minimum"))
+                .hint("the minimum is `6m` (6 MiB); for no limit, remove the key or write 0")),
             size => Ok(size),
         }
     }
@@ -213,7 +218,14 @@ impl<'v> Node<'v> {
             }
         } else if self.value.is_array() {
             for item in self.items() {
-                if let Some(text) = report.problems.take(item.scalar()) {
+                let text =
+                    item.scalar().map_err(|problem| match item.value.as_object().and_then(|map| map.keys().next()) {
+                        Some(name) => {
+                            problem.hint(format!("in a list, write `{name}=value`; or write a map, without `-`"))
+                        }
+                        None => problem,
+                    });
+                if let Some(text) = report.problems.take(text) {
                     let (key, value) = match text.split_once('=') {
                         Some((key, value)) => (key.to_owned(), Some(value.to_owned())),
                         None => (text, None),
@@ -228,9 +240,9 @@ impl<'v> Node<'v> {
         for (at, key, _) in &found {
             // YAML reads `<<` as a merge, so a label could not say it.
             if key.is_empty() || key == "<<" || key.contains(['=', '\0']) {
-                report.push(at.problem(format!("`{key}` is not a name")));
+                report.push(at.problem(format!("`{key}` is not a valid name")));
             } else if !seen.insert(key.clone()) {
-                report.push(at.problem(format!("`{key}` is written twice")));
+                report.push(at.problem(format!("`{key}` appears twice")));
             }
         }
         found

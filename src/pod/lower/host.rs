@@ -1,8 +1,7 @@
 //! Limits, privileges and the rest of the settings of the engine's host.
 
-use super::component::options;
 use super::fields::{Fields, Node, Read, Report};
-use super::{engine, mounts, rejected};
+use super::{engine, mounts, rejected, start};
 use crate::pod::{Blkio, HostSettings, Ulimit, values};
 use crate::problem::candidates;
 
@@ -40,10 +39,10 @@ pub fn settings(fields: &mut Fields<'_, '_>) -> HostSettings {
         oom_kill_disable: fields.flag("oom_kill_disable"),
         cap_add: words(fields, "cap_add", engine::capability),
         cap_drop: words(fields, "cap_drop", engine::capability),
-        group_add: fields.words("group_add"),
+        group_add: words(fields, "group_add", start::group),
         security_opt: words(fields, "security_opt", engine::security_opt),
         storage_opt: fields.many("storage_opt", engine::storage_opt).unwrap_or_default(),
-        sysctls: fields.many("sysctls", options).unwrap_or_default(),
+        sysctls: fields.many("sysctls", start::sysctls).unwrap_or_default(),
         userns_mode: fields.read("userns_mode", |node| match node.string()?.as_str() {
             mode @ ("" | "host") => Ok(mode.to_owned()),
             other => Err(node.problem(format!("expected `host`, found `{other}`"))),
@@ -58,7 +57,7 @@ pub fn settings(fields: &mut Fields<'_, '_>) -> HostSettings {
         memory_swap: fields.read("memswap_limit", Node::size_or_unlimited),
         memory_swappiness: fields.read("mem_swappiness", |node| node.int(0..=100)),
         shm_size: fields.read("shm_size", Node::size),
-        cpu_shares: fields.read("cpu_shares", |node| node.int(COUNT)),
+        cpu_shares: fields.read("cpu_shares", start::shares),
         nano_cpus: fields.read("cpus", cpus),
         cpu_period: fields.read("cpu_period", period),
         cpu_quota: fields.read("cpu_quota", quota),
@@ -98,13 +97,15 @@ fn deploy(node: &Node<'_>, report: &mut Report) -> HostSettings {
             let Some(mut fields) = Fields::of(node, "a map with `memory`", report) else { return };
             found.memory_reservation = fields.read("memory", Node::memory);
             if let Some(node) = fields.get("cpus") {
-                fields
-                    .report
-                    .warn(&node.problem("has no effect: only Swarm reserves CPUs, for the controller's service"));
+                fields.report.warn(
+                    &node.problem("has no effect: only Swarm reserves CPUs, and only for the controller's service"),
+                );
             }
             fields.end(|key| {
-                matches!(key, "devices" | "generic_resources")
-                    .then_some(("devices of drivers can't be asked for", "name the device files in `devices`"))
+                matches!(key, "devices" | "generic_resources").then_some((
+                    "requests for devices of drivers are not supported",
+                    "list the device files in `devices`",
+                ))
             });
         });
         fields.done();
@@ -117,7 +118,7 @@ fn deploy(node: &Node<'_>, report: &mut Report) -> HostSettings {
 fn agreed(fields: &mut Fields<'_, '_>, key: &str, own: Option<i64>, deployed: Option<i64>) -> Option<i64> {
     if own.is_some() && deployed.is_some() && own != deployed {
         let problem = fields.place(key).problem("contradicts `deploy.resources`");
-        fields.report.push(problem.hint("write one of them"));
+        fields.report.push(problem.hint("remove one of the two"));
     }
     own.or(deployed)
 }
@@ -131,7 +132,7 @@ fn check(settings: &HostSettings, fields: &mut Fields<'_, '_>) {
     }
     if settings.memory_swap.filter(|both| *both > 0).zip(limit).is_some_and(|(both, memory)| both < memory) {
         let at = fields.place("memswap_limit");
-        fields.report.push(at.problem("is less than `mem_limit`").hint("it counts memory and swap together"));
+        fields.report.push(at.problem("is less than `mem_limit`").hint("this value is the sum of memory and swap"));
     }
     let realtime = settings.cpu_rt_runtime.zip(settings.cpu_rt_period.filter(|micros| *micros > 0));
     if realtime.is_some_and(|(runtime, period)| runtime > period) {
@@ -140,7 +141,7 @@ fn check(settings: &HostSettings, fields: &mut Fields<'_, '_>) {
     }
     let cfs = settings.cpu_period.or(settings.cpu_quota).filter(|micros| *micros != 0);
     if settings.nano_cpus.is_some_and(|nano| nano > 0) && cfs.is_some() {
-        let problem = fields.place("cpus").problem("can't be set together with `cpu_period` or `cpu_quota`");
+        let problem = fields.place("cpus").problem("cannot be combined with `cpu_period` or `cpu_quota`");
         fields.report.push(problem);
     }
 }
@@ -155,7 +156,7 @@ fn isolation(node: &Node<'_>) -> Read<String> {
         word @ ("" | "default") => Ok(word.to_owned()),
         word => Err(node
             .problem(format!("expected `default`, found `{word}`"))
-            .hint("other kinds of isolation are those of Windows containers; leave it out")),
+            .hint("other values are for Windows containers: remove the key")),
     }
 }
 
@@ -170,9 +171,9 @@ fn period(node: &Node<'_>) -> Read<i64> {
 fn quota(node: &Node<'_>) -> Read<i64> {
     let quota = if is_number(node) { node.int(-1..=i64::MAX)? } else { micros(node)? };
     match quota {
-        1..1_000 => {
-            Err(node.problem(format!("{quota} microseconds are less than the engine takes")).hint("the least is 1 ms"))
-        }
+        1..1_000 => Err(node
+            .problem(format!("{quota} microseconds are below the engine's minimum"))
+            .hint("the minimum is 1 ms")),
         quota => Ok(quota),
     }
 }
@@ -193,8 +194,8 @@ fn micros(node: &Node<'_>) -> Read<i64> {
 fn cpus(node: &Node<'_>) -> Read<i64> {
     match values::cpus(&node.scalar()?).map_err(|bad| node.problem(bad.to_string()))? {
         1..LEAST_NANO_CPUS => Err(node
-            .problem("is less than the engine takes")
-            .hint("the least is `0.01`; leave it out, or write 0, for no limit")),
+            .problem("is below the engine's minimum")
+            .hint("the minimum is `0.01`; for no limit, remove the key or write 0")),
         nano => Ok(nano),
     }
 }
@@ -255,6 +256,8 @@ fn ulimits(node: &Node<'_>, report: &mut Report) -> Vec<Ulimit> {
             report.problems.take(node.int(-1..=i64::MAX)).map(|both| (both, both))
         };
         let Some((soft, hard)) = limits else { continue };
+        let taken = start::ulimit(&node, name, hard);
+        report.problems.take(taken);
         if hard != -1 && (soft == -1 || soft > hard) {
             report.push(node.problem(format!("the soft limit {soft} is more than the hard limit {hard}")));
         }

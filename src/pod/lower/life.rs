@@ -35,7 +35,7 @@ pub fn depends_on(node: &Node<'_>, report: &mut Report) -> Vec<Written> {
             for item in node.items() {
                 let Some(name) = report.problems.take(item.string()) else { continue };
                 if !seen.insert(name.clone()) {
-                    report.push(item.problem(format!("`{name}` is written twice")));
+                    report.push(item.problem(format!("`{name}` appears twice")));
                 }
                 found.push(Written { at: item.at, name, on: Dependency::on(Condition::Started) });
             }
@@ -84,20 +84,22 @@ pub fn contradictions(
 ) {
     match (role, essential) {
         (Role::Sidecar, Some(true)) => {
-            let problem =
-                fields.place("essential").problem("a sidecar serves the others, and its end never ends the pod");
-            fields.report.push(problem.hint("leave one of `role` and `essential` out"));
+            let problem = fields
+                .place("essential")
+                .problem("contradicts `role: sidecar`: the end of a sidecar never ends the pod");
+            fields.report.push(problem.hint("remove either `role` or `essential`"));
         }
         (Role::Job, Some(false)) => {
             let problem =
-                fields.place("essential").problem("a job is the pod's work, and how it ends decides how the pod ends");
-            fields.report.push(problem.hint("leave one of `role` and `essential` out"));
+                fields.place("essential").problem("contradicts `role: job`: the end of a job decides how the pod ends");
+            fields.report.push(problem.hint("remove either `role` or `essential`"));
         }
         (Role::Main | Role::Job | Role::Sidecar, _) => {}
     }
     if role == Role::Job && restart.is_some_and(|policy| policy.when == RestartWhen::Always) {
-        let problem = fields.place("restart").problem("a job that is always started again never comes to an end");
-        fields.report.push(problem.hint("write `restart: on-failure`, or leave `role: job` out"));
+        let problem =
+            fields.place("restart").problem("contradicts `role: job`: a job with `restart: always` never ends");
+        fields.report.push(problem.hint("write `restart: on-failure`, or remove `role: job`"));
     }
 }
 
@@ -178,8 +180,8 @@ pub fn restart(node: &Node<'_>, report: &mut Report) -> RestartPolicy {
     if policy.when == RestartWhen::OnFailure && policy.exit_codes.iter().any(is_success) {
         report.push(
             codes_at
-                .problem("0 is no failure, so that `on-failure` never restarts after it")
-                .hint("leave it out, or write `policy: always`"),
+                .problem("exit code 0 is not a failure, so `on-failure` never restarts after exit code 0")
+                .hint("remove the code, or write `policy: always`"),
         );
     }
     if policy.when == RestartWhen::Never && policy != RestartPolicy::default() {
@@ -199,7 +201,7 @@ fn short_restart(node: &Node<'_>) -> Read<RestartPolicy> {
     };
     if let Some(most) = text.strip_prefix("on-failure:") {
         let most: u32 = most.parse().map_err(|_| {
-            node.problem(format!("expected a number behind `on-failure:`, found `{most}`"))
+            node.problem(format!("expected a number after `on-failure:`, found `{most}`"))
                 .hint("write for instance `on-failure:5`")
         })?;
         // For the engine, 0 is no limit.
@@ -249,7 +251,7 @@ fn step(item: &Node<'_>, report: &mut Report) -> Option<LifecycleStep> {
     let sleep = fields.read("sleep", Node::duration);
     let has = |key: &str| item.value.get(key).is_some_and(|value| !value.is_null());
     let written = probes::only_one(item, ["command", "http", "sleep"], fields.report);
-    let user = fields.read("user", Node::word);
+    let user = fields.read("user", super::start::user);
     let privileged = fields.flag("privileged");
     let working_dir = fields.read("working_dir", Node::absolute);
     let environment = fields.many("environment", super::component::environment).unwrap_or_default();
@@ -258,13 +260,13 @@ fn step(item: &Node<'_>, report: &mut Report) -> Option<LifecycleStep> {
         Some(match key {
             "exec" => ("unknown key", "did you mean `command`?"),
             "httpGet" => ("unknown key", "did you mean `http`?"),
-            "image" => ("a step runs in the component itself", "write an init component for another image"),
+            "image" => ("a step always runs in the component itself", "use an init component to run another image"),
             _ => return None,
         })
     });
     if written.is_some_and(|key| key != "command") {
         for key in ["user", "privileged", "working_dir", "environment"].into_iter().filter(|key| has(key)) {
-            report.push(item.at.key(key).problem("is only for a step with `command`"));
+            report.push(item.at.key(key).problem("is only valid in a step with `command`"));
         }
     }
     let action = match written? {

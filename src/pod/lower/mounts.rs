@@ -3,6 +3,7 @@
 use indexmap::IndexMap;
 
 use super::fields::{Fields, Node, Read, Report};
+use crate::labels::Place;
 use crate::pod::{Device, Mount, MountKind, VolumeSpec};
 
 /// Whose mounts are read.
@@ -15,7 +16,7 @@ pub enum Owner {
 }
 
 /// The engine mounts the image there.
-const ROOT: &str = "the target is the root of the container, where the image is";
+const ROOT: &str = "the target is the root of the container, which is the file system of the image";
 
 const PROPAGATIONS: [&str; 6] = ["private", "rprivate", "shared", "rshared", "slave", "rslave"];
 
@@ -48,31 +49,21 @@ fn short(item: &Node<'_>, owner: Owner, report: &mut Report) -> Read<Mount> {
         return Err(item.problem(format!("the source in `{text}` is empty")));
     }
     let is_path = source.is_some_and(|source| source.starts_with(['/', '.', '~']));
-    let mut mount = Mount {
-        kind: if is_path { MountKind::Bind } else { MountKind::Volume },
-        source: source.map(str::to_owned),
-        target: target.to_owned(),
-        read_only: false,
-        propagation: None,
-        no_copy: false,
-        must_exist: false,
-        tmpfs_size: None,
-        tmpfs_mode: None,
-        volume: None,
-    };
+    let mut mount =
+        Mount::new(if is_path { MountKind::Bind } else { MountKind::Volume }, source.map(str::to_owned), target);
     for word in mode.split(',').filter(|word| !word.is_empty()) {
         match word {
             "ro" => mount.read_only = true,
             "rw" => {}
             "nocopy" => mount.no_copy = true,
             "z" | "Z" | "cached" | "delegated" | "consistent" => {
-                report.warn(&item.problem(format!("`{word}` has no effect here")));
+                report.warn(&item.problem(format!("`{word}` has no effect on this kind of mount")));
             }
             word if PROPAGATIONS.contains(&word) => mount.propagation = Some(word.to_owned()),
             word => {
                 return Err(item
                     .problem(format!("unknown mode `{word}` in `{text}`"))
-                    .hint("known are `ro`, `rw`, `nocopy` and the kinds of propagation"));
+                    .hint("valid modes: `ro`, `rw`, `nocopy` and the kinds of propagation"));
             }
         }
     }
@@ -89,22 +80,14 @@ fn long(item: &Node<'_>, owner: Owner, report: &mut Report) -> Option<Mount> {
         "tmpfs" => Ok(MountKind::Tmpfs),
         other @ ("cluster" | "npipe" | "image") => Err(node
             .problem(format!("mounts of type `{other}` are not supported"))
-            .hint("known are `bind`, `volume` and `tmpfs`")),
+            .hint("valid types: `bind`, `volume` and `tmpfs`")),
         other => Err(node.problem(format!("expected `bind`, `volume` or `tmpfs`, found `{other}`"))),
     });
     let source = fields.read("source", Node::word);
     let target = fields.required("target", Node::absolute);
     let mut mount = Mount {
-        kind: kind.unwrap_or(MountKind::Volume),
-        source,
-        target: target.unwrap_or_default(),
         read_only: fields.flag("read_only"),
-        propagation: None,
-        no_copy: false,
-        must_exist: false,
-        tmpfs_size: None,
-        tmpfs_mode: None,
-        volume: None,
+        ..Mount::new(kind.unwrap_or(MountKind::Volume), source, target.unwrap_or_default())
     };
     fields.many("bind", |node, report| {
         let Some(mut bind) = Fields::of(node, "a map with `propagation`", report) else { return };
@@ -118,13 +101,13 @@ fn long(item: &Node<'_>, owner: Owner, report: &mut Report) -> Option<Mount> {
         });
         mount.must_exist = bind.read("create_host_path", Node::bool) == Some(false);
         if let Some(node) = bind.get("selinux") {
-            bind.report.warn(&node.problem("has no effect here"));
+            bind.report.warn(&node.problem("has no effect on this kind of mount"));
         }
         bind.read("recursive", |node| match node.string()?.as_str() {
             "enabled" => Ok(()),
             other => Err(node
                 .problem(format!("expected `enabled`, found `{other}`"))
-                .hint("mounts below the source are always part of it")),
+                .hint("a bind mount always includes the mounts below its source")),
         });
         bind.done();
     });
@@ -136,8 +119,8 @@ fn long(item: &Node<'_>, owner: Owner, report: &mut Report) -> Option<Mount> {
         mount.volume = Some(spec).filter(|spec| *spec != VolumeSpec::default());
         volume.end(|key| {
             (key == "subpath").then_some((
-                "a part of a volume can't be mounted: only engines from API 1.45 on could",
-                "mount the whole volume, and name the directory within it",
+                "mounting a part of a volume is not supported",
+                "mount the whole volume, and use the path of the directory below the target",
             ))
         });
     });
@@ -169,9 +152,9 @@ pub fn octal(node: &Node<'_>) -> Read<u32> {
             })
         }
         serde_json::Value::Number(number) => Err(node
-            .problem(format!("`{number}` is a decimal number, and permission bits are octal digits"))
+            .problem(format!("`{number}` is a decimal number, but permission bits are octal digits"))
             .hint(format!("put octal digits in quotes, for instance `\"0{:0>3}\"`", octal_digits(number)))),
-        _ => Err(node.expected("octal digits as text").hint("put them in quotes, for instance `\"0640\"`")),
+        _ => Err(node.expected("octal digits in quotes").hint("write for instance `\"0640\"`")),
     }
 }
 
@@ -190,33 +173,47 @@ fn checked(item: &Node<'_>, mount: Mount, owner: Owner) -> Read<Mount> {
     if normal(&mount.target) == "/" {
         return Err(item.problem(ROOT));
     }
+    super::start::target(item, &mount)?;
     let source = mount.source.as_deref();
     match (mount.kind, source) {
         (MountKind::Bind, None) => Err(item.problem("a bind mount needs a `source`")),
         (MountKind::Bind, Some(path)) if !path.starts_with('/') && owner == Owner::Component => {
-            Err(item.problem(format!("the source `{path}` is not an absolute path")).hint(
-                "the engine takes paths of its host, and the controller does not know in which folder the stack file was",
-            ))
+            Err(item.problem(format!("the source `{path}` is not an absolute path")).hint(relative_remedy(&item.at)))
         }
         (MountKind::Volume, None) if mount.read_only => Err(item
-            .problem("a volume without a name is new and empty, and `read_only` lets nobody fill it")
-            .hint("name the volume in `source`, or leave `read_only` out")),
-        (MountKind::Tmpfs, Some(_)) => Err(item.problem("a tmpfs has no `source`")),
+            .problem("a volume without a name is always empty at its start, and `read_only` prevents every write to it")
+            .hint("name the volume in `source`, or remove `read_only`")),
+        (MountKind::Tmpfs, Some(_)) => Err(item.problem("a tmpfs mount has no `source`")),
         (MountKind::Volume, Some(name)) if !is_volume_name(name) => {
-            Err(item.problem(format!("`{name}` is not the name of a volume")))
+            Err(item.problem(format!("`{name}` is not a volume name")))
         }
         (MountKind::Bind | MountKind::Volume | MountKind::Tmpfs, _) => Ok(mount),
     }
 }
 
+/// What helps against a relative source in a component.
+fn relative_remedy(at: &Place) -> &'static str {
+    if at.field.starts_with("components.") || (at.field.starts_with("init") && at.label != "pod.init.components") {
+        "write an absolute path of the engine's host. Or write the mount in `controller.volumes`, where a source may be relative to this file, and add `--volumes` to `controller.flags`: then all components have the controller's volumes"
+    } else if at.field.starts_with("services.") {
+        "write an absolute path of the engine's host: this file is in the controller, and the engine does not know its directory"
+    } else {
+        "write an absolute path of the engine's host: the controller does not know the directory of the stack file. Or write the mount in `volumes` of the controller's service, where docker makes the path absolute, and add `--volumes` to its `command`: then all components have the controller's volumes"
+    }
+}
+
+/// Longest name of a volume: the engine makes a directory of that name.
+const LONGEST_NAME: usize = 255;
+
 /// Whether the engine takes it for one.
 pub fn is_volume_name(name: &str) -> bool {
-    name.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric())
+    name.len() <= LONGEST_NAME
+        && name.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric())
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
 }
 
 /// The path without `.`, `..` and needless slashes.
-fn normal(path: &str) -> String {
+pub fn normal(path: &str) -> String {
     let mut parts = Vec::new();
     for part in path.split('/') {
         match part {
@@ -240,24 +237,21 @@ pub fn tmpfs(node: &Node<'_>, report: &mut Report) -> IndexMap<String, String> {
             let read = super::engine::tmpfs_options(&item, options);
             report.problems.take(read);
         }
+        let taken = super::start::target(&item, &Mount::new(MountKind::Tmpfs, None, path));
+        report.problems.take(taken);
         if path.starts_with('/') && normal(path) == "/" {
             report.push(item.problem(ROOT));
         } else if !path.starts_with('/') {
             report.push(item.problem(format!("`{path}` is not an absolute path")));
         } else if found.insert(path.to_owned(), options.to_owned()).is_some() {
-            report.push(item.problem(format!("`{path}` is written twice")));
+            report.push(item.problem(format!("`{path}` appears twice")));
         }
     }
     found
 }
 
 /// Two mounts at one path: the engine refuses them.
-pub fn check_targets(
-    node_at: &crate::labels::Place,
-    volumes: &[Mount],
-    tmpfs: &IndexMap<String, String>,
-    report: &mut Report,
-) {
+pub fn check_targets(node_at: &Place, volumes: &[Mount], tmpfs: &IndexMap<String, String>, report: &mut Report) {
     let mut seen = std::collections::HashSet::new();
     let targets = volumes.iter().map(|mount| mount.target.as_str()).chain(tmpfs.keys().map(String::as_str));
     for target in targets.map(normal) {
@@ -315,7 +309,7 @@ fn checked_device(item: &Node<'_>, device: Device) -> Read<Device> {
             let problem = item.problem(format!("`{path}` is not an absolute path"));
             let is_cdi = path.contains('/') && path.contains('=');
             return Err(if is_cdi {
-                problem.hint("devices of CDI are not supported: name the files in `/dev`")
+                problem.hint("CDI devices are not supported: list the files in `/dev`")
             } else {
                 problem
             });
@@ -323,7 +317,7 @@ fn checked_device(item: &Node<'_>, device: Device) -> Read<Device> {
     }
     let permissions = &device.permissions;
     if permissions.is_empty() || !permissions.chars().all(|c| "rwm".contains(c)) {
-        return Err(item.problem(format!("`{permissions}` are not permissions of a device, expected letters of `rwm`")));
+        return Err(item.problem(format!("`{permissions}` are not device permissions, expected letters of `rwm`")));
     }
     Ok(device)
 }

@@ -44,10 +44,10 @@ pub fn lower(at: &Place, value: &Value, report: &mut Report) -> PodOptions {
         report.push(
             ready_at
                 .problem(format!(
-                    "is not shorter than `start_deadline`, which is `{}`: the pod could never become healthy",
+                    "must be shorter than `start_deadline`, which is `{}`; otherwise the pod can never become healthy",
                     format_duration(deadline)
                 ))
-                .hint("write a longer `start_deadline` too, or `start_deadline: 0` for no limit"),
+                .hint("write a longer `start_deadline`, or `start_deadline: 0` for no limit"),
         );
     }
     options
@@ -63,9 +63,9 @@ pub fn monitor(at: &Place, update: &Value, spec: &PodSpec, report: &mut Report) 
     }
     let written = update.get("monitor").filter(|monitor| !monitor.is_null());
     let (monitor, whose) = match written.map(|text| text.as_str().and_then(|text| duration(text).ok())) {
-        None => (MONITOR, ", Swarm's default"),
+        None => (MONITOR, " (Swarm's default)"),
         // Swarm takes 0 for its default, too.
-        Some(Some(Duration::ZERO)) => (MONITOR, ", Swarm's default"),
+        Some(Some(Duration::ZERO)) => (MONITOR, " (Swarm's default)"),
         Some(Some(monitor)) => (monitor, ""),
         // A variable, or something that is for docker to judge.
         Some(None) => return,
@@ -77,7 +77,7 @@ pub fn monitor(at: &Place, update: &Value, spec: &PodSpec, report: &mut Report) 
         report.warn(
             &at.key("monitor")
                 .problem(format!(
-                    "`{monitor}`{whose}, is shorter than `settle` ({settle}) and the pod's stop ({stop}) together: a version that crashes late in that time passes for a good one"
+                    "`{monitor}`{whose} is shorter than the sum of `settle` ({settle}) and the pod's stop ({stop}): Swarm would accept a version that crashes near the end of `settle`"
                 ))
                 .hint(format!("write `monitor: {needed}`")),
         );

@@ -86,7 +86,7 @@ impl Scope {
             Self::Field => "a dotted path such as `components.*.environment`",
             Self::HostPort => "`host:port`, the port may be `*`",
             Self::Variable => "the name of a variable",
-            Self::Directory => "an absolute path, with `:rw` behind it to write",
+            Self::Directory => "an absolute path, followed by `:rw` for write access",
         }
     }
 }
@@ -124,7 +124,7 @@ pub fn lower(raw: &RawPlugin, scope: Option<&ComponentName>, report: &mut Report
         && let Some(other) = map.keys().find(|key| !LONG_FORM.contains(&key.as_str()))
     {
         report.warn(&raw.at.problem(format!(
-            "all of this is the plugin's configuration, for `{other}` is not a key of the long form"
+            "this whole map is the plugin's configuration, because `{other}` is not a key of the long form"
         )));
     }
     Some(PluginSpec {
@@ -146,8 +146,11 @@ pub fn lower(raw: &RawPlugin, scope: Option<&ComponentName>, report: &mut Report
 
 /// A plugin that is not stock must say where it comes from.
 fn no_source(raw: &RawPlugin) -> Problem {
-    let problem =
-        raw.at.problem(format!("no plugin `{}` ships with this version, which has `{}`", raw.name, STOCK.join("`, `")));
+    let problem = raw.at.problem(format!(
+        "there is no stock plugin `{}` in this version; stock plugins: `{}`",
+        raw.name,
+        STOCK.join("`, `")
+    ));
     if let Some(right) = nearest(&raw.name, STOCK) {
         return problem.hint(format!("did you mean `{right}`?"));
     }
@@ -156,8 +159,8 @@ fn no_source(raw: &RawPlugin) -> Problem {
         && let Some(other) = map.keys().find(|key| !LONG_FORM.contains(&key.as_str()))
     {
         return problem.hint(match nearest(other, LONG_FORM) {
-            Some(right) => format!("`{other}` makes all of it configuration: did you mean `{right}`?"),
-            None => format!("`{other}` makes all of it configuration: move it below `config:`"),
+            Some(right) => format!("because of the key `{other}`, the whole map is the plugin's configuration: did you mean `{right}`?"),
+            None => format!("because of the key `{other}`, the whole map is the plugin's configuration: move `{other}` below `config:`"),
         });
     }
     problem.hint(format!("write `- {}: {{source: /path/to/plugin.wasm, config: {{…}}}}`", raw.name))
@@ -171,8 +174,8 @@ fn source(node: &Node<'_>) -> Read<PluginSource> {
     }
     if let Some((scheme, _)) = text.split_once("://").or_else(|| text.split_once(':').filter(|(it, _)| *it == "oci")) {
         return Err(node
-            .problem(format!("this version reads plugins from files, not from `{scheme}:`"))
-            .hint("put the plugin into a Swarm config or a mounted folder, and name its path"));
+            .problem(format!("this version can read plugins only from files, not from `{scheme}:`"))
+            .hint("put the plugin into a Swarm config or a mounted directory, and write its path"));
     }
     Ok(PluginSource::File(text.to_owned()))
 }
@@ -182,7 +185,7 @@ fn grants(node: &Node<'_>, report: &mut Report) -> Vec<Grant> {
     let mut found: Vec<Grant> = Vec::new();
     let mut seen = BTreeSet::new();
     let Some(entries) = node.entries() else {
-        report.push(node.expected("a map of capabilities and what of each is granted"));
+        report.push(node.expected("a map of capabilities and their grants"));
         return found;
     };
     for (capability, node) in entries {
@@ -199,7 +202,8 @@ fn grants(node: &Node<'_>, report: &mut Report) -> Vec<Grant> {
                 .filter_map(|item| report.problems.take(item.string()).map(|scope| (item, scope.trim().to_owned())))
                 .collect(),
             Value::Bool(false) | Value::Null => {
-                report.push(node.problem("expected `true`, a string or a list").hint("leave it out to grant nothing"));
+                report
+                    .push(node.problem("expected `true`, a string or a list").hint("remove the key to grant nothing"));
                 continue;
             }
             Value::Number(_) | Value::Object(_) => {
@@ -229,7 +233,7 @@ fn limits(node: &Node<'_>, report: &mut Report) -> PluginLimits {
                 match bytes {
                     ..LEAST_MEMORY => Err(node.problem("is less than `64k`")),
                     LEAST_MEMORY..=MOST_MEMORY => Ok(bytes),
-                    _ => Err(node.problem("is more than `4g`, the most that WebAssembly can address")),
+                    _ => Err(node.problem("is more than `4g`, the limit of WebAssembly")),
                 }
             })
             .and_then(|bytes| u64::try_from(bytes).ok()),

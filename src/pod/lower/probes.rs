@@ -38,7 +38,7 @@ pub fn probes(node: &Node<'_>, report: &mut Report) -> Probes {
             "livenessProbe" => ("unknown key", "did you mean `liveness`?"),
             "readinessProbe" => ("unknown key", "did you mean `readiness`?"),
             key if CHECKS.contains(&key) => {
-                ("a probe is one of three kinds", "write it below `startup`, `liveness` or `readiness`")
+                ("there are three kinds of probes", "write this key below `startup`, `liveness` or `readiness`")
             }
             _ => return None,
         })
@@ -60,14 +60,14 @@ fn probe(node: &Node<'_>, is_readiness: bool, report: &mut Report) -> Option<Pro
     let success_threshold = fields.read("success_threshold", |node| {
         let successes = count(node)?;
         if successes > 1 && !is_readiness {
-            return Err(node.problem("must be 1").hint("only a readiness probe can ask for more"));
+            return Err(node.problem("must be 1").hint("only a readiness probe can have a higher threshold"));
         }
         Ok(successes)
     });
     let failure_threshold = fields.read("failure_threshold", count).unwrap_or(FAILURES);
     let unready = fields.read("unready", |node| {
         if !is_readiness {
-            return Err(node.problem("is only for a readiness probe"));
+            return Err(node.problem("is only valid for a readiness probe"));
         }
         one_of(node, [("unhealthy", Unready::Unhealthy), ("degraded", Unready::Degraded)])
     });
@@ -102,7 +102,7 @@ fn kubernetes(key: &str) -> Option<(&'static str, &'static str)> {
         "failureThreshold" | "retries" => "did you mean `failure_threshold`?",
         "test" | "command" => "did you mean `exec`?",
         "terminationGracePeriodSeconds" => {
-            return Some(("a probe has no grace period of its own", "set `stop_grace_period` of the component"));
+            return Some(("a probe does not have its own grace period", "set `stop_grace_period` on the component"));
         }
         _ => return None,
     };
@@ -116,8 +116,8 @@ pub fn only_one<const N: usize>(node: &Node<'_>, keys: [&'static str; N], report
     let quoted = |keys: &[&str]| keys.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
     match written.as_slice() {
         [one] => return Some(one),
-        [] => report.push(node.problem(format!("needs one of {}", quoted(&keys)))),
-        several => report.push(node.problem(format!("has {}, and can have only one of them", quoted(several)))),
+        [] => report.push(node.problem(format!("needs exactly one of {}", quoted(&keys)))),
+        several => report.push(node.problem(format!("has {}; remove all except one", quoted(several)))),
     }
     None
 }
@@ -134,7 +134,7 @@ pub fn request(node: &Node<'_>, report: &mut Report) -> Option<HttpRequest> {
         if path.starts_with('/') && is_visible(&path) {
             Ok(path)
         } else {
-            Err(node.problem(format!("`{path}` is not a path of a URL")).hint("it begins with `/`"))
+            Err(node.problem(format!("`{path}` is not a path of a URL")).hint("a path begins with `/`"))
         }
     });
     let host = fields.read("host", host);
@@ -148,7 +148,7 @@ pub fn request(node: &Node<'_>, report: &mut Report) -> Option<HttpRequest> {
         && scheme != tls
     {
         let problem = fields.place("tls").problem("contradicts `scheme`");
-        fields.report.push(problem.hint("write one of them"));
+        fields.report.push(problem.hint("remove one of the two"));
     }
     let method = fields.read("method", method);
     let headers = fields.many("headers", headers).unwrap_or_default();
@@ -168,7 +168,7 @@ fn url(node: &Node<'_>, text: &str) -> Read<HttpRequest> {
     let (tls, rest) = match (text.strip_prefix("http://"), text.strip_prefix("https://")) {
         (Some(rest), _) => (false, rest),
         (_, Some(rest)) => (true, rest),
-        _ => return Err(bad().hint("it begins with `http://` or `https://`")),
+        _ => return Err(bad().hint("a URL begins with `http://` or `https://`")),
     };
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at_checked(end).ok_or_else(bad)?;
@@ -176,7 +176,7 @@ fn url(node: &Node<'_>, text: &str) -> Read<HttpRequest> {
     let path = path.split_once('#').map_or(path, |(path, _)| path);
     let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
     if authority.contains('@') {
-        return Err(node.problem("a URL with a user is not supported").hint("write an `Authorization` header"));
+        return Err(node.problem("a URL with a user name is not supported").hint("use an `Authorization` header"));
     }
     // Within brackets, a `:` is part of an address.
     let colon = authority.rfind(':').filter(|colon| authority.rfind(']').is_none_or(|bracket| bracket < *colon));
@@ -222,7 +222,8 @@ fn grpc(node: &Node<'_>, report: &mut Report) -> Option<ProbeCheck> {
 fn exec(node: &Node<'_>, report: &mut Report) -> Option<ProbeCheck> {
     if node.value.is_object() {
         report.push(
-            node.expected("a command as text or a list").hint("write it directly behind `exec:`, without `command:`"),
+            node.expected("a command as text or a list")
+                .hint("write the command directly after `exec:`, without `command:`"),
         );
         return None;
     }

@@ -53,11 +53,11 @@ fn limits_are_in_the_units_of_the_engine() {
 #[test]
 fn a_soft_limit_is_not_above_the_hard_one() {
     for (written, soft, hard) in [("{soft: -1, hard: -1}", -1, -1), ("{soft: 5, hard: -1}", 5, -1), ("5", 5, 5)] {
-        let ulimits = app(&format!("ulimits: {{nofile: {written}}}")).host.ulimits;
+        let ulimits = app(&format!("ulimits: {{stack: {written}}}")).host.ulimits;
         assert_eq!((ulimits[0].soft, ulimits[0].hard), (soft, hard));
     }
     for written in ["{soft: -1, hard: 5}", "{soft: 6, hard: 5}", "{soft: -1, hard: 0}"] {
-        let text = format!("components: {{app: {{image: a, ulimits: {{nofile: {written}}}}}}}");
+        let text = format!("components: {{app: {{image: a, ulimits: {{stack: {written}}}}}}}");
         let problems = from_document("pod.yaml", &text).and_then(|raw| lower(&raw)).unwrap_err();
         assert!(problems.to_string().contains("is more than the hard limit"), "{written}: {problems}");
     }

@@ -34,7 +34,7 @@ impl Volumes {
         };
         for (key, node) in entries.into_iter().filter(|(key, _)| !key.starts_with("x-")) {
             if !is_volume_name(key) {
-                report.push(node.problem(format!("`{key}` is not the name of a volume")));
+                report.push(node.problem(format!("`{key}` is not a volume name")));
             }
             let declared = declared(key, &node, report);
             volumes.0.insert(key.to_owned(), declared);
@@ -72,11 +72,7 @@ fn declared(key: &str, node: &Node<'_>, report: &mut Report) -> Declared {
     let Some(mut fields) = Fields::of(node, "a map with `driver`, or nothing", report) else { return declared };
     let name = fields.read("name", |node| {
         let name = node.word()?;
-        if is_volume_name(&name) {
-            Ok(name)
-        } else {
-            Err(node.problem(format!("`{name}` is not the name of a volume")))
-        }
+        if is_volume_name(&name) { Ok(name) } else { Err(node.problem(format!("`{name}` is not a volume name"))) }
     });
     let mut old_name = None;
     let external = fields.many("external", |node, report| {
@@ -95,8 +91,10 @@ fn declared(key: &str, node: &Node<'_>, report: &mut Report) -> Declared {
     if external.flatten().unwrap_or_default() {
         if spec != VolumeSpec::default() {
             report.push(
-                node.problem("an external volume is made by somebody else, so `driver`, `driver_opts` and `labels` have no meaning")
-                    .hint("leave them out, or leave `external` out"),
+                node.problem(
+                    "an external volume exists already, so `driver`, `driver_opts` and `labels` have no effect",
+                )
+                .hint("remove these keys, or remove `external`"),
             );
         }
         declared.spec = None;

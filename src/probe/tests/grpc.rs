@@ -160,18 +160,18 @@ async fn errors_in_headers_or_trailers() {
         assert_eq!(refusal(error("5", ""), "").await, "does not know its own health");
         assert_eq!(refusal(error("12", ""), "").await, "has no health service");
         let why = refusal(error("14", "going%20away:%0Asoon %C3%A9"), "").await;
-        assert_eq!(why, "answered the gRPC status 14: going away: soon é");
+        assert_eq!(why, "answered with the gRPC status 14: going away: soon é");
     }
     // Even after an answer.
-    assert_eq!(refusal(Script { status: Some(("13", "")), ..good() }, "").await, "answered the gRPC status 13");
+    assert_eq!(refusal(Script { status: Some(("13", "")), ..good() }, "").await, "answered with the gRPC status 13");
 }
 
 #[tokio::test]
 async fn answers_that_are_none() {
     assert_eq!(refusal(Script { status: None, ..good() }, "").await, "ended its answer without a gRPC status");
-    assert_eq!(refusal(Script { only_trailers: true, ..good() }, "").await, "answered nothing");
-    assert_eq!(refusal(Script { http_status: 404, ..good() }, "").await, "answered 404, and is no gRPC server");
-    let no_answer = "answered what is no `HealthCheckResponse`";
+    assert_eq!(refusal(Script { only_trailers: true, ..good() }, "").await, "sent an empty answer");
+    assert_eq!(refusal(Script { http_status: 404, ..good() }, "").await, "answered 404, so it is not a gRPC server");
+    let no_answer = "sent an answer that is not a `HealthCheckResponse`";
     for body in [
         &[][..],
         &[0, 0, 0, 0],
@@ -183,7 +183,7 @@ async fn answers_that_are_none() {
         assert_eq!(refusal(Script { body: vec![body], ..good() }, "").await, no_answer, "{body:?}");
     }
     let long = Script { body: vec![&[0; 4000], &[0; 4000]], ..good() };
-    assert_eq!(refusal(long, "").await, "answered more than 4096 bytes");
+    assert_eq!(refusal(long, "").await, "sent more than 4096 bytes");
 }
 
 #[tokio::test]

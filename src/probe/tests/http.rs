@@ -66,6 +66,34 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send) {
 }
 
 #[tokio::test]
+async fn a_patient_request_waits_until_somebody_listens() {
+    let port = closed_port().await;
+    let tasks = Tasks::new();
+    tasks.spawn("late server", move |_token| async move {
+        // Two attempts are in vain.
+        tokio::time::sleep(REFUSED_PAUSE * 3 / 2).await;
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
+        while let Ok((stream, _)) = listener.accept().await {
+            serve(stream).await;
+        }
+    });
+    assert!(send(&get(port, "/empty"), 60 * SECOND).await.unwrap_err().ends_with("connection refused"));
+    assert_eq!(send_patiently(&get(port, "/empty"), 60 * SECOND).await, Ok(()));
+    // It listens, so that its answer counts at once.
+    let why = send_patiently(&get(port, "/teapot"), 600 * SECOND).await.unwrap_err();
+    assert!(why.ends_with("answered 418"), "{why}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_patient_request_gives_up_in_its_time_and_names_the_reason() {
+    let port = closed_port().await;
+    let began = Instant::now();
+    let why = send_patiently(&get(port, "/"), 10 * SECOND).await.unwrap_err();
+    assert_eq!(why, format!("cannot connect to 127.0.0.1:{port}: connection refused for 10s"));
+    assert_eq!(began.elapsed(), 10 * SECOND);
+}
+
+#[tokio::test]
 async fn the_status_decides() {
     let (_server, port) = server(serve).await;
     for good in ["/empty", "/nothing", "/found", "/endless"] {
@@ -191,5 +219,5 @@ async fn tls_needs_no_certificate_that_anybody_trusts() {
     let (_server, port) = server(serve).await;
     let plain = HttpRequest { tls: true, ..get(port, "/nothing") };
     let why = asked(plain).await.unwrap_err();
-    assert!(why.starts_with("no TLS with `127.0.0.1`: "), "{why}");
+    assert!(why.starts_with("the TLS connection to `127.0.0.1` failed: "), "{why}");
 }

@@ -186,7 +186,7 @@ async fn a_command_over_its_time_fails_and_no_other_runs_beside_it() {
 async fn liveness_fails_while_a_command_does_not_end() {
     let script = Script::new(&[(1_000_000, true)]);
     let probes = Probes { liveness: Some(exec()), ..Probes::default() };
-    let why = "the command of a look 20 s ago has not ended yet";
+    let why = "the command of the probe that started 20 s ago has not ended yet";
     assert_eq!(
         told(probes, &script, 100 * SECOND).await,
         [(0, Verdict::Started), (20_000, failed(ProbeKind::Liveness, why))]

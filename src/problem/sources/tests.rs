@@ -39,6 +39,58 @@ plugins:
 ";
 
 #[test]
+fn of_a_key_that_is_written_again_each_has_its_own_place() {
+    let text = "app: {image: a, image: b}\nweb: {image: b}\napp: {image: c, tty: 5, tty: 6}\napp: 5\n";
+    let sources = file(text);
+    assert_eq!(shown(&sources, "pod.yaml", "app"), "dir/pod.yaml:1:1|app: {image: a, image: b}");
+    assert_eq!(shown(&sources, "pod.yaml", "app.image"), "dir/pod.yaml:1:7|image: a", "the first counts");
+    let expected = ["1:17|image: b", "3:1|app: {image: c, tty: 5, tty: 6}", "3:25|tty: 6", "4:1|app: 5"]
+        .map(|at| format!("dir/pod.yaml:{at}"));
+    // What the readers report has these places, and in this order.
+    for read in [crate::labels::yaml::parse, crate::template::read::read] {
+        let mut problems = Problems::default();
+        read(&Place::new("pod.yaml"), text, &mut problems);
+        problems.0.reverse();
+        let places: Vec<_> = problems.0.iter().map(|problem| told(&sources, problem.clone())).rev().collect();
+        assert_eq!(places, expected);
+        sources.locate(&mut problems);
+        let lines: Vec<_> = problems.0.iter().map(|problem| problem.span().unwrap().line).collect();
+        assert_eq!(lines, [1, 3, 3, 4], "sorted");
+    }
+    let mut label = Sources::default();
+    label.file("s.yml", "s.yml", "services: {web: {labels: {pod.component.app: \"a: 1\\na: 2\\n\"}}}");
+    label.labels_at("s.yml: web: ", Place { label: "s.yml".to_owned(), field: "services.web.labels".to_owned() });
+    let again = Problem::new("s.yml: web: pod.component.app", "a", "twice").again(0);
+    assert_eq!(told(&label, again), "s.yml:1:53|a: 2");
+}
+
+#[test]
+fn problems_are_sorted_by_file_line_and_place_in_a_label() {
+    let mut sources = Sources::default();
+    let text = "services:\n  b: {labels: {pod.component.y: 'u: 1', pod.component.x: \"i: 1\\nj: 2\"}}\n  a: {image: x}\nname: n\n";
+    sources.file("s.yml", "s.yml", text);
+    for service in ["a", "b"] {
+        let at = Place { label: "s.yml".to_owned(), field: format!("services.{service}.labels") };
+        sources.labels_at(&format!("s.yml: {service}: "), at);
+    }
+    let expected = [
+        ("controller", "flags"),
+        ("s.yml: b: pod.component.y", "u"),
+        ("s.yml: b: pod.component.x", "i"),
+        ("s.yml: b: pod.component.x", "j"),
+        // Made by a template: at its service.
+        ("s.yml: a: pod.component.made", "q"),
+        ("s.yml", "services.a.image"),
+        ("s.yml", "name"),
+    ];
+    let mut problems =
+        Problems(expected.iter().rev().map(|(label, field)| Problem::new(*label, *field, "x")).collect());
+    sources.locate(&mut problems);
+    let found: Vec<_> = problems.0.iter().map(|it| (it.label.as_str(), it.field.as_str())).collect();
+    assert_eq!(found, expected);
+}
+
+#[test]
 fn fields_are_found_in_a_file() {
     let sources = file(POD);
     for (field, right) in [
@@ -138,14 +190,14 @@ fn long_lines_are_cut_around_the_place() {
     assert_eq!(&span.text[40..43], "bad");
 }
 
-/// One line for each of so many unknown keys is enough, and nothing takes the square of their number.
+/// One line for each that may be shown is enough, and nothing takes the square of their number.
 #[test]
 fn many_problems_are_located_up_to_a_limit() {
     let text: String = (0..50_000).map(|n| format!("key{n}: 1\n")).collect();
     let sources = file(&text);
     let mut problems = Problems((0..50_000).map(|n| Problem::new("pod.yaml", format!("key{n}"), "x")).collect());
     sources.locate(&mut problems);
-    assert_eq!(problems.0.iter().filter(|problem| problem.span().is_some()).count(), OF_A_LABEL);
+    assert_eq!(problems.0.iter().filter(|problem| problem.span().is_some()).count(), IN_ALL);
 }
 
 proptest::proptest! {

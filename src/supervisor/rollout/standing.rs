@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::hooks::{Change, Rollout};
+use crate::hooks::{Change, Rollout, RolloutOutcome};
 use crate::pod::PluginName;
 
 /// Most refused versions that are remembered; then the oldest is forgotten.
@@ -19,7 +19,7 @@ struct Refused {
     targets: BTreeSet<String>,
     /// The watched files that led to it, with their digests.
     sources: BTreeMap<String, String>,
-    word: &'static str,
+    outcome: RolloutOutcome,
     reason: String,
 }
 
@@ -38,13 +38,13 @@ impl Standing {
         self.0.len() != before
     }
 
-    /// A rollout of these files has ended: `refused` has the word for its outcome, and the reason, if it is not in force as it should be.
+    /// A rollout of these files has ended: `refused` has its outcome and the reason if it is not in force as it should be.
     pub fn ended(
         &mut self,
         plugin: &PluginName,
         targets: BTreeSet<String>,
         sources: BTreeMap<String, String>,
-        refused: Option<(&'static str, String)>,
+        refused: Option<(RolloutOutcome, String)>,
     ) {
         // What was refused together is tried again together, but for files that went back to what is in force.
         let mut earlier = BTreeMap::new();
@@ -55,24 +55,24 @@ impl Standing {
             }
             !superseded
         });
-        if let Some((word, reason)) = refused {
+        if let Some((outcome, reason)) = refused {
             // What was refused before may have been tried once more together with what is new.
             earlier.extend(sources);
             if self.0.len() >= MOST {
                 self.0.remove(0);
             }
-            self.0.push(Refused { plugin: plugin.clone(), targets, sources: earlier, word, reason });
+            self.0.push(Refused { plugin: plugin.clone(), targets, sources: earlier, outcome, reason });
         }
     }
 
     /// A sentence about each.
     #[must_use]
     pub fn told(&self) -> Vec<String> {
-        let one = |Refused { plugin, targets, word, reason, .. }: &Refused| {
+        let one = |Refused { plugin, targets, outcome, reason, .. }: &Refused| {
             let named: Vec<_> = targets.iter().take(NAMED).map(|target| format!("`{target}`")).collect();
             let more = targets.len().saturating_sub(NAMED);
             let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-            format!("the newest {}{more} of plugin `{plugin}` is {word}: {reason}", named.join(", "))
+            format!("the newest version of {}{more} from plugin `{plugin}` is {outcome}: {reason}", named.join(", "))
         };
         self.0.iter().map(one).collect()
     }
@@ -108,14 +108,14 @@ mod tests {
     }
 
     fn refused(standing: &mut Standing, targets: &[&str], sources: &[(&str, &str)]) {
-        standing.ended(&plugin(), set(targets), map(sources), Some(("refused", "no".to_owned())));
+        standing.ended(&plugin(), set(targets), map(sources), Some((RolloutOutcome::Refused, "no".to_owned())));
     }
 
     #[test]
     fn a_refused_version_is_the_newest_until_another_one_comes() {
         let mut standing = Standing::default();
         refused(&mut standing, &["web:/etc/a"], &[("/cfg/a", "bad")]);
-        assert_eq!(standing.told(), ["the newest `web:/etc/a` of plugin `reload` is refused: no"]);
+        assert_eq!(standing.told(), ["the newest version of `web:/etc/a` from plugin `reload` is refused: no"]);
         // Told once more, of another file, of another plugin.
         assert!(!standing.heard(&plugin(), &map(&[("/cfg/a", "bad"), ("/cfg/b", "x")])));
         assert!(!standing.heard(&PluginName::new("other").unwrap(), &map(&[("/cfg/a", "good")])));
@@ -135,7 +135,7 @@ mod tests {
         // `/cfg/a` went back to what is in force: the other one is tried alone.
         standing.heard(&plugin(), &map(&[("/cfg/a", "old")]));
         standing.ended(&plugin(), set(&["web:/etc/b"]), map(&[("/cfg/a", "old")]), None);
-        assert_eq!(standing.told(), ["the newest `app:/c` of plugin `reload` is refused: no"]);
+        assert_eq!(standing.told(), ["the newest version of `app:/c` from plugin `reload` is refused: no"]);
     }
 
     #[test]

@@ -9,25 +9,32 @@
 //! ```
 //! A component whose process has ended has no validation: nothing can be run in it. Its next start is the test.
 
+mod back;
+mod files;
+mod watch;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
 
+use files::{blank, fill_in, names_candidate};
+
+use super::board::Board;
+use super::pauses::{Newer, is_paused, until_unpaused};
 use super::trials::Trials;
-use crate::engine::{ContainerId, Engine, EngineError, Fault, PathKind, chain};
+use super::waiting::Report;
+use crate::engine::{ContainerId, Engine, EngineError, Fault, chain};
 use crate::hooks::{Action, Command, File, Hooks, Rollout, limits};
 use crate::plan::Planned;
-use crate::plan::compile::targets::barred;
+use crate::plan::units;
 use crate::pod::life::ExecCommand;
 use crate::pod::{ComponentName, PluginName};
-use crate::supervisor::copy::{Was, get, put, put_link};
+use crate::supervisor::copy::Was;
 use crate::supervisor::events::{Event, Phase};
-use crate::supervisor::place::{Located, follow, locate};
-use crate::supervisor::requests::{permitted, running, unfinished};
-use crate::supervisor::shared::{Live, Shared, persist};
+use crate::supervisor::inside::{self, Undone};
+use crate::supervisor::requests::running;
+use crate::supervisor::shared::Shared;
 
 /// Largest file that can be kept for a roll-back, in bytes; as much as `watch` reads.
 const LARGEST_FILE: usize = limits::LARGEST_FILE as usize;
@@ -44,8 +51,9 @@ const STEP: Duration = Duration::from_secs(30);
 /// How often a rollout begins again because a component has ended before anything was changed: from then on it stays down until the rollout starts it.
 const ATTEMPTS: u32 = 5;
 
-/// How long the news that a component has ended may come after a command that ended because of it.
-const NEWS: Duration = Duration::from_secs(2);
+/// How long the news that a component has ended may come after a command that ended because of it: after an outage the stream of events is opened again
+/// some seconds later than commands work again.
+const NEWS: Duration = Duration::from_secs(7);
 
 /// Pause before a rollout begins again because the engine was away.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -65,6 +73,8 @@ pub enum Ended {
     Refused(String),
     /// It is in place for the next start of a component that has not run with it. Says why.
     Unproven(String),
+    /// It was given up for this report of a newer version, before anything was changed.
+    Superseded(Report),
 }
 
 /// Why a step failed before anything was changed.
@@ -73,6 +83,10 @@ enum Early {
     Refused(String),
     /// A component has ended meanwhile, or the engine was away: begin again.
     Again(String),
+    /// A newer version is known.
+    Superseded(Report),
+    /// A component is paused.
+    Paused,
 }
 
 impl From<String> for Early {
@@ -95,14 +109,36 @@ enum Blame {
     Files,
     /// Perhaps that of a component which has just ended.
     Component,
+    /// The component's, which has exchanged the directory of a file before anything was changed in it.
+    Directory,
     /// The engine's, which was away.
     Engine,
+    /// That of whoever has paused the component.
+    Pause,
 }
 
 impl From<String> for Why {
     fn from(text: String) -> Self {
         Self { text, blame: Blame::Files }
     }
+}
+
+impl Why {
+    /// With more words in front of the text.
+    fn after(self, words: &str) -> Self {
+        Self { text: format!("{words}{}", self.text), ..self }
+    }
+}
+
+/// How far the changes of a rollout have come.
+#[derive(Debug, Clone, Copy, Default)]
+struct Progress {
+    /// So many of the targets may have been changed.
+    touched: usize,
+    /// All files are in place.
+    placed: bool,
+    /// A component may use them.
+    applied: bool,
 }
 
 /// A target, where links lead to, and what was there before.
@@ -116,74 +152,94 @@ struct Target {
     was: Was,
     /// What is to be there; none: nothing.
     file: Option<File>,
+    /// The directories above it that do not exist yet.
+    made: Vec<String>,
 }
 
 /// One rollout, see the [module](self).
 pub struct Transaction<'a, E, H> {
     shared: &'a Shared<E, H>,
+    board: &'a Board,
     plugin: &'a PluginName,
     rollout: &'a Rollout,
     names: &'a BTreeSet<ComponentName>,
     /// Those that were unhealthy already: the new version may be what mends them, so it is not blamed for it.
     ailing: BTreeSet<ComponentName>,
     trials: &'a Trials,
+    newer: &'a Newer<'a>,
     token: &'a CancellationToken,
 }
 
 impl<'a, E: Engine, H: Hooks> Transaction<'a, E, H> {
     /// Of a rollout whose components, `names`, the driver has been asked to guard.
+    #[expect(clippy::too_many_arguments, reason = "each is a part of its own")]
     pub fn new(
         shared: &'a Shared<E, H>,
+        board: &'a Board,
         plugin: &'a PluginName,
         rollout: &'a Rollout,
         names: &'a BTreeSet<ComponentName>,
         trials: &'a Trials,
+        newer: &'a Newer<'a>,
         token: &'a CancellationToken,
     ) -> Self {
         let ailing = {
             let live = shared.live.borrow();
             names.iter().filter(|name| live.get(*name).is_some_and(|live| live.unhealthy)).cloned().collect()
         };
-        Self { shared, plugin, rollout, names, ailing, trials, token }
+        Self { shared, board, plugin, rollout, names, ailing, trials, newer, token }
     }
 
-    /// Carries it out.
-    pub async fn carry_out(&self) -> Ended {
+    /// Carries it out. None: somebody has paused a component before anything was changed; begin again after that.
+    pub async fn carry_out(&self) -> Option<Ended> {
         for attempt in 1.. {
             let (down, targets) = match self.prepare().await {
                 Ok(prepared) => prepared,
                 Err(Early::Again(_)) if attempt < ATTEMPTS => continue,
+                Err(Early::Superseded(newer)) => return Some(Ended::Superseded(newer)),
+                Err(Early::Paused) => return None,
                 Err(Early::Again(why) | Early::Refused(why)) => {
-                    return Ended::Refused(format!("{why}; nothing was changed"));
+                    return Some(Ended::Refused(format!("{why}; nothing was changed")));
                 }
             };
             let good = self.trials.are_good(self.names.iter());
             let trials = self.trials.begin(self.names);
-            let mut applied = false;
-            let Err(Why { text: why, blame }) = self.commit(&down, &targets, &mut applied).await else {
-                return Ended::Applied;
+            let mut progress = Progress::default();
+            let Err(Why { text: why, blame }) = self.commit(&down, &targets, &mut progress).await else {
+                return Some(Ended::Applied);
             };
+            let Progress { touched, placed, applied } = progress;
             if self.token.is_cancelled() {
                 // The pod is stopping: its containers, and the files in them, are about to go.
-                return Ended::Refused(why);
+                return Some(Ended::Refused(why));
             }
             // A component that ended before it was told to use the new version did not end because of it.
-            let innocent = blame == Blame::Engine || (blame == Blame::Component && !applied);
-            if !good && !innocent {
+            let innocent = match blame {
+                Blame::Engine | Blame::Pause => true,
+                Blame::Component | Blame::Directory => !applied,
+                Blame::Files => false,
+            };
+            if !good && !innocent && placed {
                 // Going back would bring back what did not work either.
-                return Ended::Unproven(format!(
-                    "{why}; the new version stays in place for the next start, since no earlier one is known to work"
-                ));
+                return Some(Ended::Unproven(format!(
+                    "{why}; the new version stays in place for the next start, because no earlier version is known to work"
+                )));
             }
-            let back = self.roll_back(&targets, applied).await;
+            self.thaw().await;
+            let back = self.roll_back(&targets, touched, applied).await;
             self.trials.restore(trials);
-            match back {
-                Ok(()) if innocent && attempt < ATTEMPTS => self.pause().await,
-                Ok(()) => return Ended::Refused(format!("{why}; rolled back to the last good version")),
-                Err(worse) => return Ended::Refused(format!("{why}; and rolling back failed: {worse}")),
-            }
+            let became = match back {
+                Ok(_) if innocent && attempt < ATTEMPTS => {
+                    self.pause().await;
+                    continue;
+                }
+                Ok(true) => "rolled back to the last good version".to_owned(),
+                Ok(false) => "nothing was changed".to_owned(),
+                Err(worse) => format!("the rollback failed: {worse}"),
+            };
+            return Some(Ended::Refused(format!("{why}; {became}")));
         }
-        Ended::Refused("it was tried too often".to_owned())
+        Some(Ended::Refused("the rollback failed too often".to_owned()))
     }
 
     async fn pause(&self) {
@@ -193,11 +249,24 @@ impl<'a, E: Engine, H: Hooks> Transaction<'a, E, H> {
     /// Everything before the first change: answers which components are down, and the targets as they are.
     async fn prepare(&self) -> Result<(BTreeMap<ComponentName, u32>, Vec<Target>), Early> {
         let down = self.steady().await?;
+        self.is_newest()?;
         let targets = self.locate_all().await?;
-        let Err(Why { text, blame }) = self.try_candidates(&down, &targets).await else { return Ok((down, targets)) };
+        let Err(Why { text, blame }) = self.try_candidates(&down, &targets).await else {
+            // Commands may have taken their time.
+            if let Err(superseded) = self.is_newest() {
+                self.drop_candidates(&targets).await;
+                self.drop_directories(&targets).await;
+                return Err(superseded);
+            }
+            return Ok((down, targets));
+        };
         self.drop_candidates(&targets).await;
+        self.drop_directories(&targets).await;
         if self.token.is_cancelled() {
             return Err(Early::Refused(text));
+        }
+        if blame == Blame::Pause {
+            return Err(Early::Paused);
         }
         let up = || self.names.iter().filter(|name| !down.contains_key(*name));
         let has_ended = {
@@ -216,38 +285,8 @@ impl<'a, E: Engine, H: Hooks> Transaction<'a, E, H> {
         Err(if has_ended || blame == Blame::Engine { Early::Again(text) } else { Early::Refused(text) })
     }
 
-    /// Waits until each component either runs, or is down and will stay so until it is told to start. Answers those that are down, with the number of their
-    /// restarts.
-    async fn steady(&self) -> Result<BTreeMap<ComponentName, u32>, Early> {
-        let mut live = self.shared.live.clone();
-        let is_steady = |live: &Live| {
-            live.gone
-                || match live.phase {
-                    Phase::Running | Phase::Exited | Phase::BackingOff | Phase::Waiting | Phase::Skipped => {
-                        live.guarded
-                    }
-                    Phase::Launching | Phase::Settling | Phase::Parting | Phase::Stopping | Phase::Asking => false,
-                }
-        };
-        let steady = live.wait_for(|all| self.names.iter().all(|name| all.get(name).is_none_or(is_steady)));
-        let all = tokio::select! {
-            () = self.token.cancelled() => return Err(Early::Refused("the pod is stopping".to_owned())),
-            all = steady => all.map_err(|_| "the pod is over".to_owned())?.clone(),
-        };
-        let mut down = BTreeMap::new();
-        for name in self.names {
-            match all.get(name) {
-                None => return Err(format!("the pod has no component `{name}`").into()),
-                Some(live) if live.gone => {
-                    return Err(format!("component `{name}` has ended, and is not started again").into());
-                }
-                Some(live) if live.phase != Phase::Running => {
-                    down.insert(name.clone(), live.restarts);
-                }
-                Some(_) => {}
-            }
-        }
-        Ok(down)
+    fn is_newest(&self) -> Result<(), Early> {
+        (self.newer)().map_or(Ok(()), |newer| Err(Early::Superseded(newer)))
     }
 
     fn container(&self, component: &ComponentName) -> Result<(ContainerId, &'a Planned), String> {
@@ -258,79 +297,27 @@ impl<'a, E: Engine, H: Hooks> Transaction<'a, E, H> {
         Ok((container.id, planned))
     }
 
-    /// Follows links, within what the plugin may have, and reads what is there now.
-    async fn locate_all(&self) -> Result<Vec<Target>, String> {
-        let written = self.rollout.files.iter().map(|file| (&file.component, &file.path, Some(file)));
-        let removed = self.rollout.remove.iter().map(|(component, path)| (component, path, None));
-        let mut targets = Vec::new();
-        for (component, path, file) in written.chain(removed) {
-            let (id, planned) = self.container(component)?;
-            let Located { path: real, kind } = locate(&self.shared.engine, &id, path, self.token).await?;
-            permitted(self.shared, self.plugin, component, path, &real)?;
-            let barred = barred(&planned.container, path).or_else(|| barred(&planned.container, &real));
-            if let Some(barred) = barred.filter(|_| file.is_some()) {
-                return Err(format!("component `{component}`: {}", barred.told()));
-            }
-            if kind == Some(PathKind::Directory) {
-                return Err(format!("`{path}` in component `{component}` is a directory"));
-            }
-            let was = match kind {
-                None => Was::Absent,
-                Some(_) => get(&self.shared.engine, &id, component, &real, LARGEST_FILE, self.token).await?,
-            };
-            if matches!(was, Was::Link(_))
-                && follow(&self.shared.engine, &id, &real, self.token).await?.kind == Some(PathKind::Directory)
-            {
-                return Err(format!("`{path}` in component `{component}` is a link to a directory"));
-            }
-            let file = file.map(|file| File { path: real.clone(), ..file.clone() });
-            targets.push(Target { component: component.clone(), path: path.clone(), real, was, file });
-        }
-        Ok(targets)
-    }
-
-    async fn put(&self, id: &ContainerId, planned: &Planned, file: &File) -> Result<(), String> {
-        put(&self.shared.engine, id, planned, file, self.token).await.map_err(|error| chain(&error))
-    }
-
-    async fn try_candidates(&self, down: &BTreeMap<ComponentName, u32>, targets: &[Target]) -> Result<(), Why> {
-        for Target { component, file, .. } in targets {
-            let Some(file) = file.as_ref().filter(|_| !down.contains_key(component)) else { continue };
-            let (id, planned) = self.container(component)?;
-            self.running(component)?;
-            self.put(&id, planned, &File { path: candidate(&file.path), ..file.clone() }).await?;
-        }
-        for command in self.rollout.validate.iter().filter(|command| names_candidate(command)) {
-            if !down.contains_key(&command.component) {
-                self.run(command, targets).await?;
-            }
-        }
-        Ok(self.go_on()?)
-    }
-
-    /// A candidate stays behind in a component that has ended: hidden, and overwritten by the next one.
-    async fn drop_candidates(&self, targets: &[Target]) {
-        for Target { component, real, .. } in targets.iter().filter(|target| target.file.is_some()) {
-            let Ok(id) = running(self.shared, component) else { continue };
-            if let Err(why) = self.remove_file(&id, &candidate(real)).await {
-                debug!(%component, path = candidate(real), why, "a candidate may have stayed behind");
-            }
-        }
-    }
-
     async fn commit(
         &self,
         down: &BTreeMap<ComponentName, u32>,
         targets: &[Target],
-        applied: &mut bool,
+        progress: &mut Progress,
     ) -> Result<(), Why> {
-        for Target { component, path, real, was, file } in targets {
+        for (number, Target { component, path, real, was, file, .. }) in targets.iter().enumerate() {
+            self.thaw().await;
             let (id, planned) = self.container(component)?;
+            progress.touched = number + 1;
             match (file, down.contains_key(component)) {
-                (Some(file), false) => self.rename(&id, planned, file).await?,
+                (Some(file), false) => {
+                    let done = self.rename(&id, planned, file).await;
+                    if done.as_ref().is_err_and(|why| why.blame == Blame::Directory) {
+                        progress.touched = number;
+                    }
+                    done?;
+                }
                 // Nobody reads it meanwhile.
                 (Some(file), true) => self.put(&id, planned, file).await?,
-                (None, false) => self.remove_file(&id, real).await?,
+                (None, false) => self.remove_file(component, &id, real).await?,
                 // Nothing can be removed from a container that does not run: it starts with an empty file, which goes once it runs.
                 (None, true) if *was != Was::Absent => {
                     let blank = blank(component, real, was);
@@ -339,24 +326,25 @@ impl<'a, E: Engine, H: Hooks> Transaction<'a, E, H> {
                 (None, true) => {}
             }
         }
+        progress.placed = true;
         for command in self.rollout.validate.iter().filter(|command| !names_candidate(command)) {
             if !down.contains_key(&command.component) {
                 self.run(command, targets).await?;
             }
         }
+        self.thaw().await;
         self.go_on()?;
         // Without anything that makes it use them, a component may use its files from now on.
-        *applied = !down.is_empty() || self.rollout.apply.is_empty();
+        progress.applied = !down.is_empty() || self.rollout.apply.is_empty();
         let fresh = self.start(down).await?;
         for Target { component, path, real, file, .. } in targets {
             if file.is_none() && down.contains_key(component) {
                 let id = self.running(component)?;
-                self.remove_file(&id, real)
-                    .await
-                    .map_err(|why| format!("`{path}` is empty, but still there: {why}"))?;
+                let gone = self.remove_file(component, &id, real).await;
+                gone.map_err(|why| why.after(&format!("`{path}` is empty, but could not be removed: ")))?;
             }
         }
-        self.apply(targets, &fresh, applied).await?;
+        self.apply(targets, &fresh, &mut progress.applied).await?;
         for command in &self.rollout.verify {
             self.run(command, targets).await?;
         }
@@ -393,87 +381,52 @@ impl<'a, E: Engine, H: Hooks> Transaction<'a, E, H> {
         if self.token.is_cancelled() { Err("the pod is stopping".to_owned()) } else { Ok(()) }
     }
 
-    /// Puts a candidate into its place: a rename inside the component, which is atomic. An image without `mv` gets the file written
-    /// directly, for an instant of which there is no file.
-    async fn rename(&self, id: &ContainerId, planned: &Planned, file: &File) -> Result<(), String> {
-        let why = match self.moved(id, &file.path).await {
-            Ok(()) => return Ok(()),
-            Err(Unmoved::Unseen(why)) => {
-                let (name, path) = (&file.component, &file.path);
-                return Err(format!(
-                    "component `{name}` does not see what is put beside `{path}` ({why}): its process has mounted something there; mount a volume there \
-                     instead"
-                ));
-            }
-            Err(Unmoved::Unable(why)) => why,
-        };
-        warn!(
-            "component `{}`: no rename in it ({why}): `{}` is replaced, but not atomically",
-            file.component, file.path
-        );
-        self.put(id, planned, file).await
+    /// Waits until no component is paused, once something may have been changed: then no newer version takes the place of this one.
+    async fn thaw(&self) {
+        until_unpaused(self.shared, self.board, self.plugin, self.names, &|| None, self.token).await;
     }
 
-    /// As root, which owns most directories, then as the component's own user: without capabilities, root can't write to the directories of others.
-    async fn moved(&self, id: &ContainerId, path: &str) -> Result<(), Unmoved> {
-        let argv = ["mv", "-f", "--", &candidate(path), path].map(str::to_owned);
-        let mut why = String::new();
-        for user in [Some("0:0".to_owned()), None] {
-            let environment = vec!["LC_ALL=C".to_owned()];
-            let command = ExecCommand { user, environment, ..ExecCommand::new(argv.clone()) };
-            match self.shared.engine.exec(id, &command, STEP, SHOWN).await {
-                Ok(done) if done.exit_code == 0 => return Ok(()),
-                Ok(done) => {
-                    let said = if done.stderr.is_empty() { done.stdout } else { done.stderr };
-                    why = String::from_utf8_lossy(&said).trim().to_owned();
-                    if NO_PROGRAM.contains(&done.exit_code) {
-                        return Err(Unmoved::Unable(why));
-                    }
-                    if why.contains("No such file or directory") {
-                        return Err(Unmoved::Unseen(why));
-                    }
-                }
-                Err(error) => why = chain(&error),
-            }
-        }
-        Err(Unmoved::Unable(why))
-    }
-
-    async fn remove_file(&self, id: &ContainerId, path: &str) -> Result<(), String> {
-        let argv = ["rm", "-f", "--", path].map(str::to_owned);
-        let mut why = String::new();
-        for user in [Some("0:0".to_owned()), None] {
-            let command = ExecCommand { user, ..ExecCommand::new(argv.clone()) };
-            let done = self.shared.engine.exec(id, &command, STEP, SHOWN).await.map_err(|error| chain(&error))?;
-            if done.exit_code == 0 {
-                return Ok(());
-            }
-            why = String::from_utf8_lossy(&done.stderr).trim().to_owned();
-        }
-        Err(format!("cannot remove `{path}`: {why}"))
-    }
-
+    /// Runs a command, again if a pause has come in its way.
     async fn run(&self, command: &Command, targets: &[Target]) -> Result<(), Why> {
+        loop {
+            self.thaw().await;
+            match self.try_run(command, targets).await {
+                Err(Why { blame: Blame::Pause, .. }) => {}
+                done => return done,
+            }
+        }
+    }
+
+    /// Runs a command once.
+    async fn try_run(&self, command: &Command, targets: &[Target]) -> Result<(), Why> {
         self.go_on()?;
         let id = self.running(&command.component)?;
         let argv: Vec<String> = command.argv.iter().map(|word| fill_in(word, &command.component, targets)).collect();
         let timeout = Duration::from_millis(command.timeout_ms.into());
-        let shown = argv.join(" ");
-        let done =
-            self.shared.engine.exec(&id, &ExecCommand::new(argv), timeout, SHOWN).await.map_err(|error| Why {
-                blame: match &error {
-                    // It was told to end in time, and has not.
-                    EngineError::Timeout { .. } => Blame::Files,
-                    error => blame(error),
-                },
-                text: unfinished(&shown, &command.component, &error),
-            })?;
+        let shown = units::command(&argv);
+        let done = inside::exec(self.shared, &command.component, &id, &ExecCommand::new(argv), timeout, SHOWN).await;
+        // Nothing can be run in a component that is paused, and what runs in it stands still.
+        if let Err(Undone::Engine(error)) = &done
+            && is_paused(self.shared, &command.component).await
+        {
+            return Err(Why { text: chain(error), blame: Blame::Pause });
+        }
+        let done = done.map_err(|undone| Why {
+            blame: match &undone {
+                // It was told to end in time, and has not.
+                Undone::Engine(EngineError::Timeout { .. }) => Blame::Files,
+                Undone::Engine(error) => blame(error),
+                Undone::Ended => Blame::Component,
+            },
+            text: undone.told(&shown, &command.component),
+        })?;
         if done.exit_code == 0 {
             return Ok(());
         }
         let said = [done.stderr, done.stdout].map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned());
         let said = said.iter().filter(|text| !text.is_empty()).map(String::as_str).collect::<Vec<_>>().join("; ");
-        let text = format!("`{shown}` in `{}` exited with {}: {said}", command.component, done.exit_code);
+        let said = if said.is_empty() { " without any output".to_owned() } else { format!(": {said}") };
+        let text = format!("`{shown}` in component `{}` exited with code {}{said}", command.component, done.exit_code);
         // The end of a component ends what was run in it, too.
         let blame = if done.exit_code > SIGNALLED { Blame::Component } else { Blame::Files };
         Err(Why { text, blame })
@@ -482,6 +435,9 @@ impl<'a, E: Engine, H: Hooks> Transaction<'a, E, H> {
     /// Has the components use the files; those that have `fresh` processes do already. `applied` is set once one may have begun to.
     async fn apply(&self, targets: &[Target], fresh: &BTreeSet<ComponentName>, applied: &mut bool) -> Result<(), Why> {
         for action in self.rollout.apply.iter().filter(|action| !fresh.contains(component_of(action))) {
+            // A signal or a restart would end the pause.
+            self.thaw().await;
+            self.go_on()?;
             let done = match action {
                 Action::Signal(component, signal) => {
                     let id = self.running(component)?;
@@ -503,147 +459,6 @@ impl<'a, E: Engine, H: Hooks> Transaction<'a, E, H> {
         self.shared.tell(Event::Restart(component.clone())).await;
         self.until_up(component, before).await
     }
-
-    /// Waits until a component runs that has been started since.
-    async fn until_up(&self, component: &ComponentName, restarts: u32) -> Result<(), String> {
-        let limit = STEP + self.shared.planned(component).map_or(Duration::ZERO, |planned| planned.grace);
-        let mut live = self.shared.live.clone();
-        let settled = |live: &Live| {
-            let over = matches!(live.phase, Phase::Exited | Phase::Asking | Phase::BackingOff);
-            live.restarts > restarts && (live.phase == Phase::Running || over)
-        };
-        let back = live.wait_for(|all| all.get(component).is_some_and(settled));
-        tokio::select! {
-            () = self.token.cancelled() => Err("the pod is stopping".to_owned()),
-            back = tokio::time::timeout(limit, back) => match back {
-                Ok(Ok(all)) if all.get(component).is_some_and(|live| live.phase == Phase::Running) => Ok(()),
-                Ok(Ok(_)) => Err(format!("component `{component}` ended with the new version")),
-                Ok(Err(_)) => Err("the pod is over".to_owned()),
-                Err(_) => Err(format!("component `{component}` did not come back within {limit:?}")),
-            },
-        }
-    }
-
-    /// Sees the components with files run, and not be unhealthy, for the time that was asked for.
-    async fn stay_healthy(&self) -> Result<(), String> {
-        let time = Duration::from_millis(self.rollout.healthy_for_ms.into()).min(LONGEST_WATCH);
-        let mut live = self.shared.live.clone();
-        let runs: Vec<(&ComponentName, u32)> =
-            self.names.iter().map(|name| (name, live.borrow().get(name).map_or(0, |live| live.restarts))).collect();
-        let troubled = |name: &ComponentName, restarts: u32, live: &Live| {
-            live.phase != Phase::Running || live.restarts != restarts || (live.unhealthy && !self.ailing.contains(name))
-        };
-        let trouble = live.wait_for(|all| {
-            runs.iter().any(|(name, restarts)| all.get(*name).is_none_or(|live| troubled(name, *restarts, live)))
-        });
-        let all = tokio::select! {
-            () = self.token.cancelled() => return Err("the pod is stopping".to_owned()),
-            answer = tokio::time::timeout(time, trouble) => match answer {
-                Err(_) => None,
-                Ok(answer) => Some(Arc::clone(&*answer.map_err(|_| "the pod is over".to_owned())?)),
-            },
-        };
-        let Some(all) = all else { return self.still_running().await };
-        for (name, restarts) in runs {
-            match all.get(name) {
-                Some(live) if !troubled(name, restarts, live) => {}
-                Some(live) if live.phase == Phase::Running && live.restarts == restarts => {
-                    return Err(format!("component `{name}` became unhealthy with the new version"));
-                }
-                _ => return Err(format!("component `{name}` ended with the new version")),
-            }
-        }
-        Ok(())
-    }
-
-    /// Asks the engine: where it was away, the news of an end comes late.
-    async fn still_running(&self) -> Result<(), String> {
-        for name in self.names {
-            let (id, _) = self.container(name)?;
-            match persist(self.token, || self.shared.engine.inspect(&id.0)).await {
-                Ok(seen) if seen.running => {}
-                Ok(_) => {
-                    let mut live = self.shared.live.clone();
-                    let heard = live.wait_for(|all| all.get(name).is_none_or(|live| live.phase != Phase::Running));
-                    if tokio::time::timeout(STEP, heard).await.is_err() {
-                        warn!("component `{name}`: the engine says that it has ended, and has sent no event of it");
-                    }
-                    return Err(format!("component `{name}` ended with the new version"));
-                }
-                Err(error) => return Err(chain(&error)),
-            }
-        }
-        Ok(())
-    }
-
-    async fn roll_back(&self, targets: &[Target], applied: bool) -> Result<(), String> {
-        let mut ended = BTreeSet::new();
-        let mut new: BTreeMap<&ComponentName, Vec<&str>> = BTreeMap::new();
-        for Target { component, real, was, .. } in targets {
-            let (id, planned) = self.container(component)?;
-            let runs = running(self.shared, component).is_ok();
-            if !runs {
-                ended.insert(component.clone());
-            }
-            match was {
-                Was::File(file) if runs => {
-                    self.put(&id, planned, &File { path: candidate(real), ..file.clone() }).await?;
-                    self.rename(&id, planned, file).await?;
-                }
-                // In a container that does not run nobody reads it meanwhile.
-                Was::File(file) => self.put(&id, planned, file).await?,
-                Was::Link(to) => {
-                    // Nothing of an archive is written through a link at the end of a path: it takes the place of the file.
-                    let put = put_link(&self.shared.engine, &id, planned, real, to, self.token).await;
-                    put.map_err(|error| chain(&error))?;
-                }
-                Was::Absent if runs => self.remove_file(&id, real).await?,
-                // Nothing can be removed from a container that does not run.
-                Was::Absent => new.entry(component).or_default().push(real),
-            }
-        }
-        self.drop_candidates(targets).await;
-        for component in &ended {
-            let Some(paths) = new.get(component) else {
-                self.restart(component).await?;
-                continue;
-            };
-            self.restart_without(component, paths).await.map_err(|why| {
-                format!("`{}`, which was not there before, is still in `{component}`: {why}", paths.join("`, `"))
-            })?;
-        }
-        if applied && ended.is_empty() {
-            self.apply(targets, &BTreeSet::new(), &mut true).await.map_err(|why| why.text)?;
-        }
-        Ok(())
-    }
-
-    /// Brings back a component that has ended, takes the new files out of it while it runs, and has it begin again without them.
-    async fn restart_without(&self, component: &ComponentName, paths: &[&str]) -> Result<(), String> {
-        self.restart(component).await?;
-        let id = running(self.shared, component)?;
-        for path in paths {
-            self.remove_file(&id, path).await?;
-        }
-        self.restart(component).await
-    }
-}
-
-/// Why a candidate was not renamed.
-enum Unmoved {
-    /// The component sees no candidate.
-    Unseen(String),
-    /// It has no `mv`, or may not.
-    Unable(String),
-}
-
-/// An empty file in the place of one that is to be removed.
-fn blank(component: &ComponentName, path: &str, was: &Was) -> File {
-    let (mode, uid, gid) = match was {
-        Was::File(file) => (file.mode, file.uid, file.gid),
-        Was::Absent | Was::Link(_) => (0o644, 0, 0),
-    };
-    File { component: component.clone(), path: path.to_owned(), mode, uid, gid, content: Vec::new() }
 }
 
 fn blame(error: &EngineError) -> Blame {
@@ -657,34 +472,28 @@ fn component_of(action: &Action) -> &ComponentName {
     }
 }
 
-/// Puts candidates' paths in place of `{candidate}` and `{candidate:/path}`.
-fn fill_in(word: &str, component: &ComponentName, targets: &[Target]) -> String {
-    let mut filled = word.to_owned();
-    let mut own = targets.iter().filter(|target| target.component == *component && target.file.is_some()).peekable();
-    if let Some(first) = own.peek() {
-        filled = filled.replace("{candidate}", &candidate(&first.real));
-    }
-    for target in own {
-        filled = filled.replace(&format!("{{candidate:{}}}", target.path), &candidate(&target.real));
-    }
-    filled
-}
-
-/// Where a file waits until it is renamed: beside its target, so that the rename is atomic, and hidden, so that no `conf.d/*` takes it in.
-fn candidate(path: &str) -> String {
-    match path.rsplit_once('/') {
-        Some((directory, name)) => format!("{directory}/.{name}.candidate"),
-        None => format!(".{path}.candidate"),
-    }
-}
-
-fn names_candidate(command: &Command) -> bool {
-    command.argv.iter().any(|word| word.contains("{candidate"))
-}
-
 #[cfg(test)]
 mod tests {
+    use super::files::candidate;
     use super::*;
+
+    /// Whoever may read the file that is taken away may read the empty one, and nobody else.
+    #[test]
+    fn an_empty_file_has_the_rights_of_the_one_before() {
+        let component = ComponentName::new("web").unwrap();
+        let before = File {
+            component: component.clone(),
+            path: "/etc/key".to_owned(),
+            mode: 0o640,
+            uid: 7,
+            gid: 8,
+            content: b"secret".to_vec(),
+        };
+        let empty = File { path: "/etc/real".to_owned(), content: Vec::new(), ..before.clone() };
+        assert_eq!(blank(&component, "/etc/real", &Was::File(before)), empty);
+        let of_a_link = blank(&component, "/etc/real", &Was::Link("elsewhere".into()));
+        assert_eq!((of_a_link.mode, of_a_link.uid, of_a_link.gid, of_a_link.content.len()), (0o644, 0, 0, 0));
+    }
 
     #[test]
     fn a_candidate_lies_hidden_beside_its_target() {

@@ -125,7 +125,16 @@ mod tests {
     use super::*;
 
     fn live(phase: Phase, restarts: u32) -> HashMap<ComponentName, Live> {
-        let live = Live { phase, run: 1, restarts, checked: false, unhealthy: false, guarded: false, gone: false };
+        let live = Live {
+            phase,
+            run: 1,
+            restarts,
+            paused: false,
+            checked: false,
+            unhealthy: false,
+            guarded: false,
+            gone: false,
+        };
         HashMap::from([(app(), live)])
     }
 
@@ -157,6 +166,28 @@ mod tests {
         assert!(!good(&trials), "new files, and a run that ended at once");
         trials.restore(before);
         assert!(good(&trials), "the old ones again");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn several_have_run_for_as_long_as_the_shortest_and_not_at_all_while_one_is_down() {
+        let web = ComponentName::new("web").unwrap();
+        let both = BTreeSet::from([app(), web.clone()]);
+        let with_web = |phase| {
+            let mut live = live(Phase::Running, 0);
+            let other = Live { phase, ..live[&app()].clone() };
+            live.insert(web.clone(), other);
+            live
+        };
+        let trials = Trials::default();
+        trials.see(&live(Phase::Running, 0));
+        tokio::time::advance(Duration::from_secs(3)).await;
+        assert_eq!(trials.run_for(&both), None, "nothing is known of one");
+        trials.see(&with_web(Phase::Running));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(trials.run_for(&both), Some(Duration::from_secs(1)));
+        trials.see(&with_web(Phase::BackingOff));
+        assert_eq!(trials.run_for(&both), None);
+        assert_eq!(trials.run_for(&BTreeSet::from([app()])), Some(Duration::from_secs(4)));
     }
 
     #[tokio::test(start_paused = true)]

@@ -7,34 +7,35 @@ use crate::engine::EngineHealth;
 use crate::hooks::Reaction;
 use crate::pod::ComponentName;
 use crate::pod::life::{Condition, RestartPolicy, RestartScope, RestartWhen, Role};
-use crate::supervisor::events::{Action, Deadline, Outcome, Phase, Stage};
+use crate::supervisor::events::{Action, Deadline, KILLED, Oom, Outcome, Phase, Stage};
 
 /// Shortest pause before a restart: what the engine's own restarts begin with.
 const LEAST_DELAY: Duration = Duration::from_millis(100);
 
-/// Exit code of a process that SIGKILL has ended.
-const KILLED: i32 = 137;
-
 impl Pod {
-    pub(super) fn exited(&mut self, name: &ComponentName, exit_code: i32, oom_killed: bool, actions: &mut Vec<Action>) {
+    pub(super) fn exited(&mut self, name: &ComponentName, exit_code: i32, oom: Oom, actions: &mut Vec<Action>) {
         let guarded = self.guarded.contains(name);
         let Some(node) = self.nodes.get_mut(name) else { return };
         match node.phase {
             // The engine was quicker to report the exit than its answer to the start.
             Phase::Launching => {
-                node.early_exit = Some((exit_code, oom_killed));
+                node.early_exit = Some((exit_code, oom));
                 return;
             }
             Phase::Settling | Phase::Running | Phase::Parting | Phase::Stopping => {}
             // Told twice: by the event and by the look after a reconnection.
             Phase::Waiting | Phase::Asking | Phase::BackingOff | Phase::Exited | Phase::Skipped => return,
         }
+        node.shortage = node.shortage_of(exit_code, oom);
+        let oom_killed = node.shortage.is_starved();
         // A process that was to be killed may have been quicker; only its exit code says so. An engine that shuts down kills without being asked.
         let by_a_kill =
             exit_code == KILLED && (node.killed_at_the_end || (self.engine_leaves && !node.asked && !oom_killed));
         let was_stopping = node.phase == Phase::Stopping && self.stage >= Stage::Stopping;
         self.killed |= by_a_kill && was_stopping;
         node.exit_code = Some(exit_code);
+        node.finding = None;
+        node.paused = false;
         node.killed_from_outside = exit_code == KILLED && !oom_killed && !node.killed;
         node.health = node.health.map(|_| EngineHealth::Starting);
         node.phase = Phase::Exited;
@@ -90,14 +91,18 @@ impl Pod {
                 let after = pause(&node.policy, node.attempts);
                 node.attempts = node.attempts.saturating_add(1);
                 if let (true, Some(reason)) = (!node.launched_once, &node.failure) {
-                    actions.push(Action::Warn(format!("component `{name}` {reason}; tried again in {after:?}")));
+                    actions.push(Action::Warn(format!("component `{name}` {reason}; retry in {after:?}")));
                 }
                 return match node.policy.scope {
                     RestartScope::Component => self.back_off(name, after, actions),
                     RestartScope::Pod => self.restart_in_place(after, actions),
                 };
             }
-            actions.push(Action::Warn(format!("component `{name}` is given up after {} restarts", node.attempts)));
+            actions.push(Action::Warn(format!(
+                "component `{name}` is not restarted any more after {} restart{}",
+                node.attempts,
+                if node.attempts == 1 { "" } else { "s" }
+            )));
         }
         if node.role == Role::Job || (node.job && !failed) {
             return self.go_without(name, actions);
@@ -134,7 +139,7 @@ impl Pod {
             self.end_with(name, actions);
         } else {
             if self.nodes.get(name).is_some_and(Node::failed) {
-                actions.push(Action::Warn(format!("component `{name}` has failed, and the pod goes on without it")));
+                actions.push(Action::Warn(format!("component `{name}` has failed; the pod continues without it")));
             }
             self.advance(actions);
         }
@@ -150,7 +155,10 @@ impl Pod {
         let Some(node) = self.nodes.get(name) else { return };
         let outcome = match &node.failure {
             Some(reason) => Outcome::Unfit { name: name.clone(), reason: reason.clone() },
-            None => Outcome::Component { name: name.clone(), code: node.exit_code.unwrap_or_default() },
+            None => {
+                let code = node.exit_code.unwrap_or_default();
+                Outcome::Component { name: name.clone(), code, shortage: node.shortage }
+            }
         };
         self.begin_stop(outcome, actions);
     }
@@ -161,7 +169,7 @@ impl Pod {
 
     /// Stops everything, in order to start it again.
     fn restart_in_place(&mut self, after: Duration, actions: &mut Vec<Action>) {
-        actions.push(Action::Warn(format!("the pod is started again in place, in {after:?}")));
+        actions.push(Action::Warn(format!("the controller restarts all components of the pod in {after:?}")));
         self.stage = Stage::Restarting;
         self.restart_after = after;
         for node in self.nodes.values_mut() {
@@ -247,10 +255,9 @@ impl Pod {
         let policy = RestartPolicy::default();
         let after = self.donor_ends.checked_sub(1).map_or(Duration::ZERO, |before| pause(&policy, before));
         self.donor_ends = self.donor_ends.saturating_add(1);
-        let when = if after.is_zero() { "at once".to_owned() } else { format!("in {after:?}") };
+        let when = if after.is_zero() { "immediately".to_owned() } else { format!("in {after:?}") };
         actions.push(Action::Warn(format!(
-            "the container that lends the pod its IPC namespace has ended and is started again {when}: \
-             components that run share memory among themselves, and those started from now on anew"
+            "the IPC donor container has ended and is restarted {when}: components that run now and components that start later do not share memory with each other"
         )));
         actions.push(Action::ReviveDonor { after });
         actions.push(Action::Arm(Deadline::DonorProven, after + policy.reset_after));

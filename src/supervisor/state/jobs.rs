@@ -21,7 +21,7 @@ impl Pod {
         }
         if failed {
             actions.push(Action::Warn(format!(
-                "component `{name}`: the job has failed; the pod ends once all jobs have ended"
+                "component `{name}`: the job has failed; the pod ends when all jobs have ended"
             )));
         }
         self.advance(actions);

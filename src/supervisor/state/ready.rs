@@ -139,7 +139,7 @@ impl Pod {
         node.overdue = true;
         if self.stage < Stage::Stopping {
             actions.push(Action::Warn(format!(
-                "component `{name}`: it is not up again in the time that `repair_budget` gives it; the pod is unhealthy until it is"
+                "component `{name}` is not up again within `repair_budget`; the pod is unhealthy until the component is up"
             )));
         }
     }
@@ -158,11 +158,11 @@ impl Pod {
                 return false;
             }
             node.failure = Some(format!(
-                "ended with 0 within {settle:?} (`settle`) after the pod became healthy, and `restart` says that it runs on"
+                "exited with code 0 within {settle:?} (`settle`) after the pod became healthy, although `restart` requires it to keep running"
             ));
         } else {
             actions.push(Action::Warn(format!(
-                "component `{name}`: it is not started again, because it failed within {settle:?} (`settle`) after the pod became healthy"
+                "component `{name}` is not restarted, because it failed within {settle:?} (`settle`) after the pod became healthy"
             )));
         }
         true
@@ -204,6 +204,8 @@ impl Pod {
         }
         let blamed = self.nodes.iter().filter(|(_, node)| node.failed() && !node.phase.alive() && !node.is_done());
         self.blamed = blamed.map(|(name, _)| name.clone()).collect();
+        let late = self.nodes.iter().filter(|(name, node)| node.launched_once && self.holds_up(name, node));
+        self.late = late.map(|(name, _)| name.clone()).collect();
         self.fail(
             format!("the pod did not become healthy within {total:?} (`start_deadline`): {}", why.join("; ")),
             actions,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Node, Pod};
 use crate::pod::life::Condition;
 use crate::pod::{ComponentName, Dependency};
-use crate::supervisor::events::{Action, Deadline, Outcome, Phase, Stage};
+use crate::supervisor::events::{Action, Deadline, KillReason, Outcome, Phase, Stage};
 
 /// How long components may wait for others before the operator is told, for the first time; doubled each time.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -73,7 +73,7 @@ impl Pod {
             if due {
                 for (other, condition) in passed_over {
                     let what = format!(
-                        "component `{name}` starts without `{other}`, which is not required and will not be {}",
+                        "component `{name}` starts without `{other}`: the dependency is optional, and `{other}` will not be {}",
                         wanted(condition)
                     );
                     actions.push(Action::Warn(what));
@@ -95,7 +95,7 @@ impl Pod {
             let is_unseen = |other: &Node| other.started_once && other.health.is_none() && other.probed.is_none();
             if self.nodes.get(other).is_some_and(is_unseen) {
                 let what = format!(
-                    "component `{name}`: it waits until `{other}` is healthy, and neither `{other}` nor its image has a health check or a probe: it starts as soon as `{other}` runs"
+                    "component `{name}` waits until `{other}` is healthy, but `{other}` has no health check, or a disabled one, and no probe: `{name}` starts as soon as `{other}` runs"
                 );
                 actions.push(Action::Warn(what));
             }
@@ -125,7 +125,7 @@ impl Pod {
             }
         }
         if !waits.is_empty() {
-            actions.push(Action::Warn(format!("the pod is not up yet: {}", waits.join("; "))));
+            actions.push(Action::Warn(format!("the pod is still starting: {}", waits.join("; "))));
             let next = (pause * 2).min(MOST_PATIENCE);
             self.patience = Some(next);
             actions.push(Action::Arm(Deadline::Patience, next));
@@ -142,12 +142,13 @@ impl Pod {
     ) {
         let Some(node) = self.nodes.get(other) else { return };
         if let (true, Some(code @ 1..)) = (node.failure.is_none(), node.exit_code) {
-            return self.begin_stop(Outcome::Component { name: other.clone(), code }, actions);
+            let outcome = Outcome::Component { name: other.clone(), code, shortage: node.shortage };
+            return self.begin_stop(outcome, actions);
         }
-        let why = node.failure.as_ref().map_or_else(|| "it has ended".to_owned(), Clone::clone);
+        let why = node.failure.as_ref().map_or_else(|| "that component has ended".to_owned(), Clone::clone);
         self.fail(
             format!(
-                "component `{name}` waits for `{other}` to be {}, which can't happen any more: {why}",
+                "component `{name}` waits for `{other}` to be {}, which is no longer possible: {why}",
                 wanted(condition)
             ),
             actions,
@@ -206,6 +207,7 @@ impl Pod {
         node.asked = false;
         node.killed = false;
         node.killed_at_the_end = false;
+        node.turn_came = false;
         node.completed = false;
         node.gone_without = false;
         node.lasted = false;
@@ -238,13 +240,13 @@ impl Pod {
         if !settles {
             node.started_once = true;
         }
-        if let Some((exit_code, oom_killed)) = node.early_exit.take() {
-            return self.exited(name, exit_code, oom_killed, actions);
+        if let Some((exit_code, oom)) = node.early_exit.take() {
+            return self.exited(name, exit_code, oom, actions);
         }
         match self.stage {
             Stage::Killing | Stage::Cleaning | Stage::Done => {
                 self.set(name, Phase::Stopping);
-                actions.push(Action::Kill(name.clone()));
+                actions.push(Action::Kill { name: name.clone(), asked: false, why: KillReason::Late });
             }
             Stage::Restarting | Stage::Stopping => self.stop_more(actions),
             Stage::Init | Stage::Starting | Stage::Running if settles => {

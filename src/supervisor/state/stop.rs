@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use super::{Node, Pod};
 use crate::hooks::SignalDecision;
+use crate::plan::stops::{Stopper, kept, turns};
 use crate::pod::ComponentName;
 use crate::pod::life::Role;
-use crate::supervisor::events::{Action, Deadline, Outcome, Phase, Stage, stops};
+use crate::supervisor::events::{Action, Deadline, KillReason, Outcome, Phase, Stage, stops};
 
 /// How long plugins may think about a signal that stops the pod.
 const ASK_TIME: Duration = Duration::from_secs(1);
@@ -17,9 +18,6 @@ const KILL_TIME: Duration = Duration::from_millis(500);
 
 /// For the kernel to end a process that was killed; one that hangs in a call to a device or a file server may never end.
 const DEAD_TIME: Duration = Duration::from_secs(10);
-
-/// Of a component's grace period at most so much is kept for its process, after what is done before its stop.
-const MOST_KEPT: Duration = Duration::from_secs(2);
 
 impl Pod {
     pub(super) fn signalled(&mut self, signal: i32, actions: &mut Vec<Action>) {
@@ -35,7 +33,7 @@ impl Pod {
             self.stop_more(actions);
         } else if self.stage >= Stage::Stopping && self.asked_to_stop {
             // Once more: whoever asks has no patience left.
-            self.kill_all(actions);
+            self.kill_all(&KillReason::AskedAgain, actions);
         } else if self.stage >= Stage::Stopping {
             // The pod ends already, by a component's end; this is the first time that somebody asks for it.
             self.asked_to_stop = true;
@@ -45,7 +43,7 @@ impl Pod {
         } else {
             self.asked_to_stop = true;
             // The time runs from here, whatever plugins say, and they have only so much of it to say it.
-            actions.push(Action::Arm(Deadline::Budget, self.stop_budget));
+            self.arm_stop(actions);
             actions.push(Action::Arm(Deadline::Asked(signal), ASK_TIME));
             actions.push(Action::AskSignal(signal));
         }
@@ -95,9 +93,36 @@ impl Pod {
         }
         actions.push(Action::DropLaunches);
         if !self.asked_to_stop {
-            actions.push(Action::Arm(Deadline::Budget, self.stop_budget));
+            self.arm_stop(actions);
         }
         self.stop_more(actions);
+    }
+
+    /// The pod's time for its stop begins, and is divided among those that may have to stop.
+    fn arm_stop(&mut self, actions: &mut Vec<Action>) {
+        actions.push(Action::Arm(Deadline::Budget, self.stop_budget));
+        let list: Vec<_> = self
+            .nodes
+            .iter()
+            .map(|(name, node)| Stopper {
+                name,
+                depends_on: &node.depends_on,
+                role: node.role,
+                grace: (!node.over()).then_some(node.grace),
+            })
+            .collect();
+        let turns = turns(&list, self.stop_budget, self.drain);
+        for ((name, node), turn) in self.nodes.iter_mut().zip(turns.of).filter(|((_, node), _)| !node.over()) {
+            node.share = turn.ends_by.saturating_sub(turn.begins_by);
+            // Which sidecars stop last depends on what still lives by then.
+            if turn.wave > 1 || node.role == Role::Sidecar {
+                actions.push(Action::Arm(Deadline::Turn(name.clone()), turn.begins_by));
+            }
+            if node.parts {
+                let last_call = turn.ends_by.saturating_sub(turn.kept);
+                actions.push(Action::Arm(Deadline::LastCall(name.clone()), last_call));
+            }
+        }
     }
 
     /// Asks those to stop that no living component depends on; once nothing lives, the pod is cleaned up, or starts again.
@@ -119,9 +144,25 @@ impl Pod {
         if self.stage == Stage::Killing || self.draining {
             return;
         }
-        // By way of others too, whether those live or not: the order is that of the waves.
+        let needed = self.needed_by(self.nodes.values().filter(|node| node.phase.alive()));
+        // A sidecar serves the others to their end. One that waits for another at its start stops before that one, as everybody does.
+        let others_live = self.nodes.values().any(|node| node.role != Role::Sidecar && node.phase.alive());
+        let due: Vec<(ComponentName, Duration)> = self
+            .nodes
+            .iter()
+            .filter(|(name, node)| node.phase.unasked() && !needed.contains(name))
+            .filter(|(_, node)| !(others_live && self.stops_last(node)))
+            .map(|(name, node)| (name.clone(), node.grace))
+            .collect();
+        for (name, grace) in due {
+            self.ask_to_stop(&name, grace, true, actions);
+        }
+    }
+
+    /// All that these need, by way of others too, whether those live or not: the order is that of the waves.
+    fn needed_by<'a>(&'a self, nodes: impl Iterator<Item = &'a Node>) -> BTreeSet<&'a ComponentName> {
         let mut needed: BTreeSet<&ComponentName> = BTreeSet::new();
-        let mut open: Vec<_> = self.nodes.values().filter(|node| node.phase.alive()).collect();
+        let mut open: Vec<_> = nodes.collect();
         while let Some(node) = open.pop() {
             for (name, _) in &node.depends_on {
                 if needed.insert(name) {
@@ -129,17 +170,61 @@ impl Pod {
                 }
             }
         }
-        // A sidecar serves the others to their end. One that waits for another at its start stops before that one, as everybody does.
-        let others_live = self.nodes.values().any(|node| node.role != Role::Sidecar && node.phase.alive());
-        let due: Vec<(ComponentName, Duration)> = self
-            .nodes
-            .iter()
-            .filter(|(name, node)| matches!(node.phase, Phase::Settling | Phase::Running) && !needed.contains(name))
-            .filter(|(_, node)| !(others_live && node.role == Role::Sidecar && !self.follows_others(node)))
-            .map(|(name, node)| (name.clone(), node.grace))
-            .collect();
-        for (name, grace) in due {
-            self.ask_to_stop(&name, grace, true, actions);
+        needed
+    }
+
+    /// Whether it is a sidecar that serves all others to their end.
+    fn stops_last(&self, node: &Node) -> bool {
+        node.role == Role::Sidecar && !self.follows_others(node)
+    }
+
+    /// Its share of the pod's time begins, and it has not been asked to stop yet: whatever it waits for is killed. If even that does not end in time (the engine
+    /// is busy, or a process hangs in the kernel), it is asked all the same.
+    fn turn_comes(&mut self, name: &ComponentName, actions: &mut Vec<Action>) {
+        if self.stage != Stage::Stopping {
+            return;
+        }
+        if std::mem::take(&mut self.draining) {
+            self.stop_more(actions);
+        }
+        let Some(node) = self.nodes.get_mut(name).filter(|node| node.phase.unasked()) else { return };
+        if std::mem::replace(&mut node.turn_came, true) {
+            let grace = node.grace;
+            return self.ask_to_stop(name, grace, true, actions);
+        }
+        actions.push(Action::Arm(Deadline::Turn(name.clone()), (node.share / 2).min(KILL_TIME)));
+        let Some(node) = self.nodes.get(name) else { return };
+        let stops_last = self.stops_last(node);
+        let before = self.nodes.iter().filter(|(other, node)| {
+            *other != name
+                && node.phase.alive()
+                && ((stops_last && node.role != Role::Sidecar) || self.needed_by(std::iter::once(*node)).contains(name))
+        });
+        let before: Vec<_> = before.map(|(name, node)| (name.clone(), node.phase, node.grace)).collect();
+        for (other, phase, grace) in before {
+            match phase {
+                Phase::Parting | Phase::Stopping => {
+                    self.set(&other, Phase::Stopping);
+                    self.kill(other, KillReason::Next { next: name.clone(), of: self.stop_budget }, actions);
+                }
+                Phase::Settling | Phase::Running => self.ask_to_stop(&other, grace, true, actions),
+                Phase::Waiting | Phase::Launching | Phase::Asking => {}
+                Phase::BackingOff | Phase::Exited | Phase::Skipped => {}
+            }
+        }
+    }
+
+    /// What is left of its share is for its process: whatever is done before its stop has had its time.
+    fn last_call(&mut self, name: &ComponentName, actions: &mut Vec<Action>) {
+        let Some(node) = self.nodes.get_mut(name) else { return };
+        if self.stage == Stage::Stopping && node.phase == Phase::Parting {
+            node.phase = Phase::Stopping;
+            node.time_left = node.grace;
+            actions.push(Action::Warn(format!(
+                "component `{name}` gets its stop signal before its `pre_stop` has ended, since the pod has only {:?} to stop",
+                self.stop_budget
+            )));
+            actions.push(Action::Stop { name: name.clone(), run: node.run });
         }
     }
 
@@ -170,7 +255,7 @@ impl Pod {
         let Some(node) = self.nodes.get_mut(name) else { return };
         if politely && node.parts && node.phase == Phase::Running {
             node.phase = Phase::Parting;
-            let within = grace.saturating_sub((grace / 4).min(MOST_KEPT));
+            let within = grace.saturating_sub(kept(grace));
             actions.push(Action::Part { name: name.clone(), run: node.run, within });
             actions.push(Action::Arm(Deadline::Parting(name.clone()), grace));
         } else {
@@ -185,7 +270,7 @@ impl Pod {
         let Some(node) = self.nodes.get_mut(name) else { return };
         if node.run == run && node.phase == Phase::Parting {
             node.phase = Phase::Stopping;
-            node.time_left = node.grace.saturating_sub(took).max((node.grace / 4).min(MOST_KEPT));
+            node.time_left = node.grace.saturating_sub(took).max(kept(node.grace));
             actions.push(Action::Stop { name: name.clone(), run });
         }
     }
@@ -213,7 +298,7 @@ impl Pod {
         }
     }
 
-    fn kill_all(&mut self, actions: &mut Vec<Action>) {
+    fn kill_all(&mut self, why: &KillReason, actions: &mut Vec<Action>) {
         if self.stage != Stage::Stopping {
             return;
         }
@@ -223,19 +308,19 @@ impl Pod {
             self.nodes.iter().filter(|(_, node)| node.phase.has_process()).map(|(name, _)| name.clone()).collect();
         for name in alive {
             self.set(&name, Phase::Stopping);
-            self.kill(name, actions);
+            self.kill(name, why.clone(), actions);
         }
         actions.push(Action::Arm(Deadline::Kill, KILL_TIME));
     }
 
-    fn kill(&mut self, name: ComponentName, actions: &mut Vec<Action>) {
+    fn kill(&mut self, name: ComponentName, why: KillReason, actions: &mut Vec<Action>) {
         let Some(node) = self.nodes.get_mut(&name) else { return };
         node.killed_at_the_end |= self.stage >= Stage::Stopping;
         // Its own time may be up, and then the pod's: once is enough.
         if std::mem::replace(&mut node.killed, true) {
             return;
         }
-        actions.push(Action::Kill(name.clone()));
+        actions.push(Action::Kill { name: name.clone(), asked: node.asked, why });
         if self.stage < Stage::Stopping {
             actions.push(Action::Arm(Deadline::Dead(name), DEAD_TIME));
         }
@@ -248,7 +333,7 @@ impl Pod {
             return;
         }
         let what = format!(
-            "component `{name}` was killed, and its process has not ended in {DEAD_TIME:?}: it hangs in the kernel"
+            "component `{name}` was killed, but its process has not ended within {DEAD_TIME:?}: the process hangs in the kernel"
         );
         if self.stage == Stage::Restarting || node.essential {
             self.fail(what, actions);
@@ -260,14 +345,16 @@ impl Pod {
     pub(super) fn deadline(&mut self, deadline: Deadline, actions: &mut Vec<Action>) {
         match deadline {
             Deadline::Grace(name) => {
-                if self.nodes.get(&name).is_some_and(|node| node.phase == Phase::Stopping && node.asked) {
-                    self.kill(name, actions);
+                if let Some(node) = self.nodes.get(&name).filter(|node| node.phase == Phase::Stopping && node.asked) {
+                    let why = KillReason::Grace(node.grace);
+                    self.kill(name, why, actions);
                 }
             }
             Deadline::Parting(name) => {
-                if self.nodes.get(&name).is_some_and(|node| node.phase == Phase::Parting) {
-                    self.set(&name, Phase::Stopping);
-                    self.kill(name, actions);
+                if let Some(node) = self.nodes.get_mut(&name).filter(|node| node.phase == Phase::Parting) {
+                    node.phase = Phase::Stopping;
+                    let why = KillReason::Grace(node.grace);
+                    self.kill(name, why, actions);
                 }
             }
             Deadline::Asked(signal) => {
@@ -281,7 +368,9 @@ impl Pod {
             Deadline::Repair(name, run) => self.repair_is_late(&name, run, actions),
             Deadline::Dead(name) => self.survived(&name, actions),
             Deadline::Patience => self.still_waiting(actions),
-            Deadline::Budget => self.kill_all(actions),
+            Deadline::Turn(name) => self.turn_comes(&name, actions),
+            Deadline::LastCall(name) => self.last_call(&name, actions),
+            Deadline::Budget => self.kill_all(&KillReason::PodTime(self.stop_budget), actions),
             Deadline::Kill => {
                 if self.stage == Stage::Killing {
                     // The engine does not answer: removing by force is all that is left.

@@ -1,8 +1,12 @@
 mod again;
 mod life;
+mod memory;
+mod parts;
 mod ready;
 mod roles;
+mod steps;
 mod stop;
+mod turns;
 mod walk;
 
 use super::*;
@@ -40,16 +44,24 @@ fn planned(raw: &str, depends_on: &[(&str, Condition)]) -> Planned {
 }
 
 fn pod(init: &[&str], components: &[(&str, &[(&str, Condition)])]) -> Pod {
-    Pod::new(&Plan {
+    let init = init.iter().map(|raw| planned(raw, &[])).collect();
+    let components = components.iter().map(|(raw, depends_on)| planned(raw, depends_on)).collect();
+    Pod::new(&bare(init, components))
+}
+
+/// A plan with 8 s for a stop, and all else as by default.
+fn bare(init: Vec<Planned>, components: Vec<Planned>) -> Plan {
+    Plan {
         ipc_donor: None,
-        init: init.iter().map(|raw| planned(raw, &[])).collect(),
-        components: components.iter().map(|(raw, depends_on)| planned(raw, depends_on)).collect(),
+        init,
+        components,
         budget: crate::plan::budget::Budget::default(),
         stop_budget: Duration::from_secs(8),
         drain: Duration::ZERO,
         life: Life::default(),
         warnings: Vec::new(),
-    })
+        host_files: BTreeMap::new(),
+    }
 }
 
 fn launched(raw: &str) -> Event {
@@ -57,7 +69,7 @@ fn launched(raw: &str) -> Event {
 }
 
 fn exited(raw: &str, exit_code: i32) -> Event {
-    Event::Exited { name: name(raw), exit_code, oom_killed: false }
+    Event::Exited { name: name(raw), exit_code, oom: Oom::Never }
 }
 
 /// The stop signal of its first run is delivered.
@@ -83,7 +95,7 @@ fn short(actions: &[Action]) -> Vec<String> {
         Action::TellHealth(judgement) => Some(format!("tell-health {:?}", judgement.status)),
         Action::Send(name, signal) => Some(format!("send {name} {signal}")),
         Action::Stop { name, .. } => Some(format!("stop {name}")),
-        Action::Kill(name) => Some(format!("kill {name}")),
+        Action::Kill { name, .. } => Some(format!("kill {name}")),
         Action::Settle { name, run } => Some(format!("settle {name} {run}")),
         Action::Probe { name, run } => Some(format!("probe {name} {run}")),
         Action::Part { name, run, .. } => Some(format!("part {name} {run}")),
@@ -155,7 +167,7 @@ fn an_exit_may_come_before_the_news_of_the_launch() {
 fn conditions_hold_a_component_back() {
     let mut pod =
         pod(&[], &[("db", &[]), ("app", &[("db", Condition::Healthy)]), ("web", &[("app", Condition::Started)])]);
-    let healthy = Event::Health { name: name("db"), run: None, health: EngineHealth::Healthy };
+    let healthy = Event::Health { name: name("db"), run: None, health: EngineHealth::Healthy, finding: None };
     check(
         &mut pod,
         &[
@@ -185,7 +197,7 @@ fn a_wait_for_health_that_nobody_looks_at_is_told() {
     assert_eq!(
         told,
         [
-            "component `app`: it waits until `db` is healthy, and neither `db` nor its image has a health check or a probe: it starts as soon as `db` runs"
+            "component `app` waits until `db` is healthy, but `db` has no health check, or a disabled one, and no probe: `app` starts as soon as `db` runs"
         ]
     );
     assert!(short(&actions).contains(&"launch app".to_owned()), "{:?}", short(&actions));
@@ -198,7 +210,10 @@ fn health_may_come_before_the_news_of_the_launch() {
         &mut pod,
         &[
             (Event::Begin, &["launch db"]),
-            (Event::Health { name: name("db"), run: None, health: EngineHealth::Healthy }, &["tell-health Healthy"]),
+            (
+                Event::Health { name: name("db"), run: None, health: EngineHealth::Healthy, finding: None },
+                &["tell-health Healthy"],
+            ),
             (Event::Launched { name: name("db"), checked: true }, &["launch app"]),
         ],
     );
@@ -455,6 +470,38 @@ fn a_failed_plugin_stops_the_pod() {
 }
 
 #[test]
+fn a_plugin_that_fails_while_the_pod_ends_hides_no_failure_and_is_hidden_by_no_success() {
+    for (exit_code, expected) in [(0, "finish 125"), (3, "finish 3"), (137, "finish 137")] {
+        for cleaning in [true, false] {
+            let mut pod = pod(&[], &[("app", &[]), ("web", &[])]);
+            check(&mut pod, &[(Event::Begin, &["launch app", "launch web"]), (launched("app"), &[])]);
+            check(
+                &mut pod,
+                &[(launched("web"), &["started"]), (exited("app", exit_code), &[&format!("ask app {exit_code}")])],
+            );
+            check(&mut pod, &[(decided("app", Reaction::AsPlanned), &["drop-launches", "stop web"])]);
+            if !cleaning {
+                check(&mut pod, &[(Event::PluginFailed(failure()), &[])]);
+            }
+            check(&mut pod, &[(exited("web", 0), &["cleanup"])]);
+            if cleaning {
+                check(&mut pod, &[(Event::PluginFailed(failure()), &[])]);
+            }
+            check(&mut pod, &[(Event::Cleaned, &[expected])]);
+        }
+    }
+    // Of a stop, too: what its lines said may be lost.
+    for (exit_code, expected) in [(0, "finish 125"), (137, "finish 137")] {
+        let mut pod = running();
+        let forward = Event::SignalDecided { signal: 15, decision: SignalDecision::Forward };
+        check(&mut pod, &[(Event::Signal(15), &["ask-signal 15"]), (forward, &["drop-launches", "stop app"])]);
+        check(&mut pod, &[(asked("app"), &[]), (Event::PluginFailed(failure()), &[])]);
+        check(&mut pod, &[(Event::Deadline(Deadline::Grace(name("app"))), &["kill app"])]);
+        check(&mut pod, &[(exited("app", exit_code), &["cleanup"]), (Event::Cleaned, &[expected])]);
+    }
+}
+
+#[test]
 fn an_exit_told_twice_counts_once() {
     let mut pod = running();
     check(&mut pod, &[(exited("app", 2), &["ask app 2"]), (exited("app", 2), &[])]);
@@ -478,7 +525,7 @@ proptest::proptest! {
                 6 => decided(raw, Reaction::AsPlanned),
                 7 => decided(raw, Reaction::Restart(1)),
                 8 => Event::Deadline(Deadline::BackOff(name(raw))),
-                9 => Event::Health { name: name(raw), run: None, health: EngineHealth::Healthy },
+                9 => Event::Health { name: name(raw), run: None, health: EngineHealth::Healthy, finding: None },
                 10 => Event::Signal(15),
                 11 => Event::SignalDecided { signal: 15, decision: SignalDecision::Forward },
                 12 => Event::Restart(name(raw)),

@@ -1,10 +1,12 @@
 //! The health of the pod and of its components, of all that is known.
 
+use super::health::check_says;
 use super::{Node, Pod, Probed};
 use crate::admin::health::aggregate;
 use crate::admin::status::{ComponentStatus, Health, HealthState, Stage as Shown};
 use crate::engine::EngineHealth;
 use crate::hooks::Judgement;
+use crate::plan::render::one_line;
 use crate::pod::life::{Role, Unready};
 use crate::pod::{ComponentName, PluginName};
 use crate::supervisor::events::{Phase, Stage};
@@ -60,6 +62,15 @@ impl Pod {
         self.own_health(node).into_iter().chain(plugins).reduce(worst)
     }
 
+    /// Whether the pod is not up because of this component.
+    pub(super) fn holds_up(&self, name: &ComponentName, node: &Node) -> bool {
+        match (node.role, node.init) {
+            (Role::Job, _) => false,
+            (_, true) => node.phase != Phase::Exited,
+            (_, false) => self.health_of(name, node).is_some_and(|health| !health.state.counts_as_healthy()),
+        }
+    }
+
     /// Why the pod is not up, of each component that it waits for.
     pub(super) fn not_up(&self) -> Vec<String> {
         let mut why = Vec::new();
@@ -68,11 +79,10 @@ impl Pod {
             if node.role == Role::Job {
                 continue;
             }
-            let last = match (&node.failure, node.exit_code) {
-                (Some(failure), _) => format!(" (it {failure})"),
-                (None, Some(code)) => format!(" (its last run ended with {code})"),
-                (None, None) => String::new(),
-            };
+            let last = node.last_end().map_or_else(String::new, |end| {
+                let whose = if node.failure.is_some() { "the component" } else { "the last run" };
+                format!(" ({whose} {end})")
+            });
             if node.init {
                 if node.phase != Phase::Exited {
                     why.push(format!("init component `{name}` {}{last}", init_word(node.phase)));
@@ -83,7 +93,7 @@ impl Pod {
             match health {
                 Some(health) => why.push(format!("component `{name}`: {}{last}", health.reasons.join(", "))),
                 None if node.phase == Phase::Waiting && self.stage >= Stage::Starting => {
-                    why.push(format!("component `{name}`: it waits for others"));
+                    why.push(format!("component `{name}` waits for other components"));
                 }
                 None => {}
             }
@@ -95,15 +105,20 @@ impl Pod {
 
     /// What the engine and the controller say about a component.
     fn own_health(&self, node: &Node) -> Option<Health> {
-        let base = self.engine_health(node).into_iter().chain(probed(node)).reduce(worst);
+        let paused = node.paused.then(|| Health {
+            // Whoever replaces unhealthy pods would end what somebody has stopped for a look.
+            state: HealthState::Degraded,
+            reasons: vec!["the component is paused; `docker unpause` lets it go on".to_owned()],
+        });
+        let base = self.engine_health(node).into_iter().chain(probed(node)).chain(paused).reduce(worst);
         // A pod that is being stopped as a whole says so itself, of all of its components.
         if self.stage >= Stage::Stopping {
             return base;
         }
         let is_short = node.phase == Phase::Running && node.must_last() && !node.lasted;
-        let short = || vec![format!("it has not run for {:?} (`min_ready`) yet", self.life.min_ready)];
+        let short = || vec![format!("the component has not run for {:?} (`min_ready`) yet", self.life.min_ready)];
         if node.overdue {
-            let late = "it is not up again in the time that `repair_budget` gives it".to_owned();
+            let late = "the component is not up again within `repair_budget`".to_owned();
             let reasons = std::iter::once(late).chain(base.map(|it| it.reasons).unwrap_or_default()).collect();
             return Some(Health { state: HealthState::Unhealthy, reasons });
         }
@@ -112,7 +127,7 @@ impl Pod {
             let reasons = match base {
                 _ if is_short => short(),
                 Some(base) => base.reasons,
-                None => vec!["it is being started again".to_owned()],
+                None => vec!["the component is being restarted".to_owned()],
             };
             return Some(Health { state: HealthState::Degraded, reasons });
         }
@@ -124,7 +139,8 @@ impl Pod {
             Some(health) if !is_short => Some(Health { state: health.state.max(HealthState::Starting), ..health }),
             _ if is_short => Some(Health { state: HealthState::Starting, reasons: short() }),
             None if node.launched_before() => {
-                let why = if node.job { "it has not completed yet" } else { "it has not been up yet" };
+                let why =
+                    if node.job { "the component has not completed yet" } else { "the component has not been up yet" };
                 Some(Health { state: HealthState::Starting, reasons: vec![why.to_owned()] })
             }
             base => base,
@@ -138,28 +154,50 @@ impl Pod {
 
     fn engine_health(&self, node: &Node) -> Option<Health> {
         let stops = self.stage >= Stage::Restarting;
+        let starved = node.shortage.is_starved() && node.failure.is_none();
         let (state, reason) = match (node.phase, node.health) {
-            (Phase::BackingOff, _) => (HealthState::Degraded, "it exited and waits for its restart"),
-            (Phase::Waiting, _) if self.stage == Stage::Running => (HealthState::Degraded, "it is being started again"),
-            (Phase::Launching, _) if node.launched_before() => (HealthState::Degraded, "it is being started again"),
-            (Phase::Launching, _) => (HealthState::Starting, "it has not been started yet"),
-            (Phase::Parting | Phase::Stopping, _) if !stops => (HealthState::Degraded, "it is being stopped"),
-            (Phase::Asking, _) if !stops && !node.succeeded() => {
-                (HealthState::Degraded, "it exited, and plugins are asked what that means")
+            (Phase::BackingOff, _) if starved => {
+                let end = node.last_end().unwrap_or_default();
+                let reason = format!("the component {end} and waits for its restart");
+                return Some(Health { state: HealthState::Degraded, reasons: vec![reason] });
             }
+            (Phase::Exited, _) if starved && node.gone_without() => {
+                let end = node.last_end().unwrap_or_default();
+                let reason = format!("the component {end}; the pod continues without it");
+                return Some(Health { state: HealthState::Degraded, reasons: vec![reason] });
+            }
+            (Phase::BackingOff, _) => (HealthState::Degraded, "the component has exited and waits for its restart"),
+            (Phase::Waiting, _) if self.stage == Stage::Running => {
+                (HealthState::Degraded, "the component is being restarted")
+            }
+            (Phase::Launching, _) if node.launched_before() => {
+                (HealthState::Degraded, "the component is being restarted")
+            }
+            (Phase::Launching, _) => (HealthState::Starting, "the component has not been started yet"),
+            (Phase::Parting | Phase::Stopping, _) if !stops => {
+                (HealthState::Degraded, "the component is being stopped")
+            }
+            (Phase::Asking, _) if !stops && !node.succeeded() => (
+                HealthState::Degraded,
+                "the component has exited, and the controller waits for the decision of plugins",
+            ),
             // Put off until a rollout has ended.
-            (Phase::Exited, _) if !stops && !node.gone_without() => {
-                (HealthState::Degraded, "it exited, and it is not decided yet what that means")
-            }
-            (Phase::Settling, _) => (HealthState::Starting, "its `post_start` is not through yet"),
+            (Phase::Exited, _) if !stops && !node.gone_without() => (
+                HealthState::Degraded,
+                "the component has exited, and the controller has not decided yet whether to restart it",
+            ),
+            (Phase::Settling, _) => (HealthState::Starting, "`post_start` is not complete yet"),
             (Phase::Exited, _) if node.gone_without() && node.failed() => {
-                (HealthState::Degraded, "it has failed, and the pod goes on without it")
+                (HealthState::Degraded, "the component has failed; the pod continues without it")
             }
-            (Phase::Running, Some(EngineHealth::Starting)) => {
-                (HealthState::Starting, "its health check has not succeeded yet")
+            (Phase::Running, Some(health)) => {
+                let state = match health {
+                    EngineHealth::Starting => HealthState::Starting,
+                    EngineHealth::Healthy => HealthState::Healthy,
+                    EngineHealth::Unhealthy => HealthState::Unhealthy,
+                };
+                return Some(Health { state, reasons: vec![check_says(health, node.finding.as_deref())] });
             }
-            (Phase::Running, Some(EngineHealth::Unhealthy)) => (HealthState::Unhealthy, "its health check fails"),
-            (Phase::Running, Some(EngineHealth::Healthy)) => (HealthState::Healthy, "its health check succeeds"),
             (Phase::Running, None) | (Phase::Parting | Phase::Stopping | Phase::Asking | Phase::Exited, _) => {
                 return None;
             }
@@ -183,24 +221,24 @@ fn worst(one: Health, other: Health) -> Health {
 
 fn judged(plugin: &PluginName, judgement: &Judgement) -> Health {
     let state = HealthState::from(judgement.status);
-    Health { state, reasons: vec![format!("plugin `{plugin}`: {}", judgement.reason)] }
+    Health { state, reasons: vec![format!("plugin `{plugin}`: {}", one_line(&judgement.reason))] }
 }
 
 /// What the controller's own probes say.
 fn probed(node: &Node) -> Option<Health> {
     let probed = node.probed.as_ref().filter(|_| node.phase == Phase::Running)?;
     let (state, reason) = match (&probed.ready, probed.unready) {
-        _ if !probed.started => (HealthState::Starting, "its startup probe has not succeeded yet".to_owned()),
+        _ if !probed.started => (HealthState::Starting, "the startup probe has not succeeded yet".to_owned()),
         (None, _) if !Probed::holds(probed) => {
-            (HealthState::Starting, "its readiness probe has not succeeded yet".to_owned())
+            (HealthState::Starting, "the readiness probe has not succeeded yet".to_owned())
         }
         (Some(Err(reason)), Unready::Unhealthy) => {
-            (HealthState::Unhealthy, format!("its readiness probe fails: {reason}"))
+            (HealthState::Unhealthy, format!("the readiness probe fails: {reason}"))
         }
         (Some(Err(reason)), Unready::Degraded) => {
-            (HealthState::Degraded, format!("its readiness probe fails: {reason}"))
+            (HealthState::Degraded, format!("the readiness probe fails: {reason}"))
         }
-        (None | Some(Ok(())), _) => (HealthState::Healthy, "its probes succeed".to_owned()),
+        (None | Some(Ok(())), _) => (HealthState::Healthy, "the probes succeed".to_owned()),
     };
     Some(Health { state, reasons: vec![reason] })
 }

@@ -1,6 +1,6 @@
-use std::fs::File;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{OpenOptionsExt as _, symlink};
 
+use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
@@ -67,7 +67,7 @@ fn links_lead_to_files_inside_only() {
     symlink(&outside, root.join("outside")).unwrap();
     symlink("real", root.join("loop")).unwrap();
     symlink("nowhere", root.join("dangling")).unwrap();
-    let refused = format!("key: it is a link to a file outside of `{}`", root.display());
+    let refused = format!("key: this is a link to a file outside of `{}`", root.display());
     assert_eq!(check(&root, &root, &mut Files::new()), (vec!["conf".to_owned()], vec![refused.clone()]));
     assert_eq!(check(&root, &root.join("key"), &mut Files::new()), (vec![], vec![refused]));
     assert_eq!(check(&root, &root.join("conf"), &mut Files::new()).0, ["conf"]);
@@ -80,12 +80,12 @@ fn what_is_too_long_or_no_file_is_left_out_and_not_gone() {
     fs::write(root.join("a"), "1").unwrap();
     check(&root, &root, &mut files);
     File::create(root.join("a")).unwrap().set_len(MAX_FILE + 1).unwrap();
-    assert_eq!(check(&root, &root, &mut files), (vec![], vec!["a: it is longer than 8 MiB".to_owned()]));
+    assert_eq!(check(&root, &root, &mut files), (vec![], vec!["a: the file is longer than 8 MiB".to_owned()]));
     fs::write(root.join("a"), "2").unwrap();
     assert_eq!(check(&root, &root, &mut files).0, ["a"]);
     nix::unistd::mkfifo(&root.join("fifo"), nix::sys::stat::Mode::S_IRUSR).unwrap();
     assert!(check(&root, &root, &mut files).0.is_empty());
-    assert_eq!(check(&root, &root.join("fifo"), &mut Files::new()).1, ["fifo: it is not a regular file"]);
+    assert_eq!(check(&root, &root.join("fifo"), &mut Files::new()).1, ["fifo: this is not a regular file"]);
 }
 
 #[test]
@@ -95,10 +95,12 @@ fn a_long_report_comes_in_parts() {
         File::create(root.join(name)).unwrap().set_len(MAX_FILE).unwrap();
     }
     let source = root.to_str().unwrap();
-    let first = scan(source, &Files::new(), None, &|_| None);
-    assert_eq!((first.changes.len(), first.more), (2, true));
-    let second = scan(source, &first.files, None, &|_| None);
-    assert_eq!((second.changes.len(), second.more), (1, false));
+    let mut known = Files::new();
+    for more in [true, true, false] {
+        let part = scan(source, &known, None, &|_| None);
+        assert_eq!((part.changes.len(), part.more), (1, more));
+        known = part.files;
+    }
 }
 
 #[test]
@@ -125,4 +127,99 @@ fn what_is_withheld_is_not_read_whatever_leads_to_it() {
     let left_out: Vec<_> =
         scan.left_out.iter().map(|(path, why)| (path.file_name().unwrap().to_str().unwrap(), &**why)).collect();
     assert_eq!(left_out, [("link", "it is a secret"), ("secret", "it is a secret")]);
+}
+
+/// The files at and below a directory, with their content.
+fn contents(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let scan = scan(root.to_str().unwrap(), &Files::new(), None, &|_| None);
+    let short = |change: Change| (Path::new(&change.path).strip_prefix(root).unwrap().to_owned(), change.content);
+    scan.changes.into_iter().map(short).collect()
+}
+
+/// A directory as `copy` brings it into a component; none if `copy` refuses it.
+fn copied(source: &Path) -> Option<TempDir> {
+    let Ok(files::tree::Source::Tree(mut tree)) = files::tree::source(source, 100) else { return None };
+    let (copy, entries) = (tempfile::tempdir().unwrap(), tree.some(usize::MAX).ok()?);
+    for entry in entries {
+        assert!(!entry.path.split('/').any(|name| name.starts_with("..")), "{}", entry.path);
+        let at = copy.path().join(&entry.path);
+        match entry.kind {
+            files::tree::Kind::Directory => fs::create_dir(at).unwrap(),
+            files::tree::Kind::File(content) => fs::write(at, content).unwrap(),
+            files::tree::Kind::Link(to) => symlink(to, at).unwrap(),
+        }
+    }
+    Some(copy)
+}
+
+#[test]
+fn a_directory_behind_a_hidden_name_is_entered() {
+    let (_dir, root) = directory();
+    fs::create_dir_all(root.join("..t1/sub/deep")).unwrap();
+    fs::create_dir_all(root.join("plain")).unwrap();
+    fs::write(root.join("..t1/sub/deep/a"), "1").unwrap();
+    fs::write(root.join("..t1/b"), "2").unwrap();
+    fs::write(root.join("plain/c"), "3").unwrap();
+    for (link, to) in [("..data", "..t1"), ("b", "..data/b"), ("sub", "..data/sub"), ("again", "plain"), ("out", "..")]
+    {
+        symlink(to, root.join(link)).unwrap();
+    }
+    let mut known = Files::new();
+    assert_eq!(check(&root, &root, &mut known).0, ["b", "plain/c", "sub/deep/a"]);
+    fs::create_dir_all(root.join("..t2/sub")).unwrap();
+    fs::write(root.join("..t2/sub/d"), "4").unwrap();
+    symlink("..t2", root.join("..new")).unwrap();
+    fs::rename(root.join("..new"), root.join("..data")).unwrap();
+    assert_eq!(check(&root, &root, &mut known).0, ["sub/d", "-b", "-sub/deep/a"]);
+}
+
+#[derive(Debug, Clone)]
+enum What {
+    File(u8),
+    Pipe,
+    Directory,
+    Link(Vec<&'static str>),
+}
+
+fn to_write(at: &Path) -> io::Result<File> {
+    let flags = nix::fcntl::OFlag::O_NONBLOCK.bits();
+    fs::OpenOptions::new().write(true).create(true).truncate(true).custom_flags(flags).open(at)
+}
+
+fn path() -> impl Strategy<Value = Vec<&'static str>> {
+    prop::collection::vec(prop::sample::select(vec!["a", "b", "sub", "..t1", "..data"]), 1..4)
+}
+
+fn what() -> impl Strategy<Value = What> {
+    let to = prop::sample::select(vec!["a", "b", "sub", "..t1", "..data", "..", "."]);
+    prop_oneof![
+        2 => any::<u8>().prop_map(What::File),
+        1 => Just(What::Pipe),
+        2 => Just(What::Directory),
+        3 => prop::collection::vec(to, 1..4).prop_map(What::Link),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever links there are: what `copy` has brought is what `reload` would bring, so that nothing else is left in a component after a rollout.
+    #[test]
+    fn a_copy_of_a_directory_has_the_files_that_a_watch_of_it_reports(all in prop::collection::vec((path(), what()), 1..16)) {
+        let (_dir, root) = directory();
+        for (path, what) in &all {
+            let at = root.join(path.join("/"));
+            // What is in the way, or has nothing to lie in, is left out.
+            drop(match what {
+                // A pipe that is there would make a plain write wait.
+                What::File(content) => to_write(&at).and_then(|mut file| io::Write::write_all(&mut file, &[*content])),
+                What::Pipe => nix::unistd::mkfifo(&at, nix::sys::stat::Mode::S_IRWXU).map_err(io::Error::from),
+                What::Directory => fs::create_dir(at),
+                What::Link(to) => symlink(to.join("/"), at),
+            });
+        }
+        if let Some(copy) = copied(&root) {
+            prop_assert_eq!(contents(&copy.path().canonicalize().unwrap()), contents(&root));
+        }
+    }
 }

@@ -58,6 +58,35 @@ pub fn singles(folder: &str, prefix: &str) -> Vec<(Which, Value)> {
     pods
 }
 
+/// Pods with one value each of the keys that the engine judges when it starts a container, and whether it does start.
+pub fn started(folder: &str, prefix: &str) -> Vec<(bool, Value)> {
+    let of = |starts: bool| {
+        move |(key, values): (&'static str, Vec<Value>)| {
+            values.into_iter().map(move |value| (starts, single(key, value)))
+        }
+    };
+    let right = pairs("starts", folder, prefix).into_iter().flat_map(of(true));
+    right.chain(pairs("never_starts", folder, prefix).into_iter().flat_map(of(false))).collect()
+}
+
+/// Pods with one value each of the same keys, from the values that are only created, and odd ones.
+pub fn startable(folder: &str, prefix: &str) -> Vec<Value> {
+    // Which programs there are only the image knows.
+    let keys = pairs("starts", folder, prefix).into_iter().map(|(key, _)| key);
+    let keys: Vec<_> = keys.filter(|key| !matches!(*key, "command" | "entrypoint")).collect();
+    let known = component(folder, prefix).into_iter().filter(|(key, _)| keys.contains(key));
+    known
+        .flat_map(|(key, values)| values.into_iter().chain(odd()).map(move |value| single(key, value)))
+        .filter(|pod| super::accepted(pod).is_some())
+        .collect()
+}
+
+fn single(key: &str, value: Value) -> Value {
+    let mut component = base();
+    component[key] = value;
+    json!({"components": {"app": component}})
+}
+
 /// The controller's container before keys are added.
 fn outer() -> Value {
     json!({"image": crate::support::IMAGE, "flags": ["-pids=false"]})

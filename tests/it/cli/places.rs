@@ -102,3 +102,21 @@ fn a_file_is_told_nothing_of_labels() {
     }
     assert!(checked > 200, "only {checked} lines");
 }
+
+/// A label is a text of its own: the anchors of the stack file are not there.
+#[test]
+fn an_anchor_of_the_file_in_a_label_is_named_with_its_field() {
+    let stack = "x-env: &env {A: b}\nservices:\n  web:\n    image: outrigger\n    volumes: ['/var/run/docker.sock:/var/run/docker.sock:ro']\n    labels:\n      \
+        pod.component.web: |\n        image: nginx\n        environment:\n          <<: *env\n          C: d\n";
+    let output = fed(&["check", "--json", "-"], stack);
+    assert_eq!(code(&output), 1);
+    let answer: Value = serde_json::from_str(&out(&output)).unwrap();
+    let problem = &answer["problems"][0];
+    assert_eq!(problem["field"], "environment.<<", "{problem}");
+    assert_eq!(problem["what"], "this text does not define the anchor `env`");
+    assert!(problem["hint"].as_str().unwrap().contains("define `&env` in this label"), "{problem}");
+    assert!([9, 10].contains(&problem["line"].as_u64().unwrap()), "{problem}");
+    let document = fed(&["check", "--json", "-"], "components: {app: {image: a, environment: {<<: *env}}}\n");
+    let answer: Value = serde_json::from_str(&out(&document)).unwrap();
+    assert_eq!(answer["problems"][0]["hint"], "define `&env` before this line", "{answer}");
+}

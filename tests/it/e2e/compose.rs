@@ -89,7 +89,7 @@ async fn refused(name: &str, content: Option<&str>, label: Option<(&str, &str)>)
 
 #[tokio::test]
 async fn a_compose_file_that_is_missing_or_beside_components_is_told_with_the_remedy() {
-    let told = "error: `pod.compose.file`: cannot read `/config/compose.yml`: does not exist\n  hint: it is a path in the controller: mount the file there";
+    let told = "error: `pod.compose.file`: cannot read `/config/compose.yml`: does not exist\n  hint: this is a path in the controller's container: mount the file there";
     let Some(log) = refused("compose-missing", None, None).await else { return };
     assert!(log.contains(told), "{log}");
     let beside = component("echo reached", "");
@@ -112,15 +112,18 @@ async fn every_problem_of_a_compose_file_is_told_with_its_place() {
         ("services.app.restart", "expected `no`, "),
         (
             "services.web.image",
-            "the variable `TAG` is needed, and the controller does not have it\n  hint: set TAG for the controller",
+            "the variable `TAG` is required, but the controller does not have it\n  hint: set TAG for the controller",
         ),
         (
             "services.web.extends",
-            "a Compose file in a controller does not extend services\n  hint: write the settings out",
+            "the controller does not support `extends` in a Compose file\n  hint: copy the settings here",
         ),
         ("services.odd.image", "is missing"),
         ("volumes.data.drivr", "unknown key\n  hint: did you mean `driver`?"),
-        ("include", "a Compose file in a controller does not include others\n  hint: write all services into one file"),
+        (
+            "include",
+            "the controller does not support `include` in a Compose file\n  hint: write all services into one file",
+        ),
     ];
     let is_place = |line: &&str| line.trim_start().starts_with("--> /config/compose.yml:");
     assert_eq!(log.lines().filter(is_place).count(), told.len(), "each has its line and column:\n{log}");
@@ -129,7 +132,7 @@ async fn every_problem_of_a_compose_file_is_told_with_its_place() {
         let problem = format!("error: `/config/compose.yml`, field `{field}`: {what}");
         assert!(words.contains(&problem), "`{problem}` is missing in:\n{log}");
     }
-    assert!(log.contains("problems; nothing has been started"), "{log}");
+    assert!(log.contains("problems; nothing was started"), "{log}");
     assert!(!log.contains("is not an image reference"), "it follows from the missing variable: {log}");
 
     // What only planning finds has the same place.

@@ -151,7 +151,7 @@ async fn a_read_only_root_takes_no_files() {
     pod.start().await;
     assert_eq!(pod.ends().await, 1);
     let log = pod.log().await;
-    assert!(log.contains("`/made/here` lies in the component's root file system, which is `read_only`"), "{log}");
+    assert!(log.contains("`/made/here` is in the component's root file system, which is `read_only`"), "{log}");
     assert!(log.contains("mount a volume at `/made`") || log.contains("a directory of its own"), "{log}");
     assert!(engine.inspect(&format!("{}.podlike.app", pod.name())).await.is_err());
 }
@@ -167,6 +167,23 @@ async fn a_directory_that_can_not_be_copied_is_told_before_anything_starts() {
     pod.start().await;
     assert_eq!(pod.ends().await, 1);
     let log = pod.log().await;
-    let expected = "`pod.copy.app`: cannot read `/config/tree`: `sub/out`: it is a link that leads out of the directory, to `/etc/shadow`";
+    let expected = "`pod.copy.app`: cannot read `/config/tree`: `sub/out`: this is a link that leads out of the directory, to `/etc/shadow`";
     assert!(log.contains(expected), "{log}");
+}
+
+#[tokio::test]
+async fn what_is_no_file_in_a_directory_is_left_out_with_a_warning() {
+    let Some(engine) = engine_or_fail().await else { return };
+    let mut pod = PodUnderTest::new(&engine, "probes-strange").await;
+    fill(&mut pod);
+    let tree = Path::new(pod.host_directory()).join("tree");
+    nix::unistd::mkfifo(&tree.join("sub/pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    fs::write(tree.join("sub/beside"), "beside the pipe\n").unwrap();
+    pod.label("pod.component.app", &component("cat /made/here/sub/beside; exec sleep 1000", ""));
+    pod.label("pod.copy.app", "/config/tree:/made/here");
+    pod.start().await;
+    pod.says("[out] app: beside the pipe").await;
+    let log = pod.log().await;
+    assert!(log.contains("component `app`: `copy` leaves out `/config/tree/sub/pipe`: this is a named pipe"), "{log}");
+    pod.stop().await;
 }

@@ -134,7 +134,8 @@ async fn a_pod_goes_on_without_a_component_that_is_not_essential() {
     pod.start().await;
     wait_for("it is given up", || async {
         let told = warnings(&pod.status().await);
-        told.contains("`metrics` is given up after 2 restarts") && told.contains("the pod goes on without it")
+        told.contains("`metrics` is not restarted any more after 2 restarts")
+            && told.contains("the pod continues without it")
     })
     .await;
     pod.engine_calls_it(EngineHealth::Healthy).await;

@@ -102,7 +102,7 @@ async fn a_slice_holds_the_pods_limits_for_its_components_together() {
     assert!(["50000 100000", "50000"].contains(&text(&slice, &["cpu.max", "cpu.cfs_quota_us"]).as_str()));
     assert_eq!(text(&slice, &["pids.max"]), "64");
     let log = pod.log().await;
-    assert!(log.contains("`two`: `pids_limit` 100 is lowered to 64") && !log.contains("get 48MiB each"), "{log}");
+    assert!(log.contains("`two`: `pids_limit` 100 is reduced to 64") && !log.contains("get 48MiB each"), "{log}");
     pod.kill().await;
 }
 
@@ -123,7 +123,7 @@ async fn a_slice_is_gone_with_its_pod_and_a_dead_controllers_with_the_next() {
     let (pod, first) = started("slice-end").await;
     let (_, status) = pod.command(&["/outrigger", "status"]).await;
     let expected = format!(
-        "cgroups: slice, in `outrigger-{first}.slice`: systemd can be asked for a slice: its D-Bus is mounted at `/host/dbus/system_bus_socket`"
+        "cgroups: slice, in `outrigger-{first}.slice`: systemd can create a slice: the D-Bus socket is mounted at `/host/dbus/system_bus_socket`"
     );
     assert!(status.contains(&expected), "{status}");
     let (killed, second) = started("slice-killed").await;
@@ -184,7 +184,7 @@ async fn a_bus_that_refuses_divides_or_ends_the_pod_as_was_asked() {
             pod.flag(flag);
         }
         pod.start().await;
-        pod.says("systemd refuses over D-Bus: ").await;
+        pod.says("systemd refused a request over D-Bus: ").await;
         if flag.is_some() {
             assert_eq!(pod.ends().await, 1);
             pod.says("`--cgroup-mode`: `slice` does not work here").await;
@@ -211,8 +211,8 @@ async fn components_never_get_what_makes_cgroups() {
     pod.start().await;
     assert_eq!(pod.ends().await, 1);
     let log = pod.log().await;
-    assert!(log.contains("`/run/dbus` lies in `/run` of the node"), "{log}");
-    assert!(log.contains("`/sys/fs/cgroup` lies in `/sys` of the node"), "{log}");
+    assert!(log.contains("`/run/dbus` is in `/run` of the node"), "{log}");
+    assert!(log.contains("`/sys/fs/cgroup` is in `/sys` of the node"), "{log}");
 }
 
 #[tokio::test]

@@ -52,7 +52,8 @@ pub async fn controller_image(engine: &Docker) -> String {
             .bytes()
             .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
         let image = format!("outrigger-test/controller:{tag:016x}");
-        import(&image, &["ENTRYPOINT [\"/outrigger\"]", health_check()], archive()).await;
+        import(&image, &["ENTRYPOINT [\"/outrigger\"]", "LABEL outrigger.controller=true", health_check()], archive())
+            .await;
         image
     })
     .await
@@ -432,16 +433,5 @@ async fn exec(engine: &Docker, id: &ContainerId, argv: &[&str]) -> (i64, String)
 
 /// A writable mount of a path of the node.
 pub fn bind(source: &str, target: &str) -> Mount {
-    Mount {
-        kind: MountKind::Bind,
-        source: Some(source.to_owned()),
-        target: target.to_owned(),
-        read_only: false,
-        propagation: None,
-        no_copy: false,
-        must_exist: false,
-        tmpfs_size: None,
-        tmpfs_mode: None,
-        volume: None,
-    }
+    Mount::new(MountKind::Bind, Some(source.to_owned()), target)
 }

@@ -53,7 +53,7 @@ async fn a_policy_file_is_not_widened_by_flags() {
     assert_eq!(pod.ends().await, 2);
     let log = pod.log().await;
     assert!(
-        log.contains("`--allow`: `privileged` is more than the policy file allows") && !log.contains("reached"),
+        log.contains("`--allow`: the policy file does not allow `privileged`") && !log.contains("reached"),
         "{log}"
     );
 }

@@ -153,7 +153,7 @@ async fn the_pods_limits_on_cpus_and_processes_are_its_components_too() {
     assert!(number(&pids.join("pids.current")) <= 40);
     let log = pod.log().await;
     assert!(
-        log.contains("`two`: `pids_limit` 100 is lowered to 40") && log.contains("`two`: `cpus` 1 is lowered to 0.5"),
+        log.contains("`two`: `pids_limit` 100 is reduced to 40") && log.contains("`two`: `cpus` 1 is reduced to 0.5"),
         "{log}"
     );
     pod.kill().await;

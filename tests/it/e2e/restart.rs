@@ -65,7 +65,7 @@ impl OwnEngine {
             .expect("`unshare` is installed");
         self.daemon = Some(daemon);
         let connect = || Docker::connect(Some(&self.socket()), &Timeouts::default());
-        wait_for("the engine answers", || async {
+        wait_for("connected to the engine", || async {
             match connect() {
                 Ok(engine) => engine.info().await.is_ok(),
                 Err(_) => false,

@@ -1,15 +1,19 @@
 //! Changed files in components of a real engine: links, rights, components that are down, and random sequences of all of it.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 use std::path::Path;
+use std::process::Stdio;
 use std::time::Duration;
 
 use outrigger::engine::Engine as _;
 use outrigger::engine::docker::Docker;
 use outrigger::pod::Mount;
+use serde_json::Value;
 
 use super::pod::{PodUnderTest, bind, component, wait_for};
+use super::tools::commands::{Killed, command};
 use crate::support::engine_or_fail;
 
 /// Serves what its file says, and does not live with one that says `bad` or `deadly`.
@@ -23,6 +27,50 @@ fn reload(target: &str, watch: &str) -> String {
         "[{{reload: {{watch: {watch}, component: app, target: {target}, validate: [sh, -c, '! grep bad {{candidate}}'], signal: HUP, healthy-for: 500ms, \
          debounce: 100ms}}}}]"
     )
+}
+
+/// What `outrigger events` has of the rollouts of this pod, as soon as there are so many.
+async fn events(name: String, words: Vec<&'static str>, count: usize) -> Vec<String> {
+    let mut events =
+        Killed(command(&[&["events", &name], &words[..]].concat()).stdout(Stdio::piped()).spawn().unwrap());
+    let read = tokio::task::spawn_blocking(move || {
+        let lines = BufReader::new(events.0.stdout.take().unwrap()).lines().map(Result::unwrap);
+        lines.filter(|line| line.contains("rollout")).take(count).collect()
+    });
+    tokio::time::timeout(Duration::from_secs(60), read).await.expect("the events come").unwrap()
+}
+
+#[tokio::test]
+async fn events_show_rollouts_as_they_end_and_afterwards() {
+    let Some(engine) = engine_or_fail().await else { return };
+    let (mut pod, _) = pod(&engine, "files-events", "").await;
+    pod.label("outrigger.controller", "true");
+    pod.start().await;
+    pod.says("[out] app: serving good first").await;
+    pod.reaches("running").await;
+    #[expect(clippy::disallowed_methods, reason = "the test owns this task, and awaits it")]
+    let watching = tokio::spawn(events(pod.name().to_owned(), vec!["--json"], 2));
+    pod.change_file("app.conf", "good second");
+    pod.says("rollout of plugin `reload` applied").await;
+    pod.change_file("app.conf", "bad third");
+    for lines in [watching.await.unwrap(), events(pod.name().to_owned(), vec!["--json", "--since", "10m"], 2).await] {
+        let told: Vec<Value> = lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+        for (told, outcome) in told.iter().zip(["applied", "refused"]) {
+            let rollout = &told["rollout"];
+            assert_eq!((&told["event"], &told["pod"]), (&"rollout".into(), &pod.name().into()), "{told}");
+            assert_eq!((&rollout["outcome"], &rollout["plugin"]), (&outcome.into(), &"reload".into()), "{told}");
+            assert_eq!(rollout["components"], serde_json::json!(["app"]), "{told}");
+            assert!(told["time"].as_str().is_some_and(|time| time.starts_with("20")), "{told}");
+        }
+        let why = told[1]["rollout"]["text"].as_str().unwrap();
+        assert!(why.contains("grep bad") && why.contains("nothing was changed"), "{why}");
+    }
+    let text = events(pod.name().to_owned(), vec!["--since", "10m"], 2).await;
+    assert!(
+        text[0].contains("applied") && text[1].contains("refused") && text[1].contains("nothing was changed"),
+        "{text:?}"
+    );
+    pod.stop().await;
 }
 
 /// A pod whose crashes are repaired from the beginning.
@@ -120,6 +168,108 @@ async fn links_lead_within_the_component_and_not_past_the_grant() {
     pod.stop().await;
 }
 
+/// As Kubernetes mounts and updates a ConfigMap.
+#[tokio::test]
+async fn a_directory_that_is_exchanged_as_a_whole_leaves_nothing_of_the_old_one() {
+    let Some(engine) = engine_or_fail().await else { return };
+    let mut pod = PodUnderTest::new(&engine, "files-exchanged").await;
+    pod.volume_file("unused", "");
+    let root = Path::new(pod.host_directory()).join("tree");
+    fs::create_dir_all(root.join("..t1/sub")).unwrap();
+    for file in ["a.conf", "b.conf", "sub/c.conf"] {
+        fs::write(root.join("..t1").join(file), "v1\n").unwrap();
+    }
+    for (link, to) in
+        [("..data", "..t1"), ("a.conf", "..data/a.conf"), ("b.conf", "..data/b.conf"), ("sub", "..data/sub")]
+    {
+        symlink(to, root.join(link)).unwrap();
+    }
+    pod.label("pod.component.app", &component("echo ready; exec sleep 1000", ""));
+    pod.label("pod.copy.app", "/config/tree:/etc/app");
+    pod.label(
+        "pod.plugins",
+        "[{reload: {watch: /config/tree, component: app, target: /etc/app, healthy-for: 0s, debounce: 300ms}}]",
+    );
+    pod.start().await;
+    pod.says("ready").await;
+    pod.reaches("running").await;
+    let found = ["sh", "-c", "cd /etc/app && find . ! -type d | sort && grep -r . . | sort"];
+    let listed = pod.in_component("app", &found).await.1;
+    assert_eq!(listed, "./a.conf\n./b.conf\n./sub/c.conf\n./a.conf:v1\n./b.conf:v1\n./sub/c.conf:v1\n");
+    fs::create_dir_all(root.join("..t2/sub")).unwrap();
+    for file in ["a.conf", "sub/d.conf"] {
+        fs::write(root.join("..t2").join(file), "v2\n").unwrap();
+    }
+    symlink("..t2", root.join("..new")).unwrap();
+    fs::rename(root.join("..new"), root.join("..data")).unwrap();
+    fs::remove_file(root.join("b.conf")).unwrap();
+    fs::remove_dir_all(root.join("..t1")).unwrap();
+    pod.says("rollout of plugin `reload` applied").await;
+    wait_for("the new tree, and nothing else", || async {
+        pod.in_component("app", &found).await.1 == "./a.conf\n./sub/d.conf\n./a.conf:v2\n./sub/d.conf:v2\n"
+    })
+    .await;
+    pod.stop().await;
+}
+
+#[tokio::test]
+async fn of_versions_that_come_during_a_rollout_only_the_newest_is_rolled_out() {
+    let Some(engine) = engine_or_fail().await else { return };
+    let (mut pod, config) = pod(&engine, "files-newest", RESTARTED).await;
+    pod.label("pod.plugins", &reload("/etc/app/app.conf", &config).replace("500ms", "5s"));
+    pod.start().await;
+    pod.says("serving good first").await;
+    pod.reaches("running").await;
+    pod.change_file("app.conf", "good second");
+    pod.says("serving good second").await;
+    for version in ["good third", "deadly fourth", "good fifth"] {
+        pod.change_file("app.conf", version);
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    wait_for("that a newer version waits", || async {
+        let status = pod.status().await;
+        let told = status["not_in_force"][0].as_str().unwrap_or_default().to_owned();
+        told.contains("a newer version of") && status["health"]["state"] == "degraded"
+    })
+    .await;
+    pod.says("serving good fifth").await;
+    wait_for("in force", || async { newest(&pod).await == ("applied".to_owned(), "healthy".to_owned()) }).await;
+    let log = pod.log().await;
+    assert!(!log.contains("third") && !log.contains("fourth"), "{log}");
+    pod.stop().await;
+}
+
+#[tokio::test]
+async fn a_refused_rollout_leaves_no_directory_and_the_longest_file_arrives() {
+    let Some(engine) = engine_or_fail().await else { return };
+    let mut pod = PodUnderTest::new(&engine, "files-walls").await;
+    pod.volume_file("first", "1");
+    let root = Path::new(pod.host_directory()).join("tree");
+    fs::create_dir(&root).unwrap();
+    let server = "mkdir -p /made; while :; do sleep 0.1; done";
+    pod.label("pod.component.app", &component(&format!("trap 'exit 0' TERM; {server}"), ""));
+    pod.label(
+        "pod.plugins",
+        "[{reload: {watch: /config/tree, component: app, target: /made/here, validate: [sh, -c, '! grep bad {candidate}'], healthy-for: 100ms, debounce: 100ms}}]",
+    );
+    pod.start().await;
+    pod.reaches("running").await;
+    let id = pod.inspect("app").await.id;
+    fs::create_dir_all(root.join("sub/x")).unwrap();
+    fs::write(root.join("sub/x/y"), "bad").unwrap();
+    pod.says("rollout of plugin `reload` refused").await;
+    for directory in ["/made/here/sub/x", "/made/here/sub", "/made/here"] {
+        assert_eq!(engine.stat(&id, directory).await.unwrap(), None, "{directory}");
+    }
+    fs::remove_dir_all(root.join("sub")).unwrap();
+    fs::write(root.join("longest"), vec![b'x'; 8 << 20]).unwrap();
+    pod.says("app:/made/here/longest at ").await;
+    wait_for("the longest file", || async { engine.stat(&id, "/made/here/longest").await.unwrap().is_some() }).await;
+    let status = pod.status().await;
+    assert_eq!(status["plugins"][0]["failures"], 0, "{status}");
+    pod.stop().await;
+}
+
 #[tokio::test]
 async fn mode_and_owner_are_kept_without_capabilities() {
     let Some(engine) = engine_or_fail().await else { return };
@@ -135,7 +285,7 @@ async fn mode_and_owner_are_kept_without_capabilities() {
     let (_, said) = pod.in_component("app", &["stat", "-c", "%a %u %g", "/etc/app/app.conf"]).await;
     assert_eq!(said.trim(), "600 1000 1001");
     let log = pod.log().await;
-    assert!(!log.contains("not atomically"), "{log}");
+    assert!(!log.contains("is not atomic"), "{log}");
     pod.stop().await;
 }
 
@@ -150,11 +300,48 @@ async fn a_replaced_mount_of_a_single_file_is_named() {
     pod.label("pod.copy.app", "/single.conf:/etc/app/app.conf");
     pod.label("pod.plugins", &reload("/etc/app/app.conf", "/single.conf"));
     pod.start().await;
-    pod.says("watched file `/single.conf`: it is a mount of a single file").await;
+    pod.says("watched file `/single.conf`: this is a mount of a single file").await;
     pod.change_file("app.conf", "good second");
-    pod.says("watched file `/single.conf`: it was replaced or removed on the host").await;
+    pod.says("watched file `/single.conf`: the file was replaced or removed on the host").await;
     let warnings = pod.status().await["warnings"].to_string();
     assert!(warnings.contains("still has the old content"), "{warnings}");
+    pod.stop().await;
+}
+
+/// A tool that deploys by `rm -rf` and `mkdir` leaves the mount with an empty directory that nobody writes to any more.
+#[tokio::test]
+async fn a_replaced_directory_behind_a_mount_removes_nothing_and_is_named() {
+    let Some(engine) = engine_or_fail().await else { return };
+    let mut pod = PodUnderTest::new(&engine, "files-moved").await;
+    let host = Path::new(pod.host_directory()).to_owned();
+    for name in ["renamed", "removed"] {
+        fs::create_dir(host.join(name)).unwrap();
+        fs::write(host.join(name).join("app.conf"), "good first").unwrap();
+        pod.spec()
+            .mounts
+            .push(Mount { read_only: true, ..bind(host.join(name).to_str().unwrap(), &format!("/{name}")) });
+    }
+    let rule = |name: &str| format!("{{watch: /{name}, component: app, target: /etc/{name}}}");
+    pod.label("pod.component.app", &component("trap exit TERM; while :; do sleep 0.1; done", ""));
+    pod.label("pod.copy.app", "- /renamed:/etc/renamed\n- /removed:/etc/removed\n");
+    pod.label("pod.plugins", &format!("- reload: {{rules: [{}, {}]}}", rule("renamed"), rule("removed")));
+    pod.start().await;
+    pod.reaches("running").await;
+    fs::rename(host.join("renamed"), host.join("aside")).unwrap();
+    fs::remove_dir_all(host.join("removed")).unwrap();
+    for name in ["renamed", "removed"] {
+        fs::create_dir(host.join(name)).unwrap();
+        fs::write(host.join(name).join("app.conf"), "good second").unwrap();
+        pod.says(&format!(
+            "watched `/{name}`, mount `/{name}`: the directory that is mounted here was renamed or removed"
+        ))
+        .await;
+    }
+    let warnings = pod.status().await["warnings"].to_string();
+    assert!(warnings.contains("restart the pod"), "{warnings}");
+    let (_, content) = pod.in_component("app", &["cat", "/etc/renamed/app.conf", "/etc/removed/app.conf"]).await;
+    assert_eq!(content, "good firstgood first");
+    assert!(!pod.log().await.contains("rollout of plugin"), "{}", pod.log().await);
     pod.stop().await;
 }
 

@@ -71,7 +71,7 @@ async fn volumes_are_made_as_the_pod_says_and_outlive_it() {
     let log = other.log().await;
     let told = format!("error: `pod.component.app`, field `volumes[0]`: the volume `{}` exists already with", small.0);
     assert!(log.contains(&told) && log.contains("o=size=1m") && log.contains("o=size=2m"), "{log}");
-    assert!(log.contains(&format!("hint: the engine does not change volumes: name another one, or remove it, with its data (`docker volume rm {}`)", small.0)), "{log}");
+    assert!(log.contains(&format!("hint: the engine cannot change an existing volume: use another name, or remove the volume with its data (`docker volume rm {}`)", small.0)), "{log}");
     assert!(!log.contains("`: started") && !log.contains("reached"), "{log}");
 }
 
@@ -87,12 +87,12 @@ async fn every_problem_of_the_volumes_is_told_and_nothing_is_started() {
     let log = pod.log().await;
     for problem in [
         "`pod.volumes`, field `data.drivr`: unknown key\n --> `pod.volumes`, line 1, column 9\n  hint: did you mean `driver`?",
-        "`pod.volumes`, field `both`: an external volume is made by somebody else",
-        "`a b` is not the name of a volume",
+        "`pod.volumes`, field `both`: an external volume exists already",
+        "`a b` is not a volume name",
     ] {
         assert!(log.contains(problem), "`{problem}` is missing in:\n{log}");
     }
-    assert!(log.contains("3 problems; nothing has been started") && !log.contains("reached"), "{log}");
+    assert!(log.contains("3 problems; nothing was started") && !log.contains("reached"), "{log}");
 }
 
 /// As podlike's example has it: the volume is mounted at `/var/run`, and the engine's socket below it.
@@ -141,13 +141,13 @@ async fn a_volume_is_shared_although_the_socket_is_mounted_below_it() {
     );
     other.start().await;
     // Docker 26.1 can't look into a container with such a mount, not for `docker cp` either: its controller starts nothing.
-    let unseen = "cannot look into container";
+    let unseen = "cannot read files of container";
     if other.says_one_of(&["[out] app: looked", unseen]).await == unseen {
         assert_eq!(other.ends().await, 125);
         return;
     }
     let log = other.log().await;
-    assert!(log.contains("the mount `/var/run` is not shared: it holds `/var/run/docker.sock`"), "{log}");
+    assert!(log.contains("the mount `/var/run` is not shared, because it contains `/var/run/docker.sock`"), "{log}");
     assert!(!log.contains("a socket"), "{log}");
     assert_eq!(other.stop().await, 0);
 }

@@ -187,20 +187,12 @@ fn chunks(reader: &mut impl BufRead) -> Vec<u8> {
 
 fn volume(driver: &Driver, name: &str, options: &[(&str, &str)]) -> Mount {
     Mount {
-        kind: MountKind::Volume,
-        source: Some(name.to_owned()),
-        target: "/data".to_owned(),
-        read_only: false,
-        propagation: None,
-        no_copy: false,
-        must_exist: false,
-        tmpfs_size: None,
-        tmpfs_mode: None,
         volume: Some(VolumeSpec {
             driver: driver.name.clone(),
             driver_opts: options.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
             labels: BTreeMap::from([("made-by".to_owned(), "policy".to_owned())]),
         }),
+        ..Mount::new(MountKind::Volume, Some(name.to_owned()), "/data")
     }
 }
 
@@ -295,16 +287,5 @@ async fn names_of_volumes_are_the_stacks_and_the_tasks() {
 }
 
 fn bare(name: &str) -> Mount {
-    Mount {
-        kind: MountKind::Volume,
-        source: Some(name.to_owned()),
-        target: String::new(),
-        read_only: false,
-        propagation: None,
-        no_copy: false,
-        must_exist: false,
-        tmpfs_size: None,
-        tmpfs_mode: None,
-        volume: None,
-    }
+    Mount::new(MountKind::Volume, Some(name.to_owned()), String::new())
 }

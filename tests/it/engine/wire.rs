@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, TryStreamExt};
 use outrigger::config::{Settings, Timeouts};
-use outrigger::engine::docker::Docker;
+use outrigger::engine::docker::{Docker, History};
 use outrigger::engine::{ContainerId, ContainerSpec, Engine, EngineError, EngineEventKind, Fault, LogsFrom};
 use outrigger::plan::compile::compile;
 use outrigger::plan::{Seen, SelfInfo};
@@ -130,7 +130,7 @@ async fn newer_and_older_engines_than_we_know() {
     assert_eq!(error.fault(), Fault::Permanent);
     assert_eq!(
         error.to_string(),
-        "the engine 18.09 is too old: it speaks API 1.39, and 1.41 or newer is needed (Docker 20.10)"
+        "the engine 18.09 is too old: its API version is 1.39, but Outrigger needs 1.41 or newer (Docker 20.10)"
     );
 }
 
@@ -330,6 +330,26 @@ async fn events_end_with_their_connection() {
         got.iter().map(|event| (event.at_ns, event.kind.clone())).collect::<Vec<_>>(),
         [(5, EngineEventKind::Start)]
     );
+}
+
+#[tokio::test]
+async fn the_history_is_read_as_far_as_it_takes() {
+    let line = |at: u64| format!("{{\"Type\": \"image\", \"Action\": \"pull\", \"timeNano\": {at}}}\n");
+    let dir = tempfile::tempdir().unwrap();
+    let asked = async |from: u64, count: u64| {
+        let events: String = (from..from + count).map(line).collect();
+        let answers: &'static [(&str, &str)] =
+            Box::leak(Box::new([("/events", &*String::leak(format!("200 {events}")))]));
+        let server = Server::start(dir.path(), answers);
+        let history = server.engine().history(1000, 9_000_000_000).await.unwrap();
+        assert!(server.requests().iter().any(|it| it.contains("since=1&until=9")), "{:?}", server.requests());
+        server.stop().await;
+        history
+    };
+    assert_eq!(asked(2000, 3).await, History { first_ns: Some(2000), full: false });
+    assert_eq!(asked(2000, 256).await, History { first_ns: Some(2000), full: true });
+    assert_eq!(asked(900, 256).await, History { first_ns: Some(900), full: false }, "the first event is enough");
+    assert_eq!(asked(2000, 0).await, History::default());
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::Bytes;
 use outrigger::engine::EngineHealth;
 use tokio::time::Instant;
+use tracing_subscriber::layer::SubscriberExt as _;
 
 use super::*;
 
@@ -36,6 +37,47 @@ async fn started(engine: &FakeEngine, of: &str, times: usize) {
 fn answer(exit_code: i64, stderr: &str) -> ExecOutput {
     let stderr = Bytes::copy_from_slice(stderr.as_bytes());
     ExecOutput { exit_code, stdout: Bytes::new(), stderr, truncated: false }
+}
+
+/// Counts the reports of an outage among what is logged.
+#[derive(Clone, Default)]
+struct Reports(Arc<AtomicUsize>);
+
+impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Reports {
+    fn on_event(&self, event: &tracing::Event<'_>, _context: tracing_subscriber::layer::Context<'_, S>) {
+        struct Found(bool);
+        impl tracing::field::Visit for Found {
+            fn record_debug(&mut self, _field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+                self.0 |= format!("{value:?}").starts_with("engine unreachable");
+            }
+        }
+        let mut found = Found(false);
+        event.record(&mut found);
+        self.0.fetch_add(usize::from(found.0), Ordering::Relaxed);
+    }
+}
+
+/// An engine that comes and goes does not fill the log, and one that was back for long is reported at once.
+#[tokio::test(start_paused = true)]
+async fn outages_that_follow_each_other_are_reported_ever_more_rarely() {
+    let reports = Reports::default();
+    let _logs = tracing::subscriber::set_default(tracing_subscriber::registry().with(reports.clone()));
+    let count = || reports.0.load(Ordering::Relaxed);
+    let mut pod = pod_of(FakeEngine::new(), Script::default(), &app("image: app")).await;
+    pod.reaches("running").await;
+    let mut counts = Vec::new();
+    for _ in 0..10 {
+        pod.engine.goes_away_for(SECOND);
+        tokio::time::sleep(11 * SECOND).await;
+        counts.push(count());
+    }
+    assert!(counts[0] == 1 && counts[9] > 1 && counts[9] <= 6, "{counts:?}");
+    tokio::time::sleep(120 * SECOND).await;
+    pod.engine.goes_away_for(SECOND);
+    tokio::time::sleep(11 * SECOND).await;
+    assert_eq!(count(), counts[9] + 1);
+    pod.signal(15).await;
+    pod.ends().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -106,7 +148,10 @@ async fn post_start_that_hangs_holds_up_neither_a_stop_nor_its_own_failure() {
 
     let pod = pod_of(FakeEngine::new().slow("exec", "app", 3600 * SECOND), Script::default(), &app(life)).await;
     let outcome = pod.ends().await;
-    assert!(outcome.to_string().contains("failed its `post_start`: step 1, `warm`"), "{outcome}");
+    assert!(
+        outcome.to_string().contains("failed its `post_start`: step 1, `warm` did not end within 60s, its `timeout`"),
+        "{outcome}"
+    );
     assert_ne!(outcome.exit_code(), 0);
 }
 
@@ -117,7 +162,7 @@ async fn post_start_that_fails_tells_the_commands_words_and_the_policy_decides()
     let pod = pod_of(engine.clone(), Script::default(), &app(life)).await;
     let outcome = pod.ends().await;
     assert_eq!(starts(&engine, " app"), 2);
-    assert!(outcome.to_string().contains("`warm` ended with 3: no database"), "{outcome}");
+    assert!(outcome.to_string().contains("`warm` exited with code 3: no database"), "{outcome}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -328,7 +373,7 @@ async fn a_donor_that_dies_while_the_engine_is_away_is_started_again() {
     pod.reaches("running").await;
     engine.goes_away_for(5 * SECOND);
     engine.kill("pod.podlike.ipc", 137);
-    // What happened while the engine was away only a look can tell.
+    // What happened while the engine was unreachable only a look can tell.
     tokio::time::sleep(SECOND).await;
     engine.forgets_events();
     started(&engine, "pod.podlike.ipc", 2).await;
@@ -418,9 +463,9 @@ async fn a_pod_is_degraded_while_a_component_is_stopped_and_started_again() {
     pod.reaches("running").await;
     let _engine = engine.clone().slow("start", "app", 3 * SECOND);
     for (state, reason) in [
-        ("stopping", "component `app` is degraded: it is being stopped"),
-        ("exited", "component `app` is degraded: it exited and waits for its restart"),
-        ("starting", "component `app` is degraded: it is being started again"),
+        ("stopping", "component `app` is degraded: the component is being stopped"),
+        ("exited", "component `app` is degraded: the component has exited and waits for its restart"),
+        ("starting", "component `app` is degraded: the component is being restarted"),
     ] {
         let reached = pod.status.wait_for(|status| status.components.iter().any(|it| it.state == state));
         let health = tokio::time::timeout(60 * SECOND, reached).await.expect(state).unwrap().health.clone();

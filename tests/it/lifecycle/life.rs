@@ -135,6 +135,38 @@ async fn steps_come_after_the_start_and_before_the_stop() {
     assert!(began.elapsed() >= 2 * SECOND, "{:?}", began.elapsed());
 }
 
+/// A command ends with its component: that is the reason then, and no failure of the step.
+#[tokio::test(start_paused = true)]
+async fn steps_stop_with_their_component_and_do_not_fail_then() {
+    let steps =
+        |key: &str| format!("{{image: app, essential: false, {key}: [{{command: [forever]}}, {{command: [never]}}]}}");
+    for key in ["post_start", "pre_stop"] {
+        let (log, _guard) = super::log::Log::start();
+        let engine = FakeEngine::new().hangs("app", |argv| argv[0] == "forever");
+        let app = steps(key);
+        let all =
+            [("pod.component.app", app.as_str()), ("pod.component.web", "image: web"), ("pod.options", "{settle: 0s}")];
+        let pod = start(engine, Script::default(), &all).await;
+        tokio::time::sleep(5 * SECOND).await;
+        if key == "pre_stop" {
+            pod.signal(15).await;
+            tokio::time::sleep(SECOND).await;
+        }
+        assert_eq!(pod.engine.calls_of("exec"), ["exec app forever"], "{key}");
+        pod.engine.kill("app", 0);
+        tokio::time::sleep(SECOND).await;
+        let lines: Vec<_> = log.take().into_iter().map(|(_, line)| line).filter(|line| line.contains(key)).collect();
+        let told = format!("`{key}` stops in step 1, because the component has ended");
+        assert_eq!(lines.iter().filter(|line| line.contains(&told)).count(), 1, "{lines:?}");
+        assert!(!lines.iter().any(|line| line.contains("failed") || line.starts_with("WARN")), "{lines:?}");
+        assert_eq!(pod.engine.calls_of("exec"), ["exec app forever"], "{key}: no further step");
+        if key == "post_start" {
+            pod.signal(15).await;
+        }
+        assert_eq!(pod.ends().await.exit_code(), 0);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_step_that_fails_or_hangs_fails_the_component_and_never_the_stop() {
     let failing = |argv: &[String]| ExecOutput {
@@ -145,7 +177,7 @@ async fn a_step_that_fails_or_hangs_fails_the_component_and_never_the_stop() {
     };
     let all = [("pod.component.app", "{image: app, post_start: [{command: cache}]}")];
     let outcome = start(FakeEngine::new().exec_answers("app", failing), Script::default(), &all).await.ends().await;
-    let expected = "component `app` failed its `post_start`: step 1, `cache` ended with 9: no cache";
+    let expected = "component `app` failed its `post_start`: step 1, `cache` exited with code 9: no cache";
     assert_eq!((outcome.to_string().as_str(), outcome.exit_code()), (expected, 125));
 
     let all =
@@ -192,7 +224,9 @@ async fn an_exec_probe_that_fails_restarts_its_component() {
     restarted(&mut pod, "app", 1).await;
     // One of the next run may have been made already.
     assert!((5..=6).contains(&*looks.lock().unwrap()));
-    assert!(pod.status.borrow().warnings.iter().any(|what| what.contains("liveness probe: `check` ended with 1")));
+    assert!(
+        pod.status.borrow().warnings.iter().any(|what| what.contains("liveness probe: `check` exited with code 1"))
+    );
     pod.signal(15).await;
     assert_eq!(pod.ends().await, Outcome::Stopped);
 }
@@ -220,7 +254,7 @@ async fn each_probe_is_shown_as_it_stands_and_anew_with_each_run() {
     // Two failures are not enough for a verdict, of which nothing else would tell.
     *ill.lock().unwrap() = true;
     tokio::time::sleep(20 * SECOND).await;
-    let failing = (ProbeState::Succeeds, Some(false), 2, Some("`check` ended with 1: no route".to_owned()));
+    let failing = (ProbeState::Succeeds, Some(false), 2, Some("`check` exited with code 1: no route".to_owned()));
     assert_eq!(shown(&pod), failing);
     pod.engine.kill("app", 1);
     tokio::time::sleep(20 * SECOND).await;
@@ -306,8 +340,9 @@ async fn a_donor_that_dies_is_started_again() {
     let donor = |engine: &FakeEngine| engine.calls_of("start").into_iter().filter(|call| call.contains("ipc")).count();
     assert_eq!(donor(&engine), 1);
     engine.kill("pod.podlike.ipc", 137);
-    let warned =
-        pod.status.wait_for(|status| status.warnings.iter().any(|what| what.contains("IPC namespace has ended")));
+    let warned = pod
+        .status
+        .wait_for(|status| status.warnings.iter().any(|what| what.contains("the IPC donor container has ended")));
     tokio::time::timeout(60 * SECOND, warned).await.expect("it is told").unwrap();
     tokio::time::sleep(SECOND).await;
     assert_eq!(donor(&engine), 2);
@@ -394,7 +429,7 @@ async fn a_version_that_crashes_again_and_again_is_never_healthy_and_its_start_e
         assert_eq!(outcome.exit_code(), 125);
         let told = outcome.to_string();
         assert!(
-            told.contains("within 60s (`start_deadline`): component `app`") && told.contains("ended with 3"),
+            told.contains("within 60s (`start_deadline`): component `app`") && told.contains("exited with code 3"),
             "{told}"
         );
         let took = began.elapsed();

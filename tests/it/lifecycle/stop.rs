@@ -4,6 +4,7 @@ use std::fs;
 
 use tokio::time::Instant;
 
+use super::log::Log;
 use super::*;
 
 /// Longest time from the last exit to the end of the controller.
@@ -57,6 +58,28 @@ async fn an_engine_that_shuts_down_is_not_waited_for() {
         assert!(took < AT_ONCE, "{signal_first}: {took:?}");
         assert_eq!(engine.calls_of("start"), Vec::<String>::new(), "nothing is started again");
     }
+}
+
+/// What is expected then is no warning, and is told once, not for each component.
+#[tokio::test(start_paused = true)]
+async fn an_engine_that_shuts_down_leaves_a_short_log() {
+    let (log, _guard) = Log::start();
+    let engine = FakeEngine::new();
+    let mut pod = pod_of(engine.clone(), &three()).await;
+    pod.reaches("running").await;
+    log.take();
+    let exits = [("db", 143), ("app", 0), ("web", 0), ("pod.podlike.ipc", 143)];
+    shuts_down(&engine, &pod, &exits, true).await;
+    assert_eq!(over(pod).await.0, Outcome::Stopped);
+    let lines: Vec<_> = log.take().into_iter().map(|(_, line)| line).collect();
+    let with = |text: &str| lines.iter().filter(|line| line.contains(text)).cloned().collect::<Vec<_>>();
+    let missing =
+        ["INFO the engine shut down before it had sent all output; the last lines of 3 components may be missing"];
+    assert_eq!(with("may be missing"), missing, "{lines:#?}");
+    let warnings = with("WARN");
+    assert_eq!(warnings.len(), 2, "{lines:#?}");
+    assert!(warnings[0].contains("engine unreachable"), "{lines:#?}");
+    assert!(warnings[1].contains("the engine refuses connections, so 4 containers of the pod remain"), "{lines:#?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -205,4 +228,77 @@ async fn a_signal_without_an_answer_is_not_sent_twice() {
     pod.signal(15).await;
     assert_eq!(pod.ends().await, Outcome::Killed);
     assert_eq!(engine.calls_of("signal").iter().filter(|call| call.ends_with(" 15")).count(), 1);
+    // Nor is it if the call itself has taken too long: the component has the signal, and may need longer still.
+    let engine =
+        FakeEngine::new().loses_the_answer("signal", "app", 1).exits_on("app", 15, 0).stop_takes("app", 100 * SECOND);
+    let all = [("pod.component.app", "{image: app, stop_grace_period: 3m}"), ("pod.stop_grace_period", "4m")];
+    let mut pod = pod_of(engine.clone(), &all).await;
+    pod.reaches("running").await;
+    pod.signal(15).await;
+    assert_eq!(pod.ends().await, Outcome::Stopped);
+    assert_eq!(engine.calls_of("signal"), ["signal app 15"]);
+}
+
+/// An engine that comes back in time has the exit code, which the controller can't see.
+#[tokio::test(start_paused = true)]
+async fn what_ends_just_before_the_engine_is_back_is_heard_of_from_the_engine() {
+    let engine = FakeEngine::new();
+    let proc = tempfile::tempdir().unwrap();
+    let settings = Settings { keep: Keep { count: 0, ..Keep::default() }, ..Settings::default() };
+    let visible = Processes::below(proc.path());
+    let mut pod = start_seeing(visible, settings, engine.clone(), Script::default(), &three()).await;
+    pod.reaches("running").await;
+    let found = processes(&engine, &["db", "app", "web"]);
+    for entry in fs::read_dir(found.path()).unwrap() {
+        let entry = entry.unwrap();
+        fs::rename(entry.path(), proc.path().join(entry.file_name())).unwrap();
+    }
+    // The controller looks for the engine after 1.5 s, a third of a second after the end.
+    engine.goes_away_for(SECOND * 14 / 10);
+    tokio::time::sleep(SECOND / 10).await;
+    pod.signal(15).await;
+    tokio::time::sleep(SECOND * 107 / 100).await;
+    engine.kill("web", 3);
+    fs::remove_dir_all(proc.path().join("22")).unwrap();
+    let status = pod.status.clone();
+    let (outcome, _took) = over(pod).await;
+    assert_eq!(outcome, Outcome::Stopped);
+    let code = |name: &str| status.borrow().components.iter().find(|it| it.name == name).and_then(|it| it.exit_code);
+    assert_eq!(code("web"), Some(3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_component_leaves_its_dependency_a_share_of_the_time() {
+    for (deaf, expected) in [
+        (&["app"] as &[&str], &["signal app 15", "signal app 9", "signal db 15"] as &[&str]),
+        (&["app", "db"], &["signal app 15", "signal app 9", "signal db 15", "signal db 9"]),
+        (&["db"], &["signal app 15", "signal db 15", "signal db 9"]),
+    ] {
+        let engine = deaf.iter().fold(FakeEngine::new(), |engine, name| engine.ignores(name, 15));
+        let settings = Settings { keep: Keep { count: 0, ..Keep::default() }, ..Settings::default() };
+        let mut pod = start_with(settings, engine.clone(), Script::default(), &three()[..2]).await;
+        pod.reaches("running").await;
+        pod.signal(15).await;
+        assert_eq!(pod.ends().await, Outcome::Killed);
+        let signals = engine.calls_of("signal");
+        assert_eq!(signals, expected, "deaf: {deaf:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plugin_that_fails_when_the_component_has_ended_is_no_success() {
+    for (code, expected) in [(0, 125), (3, 3)] {
+        let script = Script { lines: Some(Arc::new(|_| Err("it trapped".to_owned()))), ..Script::default() };
+        let engine = FakeEngine::new().prints("app", Output::Stdout, &[b"RESULT important\n"]);
+        let mut pod = start(engine.clone(), script, &[("pod.component.app", "image: app")]).await;
+        pod.reaches("running").await;
+        engine.kill("app", code);
+        let written = Arc::clone(&pod.written);
+        let outcome = pod.ends().await;
+        assert_eq!(outcome.exit_code(), expected, "{outcome}");
+        assert_eq!(*written.lock().unwrap(), b"", "what a plugin may have to take out is not written");
+        if code == 0 {
+            assert_eq!(outcome.to_string(), "plugin `script` failed in `log-line`: it trapped");
+        }
+    }
 }

@@ -40,6 +40,7 @@ pub fn run(format: LineFormat) -> (Run, Sink, DuplexStream) {
         drain: Duration::from_secs(5),
         ended: CancellationToken::new(),
         token: CancellationToken::new(),
+        engine_leaves: CancellationToken::new(),
     };
     (run, Sink::new(ours, format), theirs)
 }

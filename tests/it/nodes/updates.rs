@@ -53,9 +53,7 @@ fn create(service: &str, monitor: &str, image: &str) {
 
 /// The tasks of a service, newest first: id, desired state, state, error.
 fn tasks(service: &str) -> String {
-    let format = "{{.ID}} {{.DesiredState}} {{.CurrentState}} {{.Error}}";
-    String::from_utf8_lossy(&docker_output(NODE, &["service", "ps", service, "--no-trunc", "--format", format]).stdout)
-        .into_owned()
+    super::tasks(NODE, service, "{{.ID}} {{.DesiredState}} {{.CurrentState}} {{.Error}}")
 }
 
 fn runs(service: &str) -> bool {

@@ -35,7 +35,7 @@ async fn files_that_are_no_plugins() {
     assert!(matches!(refused(b"", "not WebAssembly").await, PluginError::NotWasm));
     assert!(matches!(refused(b"\0asm\x01\0\0\0", "core WebAssembly module").await, PluginError::CoreModule));
     assert!(matches!(refused(b"\0asm\x0d\0\x01\0", "does not export").await, PluginError::NoPlugin));
-    assert!(matches!(refused(&naughty()[..5000], "can't be compiled").await, PluginError::Broken { .. }));
+    assert!(matches!(refused(&naughty()[..5000], "cannot be compiled").await, PluginError::Broken { .. }));
     let missing = PluginSource::File("/nonexistent/x.wasm".to_owned());
     let error = Pod::new().host.inspect(&missing, &plugin()).await.unwrap_err();
     assert_eq!(error.to_string(), "file `/nonexistent/x.wasm` does not exist in the controller");
@@ -43,7 +43,7 @@ async fn files_that_are_no_plugins() {
     assert!(matches!(error, PluginError::Unreadable { .. }), "{error}");
     let ghost = PluginName::new("ghost").unwrap();
     let error = Pod::new().host.inspect(&PluginSource::Stock, &ghost).await.unwrap_err();
-    assert!(error.to_string().starts_with("no stock plugin is called `ghost`"), "{error}");
+    assert!(error.to_string().starts_with("there is no stock plugin `ghost`"), "{error}");
 }
 
 #[tokio::test]
@@ -57,7 +57,7 @@ async fn machine_code_is_never_taken() {
 async fn other_versions_of_the_contract() {
     let old = patched(naughty(), "outrigger:pod/types@0.1.0", "outrigger:pod/types@0.9.0");
     let error = refused(&old, "built against `outrigger:pod/types@0.9.0`").await;
-    assert!(error.to_string().ends_with("but this Outrigger serves `outrigger:pod` 0.1.0"), "{error}");
+    assert!(error.to_string().ends_with("but this version of Outrigger supports `outrigger:pod` 0.1.0"), "{error}");
     let old = patched(naughty(), "outrigger:pod/tick@0.1.0", "outrigger:pod/tick@2.1.0");
     refused(&old, "built against `outrigger:pod/tick@2.1.0`").await;
 }
@@ -77,7 +77,7 @@ async fn interfaces_and_hooks_that_are_not_served_yet() {
     for name in ["logs", "node"] {
         let wasm = patched(naughty(), "outrigger:pod/exec@", &format!("outrigger:pod/{name}@"));
         let error =
-            refused(&wasm, &format!("imports `{name}`, which this version of Outrigger does not serve yet")).await;
+            refused(&wasm, &format!("imports `{name}`, which this version of Outrigger does not support yet")).await;
         assert!(matches!(error, PluginError::ImportNotServed { .. }));
     }
     let unknown = patched(naughty(), "outrigger:pod/exec@", "outrigger:pod/evil@");
@@ -87,20 +87,26 @@ async fn interfaces_and_hooks_that_are_not_served_yet() {
     assert!(matches!(error, PluginError::HookNotServed { hook: "log-sink" }));
     let none = patched(naughty(), "outrigger:pod/plugin@", "outrigger:pod/plugon@");
     assert!(matches!(refused(&none, "does not export `outrigger:pod/plugin`").await, PluginError::NoPlugin));
-    // Another interface's functions under a name of the contract.
-    let wrong = patched(naughty(), "outrigger:pod/signals@", "outrigger:pod/metrics@");
-    refused(&wrong, "").await;
-    let wrong = patched(naughty(), "outrigger:pod/health@", "outrigger:pod/signal2");
-    refused(&wrong, "").await;
+    // Another interface's functions under a name of the contract: of those that it imports, and of those that it exports.
+    let swapped = |one: &str, other: &str| {
+        let away =
+            patched(naughty(), &format!("outrigger:pod/{one}@"), &format!("outrigger:pod/{}@", "x".repeat(one.len())));
+        let there = patched(&away, &format!("outrigger:pod/{other}@"), &format!("outrigger:pod/{one}@"));
+        patched(&there, &format!("outrigger:pod/{}@", "x".repeat(one.len())), &format!("outrigger:pod/{other}@"))
+    };
+    let imports = "the plugin does not match the contract: component imports instance `outrigger:pod/metrics@0.1.0`, but a matching implementation was not found";
+    refused(&swapped("signals", "metrics"), imports).await;
+    let exports = "the plugin does not match the contract: instance export `outrigger:pod/health@0.1.0` does not have export `check`";
+    refused(&swapped("health", "signal"), exports).await;
 }
 
 #[tokio::test]
 async fn describe_that_does_not_answer() {
-    refused(&describing("trap"), "its `describe` trapped").await;
-    refused(&describing("spin"), "its `describe` overran its 1000 ms of CPU time").await;
-    refused(&describing("bad-name"), "its manifest is wrong: `name`").await;
-    refused(&describing("bad-version"), "its manifest is wrong: `version` is `new`").await;
-    refused(&describing("bad-schema"), "its manifest is wrong: `config-schema` is not JSON").await;
+    refused(&describing("trap"), "the plugin's `describe` trapped").await;
+    refused(&describing("spin"), "the plugin's `describe` exceeded its CPU time limit of 1000 ms").await;
+    refused(&describing("bad-name"), "the plugin's manifest is wrong: `name`").await;
+    refused(&describing("bad-version"), "the plugin's manifest is wrong: `version` is `new`").await;
+    refused(&describing("bad-schema"), "the plugin's manifest is wrong: `config-schema` is not JSON").await;
 }
 
 #[tokio::test]
@@ -122,7 +128,7 @@ async fn all_problems_of_all_plugins_at_once() {
     let told = pod.load(&[first, second]).await.unwrap_err().to_string();
     for expected in [
         "`pod.plugins`, field `first.tick`",
-        "field `first.grants.exec`: `app` is granted, but the plugin's manifest does not ask for it",
+        "field `first.grants.exec`: `app` is granted, but the plugin's manifest does not request it",
         "field `first.grants.http`: `nonsense`: expected `host:port`",
         "field `p.source`: file `/nonexistent` does not exist",
     ] {
@@ -134,10 +140,10 @@ async fn all_problems_of_all_plugins_at_once() {
 async fn configure_that_fails() {
     for (act, expected) in [
         ("trap", "`configure` trapped: wasm trap"),
-        ("spin", "`configure` overran its 1000 ms of CPU time"),
+        ("spin", "`configure` exceeded its CPU time limit of 1000 ms"),
         ("fail", "`configure` failed: on purpose"),
-        ("bad-config", "`configure` says that its configuration is wrong: on purpose"),
-        ("hog", "`configure` ran out of memory: its limit is 16384 KiB"),
+        ("bad-config", "`configure` reported a wrong configuration: on purpose"),
+        ("hog", "`configure` exceeded its memory limit of 32768 KiB"),
     ] {
         let pod = Pod::new();
         let told = pod.load(&[pod.spec(json!({ "configure": act }), &[])]).await.unwrap_err().to_string();
@@ -149,10 +155,10 @@ async fn configure_that_fails() {
 async fn nothing_but_watch_can_be_used_from_configure() {
     let grants = ["signals *", "state *", "pod *", "watch /watched", "http *", "tcp *"];
     for check in [
-        "check signal app 1 => can't be used before the first hook",
-        "check state => can't be used before the first hook",
+        "check signal app 1 => cannot be used before the first hook",
+        "check state => cannot be used before the first hook",
         "check watch /watched => ok",
-        "check watch /elsewhere => its manifest does not ask for it",
+        "check watch /elsewhere => the plugin's manifest does not request it",
         "check tcp 127.0.0.1:1 => PermissionDenied",
     ] {
         let pod = Pod::new();
@@ -178,7 +184,7 @@ async fn wants_lie_within_the_manifest_and_required_ones_are_granted() {
         "{told}"
     );
     let told = load(json!({"wants": ["exec app"]}), &[]).await.unwrap_err();
-    assert!(told.contains("wants `exec` for `app`, beyond its manifest"), "{told}");
+    assert!(told.contains("requests `exec` for `app`, which its manifest does not request"), "{told}");
     let told = load(json!({"wants": ["files /etc"]}), &[]).await.unwrap_err();
     assert!(told.contains("expected `component:/path`"), "{told}");
 
@@ -210,9 +216,13 @@ async fn code_compiled_for_any_machine_loads_here_and_the_cache_is_private() {
     let loaded = unsafe { wasmtime::component::Component::deserialize(&engine, &code) };
     assert!(loaded.is_ok(), "{:#}", loaded.err().unwrap());
 
-    let cached = std::fs::metadata(super::shared_cache()).map(|meta| meta.permissions().mode() & 0o777);
+    // The directory is made by whoever is first to compile something.
     drop(pod.host.inspect(&pod.file(naughty()), &plugin()).await.unwrap());
-    assert!(cached.is_err() || cached.unwrap() == 0o700);
+    let mode = std::fs::metadata(super::shared_cache()).unwrap().permissions().mode();
+    assert_eq!(mode & 0o7777, 0o700, "{mode:o}");
+    let code = std::fs::read_dir(super::shared_cache()).unwrap().map(|entry| entry.unwrap().metadata().unwrap());
+    let modes: Vec<_> = code.map(|meta| meta.permissions().mode() & 0o7777).collect();
+    assert!(!modes.is_empty() && modes.iter().all(|mode| *mode == 0o600), "{modes:?}");
 }
 
 fn wasmtime_settings() -> wasmtime::Config {
@@ -246,8 +256,19 @@ async fn components_that_the_pod_does_not_have() {
     let rule = |component: &str| json!({"watch": "/w", "component": component, "target": "/t", "signal": "HUP"});
     let spec = stock(&pod, "reload", rule("aap"), None);
     let told = pod.load(std::slice::from_ref(&spec)).await.unwrap_err().to_string();
-    let expected = "field `reload`: its configuration names component `aap`, which the pod does not have (hint: did you mean `app`? Known: `app`, `db`)";
+    let expected = "field `reload.component`: the plugin's configuration names component `aap`, which the pod does not have (hint: did you mean `app`? Known: `app`, `db`)";
     assert_eq!(told.matches(expected).count(), 1, "{told}");
+
+    // A plugin that wants nothing of the component names it all the same.
+    let config = json!({"components": ["ap", "app", "*"]});
+    let told = pod.load(&[stock(&pod, "redact", config, None)]).await.unwrap_err().to_string();
+    let expected = "field `redact.components.0`: the plugin's configuration names component `ap`, which the pod does not have (hint: did you mean `app`? Known: `app`, `db`)";
+    assert!(told.contains(expected), "{told}");
+    assert!(told.contains("field `redact.components.2`: the plugin's configuration names component `*`"), "{told}");
+    assert_eq!(told.lines().count(), 2, "{told}");
+    let config = json!({"map": {"HUP": {"to": ["ap"]}}});
+    let told = pod.load(&[stock(&pod, "signal", config, None)]).await.unwrap_err().to_string();
+    assert!(told.contains("field `signal`: the plugin's configuration names component `ap`"), "{told}");
 
     // Another plugin may add it before the start.
     let other = pod.spec(json!({}), &["signals ghost"]);
@@ -266,7 +287,12 @@ async fn a_plugin_of_one_component_is_granted_no_other() {
     let mut spec = pod.spec(json!({}), &["signals db", "signals *", "files *:/etc"]);
     spec.scope = Some(super::component("app"));
     let told = pod.load(&[spec]).await.unwrap_err().to_string();
-    assert!(told.contains("`db` is granted, but the plugin belongs to component `app` and sees no other"), "{told}");
+    assert!(
+        told.contains(
+            "`db` is granted, but the plugin belongs to component `app` and has no access to other components"
+        ),
+        "{told}"
+    );
     assert_eq!(told.lines().count(), 1, "{told}");
 }
 
@@ -280,8 +306,8 @@ async fn settings_of_hooks_that_the_plugin_does_not_have() {
     spec.health_interval = std::time::Duration::from_secs(3);
     let told = pod.load(&[spec]).await.unwrap_err().to_string();
     for expected in [
-        "field `redact.on-error.tick`: the plugin does not have hook `tick` (hint: it has `log-line`)",
-        "field `redact.health-interval`: the plugin does not have hook `health`",
+        "field `redact.on-error.tick`: the plugin does not have the hook `tick` (hint: hooks of the plugin: `log-line`)",
+        "field `redact.health-interval`: the plugin does not have the hook `health`",
     ] {
         assert!(told.contains(expected), "{told}");
     }

@@ -125,7 +125,7 @@ async fn helpers_can_not_run() {
     assert_eq!(
         told,
         format!(
-            "cannot pull image `x`: unauthorized; there are no credentials for registry `r.io` in `{file}`; `{file}` leaves them to `docker-credential-ecr-login`, which cannot run here: write them into its `auths`"
+            "cannot pull image `x`: unauthorized; there are no credentials for registry `r.io` in `{file}`; `{file}` refers to the helper `docker-credential-ecr-login`, which cannot run here: write the credentials into `auths` of this file"
         )
     );
     let store = json!({"auths": {"r.io": {}}, "credsStore": "desktop"}).to_string();
@@ -161,8 +161,8 @@ async fn entries_that_say_nothing_usable_are_told() {
     for (entry, why) in [
         (json!({"auth": "%%%"}), "`auth` is not the base64 form of `user:password`"),
         (json!({"auth": STANDARD.encode("user")}), "`auth` is not the base64 form of `user:password`"),
-        (json!({"username": "u"}), "there is a user and no password"),
-        (json!({"password": "p"}), "there is a password and no user"),
+        (json!({"username": "u"}), "the password is missing"),
+        (json!({"password": "p"}), "the user name is missing"),
     ] {
         let (found, _directory) = look(&[&json!({"auths": {"r.io": entry}}).to_string()], "r.io/x").await;
         assert!(found.header().is_none() && found.notes[0].ends_with(why), "{found:?}");

@@ -11,18 +11,7 @@ fn body(spec: &ContainerSpec) -> Value {
 }
 
 fn mount(kind: MountKind, source: Option<&str>, target: &str) -> Mount {
-    Mount {
-        kind,
-        source: source.map(str::to_owned),
-        target: target.to_owned(),
-        read_only: false,
-        propagation: None,
-        no_copy: false,
-        must_exist: false,
-        tmpfs_size: None,
-        tmpfs_mode: None,
-        volume: None,
-    }
+    Mount::new(kind, source.map(str::to_owned), target)
 }
 
 #[test]

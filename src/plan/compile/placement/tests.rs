@@ -46,7 +46,7 @@ fn a_slice_where_systemd_can_be_asked() {
     me.container.pids_limit = 100;
     let old = auto(&me, &engine(CgroupDriver::Systemd, 1));
     assert_eq!((old.tier, old.parent), (Tier::Divided, None));
-    assert!(old.why.contains("has to be asked for (`--cgroup-mode=slice`)"), "{}", old.why);
+    assert!(old.why.contains("is used only with `--cgroup-mode=slice`"), "{}", old.why);
     for version in [1, 2] {
         let placed = asked(&me, &engine(CgroupDriver::Systemd, version), CgroupMode::Slice).unwrap();
         if version == 2 {
@@ -70,7 +70,7 @@ fn a_directory_where_the_engines_own_tree_can_be_written() {
     let read_only = controller(vec![bind("/sys/fs/cgroup", "/host/cgroup", false)]);
     let placed = auto(&read_only, &engine(CgroupDriver::Cgroupfs, 2));
     assert_eq!(placed.tier, Tier::Divided);
-    assert!(placed.why.contains("not mounted writable"), "{}", placed.why);
+    assert!(placed.why.contains("no writable mount"), "{}", placed.why);
 }
 
 /// Without anything mounted, and where a cgroup of the pod's own would be for nothing, it is as it always was.
@@ -102,7 +102,7 @@ fn a_parent_that_somebody_chose_is_never_left() {
         assert_eq!((placed.tier, placed.parent.as_deref()), (Tier::Inherit, Some("mine.slice")));
         for mode in [CgroupMode::Slice, CgroupMode::Tree, CgroupMode::Nested, CgroupMode::Divided] {
             let told = asked(&me, &engine, mode).unwrap_err();
-            assert!(told.contains("`cgroup_parent` is `mine.slice`") && told.contains("take `inherit`"), "{told}");
+            assert!(told.contains("`cgroup_parent` is `mine.slice`") && told.contains("use `inherit`"), "{told}");
         }
     }
 }
@@ -114,17 +114,17 @@ fn what_can_not_be_had_is_told_with_the_flag_and_the_remedy() {
         (engine(CgroupDriver::Systemd, 2), engine(CgroupDriver::Cgroupfs, 2), engine(CgroupDriver::Cgroupfs, 1));
     let none = engine(CgroupDriver::None, 2);
     for (engine, mode, remedy) in [
-        (&systemd, CgroupMode::Inherit, "give it one in Compose"),
+        (&systemd, CgroupMode::Inherit, "set `cgroup_parent` in Compose"),
         (&systemd, CgroupMode::Slice, "mount `/run/dbus/system_bus_socket` into the controller"),
-        (&systemd, CgroupMode::Tree, "take `slice`"),
-        (&systemd, CgroupMode::Nested, "take `slice`"),
+        (&systemd, CgroupMode::Tree, "use `slice`"),
+        (&systemd, CgroupMode::Nested, "use `slice`"),
         (&new, CgroupMode::Slice, "native.cgroupdriver=systemd"),
         (&new, CgroupMode::Tree, "at `/host/cgroup`, writable"),
-        (&new, CgroupMode::Nested, "take `tree`"),
-        (&old, CgroupMode::Tree, "take `nested`"),
+        (&new, CgroupMode::Nested, "use `tree`"),
+        (&old, CgroupMode::Tree, "use `nested`"),
         (&old, CgroupMode::Nested, "`--cgroupns=host`"),
-        (&none, CgroupMode::Divided, "take an engine that has"),
-        (&none, CgroupMode::Inherit, "take an engine that has"),
+        (&none, CgroupMode::Divided, "use an engine with cgroups"),
+        (&none, CgroupMode::Inherit, "use an engine with cgroups"),
     ] {
         let told = asked(&bare, engine, mode).unwrap_err();
         let begin = format!("`--cgroup-mode`: `{}` does not work here: ", mode.name());
@@ -136,12 +136,12 @@ fn what_can_not_be_had_is_told_with_the_flag_and_the_remedy() {
 #[test]
 fn what_was_refused_is_not_tried_again() {
     let mut me = controller(vec![bind(BUS, BUS, false)]);
-    me.cgroup_refused = Some("systemd refuses over D-Bus: no".to_owned());
+    me.cgroup_refused = Some("systemd refused a request over D-Bus: no".to_owned());
     let engine = engine(CgroupDriver::Systemd, 2);
     let placed = auto(&me, &engine);
-    assert_eq!((placed.tier, placed.why.as_str()), (Tier::Divided, "systemd refuses over D-Bus: no"));
+    assert_eq!((placed.tier, placed.why.as_str()), (Tier::Divided, "systemd refused a request over D-Bus: no"));
     let told = asked(&me, &engine, CgroupMode::Slice).unwrap_err();
-    assert!(told.contains("systemd refuses over D-Bus: no"), "{told}");
+    assert!(told.contains("systemd refused a request over D-Bus: no"), "{told}");
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn nested_needs_a_controller_that_can_start_again() {
     engine.api = (1, 51);
     let settings = Settings { pids: Sharing::Private, cgroup_mode: CgroupMode::Nested, ..Settings::default() };
     let told = place(&me, &engine, &settings).unwrap_err().to_string();
-    assert!(told.contains("leave out `--pids=false`"), "{told}");
+    assert!(told.contains("remove `--pids=false`"), "{told}");
 }
 
 #[test]
@@ -196,7 +196,7 @@ fn without_an_engine_everything_is_assumed() {
     let engine = offline::engine();
     let placed = auto(&me, &engine);
     assert_eq!((placed.tier, placed.is_assumed), (Tier::Divided, true));
-    assert!(placed.to_string().starts_with("cgroups: divided (assumed): the engine was not asked"), "{placed}");
+    assert!(placed.to_string().starts_with("cgroups: divided (assumed): unknown without an engine"), "{placed}");
     for (mode, tier) in [
         (CgroupMode::Inherit, Tier::Inherit),
         (CgroupMode::Slice, Tier::Slice),

@@ -39,8 +39,9 @@ impl Guard<'_> {
         if HARMLESS.iter().any(|harmless| glob(harmless, &path, true)) {
             self.unless_denied(Subject::Device, &path)
         } else {
-            let why =
-                format!("`{path}` is none of the devices that are known to be harmless, as disks and memory are not");
+            let why = format!(
+                "`{path}` is not on the list of harmless devices; disks and memory, for example, are dangerous"
+            );
             self.unless_allowed(Subject::Device, &path, &why)
         }
     }
@@ -56,7 +57,7 @@ impl Guard<'_> {
             self.unless_denied(Subject::DeviceRule, &rule)
         } else {
             let why = format!(
-                "`{rule}` opens devices that the component can make with `mknod`, disks and memory perhaps among them"
+                "`{rule}` opens devices that the component can create with `mknod`, possibly including disks and memory"
             );
             self.unless_allowed(Subject::DeviceRule, &rule, &why)
         }

@@ -204,36 +204,38 @@ impl Paths {
         let closed = |what: String| Some(Danger { what, is_engine: false });
         let engine = |what: String| Some(Danger { what, is_engine: true });
         if self.sockets.iter().any(|socket| socket == source) || is_socket(source) {
-            return engine(format!("`{source}` is the engine's socket: whoever has it is root on the node"));
+            return engine(format!("`{source}` is the engine's socket, which gives root access to the node"));
         }
         if let Some(socket) = self.sockets.iter().find(|socket| is_within(socket, source)) {
             return engine(format!(
-                "`{source}` holds the engine's socket `{socket}`: whoever has it is root on the node"
+                "`{source}` contains the engine's socket `{socket}`, which gives root access to the node"
             ));
         }
         let touches = |path: &str| is_within(source, path) || is_within(path, source);
         if let Some(own) = self.own_sources.iter().find(|own| touches(own)) {
             return if is_socket(own) {
-                engine(format!("`{source}` leads to the engine's socket, which the controller has from `{own}`"))
+                engine(format!(
+                    "`{source}` leads to the engine's socket, which is mounted into the controller from `{own}`"
+                ))
             } else {
                 closed(format!("`{source}` leads to the controller's own `{own}`"))
             };
         }
         let root = (!self.data_root.is_empty()).then_some(self.data_root.as_str());
         if let Some(path) = CLOSED.iter().copied().chain(root).find(|path| touches(path)) {
-            let relation = if is_within(source, path) { "lies in" } else { "holds" };
-            return closed(format!("`{source}` {relation} `{path}` of the node, which leads to its root"));
+            let relation = if is_within(source, path) { "is in" } else { "contains" };
+            return closed(format!("`{source}` {relation} `{path}` of the node, which gives root access to the node"));
         }
         if access == Access::Write
             && let Some(path) = SYSTEM.iter().find(|path| touches(path))
         {
-            let relation = if is_within(source, path) { "lies in" } else { "holds" };
+            let relation = if is_within(source, path) { "is in" } else { "contains" };
             return closed(format!(
-                "`{source}` {relation} `{path}` of the node, and whoever writes there is its root; reading alone (`:ro`) is allowed"
+                "`{source}` {relation} `{path}` of the node, and write access there gives root access to the node; read-only access (`:ro`) is allowed"
             ));
         }
         is_home(source).then(|| Danger {
-            what: format!("`{source}` holds, or is, hidden files of a user's home, such as keys"),
+            what: format!("`{source}` is or contains hidden files in a user's home directory, such as keys"),
             is_engine: false,
         })
     }

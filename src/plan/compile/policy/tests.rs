@@ -83,18 +83,7 @@ impl Case {
 }
 
 fn mount(kind: MountKind, source: &str, read_only: bool) -> Mount {
-    Mount {
-        kind,
-        source: Some(source.to_owned()),
-        target: "/x".to_owned(),
-        read_only,
-        propagation: None,
-        no_copy: false,
-        must_exist: false,
-        tmpfs_size: None,
-        tmpfs_mode: None,
-        volume: None,
-    }
+    Mount { read_only, ..Mount::new(kind, Some(source.to_owned()), "/x") }
 }
 
 #[test]
@@ -171,11 +160,11 @@ fn a_refusal_names_field_reason_and_remedy() {
     assert_eq!(
         told,
         [
-            "`pod.component.app`, field `privileged`: a privileged container has all of the node (hint: who operates the controller can allow it with `--allow 'privileged'`)",
-            "`pod.component.app`, field `userns_mode`: `host` gives up the mapping of users, where the engine has one (hint: who operates the controller can allow it with `--allow 'userns'`)",
-            "`pod.component.app`, field `cap_add[1]`: `cap_sys_admin` is mounting and much else, which leads out of the container (hint: who operates the controller can allow it with `--allow 'capability=SYS_ADMIN'`)",
-            "`pod.component.app`, field `volumes[0]`: `/etc/cron.d` lies in `/etc` of the node, and whoever writes there is its root; reading alone (`:ro`) is allowed (hint: who operates the controller can allow it with `--allow 'bind=/etc/cron.d'`)",
-            "`pod.component.app`, field `volumes[1]`: `/proc` lies in `/proc` of the node, which leads to its root (hint: who operates the controller can allow it with `--allow 'bind=/proc:ro'`)",
+            "`pod.component.app`, field `privileged`: a privileged container has full access to the node (hint: the operator of the controller can allow this with `--allow 'privileged'`)",
+            "`pod.component.app`, field `userns_mode`: `host` turns off the engine's user namespace mapping (hint: the operator of the controller can allow this with `--allow 'userns'`)",
+            "`pod.component.app`, field `cap_add[1]`: `cap_sys_admin` is the right to mount and many other rights, which allow an escape from the container (hint: the operator of the controller can allow this with `--allow 'capability=SYS_ADMIN'`)",
+            "`pod.component.app`, field `volumes[0]`: `/etc/cron.d` is in `/etc` of the node, and write access there gives root access to the node; read-only access (`:ro`) is allowed (hint: the operator of the controller can allow this with `--allow 'bind=/etc/cron.d'`)",
+            "`pod.component.app`, field `volumes[1]`: `/proc` is in `/proc` of the node, which gives root access to the node (hint: the operator of the controller can allow this with `--allow 'bind=/proc:ro'`)",
         ]
     );
 }
@@ -386,7 +375,7 @@ fn what_is_mounted_for_the_controller_alone_stays_its_own() {
     }
     assert!(case.takes_bind("/opt/engine/other", true));
     let volume = |name: &str| case.told(|it| it.volumes = vec![mount(MountKind::Volume, name, true)]);
-    assert!(volume("cache")[0].contains("the controller's own, with its `/var/cache/outrigger`"));
+    assert!(volume("cache")[0].contains("belongs to the controller and contains its `/var/cache/outrigger`"));
     assert!(!volume("auth").is_empty() && volume("data").is_empty());
 }
 
@@ -451,7 +440,7 @@ fn a_privileged_command_is_refused_as_a_privileged_component_is() {
         it.post_start = vec![step(false), step(true)];
         it.pre_stop = vec![step(true)];
     };
-    let why = "a privileged command has all of the node (hint: who operates the controller can allow it with `--allow 'privileged'`)";
+    let why = "a privileged command has full access to the node (hint: the operator of the controller can allow this with `--allow 'privileged'`)";
     assert_eq!(
         case(&[]).told(both),
         [
@@ -577,7 +566,7 @@ fn an_alias_opens_no_volume_of_the_controllers_own() {
     case.me.volume_aliases.insert("cache".to_owned(), "proj_cache".to_owned());
     for name in ["cache", "proj_cache"] {
         let told = case.told(|it| it.volumes = vec![mount(MountKind::Volume, name, true)]);
-        assert!(told.len() == 1 && told[0].contains("the volume is the controller's own"), "{name}: {told:?}");
+        assert!(told.len() == 1 && told[0].contains("this volume belongs to the controller"), "{name}: {told:?}");
     }
     assert_eq!(case.told(|it| it.volumes = vec![mount(MountKind::Volume, "other", false)]), [""; 0]);
 }

@@ -53,9 +53,10 @@ fn local(guard: &Guard<'_>, volume: &VolumeSpec, access: Access) -> Option<Refus
     let binds = words.split(',').any(|word| BINDS.contains(&word.trim()));
     if binds || kind == "none" || kind.is_empty() {
         // A path without a slash in front is taken from where the engine runs: its root directory.
-        return guard
-            .bind(device, access)
-            .map(|refusal| Refusal { what: format!("the volume is a bind in disguise: {}", refusal.what), ..refusal });
+        return guard.bind(device, access).map(|refusal| Refusal {
+            what: format!("the volume options describe a bind mount: {}", refusal.what),
+            ..refusal
+        });
     }
     if HARMLESS_TYPES.contains(&kind.as_str()) {
         guard.unless_denied(Subject::VolumeType, &kind)

@@ -49,7 +49,7 @@ fn beside_the_controller_what_is_left_is_shared() {
     assert_eq!(
         plan.warnings,
         [
-            "the controller's `cpus` of 2 can't hold for the pod as a whole on this engine: `b` and `c`, which have no `cpus`, get 0.5 each"
+            "this engine cannot enforce the controller's `cpus` of 2 for the pod as a whole: `b` and `c`, which have no `cpus`, get 0.5 each"
         ]
     );
     let plan = compiled(&[("a", pids(-1)), ("b", pids(30))], 0, 100, 2).unwrap();
@@ -62,13 +62,13 @@ fn what_does_not_fit_is_a_problem() {
     let told = compiled(&[("a", cpus(NANO)), ("b", cpus(NANO))], NANO * 3 / 2, 0, 2).unwrap_err().to_string();
     assert_eq!(
         told,
-        "`controller`, field `cpus`: the limits of the components (`a` 1, `b` 1) add up to 2, more than the controller's 1.5 \
+        "`controller`, field `cpus`: the sum of the components' limits (`a` 1, `b` 1) is 2, which is more than the controller's 1.5 \
          (hint: raise the controller's limit, or lower a component's `cpus`)"
     );
     let told = compiled(&[("a", pids(10)), ("b", free())], 0, 10, 2).unwrap_err().to_string();
-    assert!(told.contains("of the controller's 10, 0 is left for 1 component without a `pids_limit`"), "{told}");
+    assert!(told.contains("of the controller's 10, 0 remains for 1 component without a `pids_limit`"), "{told}");
     let told = compiled(&[("a", cpus(NANO - 1)), ("b", free())], NANO, 0, 2).unwrap_err().to_string();
-    assert!(told.contains("takes no limit below 0.01"), "{told}");
+    assert!(told.contains("the engine's minimum is 0.01"), "{told}");
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn within_the_controllers_cgroup_only_what_is_more_is_lowered() {
         (None, Some(100_000)),
         "the engine takes one form or the other"
     );
-    assert_eq!(plan.warnings, ["`a`: `cpus` 3 is lowered to 1", "`c`: `cpus` 3 is lowered to 1"]);
+    assert_eq!(plan.warnings, ["`a`: `cpus` 3 is reduced to 1", "`c`: `cpus` 3 is reduced to 1"]);
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn the_table_tells_written_given_sum_and_rest() {
     assert_eq!((row.components[1].written, row.components[1].given), (None, Some(NANO)));
     assert_eq!(plan.budget.held_by, HeldBy::Apart);
     let text = render::text(&plan, &[], None);
-    let expected = "limits\n        cpus\n  pod   2\n  a     1\n  b     1 (its part)\n  sum   2\n  left  0\n  held by the kernel for each component: the pod's limits are divided among them\n";
+    let expected = "limits\n        cpus\n  pod   2\n  a     1\n  b     1 (its part)\n  sum   2\n  left  0\n  the kernel enforces the limits for each component: the pod's limits are divided among the components\n";
     assert!(text.contains(expected), "{text}");
     let nested = compiled(&[("a", pids(80)), ("b", pids(200))], 0, 100, 1).unwrap();
     let row = &nested.budget.rows[0];
@@ -146,20 +146,12 @@ fn a_volume_that_exists_otherwise_is_not_taken_silently() {
     let told = |there: Option<VolumeInfo>| {
         let mut component = Component::new(ComponentName::new("a").unwrap(), "acme/app");
         component.volumes = vec![Mount {
-            kind: MountKind::Volume,
-            source: Some("data".to_owned()),
-            target: "/data".to_owned(),
-            read_only: false,
-            propagation: None,
-            no_copy: false,
-            must_exist: false,
-            tmpfs_size: None,
-            tmpfs_mode: None,
             volume: Some(VolumeSpec {
                 driver: "acme".to_owned(),
                 driver_opts: options("fast"),
                 labels: BTreeMap::new(),
             }),
+            ..Mount::new(MountKind::Volume, Some("data".to_owned()), "/data")
         }];
         let spec =
             PodSpec { components: [(component.name.clone(), component)].into_iter().collect(), ..PodSpec::default() };
@@ -178,7 +170,7 @@ fn a_volume_that_exists_otherwise_is_not_taken_silently() {
     assert_eq!(
         told(Some(made("local", "fast"))).unwrap(),
         "`pod.component.a`, field `volumes[0]`: the volume `data` exists already with the driver `local` and the options `profile=fast`, \
-         not with `acme` and the options `profile=fast` (hint: the engine does not change volumes: name another one, or remove it, with its data (`docker volume rm data`))"
+         not with `acme` and the options `profile=fast` (hint: the engine cannot change an existing volume: use another name, or remove the volume with its data (`docker volume rm data`))"
     );
     assert!(
         told(Some(VolumeInfo { driver: "acme".to_owned(), ..VolumeInfo::default() }))

@@ -54,9 +54,17 @@ fn a_line_of_the_limit_is_taken_and_one_byte_more_is_not() {
     let end = [&line[..], b"\n"].concat();
     assert_eq!(check(&seen(&batch), &rewriting(&[(1, &end)])), Ok(()));
     let longer = [&line[..], b"x"].concat();
-    refused(&batch, &rewriting(&[(1, &longer)]), "it makes a line of 1048577 bytes of line 1, at most 1048576");
+    refused(
+        &batch,
+        &rewriting(&[(1, &longer)]),
+        "the answer makes line 1 1048577 bytes long, but the limit is 1048576",
+    );
     let second = [b"first\n", &longer[..]].concat();
-    refused(&batch, &rewriting(&[(0, &second)]), "it makes a line of 1048577 bytes of line 0, at most 1048576");
+    refused(
+        &batch,
+        &rewriting(&[(0, &second)]),
+        "the answer makes line 0 1048577 bytes long, but the limit is 1048576",
+    );
 }
 
 #[test]
@@ -66,7 +74,11 @@ fn lines_are_counted() {
     assert_eq!(most, 2 * LINES_EACH + LINES_MORE);
     let pieces = |pieces: usize| vec![b'\n'; pieces];
     assert_eq!(check(&seen(&batch), &rewriting(&[(0, &pieces(most - 1))])), Ok(()));
-    refused(&batch, &rewriting(&[(0, &pieces(most))]), "it makes 1033 lines of 2, at most 1032");
+    refused(
+        &batch,
+        &rewriting(&[(0, &pieces(most))]),
+        "the answer turns 2 lines into 1033 lines, but the limit is 1032",
+    );
     let dropping = Edit { drop: vec![1], ..rewriting(&[(0, &pieces(most))]) };
     assert_eq!(check(&seen(&batch), &dropping), Ok(()));
 }
@@ -76,11 +88,16 @@ fn fields_count_for_every_line_that_repeats_them() {
     let had = object(500_000);
     let batch = given(&[(b"a", &had), (b"b", b"")]);
     assert_eq!(check(&seen(&batch), &rewriting(&[(0, b"1\n2\n3\n4\n5\n6")])), Ok(()));
-    let expected = "it makes 3500009 bytes of 500002, fields counted for each line, at most 3048584";
+    let expected =
+        "the answer turns 500002 bytes into 3500009 bytes (with the fields of each line), but the limit is 3048584";
     refused(&batch, &rewriting(&[(0, b"1\n2\n3\n4\n5\n6\n77")]), expected);
     let note = object(300_000);
     let edit = annotating(rewriting(&[(1, b"1\n2\n3\n4\n5\n6\n7\n8\n9")]), &[(1, &note)]);
-    refused(&batch, &edit, "it makes 3200010 bytes of 500002, fields counted for each line, at most 3048584");
+    refused(
+        &batch,
+        &edit,
+        "the answer turns 500002 bytes into 3200010 bytes (with the fields of each line), but the limit is 3048584",
+    );
 }
 
 #[test]
@@ -88,7 +105,7 @@ fn the_fields_of_a_line_have_a_limit() {
     let had = object(LONGEST_LINE / 2);
     let batch = given(&[(b"a", &had)]);
     let note = object(LONGEST_LINE / 2 + 1);
-    let expected = "the fields of line 0 have 1048577 bytes, at most 1048576";
+    let expected = "the fields of line 0 have 1048577 bytes, but the limit is 1048576";
     refused(&batch, &annotating(Edit::default(), &[(0, &note)]), expected);
 }
 
@@ -96,7 +113,7 @@ fn the_fields_of_a_line_have_a_limit() {
 fn bytes_that_no_line_uses_count() {
     let batch = given(&[(b"a", b"")]);
     let edit = Edit { data: vec![0; BYTES_MORE + 2000], ..Edit::default() };
-    refused(&batch, &edit, "its answer has 1050576 bytes, at most 1049608 for this batch");
+    refused(&batch, &edit, "the answer has 1050576 bytes, but the limit for this batch is 1049608");
 }
 
 #[test]
@@ -115,7 +132,7 @@ fn a_chain_of_plugins_does_not_multiply() {
     let judged = passage.finish().keep;
     assert!(judged.data.len() > BYTES_MOST - 100 && judged.data.len() <= BYTES_MOST, "{} bytes", judged.data.len());
     let one_more = rewriting(&[(0, &vec![b'z'; LONGEST_LINE])]);
-    assert!(check(&seen(&judged), &one_more).is_err_and(|error| error.contains("at most 8388608")));
+    assert!(check(&seen(&judged), &one_more).is_err_and(|error| error.contains("the limit is 8388608")));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Restarts, to the last detail: which failures count, what begins anew, and what a stop makes of it.
 
-use super::life::{after, armed, due, end, of, probed, restarting, stop, with};
+use super::parts::{after, armed, due, end, of, probed, readiness, restarting, restarts, stop, with};
 use super::*;
 use crate::pod::life::{RestartScope, RestartWhen};
 use crate::probe::{ProbeKind, Verdict};
@@ -11,7 +11,7 @@ fn a_failed_probe_is_a_failure_whatever_exit_codes_has() {
         let policy = RestartPolicy { exit_codes: vec![(7, 7)], ..restarting(RestartWhen::OnFailure) };
         let mut pod = of(vec![with("app", |it| {
             it.restart = policy;
-            it.probes = Probes { liveness: Some(super::life::readiness(Unready::Unhealthy)), ..Probes::default() };
+            it.probes = Probes { liveness: Some(readiness(Unready::Unhealthy)), ..Probes::default() };
         })]);
         let failed = Verdict::Failed { kind: ProbeKind::Liveness, reason: "no".to_owned() };
         check(
@@ -31,7 +31,7 @@ fn a_failed_probe_is_a_failure_whatever_exit_codes_has() {
 
 #[test]
 fn a_component_that_waits_for_its_restart_has_not_run_long_enough() {
-    let mut pod = of(vec![with("app", |it| it.restart = restarting(RestartWhen::OnFailure))]);
+    let mut pod = of(vec![restarts("app", RestartWhen::OnFailure)]);
     let back_off = Deadline::BackOff(name("app"));
     check(&mut pod, &[(Event::Begin, &["launch app"]), (launched("app"), &["started"])]);
     let _asked = pod.step(exited("app", 1));
@@ -46,11 +46,7 @@ fn a_component_that_waits_for_its_restart_has_not_run_long_enough() {
 #[test]
 fn dependents_follow_a_restart_while_the_pod_still_starts() {
     let follows = Dependency { restart: true, ..Dependency::on(Condition::Started) };
-    let mut pod = of(vec![
-        with("db", |it| it.restart = restarting(RestartWhen::Always)),
-        after("app", "db", follows),
-        planned("slow", &[]),
-    ]);
+    let mut pod = of(vec![restarts("db", RestartWhen::Always), after("app", "db", follows), planned("slow", &[])]);
     check(
         &mut pod,
         &[
@@ -95,7 +91,7 @@ fn a_job_runs_again_before_those_that_wait_for_it_when_the_pod_starts_again_in_p
 
 #[test]
 fn a_launch_that_fails_while_the_pod_stops_is_no_end_to_be_judged() {
-    let mut pod = of(vec![with("app", |it| it.restart = restarting(RestartWhen::Always)), planned("web", &[])]);
+    let mut pod = of(vec![restarts("app", RestartWhen::Always), planned("web", &[])]);
     check(&mut pod, &[(Event::Begin, &["launch app", "launch web"]), (launched("web"), &[])]);
     let _stopping = stop(&mut pod);
     let actions = pod.step(Event::LaunchFailed { name: name("app"), reason: "no".to_owned() });

@@ -1,6 +1,6 @@
 //! When the pod is healthy for the first time, what a crash means soon after that and later, and how long a start may take.
 
-use super::life::{armed, due, end, probed, readiness, restarting, step, warnings, with};
+use super::parts::{armed, due, end, probed, readiness, restarting, restarts, step, warnings, with};
 use super::*;
 use crate::admin::status::HealthState;
 use crate::plan::life::StartDeadline;
@@ -20,24 +20,11 @@ fn life() -> Life {
 }
 
 fn pod_with(life: Life, init: Vec<Planned>, components: Vec<Planned>) -> Pod {
-    Pod::new(&Plan {
-        ipc_donor: None,
-        init,
-        components,
-        budget: crate::plan::budget::Budget::default(),
-        stop_budget: Duration::from_secs(8),
-        drain: Duration::ZERO,
-        life,
-        warnings: Vec::new(),
-    })
+    Pod::new(&Plan { life, ..bare(init, components) })
 }
 
 fn of(components: Vec<Planned>) -> Pod {
     pod_with(life(), Vec::new(), components)
-}
-
-fn restarts(raw: &str) -> Planned {
-    with(raw, |it| it.restart = restarting(RestartWhen::Always))
 }
 
 fn ready(raw: &str, run: u64) -> Event {
@@ -45,7 +32,7 @@ fn ready(raw: &str, run: u64) -> Event {
 }
 
 fn healthy(raw: &str) -> Event {
-    Event::Health { name: name(raw), run: None, health: EngineHealth::Healthy }
+    Event::Health { name: name(raw), run: None, health: EngineHealth::Healthy, finding: None }
 }
 
 fn state(pod: &Pod) -> HealthState {
@@ -66,7 +53,7 @@ fn crashes(pod: &mut Pod, raw: &str, code: i32) -> Vec<Action> {
 
 /// `app`, which restarts, has just been healthy for the first time.
 fn fresh() -> Pod {
-    let mut pod = of(vec![restarts("app")]);
+    let mut pod = of(vec![restarts("app", RestartWhen::Always)]);
     let actions = take(&mut pod, vec![Event::Begin, launched("app"), ready("app", 1)]);
     assert_eq!(armed(&actions, &Deadline::Settled), Some(10 * SECOND), "{actions:?}");
     assert_eq!(state(&pod), HealthState::Healthy);
@@ -82,7 +69,7 @@ fn settled() -> Pod {
 
 #[test]
 fn a_pod_is_healthy_only_once_its_component_has_run_for_a_while() {
-    let mut pod = of(vec![restarts("app")]);
+    let mut pod = of(vec![restarts("app", RestartWhen::Always)]);
     let _launch = pod.step(Event::Begin);
     let actions = pod.step(launched("app"));
     assert_eq!(armed(&actions, &Deadline::Ready(name("app"), 1)), Some(2 * SECOND));
@@ -97,7 +84,8 @@ fn a_pod_is_healthy_only_once_its_component_has_run_for_a_while() {
     }
     assert_eq!(armed(&pod.step(ready("app", 5)), &Deadline::Settled), Some(10 * SECOND));
     assert_eq!(state(&pod), HealthState::Healthy);
-    let mut pod = pod_with(Life { min_ready: Duration::ZERO, ..life() }, Vec::new(), vec![restarts("app")]);
+    let mut pod =
+        pod_with(Life { min_ready: Duration::ZERO, ..life() }, Vec::new(), vec![restarts("app", RestartWhen::Always)]);
     let actions = take(&mut pod, vec![Event::Begin, launched("app")]);
     assert_eq!(armed(&actions, &Deadline::Settled), Some(10 * SECOND));
 }
@@ -151,7 +139,7 @@ fn every_component_that_counts_is_waited_for_and_no_other() {
 
 #[test]
 fn one_that_was_up_and_is_down_when_the_last_one_comes_up_is_waited_for() {
-    let mut pod = of(vec![restarts("app"), planned("db", &[])]);
+    let mut pod = of(vec![restarts("app", RestartWhen::Always), planned("db", &[])]);
     let db = Event::Launched { name: name("db"), checked: true };
     let _up = take(&mut pod, vec![Event::Begin, launched("app"), db, ready("app", 1)]);
     let _down = crashes(&mut pod, "app", 1);
@@ -179,8 +167,8 @@ fn a_crash_soon_after_the_first_healthy_verdict_ends_the_pod() {
     let mut pod = fresh();
     let actions = crashes(&mut pod, "app", 7);
     assert_eq!(short(&actions), ["ask app 7", "drop-launches", "cleanup"]);
-    assert!(warnings(&actions)[0].starts_with("component `app`: it is not started again"), "{actions:?}");
-    assert_eq!(end(&mut pod), Outcome::Component { name: name("app"), code: 7 });
+    assert!(warnings(&actions)[0].starts_with("component `app` is not restarted"), "{actions:?}");
+    assert_eq!(end(&mut pod), Outcome::Component { name: name("app"), code: 7, shortage: Shortage::None });
     assert_eq!(pod.failed(), [name("app")]);
     // A failed probe is a crash too.
     let mut pod = of(vec![with("app", |it| {
@@ -200,7 +188,7 @@ fn a_component_that_should_run_on_and_ends_with_0_has_failed_while_the_pod_settl
     assert_eq!(short(&crashes(&mut pod, "app", 0))[1..], ["drop-launches", "cleanup"]);
     let outcome = end(&mut pod);
     assert_eq!(outcome.exit_code(), 125);
-    assert!(outcome.to_string().starts_with("component `app` ended with 0 within 10s (`settle`)"), "{outcome}");
+    assert!(outcome.to_string().starts_with("component `app` exited with code 0 within 10s (`settle`)"), "{outcome}");
 }
 
 #[test]
@@ -238,11 +226,11 @@ fn what_is_no_crash_does_not_end_a_pod_that_settles() {
         assert!(armed(&actions, &Deadline::BackOff(name("app"))).is_some(), "{what}: {actions:?}");
     }
     // Somebody killed it; for want of memory it is its own doing.
-    let killed = |oom_killed| Event::Exited { name: name("app"), exit_code: 137, oom_killed };
-    for oom_killed in [false, true] {
+    let killed = |oom| Event::Exited { name: name("app"), exit_code: 137, oom };
+    for oom in [Oom::Never, Oom::Earlier, Oom::AtTheEnd] {
         let mut pod = quiet(&|_| {});
-        let actions = take(&mut pod, vec![killed(oom_killed), decided("app", Reaction::AsPlanned)]);
-        assert_eq!(armed(&actions, &Deadline::BackOff(name("app"))).is_some(), !oom_killed);
+        let actions = take(&mut pod, vec![killed(oom), decided("app", Reaction::AsPlanned)]);
+        assert_eq!(armed(&actions, &Deadline::BackOff(name("app"))).is_some(), oom != Oom::AtTheEnd);
     }
     // A sidecar that fails takes the others with it.
     let mut pod = quiet(&sidecar);
@@ -255,7 +243,8 @@ fn what_is_no_crash_does_not_end_a_pod_that_settles() {
     let actions = take(&mut pod, vec![exited("app", 1), decided("app", Reaction::Restart(500))]);
     assert!(armed(&actions, &Deadline::BackOff(name("app"))).is_some());
     // With `settle: 0` there is no such time.
-    let mut pod = pod_with(Life { settle: Duration::ZERO, ..life() }, Vec::new(), vec![restarts("app")]);
+    let mut pod =
+        pod_with(Life { settle: Duration::ZERO, ..life() }, Vec::new(), vec![restarts("app", RestartWhen::Always)]);
     let _up = take(&mut pod, vec![Event::Begin, launched("app"), ready("app", 1)]);
     assert!(armed(&crashes(&mut pod, "app", 1), &Deadline::BackOff(name("app"))).is_some());
 }
@@ -271,7 +260,7 @@ fn a_later_crash_is_repaired_and_the_pod_stays_healthy_for_the_engine_until_the_
     assert_eq!(state(&pod), HealthState::Degraded);
     assert_eq!(armed(&crashes(&mut pod, "app", 1), &Deadline::Repair(name("app"), 2)), None, "the time runs on");
     let told = pod.step(Event::Deadline(Deadline::Repair(name("app"), 1)));
-    assert!(warnings(&told)[0].starts_with("component `app`: it is not up again"), "{told:?}");
+    assert!(warnings(&told)[0].starts_with("component `app` is not up again"), "{told:?}");
     assert_eq!(state(&pod), HealthState::Unhealthy);
     let _running = take(&mut pod, vec![due("app"), launched("app")]);
     assert_eq!(state(&pod), HealthState::Unhealthy);
@@ -313,8 +302,17 @@ fn a_repair_has_the_time_that_the_components_own_start_may_take() {
     // One that runs, was ready, and is no more is not being repaired.
     let _unready = pod.step(probed("app", 2, unready));
     assert_eq!(state(&pod), HealthState::Unhealthy);
+    // What the check of the image itself declares counts, too: it is known only once the component has started.
+    let mut pod = settled();
+    let _known = pod.step(Event::CheckKnown { name: name("app"), declared: 40 * SECOND });
+    let actions = crashes(&mut pod, "app", 1);
+    assert_eq!(armed(&actions, &Deadline::Repair(name("app"), 1)), Some(100 * SECOND));
     // Without a budget the repair may take as long as it likes.
-    let mut pod = pod_with(Life { repair_budget: Duration::ZERO, ..life() }, Vec::new(), vec![restarts("app")]);
+    let mut pod = pod_with(
+        Life { repair_budget: Duration::ZERO, ..life() },
+        Vec::new(),
+        vec![restarts("app", RestartWhen::Always)],
+    );
     let _up = take(
         &mut pod,
         vec![Event::Begin, launched("app"), super::ready::ready("app", 1), Event::Deadline(Deadline::Settled)],
@@ -354,7 +352,7 @@ fn a_restart_in_place_has_the_time_of_the_whole_start() {
 
 #[test]
 fn a_start_that_takes_too_long_ends_with_the_reason() {
-    let mut pod = of(vec![restarts("app"), planned("web", &[])]);
+    let mut pod = of(vec![restarts("app", RestartWhen::Always), planned("web", &[])]);
     let begun = pod.step(Event::Begin);
     assert_eq!(armed(&begun, &Deadline::Start), Some(65 * SECOND), "{begun:?}");
     let _up = take(&mut pod, vec![launched("app"), launched("web"), ready("web", 1)]);
@@ -369,12 +367,12 @@ fn a_start_that_takes_too_long_ends_with_the_reason() {
         (
             125,
             "the pod did not become healthy within 65s (`start_deadline`): \
-             component `app`: it exited and waits for its restart (its last run ended with 3)"
+             component `app`: the component has exited and waits for its restart (the last run exited with code 3)"
         )
     );
     // Once healthy, it has started.
     assert_eq!(fresh().step(Event::Deadline(Deadline::Start)), []);
-    let mut pod = pod_with(Life { start: None, ..life() }, Vec::new(), vec![restarts("app")]);
+    let mut pod = pod_with(Life { start: None, ..life() }, Vec::new(), vec![restarts("app", RestartWhen::Always)]);
     assert_eq!(armed(&pod.step(Event::Begin), &Deadline::Start), None);
 }
 
@@ -400,7 +398,7 @@ fn an_init_component_or_a_plugin_may_be_the_reason_and_the_work_of_the_pod_is_no
 #[test]
 fn the_engines_own_time_does_not_count_and_an_images_own_check_does() {
     let (hold, go_on) = (Action::Hold(Deadline::Start), Action::GoOn(Deadline::Start));
-    let mut pod = of(vec![restarts("app"), planned("web", &[])]);
+    let mut pod = of(vec![restarts("app", RestartWhen::Always), planned("web", &[])]);
     assert_eq!(pod.step(Event::Begin).last(), Some(&hold));
     assert!(!pod.step(launched("app")).contains(&go_on), "`web` is still being launched");
     // It had run out when the clock was stopped.

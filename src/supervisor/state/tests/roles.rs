@@ -1,8 +1,8 @@
 //! `role: job` and `role: sidecar`.
 
-use super::life::{after, armed, due, end, of, restarting, stop, with};
+use super::parts::{after, armed, due, end, of, restarting, stop, with};
 use super::*;
-use crate::pod::life::{RestartWhen, Role};
+use crate::pod::life::{RestartScope, RestartWhen, Role};
 
 fn job(raw: &str) -> Planned {
     with(raw, |it| {
@@ -70,6 +70,28 @@ fn a_job_is_tried_again_first_and_counts_as_it_ended_last() {
 }
 
 #[test]
+fn a_job_that_failed_before_a_restart_in_place_counts_as_it_ends_after_it() {
+    let app = with("app", |it| {
+        it.restart = RestartPolicy { scope: RestartScope::Pod, ..restarting(RestartWhen::OnFailure) };
+    });
+    for (second, decides) in [(0, 0), (8, 8)] {
+        let mut pod = up(vec![job("one"), job("two"), app.clone()]);
+        assert_eq!(short(&ends(&mut pod, "one", 4)), ["ask one 4"]);
+        assert_eq!(short(&ends(&mut pod, "app", 1))[1..], ["stop two"]);
+        let _stopped = pod.step(exited("two", 143));
+        let again = &["relaunch one", "relaunch two", "relaunch app"];
+        check(&mut pod, &[(Event::Deadline(Deadline::PodBackOff), again)]);
+        for raw in ["one", "two", "app"] {
+            check(&mut pod, &[(launched(raw), &[])]);
+        }
+        assert_eq!(short(&ends(&mut pod, "one", 0)), ["ask one 0"]);
+        assert_eq!(short(&ends(&mut pod, "two", second))[1..], ["drop-launches", "stop app"]);
+        check(&mut pod, &[(exited("app", 143), &["cleanup"])]);
+        assert_eq!(end(&mut pod).exit_code(), decides);
+    }
+}
+
+#[test]
 fn a_plugin_that_ignores_the_end_of_a_job_does_not_keep_the_pod_up() {
     let mut pod = up(vec![job("work"), sidecar("proxy")]);
     check(
@@ -85,7 +107,7 @@ fn a_job_that_another_needs_and_that_fails_ends_the_pod() {
     let mut pod = of(vec![job("load"), report]);
     check(&mut pod, &[(Event::Begin, &["launch load"]), (launched("load"), &[]), (exited("load", 6), &["ask load 6"])]);
     check(&mut pod, &[(decided("load", Reaction::AsPlanned), &["drop-launches", "cleanup"])]);
-    assert_eq!(end(&mut pod), Outcome::Component { name: name("load"), code: 6 });
+    assert_eq!(end(&mut pod), Outcome::Component { name: name("load"), code: 6, shortage: Shortage::None });
 }
 
 #[test]

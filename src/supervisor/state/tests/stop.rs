@@ -1,5 +1,6 @@
 //! How components are asked to stop, when they are killed, and which exit code comes of it.
 
+use super::parts::armed;
 use super::*;
 
 fn stopping(pod: &mut Pod, expected: &[&str]) {
@@ -9,13 +10,6 @@ fn stopping(pod: &mut Pod, expected: &[&str]) {
 
 fn grace(raw: &str) -> Event {
     Event::Deadline(Deadline::Grace(name(raw)))
-}
-
-fn armed(actions: &[Action], wanted: &Deadline) -> Option<Duration> {
-    actions.iter().find_map(|action| match action {
-        Action::Arm(deadline, after) if deadline == wanted => Some(*after),
-        _ => None,
-    })
 }
 
 #[test]
@@ -133,8 +127,8 @@ fn a_component_that_is_seen_to_have_ended_needs_no_exit_code() {
     assert_eq!(pod.node(&name("db")).unwrap().exit_code, None);
 }
 
-#[test]
-fn the_first_signal_while_a_component_ends_the_pod_does_not_kill_the_others() {
+/// `app` has ended with 7, and `web` runs.
+fn app_has_failed() -> Pod {
     let mut pod = pod(&[], &[("app", &[]), ("web", &[])]);
     check(
         &mut pod,
@@ -143,6 +137,17 @@ fn the_first_signal_while_a_component_ends_the_pod_does_not_kill_the_others() {
             (launched("app"), &[]),
             (launched("web"), &["started"]),
             (exited("app", 7), &["ask app 7"]),
+        ],
+    );
+    pod
+}
+
+#[test]
+fn the_first_signal_while_a_component_ends_the_pod_does_not_kill_the_others() {
+    let mut pod = app_has_failed();
+    check(
+        &mut pod,
+        &[
             (decided("app", Reaction::AsPlanned), &["drop-launches", "stop web"]),
             (Event::Signal(15), &[]),
             (Event::Signal(15), &["kill web"]),
@@ -154,16 +159,7 @@ fn the_first_signal_while_a_component_ends_the_pod_does_not_kill_the_others() {
 
 #[test]
 fn the_time_of_a_stop_that_a_component_begins_is_bounded_too() {
-    let mut pod = pod(&[], &[("app", &[]), ("web", &[])]);
-    check(
-        &mut pod,
-        &[
-            (Event::Begin, &["launch app", "launch web"]),
-            (launched("app"), &[]),
-            (launched("web"), &["started"]),
-            (exited("app", 7), &["ask app 7"]),
-        ],
-    );
+    let mut pod = app_has_failed();
     let actions = pod.step(decided("app", Reaction::AsPlanned));
     assert_eq!(armed(&actions, &Deadline::Budget), Some(Duration::from_secs(8)));
     check(

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use proptest::prelude::{any, prop, prop_assert, proptest};
 
-use super::life::{restarting, with};
+use super::parts::{restarting, restarts, with};
 use super::*;
 use crate::plan::life::StartDeadline;
 use crate::pod::life::{RestartWhen, Role};
@@ -72,24 +72,15 @@ impl Walk {
             declared: Duration::ZERO,
         };
         let components = vec![
-            with("plain", |it| it.restart = restarting(RestartWhen::Always)),
-            with("checked", |it| it.restart = restarting(RestartWhen::OnFailure)),
+            restarts("plain", RestartWhen::Always),
+            restarts("checked", RestartWhen::OnFailure),
             with("side", |it| {
                 it.role = Role::Sidecar;
                 it.essential = false;
                 it.restart = restarting(RestartWhen::Always);
             }),
         ];
-        let pod = Pod::new(&Plan {
-            ipc_donor: None,
-            init: Vec::new(),
-            components,
-            budget: crate::plan::budget::Budget::default(),
-            stop_budget: Duration::from_secs(8),
-            drain: Duration::ZERO,
-            life,
-            warnings: Vec::new(),
-        });
+        let pod = Pod::new(&Plan { life, ..bare(Vec::new(), components) });
         let mut walk = Self {
             pod,
             now: 0,
@@ -143,7 +134,8 @@ impl Walk {
                 let checked = raw == "checked";
                 self.at(began, Due::OfRun(raw, launch, Event::Launched { name: name.clone(), checked }));
                 if checked {
-                    let event = Event::Health { name: name.clone(), run: None, health: EngineHealth::Healthy };
+                    let event =
+                        Event::Health { name: name.clone(), run: None, health: EngineHealth::Healthy, finding: None };
                     self.at(began + CHECK, Due::OfRun(raw, launch, event));
                 }
                 if let Some((lasts, code)) = run {

@@ -203,6 +203,9 @@ impl plugin::Guest for Naughty {
         if mode == "needy" {
             wanted.push("!exec app");
         }
+        if mode == "planner" {
+            wanted.push("plan *");
+        }
         let wanted = Value::from(wanted);
         plugin::Manifest {
             name: if mode == "bad-name" { "a b" } else { "naughty" }.to_owned(),
@@ -241,7 +244,8 @@ impl pre_start::Guest for Naughty {
             "bad" => Some(r#"{"components":{"app":{"image":"evil"}}}"#.to_owned()),
             "good" => Some(r#"{"components":{"app":{"environment":{"A":"1"}}}}"#.to_owned()),
             "tell" => return Err(HookError::Failed(plan_json)),
-            _ => None,
+            // Whatever the test wants.
+            other => other.strip_prefix("overlay ").map(str::to_owned),
         })
     }
 }

@@ -93,7 +93,7 @@ async fn a_pod_is_started_again_in_place() {
     assert_eq!((now.id, now.started_at, &now.addresses), (controller.id, controller.started_at, &controller.addresses));
     assert_eq!(other.id, web.id);
     assert_ne!(other.started_at, web.started_at, "the others are started again too");
-    assert!(warnings(&pod.status().await).contains("started again in place"));
+    assert!(warnings(&pod.status().await).contains("restarts all components of the pod"));
     pod.says("[out] app: up").await;
     wait_for("both have said so", || async { pod.log().await.matches("[out] web: up").count() == 2 }).await;
     assert_eq!(pod.stop().await, 0);
@@ -125,7 +125,7 @@ async fn one_that_somebody_removed_is_made_anew() {
     assert_ne!(second.id, first);
     assert_eq!(pod.in_component("app", &["cat", "/tmp/runs"]).await.1, "run\n", "nothing of the first one's is in it");
     assert_eq!(pod.in_directory("runs"), "run\nrun\n");
-    pod.says("somebody removed its container: a new one is made").await;
+    pod.says("the component's container was removed from outside: the controller creates a new container").await;
     let still = pod.inspect("web").await;
     assert_eq!((still.id, still.started_at), (web.id, web.started_at), "nothing else was started again");
     // What it says is read from the new one, and it is removed with the pod.

@@ -21,7 +21,9 @@ async fn a_donor_that_dies_is_revived_and_components_can_start_again() {
     let namespace = async |which: &str| pod.in_component(which, &["readlink", "/proc/self/ns/ipc"]).await;
     let both_run_again = async |restarts: u32| {
         for which in ["one", "two"] {
-            assert_eq!(pod.in_component(which, &["touch", "/tmp/end"]).await.0, 0);
+            // The component ends as soon as it sees the file; the engine may then have no exit code of the command, which it reports as -1.
+            let touched = pod.in_component(which, &["touch", "/tmp/end"]).await;
+            assert!(matches!(touched.0, 0 | -1), "{touched:?}");
         }
         for which in ["one", "two"] {
             runs_again(&pod, which, restarts).await;
@@ -40,7 +42,7 @@ async fn a_donor_that_dies_is_revived_and_components_can_start_again() {
     .await;
     assert_eq!(engine.inspect(&donor).await.unwrap().id, first.id);
     let told = warnings(&pod.status().await);
-    assert!(told.contains("lends the pod its IPC namespace has ended"), "{told}");
+    assert!(told.contains("the IPC donor container has ended"), "{told}");
     assert_eq!(namespace("one").await, before, "those that run keep what they have");
     both_run_again(1).await;
     let after = namespace("one").await;
@@ -58,6 +60,6 @@ async fn a_donor_that_dies_is_revived_and_components_can_start_again() {
     let last = namespace("one").await;
     assert_eq!(last.0, 0, "{}", last.1);
     assert_eq!(last, namespace("two").await, "they share the new one");
-    assert!(pod.log().await.contains("the container whose IPC namespace it joins was replaced"));
+    assert!(pod.log().await.contains("the IPC donor container was replaced during the start"));
     pod.stop().await;
 }

@@ -51,7 +51,10 @@ async fn a_dependency_that_is_not_required_may_be_missing_or_fail() {
     let status = pod.status().await;
     assert_eq!(status["health"]["state"], "degraded", "{status}");
     let told = warnings(&status);
-    assert!(told.contains("`app` starts without `seed`, which is not required and will not be completed"), "{told}");
+    assert!(
+        told.contains("`app` starts without `seed`: the dependency is optional, and `seed` will not be completed"),
+        "{told}"
+    );
     assert!(told.contains("`cache`"), "{told}");
     assert_eq!(pod.status_of("seed").await["exit_code"], 5);
     assert_eq!(pod.stop().await, 0);
@@ -83,4 +86,50 @@ async fn dependents_are_started_again_after_their_dependency_where_they_ask_for_
     let other = pod.inspect("web").await;
     assert_eq!((other.id, other.started_at), (web.id, web.started_at), "who does not ask for it goes on");
     pod.kill().await;
+}
+
+/// A sidecar that runs until it is told to stop, and says so.
+const BESIDE: &str = "trap 'echo beside stops; exit 0' TERM; echo beside runs; while :; do sleep 0.1; done";
+
+#[tokio::test]
+async fn a_batch_pod_ends_with_its_job_and_its_sidecar_is_stopped() {
+    let Some(engine) = engine_or_fail().await else { return };
+    for (name, code) in [("role-good", 0), ("role-bad", 7)] {
+        let mut pod = PodUnderTest::new(&engine, name).await;
+        pod.label("pod.component.beside", &component(BESIDE, "role: sidecar"));
+        let work = format!("echo working; until [ -e /shared/go ]; do sleep 0.1; done; echo done; exit {code}");
+        pod.label(
+            "pod.component.work",
+            &component(&work, &format!("role: job\ndepends_on: [beside]\n{}", shared(&pod))),
+        );
+        pod.start().await;
+        pod.says("[out] work: working").await;
+        pod.reaches("running").await;
+        pod.change_file("go", "");
+        assert_eq!(pod.ends().await, code, "{}", pod.log().await);
+        let log = pod.log().await;
+        let position = |line: &str| log.find(line).unwrap_or_else(|| panic!("`{line}` is missing in:\n{log}"));
+        assert!(position("[out] work: done") < position("[out] beside: beside stops"), "{log}");
+        assert_eq!(log.matches("[out] beside: beside runs").count(), 1, "{log}");
+    }
+}
+
+#[tokio::test]
+async fn a_sidecar_that_ends_before_the_job_does_not_end_the_pod() {
+    let Some(engine) = engine_or_fail().await else { return };
+    let mut pod = PodUnderTest::new(&engine, "role-early").await;
+    // Its first run ends by itself, and with success.
+    let early = format!("[ -e /shared/once ] || {{ touch /shared/once; echo first run; sleep 1; exit 0; }}; {BESIDE}");
+    pod.label("pod.component.beside", &component(&early, &format!("role: sidecar\n{}", shared(&pod))));
+    let work = "until [ -e /shared/go ]; do sleep 0.1; done; echo done";
+    pod.label("pod.component.work", &component(work, &format!("role: job\n{}", shared(&pod))));
+    pod.start().await;
+    pod.says("[out] beside: first run").await;
+    runs_again(&pod, "beside", 1).await;
+    let work = pod.status_of("work").await;
+    assert_eq!((&work["state"], &work["restarts"]), (&"running".into(), &0.into()), "{work}");
+    pod.change_file("go", "");
+    assert_eq!(pod.ends().await, 0, "{}", pod.log().await);
+    let log = pod.log().await;
+    assert!(log.contains("[out] work: done") && log.contains("[out] beside: beside stops"), "{log}");
 }

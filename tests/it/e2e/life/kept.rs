@@ -51,7 +51,7 @@ async fn the_last_that_failed_remains_until_the_next_controllers_look() {
     assert_eq!(kept.labels.get("outrigger.keep").map(String::as_str), Some("1/3600"));
     assert_eq!(output(&engine, &first[0]).await, "boom 1\n");
     let log = pod.log().await;
-    assert!(log.contains("component `app` ended with 9; its last output:\n  | [err] app: boom 1"), "{log}");
+    assert!(log.contains("component `app`: last output:\n  | [err] app: boom 1"), "{log}");
 
     // Its name is free for the next run, which leaves one more; whoever starts then, this pod or another, finds one too many.
     let second = fail(&mut pod).await;
@@ -77,7 +77,7 @@ async fn as_many_remain_as_the_controller_was_told() {
         pod.label("pod.component.app", &component(script, &shared(&pod)));
         pod.start().await;
         wait_for("two have failed", || async {
-            warnings(&pod.status().await).matches("the pod goes on without it").count() == 2
+            warnings(&pod.status().await).matches("the pod continues without it").count() == 2
         })
         .await;
         pod.reaches("running").await;
@@ -106,6 +106,6 @@ async fn nothing_remains_where_nothing_may_and_its_words_are_told_without_logs_t
     pod.label("pod.component.app", &fails(&pod));
     assert_eq!(fail(&mut pod).await, Vec::<String>::new());
     let log = pod.log().await;
-    assert!(log.contains("component `app` ended with 9; its last output:\n  | boom 1"), "{log}");
+    assert!(log.contains("component `app`: last output:\n  | boom 1"), "{log}");
     assert!(!log.contains("[err] app"), "{log}");
 }

@@ -77,8 +77,9 @@ async fn a_command_before_the_stop_that_hangs_leaves_time_for_a_clean_stop() {
     assert_eq!(order.last().map(String::as_str), Some("app stops"));
     assert!(began.elapsed() >= Duration::from_secs(6), "{:?}", began.elapsed());
     let log = pod.log().await;
-    assert!(log.contains("`pre_stop` failed: step 1, `sleep 1000`") && log.contains("within 6s"), "{log}");
-    assert!(log.contains("no time is left for `pre_stop` from step 2 on"), "{log}");
+    let late = "`pre_stop` failed: step 1, `sleep 1000` did not end within 6s, the time that `stop_grace_period` leaves for `pre_stop`";
+    assert!(log.contains(late), "{log}");
+    assert!(log.contains("`pre_stop` ran out of time; the stop continues without the steps from step 2 on"), "{log}");
 }
 
 #[tokio::test]
@@ -103,12 +104,40 @@ async fn a_step_that_fails_after_the_start_ends_the_component_and_the_pod() {
     };
     let wait = "until grep -q runs /shared/order; do sleep 0.1; done";
     let command = format!("{{command: [sh, -c, '{wait}; echo no luck >&2; exit 9']}}");
-    let request = format!("{{command: [sh, -c, '{wait}']}}, {{http: {{port: 7822, path: /warm-up}}}}");
+    let request = format!("{{command: [sh, -c, '{wait}']}}, {{http: {{port: 7822, path: /warm-up}}, timeout: 1s}}");
     let (command, request) =
         tokio::join!(failing("steps-fail-command", &command), failing("steps-fail-request", &request));
     let told = "component `app` failed its `post_start`: step";
-    assert!(command.contains(&format!("{told} 1, `sh -c")) && command.contains("ended with 9: no luck"), "{command}");
+    assert!(
+        command.contains(&format!("{told} 1, `sh -c")) && command.contains("exited with code 9: no luck"),
+        "{command}"
+    );
     assert!(request.contains(&format!("{told} 2, cannot connect to 127.0.0.1:7822")), "{request}");
+}
+
+#[tokio::test]
+async fn the_exit_code_of_a_short_job_is_its_own_whatever_its_steps_and_probes_met() {
+    let Some(engine) = engine_or_fail().await else { return };
+    let ends = async |name: &str, script: &str, more: &str| {
+        let mut pod = PodUnderTest::new(&engine, name).await;
+        pod.label("pod.component.work", &component(script, &format!("role: job\n{more}")));
+        pod.start().await;
+        let code = pod.ends().await;
+        (code, pod.log().await)
+    };
+    let step = "post_start: [{command: [\"true\"]}]";
+    let request = "post_start: [{http: 'http://127.0.0.1:9/'}]";
+    let probe = "probes: {liveness: {exec: [\"true\"], period: 100ms, failure_threshold: 1}}";
+    let done = tokio::join!(
+        ends("short-step", "exit 0", step),
+        ends("short-crash", "exit 3", step),
+        ends("short-http", "exit 0", request),
+        ends("short-probe", "sleep 1; exit 3", probe),
+    );
+    for ((code, log), expected) in <[_; 4]>::from(done).into_iter().zip([0, 3, 0, 3]) {
+        assert_eq!(code, expected, "{log}");
+        assert!(!log.contains("failed its"), "{log}");
+    }
 }
 
 #[tokio::test]

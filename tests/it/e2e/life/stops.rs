@@ -58,5 +58,32 @@ async fn an_application_behind_a_shell_gets_its_signal_and_its_time() {
             "{name}:\n{log}"
         );
     }
-    assert_eq!(log.matches("did not stop in time").count(), 1, "{log}");
+    assert_eq!(log.matches("did not stop in time and is killed: its grace period of 2s is over").count(), 1, "{log}");
+}
+
+#[tokio::test]
+async fn a_slow_component_does_not_cost_its_dependency_the_stop_signal() {
+    let Some(engine) = engine_or_fail().await else { return };
+    let mut pod = PodUnderTest::new(&engine, "life-slow").await;
+    let flushes = "trap 'echo db flushed; exit 0' TERM; echo db up; while :; do sleep 0.1; done";
+    pod.label("pod.component.db", &component(flushes, "pre_stop: [{sleep: 200ms}]"));
+    let deaf = "trap '' TERM; echo app up; while :; do sleep 0.1; done";
+    pod.label("pod.component.app", &component(deaf, "depends_on: [db]"));
+    // As long as the engine waits by default; by then all is over.
+    pod.spec().stop_timeout = Some(std::time::Duration::from_secs(10));
+    pod.start().await;
+    for name in ["db", "app"] {
+        pod.says(&format!("[out] {name}: {name} up")).await;
+    }
+    pod.reaches("running").await;
+    assert_eq!(pod.stop().await, 137, "one of them had to be killed");
+    let log = pod.log().await;
+    assert!(
+        log.contains("component `db`: `pre_stop` before its stop") && log.contains("[out] db: db flushed"),
+        "{log}"
+    );
+    let why =
+        "component `app`: did not stop in time and is killed: `db` stops after it, and needs its share of the 8.5s";
+    assert!(log.contains(why), "{log}");
+    assert!(!log.contains("component `db`: did not stop") && !log.contains("component `db`: is killed"), "{log}");
 }

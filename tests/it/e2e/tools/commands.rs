@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Output, Stdio};
 
-use outrigger::engine::Engine;
+use outrigger::engine::{Engine, EngineHealth};
 use serde_json::Value;
 
 use super::super::pod::{PodUnderTest, component, controller_image, wait_for};
@@ -77,7 +77,7 @@ async fn a_pod_as_an_operator_sees_it() {
     let unknown = run(&["status", "tools2-nobody"]).await;
     let told = String::from_utf8_lossy(&unknown.stderr).into_owned();
     assert_eq!(unknown.status.code(), Some(125), "{told}");
-    assert!(told.contains("no pod of this engine is called `tools2-nobody`") && told.contains(&name), "{told}");
+    assert!(told.contains("no pod on this engine matches `tools2-nobody`") && told.contains(&name), "{told}");
 
     // Logs: each line once, in order, from the right stream, with and without a choice of components.
     let lines = json_lines(&out(&run(&["logs", "--json", &name]).await));
@@ -121,7 +121,7 @@ async fn a_pod_as_an_operator_sees_it() {
         move || command.output().unwrap()
     });
     let told = String::from_utf8_lossy(&nowhere.await.unwrap().stderr).into_owned();
-    assert!(told.contains("there is no `docker` command"), "{told}");
+    assert!(told.contains("has a `docker` command"), "{told}");
 
     // Followed to the end; the events tell why.
     let mut followed = command(&["logs", "--follow", &name]).stdout(Stdio::piped()).spawn().unwrap();
@@ -246,4 +246,85 @@ async fn run_tells_in_json_what_it_made_and_how_it_ended() {
     let machine: Value = serde_json::from_str(last).unwrap_or_else(|error| panic!("{error}: {text}"));
     assert_eq!(machine, serde_json::json!({"id": id, "name": name, "exit_code": 7}));
     assert!(engine.inspect(&name).await.is_err(), "one that was attended is removed at its end");
+}
+
+/// What a pod on a single host needs to be there after a reboot.
+#[tokio::test]
+async fn a_detached_pod_is_started_again_by_the_engine() {
+    let Some(engine) = engine_or_fail().await else { return };
+    let image = controller_image(&engine).await;
+    let name = unique("tools2", "again");
+    let _guard = Guard(name.clone());
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("pod.yaml");
+    let script = "grep -q '10.9.8.7.*database' /etc/hosts && grep -q 10.9.8.6 /etc/resolv.conf && [ \"$(hostname)\" = pod-host ] || exit 3; sleep 1000";
+    let controller = format!(
+        "{{image: '{image}', restart: unless-stopped, hostname: pod-host, extra_hosts: {{database: 10.9.8.7}}, dns: 10.9.8.6, flags: [--keep-failed=0]}}"
+    );
+    let component = format!("{{image: '{IMAGE}', command: [sh, -c, {}]}}", serde_json::json!(script));
+    std::fs::write(&file, format!("controller: {controller}\ncomponents: {{app: {component}}}\n")).unwrap();
+    let path = file.to_str().unwrap().to_owned();
+    let policy = || {
+        let format = "{{.HostConfig.RestartPolicy.Name}}";
+        let output = Command::new("docker").args(["inspect", "--format", format, &name]).output().unwrap();
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+
+    out(&run(&["run", "--detach", "--name", &name, &path]).await);
+    assert_eq!(policy(), "unless-stopped");
+    let app = format!("{name}.podlike.app");
+    let healthy = || async { engine.inspect(&name).await.is_ok_and(|seen| seen.health == Some(EngineHealth::Healthy)) };
+    wait_for("the pod is healthy, and so its component has found the names", healthy).await;
+    let first = engine.inspect(&app).await.unwrap().id;
+    assert!(Command::new("docker").args(["kill", &app]).output().unwrap().status.success());
+    wait_for("the engine has started the pod again", || async {
+        engine.inspect(&app).await.is_ok_and(|seen| seen.running && seen.id != first)
+    })
+    .await;
+    assert!(Command::new("docker").args(["stop", &name]).output().unwrap().status.success());
+    engine.remove(&outrigger::engine::ContainerId(name.clone())).await.unwrap();
+
+    // In the foreground the command removes the pod at its end: nobody may start it again.
+    let attended = ["run", "--name", &name, &path];
+    let (_, policy) = tokio::join!(run(&attended), async {
+        wait_for("the component runs", || async { engine.inspect(&app).await.is_ok_and(|seen| seen.running) }).await;
+        let policy = policy();
+        assert!(Command::new("docker").args(["stop", &name]).output().unwrap().status.success());
+        policy
+    });
+    assert!(matches!(policy.as_str(), "" | "no"), "{policy}");
+}
+
+/// The engine reports in the state of the container alone that the kernel killed it.
+#[tokio::test]
+async fn a_component_that_ran_out_of_memory_is_named_as_such() {
+    const TOLD: &str = "was killed because memory ran out (137; `mem_limit` 20m)";
+    let Some(engine) = engine_or_fail().await else { return };
+    let mut pod = PodUnderTest::new(&engine, "tools-memory").await;
+    pod.label("outrigger.controller", "true");
+    pod.label("pod.component.app", &component("trap 'exit 0' TERM; while :; do sleep 0.1; done", ""));
+    // 100 MiB for one block, in the component's first process.
+    let hog = format!(
+        "{{image: {IMAGE}, command: [dd, if=/dev/zero, of=/dev/null, bs=100M, count=1], mem_limit: 20m, memswap_limit: 20m, essential: false, restart: {{policy: always, delay: 5m, max_delay: 5m}}}}"
+    );
+    pod.label("pod.component.hog", &hog);
+    pod.label("pod.options", "{settle: 0s}");
+    pod.start().await;
+    pod.says("component `hog`: started").await;
+    // Where the kernel has no controller for memory, the engine drops the limit and says so.
+    if pod.log().await.contains("Limitation discarded") {
+        eprintln!("skipped: this engine's kernel cannot limit memory");
+        pod.stop().await;
+        return;
+    }
+    pod.says(&format!("component `hog`: {TOLD}")).await;
+    pod.reaches("running").await;
+    let status = pod.status().await;
+    let shown = status["components"].as_array().unwrap().iter().find(|component| component["name"] == "hog").unwrap();
+    assert_eq!((&shown["oom_killed"], &shown["exit_code"]), (&Value::Bool(true), &Value::from(137)), "{shown}");
+    let reasons = status["health"]["reasons"].to_string();
+    assert!(reasons.contains(TOLD), "{status}");
+    let text = out(&run(&["status", pod.name()]).await);
+    assert!(text.contains(TOLD), "{text}");
+    assert_eq!(pod.stop().await, 0);
 }

@@ -52,7 +52,7 @@ async fn a_service_is_all_of_its_replicas() {
     let debug = run(&["debug", &service, &format!("--image={IMAGE}"), "--", "true"]).await;
     let told = String::from_utf8_lossy(&debug.stderr).into_owned();
     assert_eq!(debug.status.code(), Some(125), "{told}");
-    assert!(told.contains("is several pods") && told.contains("name one of them: `api.1`, `api.2`"), "{told}");
+    assert!(told.contains("matches several pods") && told.contains("name one pod: `api.1`, `api.2`"), "{told}");
     for pod in &pods {
         assert_eq!(pod.stop().await, 0);
     }
