@@ -24,11 +24,11 @@ shown() { sed 's/^/     /'; }
 command_shown() { printf '   %s$ %s%s\n' "$DIM" "$*" "$PLAIN"; }
 # run COMMAND...: shows the command and its output.
 run() { command_shown "$*"; "$@" 2>&1 | shown; }
-holds() { printf '   %sholds:%s %s\n' "$GREEN" "$PLAIN" "$*"; }
+holds() { printf '   %spassed:%s %s\n' "$GREEN" "$PLAIN" "$*"; }
 
 # fails WHAT [EVIDENCE]: with all that helps to find out why.
 fails() {
-  printf '\n%sstep %d does not hold:%s %s\n' "$RED" "$step" "$PLAIN" "$1" >&2
+  printf '\n%sstep %d failed:%s %s\n' "$RED" "$step" "$PLAIN" "$1" >&2
   [ $# -lt 2 ] || printf '%s\n' "$2" | shown >&2
   local stack id
   for stack in "${stacks[@]}"; do
@@ -61,11 +61,11 @@ deploy() {
   deployed=$name-$$
   sed -E -e "s|^( +image: )outrigger\$|\\1$image|" -e 's|^( +- *\{.*published: )[0-9]+|\10|' "$example/$file" >"$work/$file"
   command_shown "outrigger check $file"
-  docker run --rm --interactive --network none "$image" check - <"$work/$file" 2>&1 | shown || fails 'the stack file has mistakes'
+  docker run --rm --interactive --network none "$image" check - <"$work/$file" 2>&1 | shown || fails 'the stack file has errors'
   stacks+=("$deployed")
   command_shown "${PORT:+PORT=$PORT }docker stack deploy -c $file $name"
   # Nobody needs to be asked which image is meant: all are on this node.
-  docker stack deploy --resolve-image never --compose-file "$work/$file" "$deployed" >"$work/deploy" 2>&1 || fails 'the stack is refused' "$(cat "$work/deploy")"
+  docker stack deploy --resolve-image never --compose-file "$work/$file" "$deployed" >"$work/deploy" 2>&1 || fails 'docker rejects the stack' "$(cat "$work/deploy")"
   # Newer versions of the command announce what it will do some day.
   { grep -vE '^(Since --detach|In a future release)' "$work/deploy" || true; } | shown
 }
@@ -109,7 +109,7 @@ remove() {
   command_shown 'docker stack rm' "${@%-*}"
   docker stack rm "$@" 2>&1 | shown
   for stack in "$@"; do
-    wait_until "$GONE_SECONDS" "the containers of $stack to be gone" gone "$stack" || fails 'something is left' "$(containers "$stack")"
+    wait_until "$GONE_SECONDS" "the containers of $stack to be gone" gone "$stack" || fails 'some containers are left' "$(containers "$stack")"
   done
   for stack in "$@"; do
     # By name, for that is what components have of their stack.
@@ -118,7 +118,7 @@ remove() {
   done
   for stack in "$@"; do kept+=$(kept_of "$stack"); done
   if [ -n "$kept" ]; then
-    printf '   %s\n' 'What failed remains for an hour, or until you have seen it:'
+    printf '   %s\n' 'The failed component is kept for one hour for inspection; this example removes it now:'
     for stack in "$@"; do
       [ -n "$(kept_of "$stack")" ] || continue
       command_shown "docker rm \$(docker ps --all --quiet --filter 'name=^/${stack%-*}_.*[.]failed-')"
@@ -127,7 +127,7 @@ remove() {
   fi
   for stack in "$@"; do left+=$(volumes_of "$stack"); done
   if [ -n "$left" ]; then
-    printf '   %s\n' 'Swarm leaves volumes to the user, also those of tasks that are gone:'
+    printf '   %s\n' 'Swarm does not remove volumes, not even the volumes of removed tasks; this example removes them:'
     for stack in "$@"; do
       [ -n "$(volumes_of "$stack")" ] || continue
       command_shown "docker volume rm \$(docker volume ls -q --filter label=com.docker.stack.namespace=${stack%-*})"
@@ -135,11 +135,11 @@ remove() {
       wait_until 20 'the volumes to be free' volumes_gone "$stack" || fails 'a volume is left' "$(volumes_of "$stack")"
     done
   fi
-  holds 'nothing is left: no container, no network, no volume'
+  holds 'no container, network or volume is left'
   stacks=()
 }
 
-all_hold() { printf '\n%sAll %d steps hold, in %d s.%s\n' "$GREEN" "$step" "$SECONDS" "$PLAIN"; }
+all_hold() { printf '\n%sAll %d steps passed in %d s.%s\n' "$GREEN" "$step" "$SECONDS" "$PLAIN"; }
 
 clean_up() {
   local code=$? stack
@@ -167,16 +167,16 @@ trap 'exit 143' TERM HUP
 begin() {
   need curl 'the Debian package curl: `scripts/setup` installs it'
   need docker 'an engine: `scripts/engine start` installs and starts one'
-  local info; info=$(docker info --format '{{.Swarm.LocalNodeState}} {{.Swarm.ControlAvailable}} {{.Swarm.Nodes}}' 2>/dev/null) || die 'no engine answers' '`make examples` brings one'
+  local info; info=$(docker info --format '{{.Swarm.LocalNodeState}} {{.Swarm.ControlAvailable}} {{.Swarm.Nodes}}' 2>/dev/null) || die 'no engine answers' '`make examples` starts an engine'
   case $info in
     'active true 1') ;;
-    'active true '*) die "this Swarm has more than one node (${info##* })" 'the example looks at containers through this engine: it needs a Swarm of one node. `make examples` brings one' ;;
-    'active false '*) die 'this engine is a worker of its Swarm' 'stacks are deployed from a manager' ;;
-    *) die 'there is no Swarm here, and nothing was changed' '`docker swarm init` makes this engine one of a single node; `make examples` runs the example on an engine and a Swarm of its own' ;;
+    'active true '*) die "this Swarm has more than one node (${info##* })" 'the example inspects containers through this engine, so it needs a Swarm of one node; `make examples` starts one' ;;
+    'active false '*) die 'this engine is a worker of its Swarm' 'run the example on a manager' ;;
+    *) die 'this engine is not in a Swarm; nothing was changed' '`docker swarm init` makes this engine a Swarm of one node; `make examples` runs the examples on a separate engine' ;;
   esac
   local wanted
   for wanted in "$image" "$@"; do
-    docker image inspect "$wanted" >/dev/null 2>&1 || die "the engine has no image \`$wanted\`" '`make image` and `scripts/demo-images` make them, `make examples` does all'
+    docker image inspect "$wanted" >/dev/null 2>&1 || die "the engine has no image \`$wanted\`" '`make image` and `scripts/demo-images` build the images; `make examples` does everything'
   done
   # Configs are files beside the stack file.
   cp -r "$example/." "$work/"

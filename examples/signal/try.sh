@@ -10,7 +10,7 @@ begin python:3-slim
 # What proves that nothing was restarted.
 started_at() { docker inspect --format '{{.Id}} {{.State.StartedAt}}' "$(pod "$1" pod)" "$(component "$1" pod app)"; }
 
-heading 'Deploy' 'The components, and the plugin.'
+heading 'Deploy' 'One stack without the plugin, one with it.'
 deploy stack.yml signal; stack=$deployed
 deploy stack-plugin.yml plugin; plugin=$deployed
 up "$stack" pod
@@ -30,11 +30,11 @@ command_shown "docker exec <app> sh -c 'echo colour=green > /shared/settings'"
 docker exec "$(component "$stack" pod app)" sh -c 'echo colour=green >/shared/settings'
 expect 'the application has read the new settings' 15 logged "$stack" pod '\[out\] app: settings, read 2 times: colour=green'
 logs "$stack" pod | grep -E '^\[out\]' | shown
-logged "$stack" pod "\[out\] notify: sent SIGHUP to process $pid\$" || fails 'it was not the other component that signalled'
+logged "$stack" pod "\[out\] notify: sent SIGHUP to process $pid\$" || fails 'the other component did not send the signal'
 [ "$(started_at "$stack")" = "$before" ] || fails 'something was restarted' "$before -> $(started_at "$stack")"
-holds "process $pid of the one component was signalled by the other, and nothing was restarted"
+holds "one component signalled process $pid of the other, and nothing was restarted"
 
-heading 'The one line' 'The plugin `signal` sends on what the pod gets: docker kill --signal HUP <the pod>'
+heading 'With a plugin' 'The plugin `signal` passes signals of the pod on: docker kill --signal HUP <the pod>'
 before=$(started_at "$plugin")
 expect 'the application has its first settings' 15 logged "$plugin" pod '\[out\] app: settings, read 1 times: colour=red'
 command_shown "docker exec <app> sh -c 'echo colour=green > /tmp/settings'"
@@ -46,15 +46,15 @@ logs "$plugin" pod | grep -E '^\[out\]' | shown
 [ "$(started_at "$plugin")" = "$before" ] || fails 'something was restarted' "$before -> $(started_at "$plugin")"
 holds 'nothing was restarted'
 
-heading 'Without it, a signal that nobody named goes nowhere' 'It would end most applications. The pod says so, and goes on.'
+heading 'Without the plugin, the pod ignores the signal' 'The signal would end most applications. The pod logs a warning and keeps running.'
 before=$(started_at "$stack")
 docker kill --signal HUP "$(pod "$stack" pod)" >/dev/null
-expect 'the pod says that nothing is done about it' 15 logged "$stack" pod 'WARN .*nothing is done about this signal'
-logs "$stack" pod | grep -E 'WARN .*nothing is done about this signal' | shown
+expect 'the pod reports that it ignores the signal' 15 logged "$stack" pod 'WARN .*the controller ignores this signal'
+logs "$stack" pod | grep -E 'WARN .*the controller ignores this signal' | shown
 [ "$(started_at "$stack")" = "$before" ] || fails 'something was restarted' "$before -> $(started_at "$stack")"
-[ "$(times_logged "$stack" pod 'app: settings, read')" = 2 ] || fails 'the application got it' "$(logs "$stack" pod)"
-holds 'the application did not get it, and runs on'
+[ "$(times_logged "$stack" pod 'app: settings, read')" = 2 ] || fails 'the application received the signal' "$(logs "$stack" pod)"
+holds 'the application did not receive the signal and is still running'
 
-heading 'Remove' 'Both.'
+heading 'Remove' 'Both stacks.'
 remove "$stack" "$plugin"
 all_hold

@@ -14,7 +14,7 @@ post() { run curl --silent --show-error --max-time 10 --data "$2" "http://$(publ
 # Whether nginx would start with the file that lies there.
 would_start() { docker exec "$(component "$1" pod web)" nginx -t; }
 
-heading 'Deploy' 'The components, and the plugin.'
+heading 'Deploy' 'One stack without the plugin, one with it.'
 deploy stack.yml volume; stack=$deployed
 deploy stack-plugin.yml plugin; plugin=$deployed
 up "$stack" pod
@@ -22,45 +22,45 @@ up "$plugin" pod
 containers_shown "$stack"
 containers_shown "$plugin"
 
-heading 'The server writes, and signals' 'A shared volume, and a shared PID namespace.'
-expect 'nginx serves by the first configuration' 15 serves "$stack" 'good morning'
+heading 'The server writes, and signals' 'The two components share a volume and a PID namespace.'
+expect 'nginx uses the first configuration' 15 serves "$stack" 'good morning'
 before=$(started_at "$stack")
 post "$stack" 'good evening'
-expect 'nginx serves by the second one' 15 serves "$stack" 'good evening'
+expect 'nginx uses the second configuration' 15 serves "$stack" 'good evening'
 [ "$(started_at "$stack")" = "$before" ] || fails 'something was restarted' "$before -> $(started_at "$stack")"
 holds 'nothing was restarted'
 
-heading 'The server writes nonsense' 'Nobody looks at the file before it is in force.'
+heading 'The server writes nonsense' 'Nothing validates the file before nginx uses it.'
 post "$stack" 'say "friend"'
 expect 'nginx complains' 15 logged "$stack" pod '\[err\] web: .*\[emerg\]'
 logs "$stack" pod | grep -E '\[emerg\]' | tail -n 1 | shown
 expect 'nginx goes on as it was' 5 serves "$stack" 'good evening'
-if would_start "$stack" >"$work/check" 2>&1; then fails 'nginx accepts it: the check would prove nothing' "$(cat "$work/check")"; fi
+if would_start "$stack" >"$work/check" 2>&1; then fails 'nginx accepts the file, so the check would prove nothing' "$(cat "$work/check")"; fi
 command_shown 'docker exec <web> nginx -t'
 shown <"$work/check"
-holds 'the bad file stays where it is: nginx could not start again with it'
+holds 'the bad file stays in place, and nginx could not start again with it'
 
-heading 'The one line' 'The server only writes; the plugin `reload` does the rest.'
-expect 'nginx serves by the first configuration' 20 serves "$plugin" 'good morning'
+heading 'With a plugin' 'The server only writes the file. The plugin `reload` does the rest.'
+expect 'nginx uses the first configuration' 20 serves "$plugin" 'good morning'
 before=$(started_at "$plugin")
 post "$plugin" 'good evening'
-expect 'nginx serves by the second one' 15 serves "$plugin" 'good evening'
+expect 'nginx uses the second configuration' 15 serves "$plugin" 'good evening'
 [ "$(started_at "$plugin")" = "$before" ] || fails 'something was restarted' "$before -> $(started_at "$plugin")"
 holds 'nothing was restarted'
 
-heading 'The same nonsense' 'nginx checks the file before it is told to use it; the last good one is put back.'
+heading 'The same nonsense' 'The plugin validates the file with nginx before it signals nginx, and restores the last good file.'
 post "$plugin" 'say "friend"'
-expect 'the pod says why it was refused' 20 logged "$plugin" pod 'WARN .*\[emerg\]'
+expect 'the pod logs the reason for the refusal' 20 logged "$plugin" pod 'WARN .*\[emerg\]'
 logs "$plugin" pod | grep -E 'WARN .*\[emerg\]' | tail -n 1 | cut -c 1-400 | shown
-expect 'the file in force is a good one again' 10 would_start "$plugin"
+expect 'the last good file is restored' 10 would_start "$plugin"
 command_shown 'docker exec <web> nginx -t'
 would_start "$plugin" 2>&1 | shown
-serves "$plugin" 'good evening' || fails 'nginx serves something else'
+serves "$plugin" 'good evening' || fails 'nginx serves a different answer'
 post "$plugin" 'good night'
-expect 'the next good one goes live as ever' 15 serves "$plugin" 'good night'
+expect 'nginx uses the next good file' 15 serves "$plugin" 'good night'
 [ "$(started_at "$plugin")" = "$before" ] || fails 'something was restarted' "$before -> $(started_at "$plugin")"
 holds 'nothing was restarted'
 
-heading 'Remove' 'Both.'
+heading 'Remove' 'Both stacks.'
 remove "$stack" "$plugin"
 all_hold
