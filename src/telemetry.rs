@@ -107,6 +107,26 @@ fn level(level: Level) -> LevelFilter {
     }
 }
 
+/// For tests that read the log of their own thread.
+#[cfg(any(test, feature = "testing"))]
+pub mod testing {
+    use std::sync::Once;
+
+    /// Keeps the process from forgetting a log statement for good.
+    ///
+    /// `tracing` remembers for each statement whether any subscriber wants it. If one thread reaches a statement for the first time in the moment in which
+    /// another thread sets its subscriber, the answer may be "none", and the other thread's line is lost. A global subscriber that wants all statements, and
+    /// writes none, prevents this answer.
+    pub fn keep_statements() {
+        static KEPT: Once = Once::new();
+        KEPT.call_once(|| {
+            if tracing::subscriber::set_global_default(tracing_subscriber::registry()).is_err() {
+                tracing::debug!("another subscriber is global already");
+            }
+        });
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -477,6 +477,7 @@ mod tests {
         let writer = log.clone();
         let subscriber = tracing_subscriber::fmt().with_max_level(level).with_ansi(false).without_time();
         let subscriber = subscriber.with_writer(move || writer.clone()).finish();
+        crate::telemetry::testing::keep_statements();
         tracing::subscriber::with_default(subscriber, || report_end(outcome));
         let bytes = log.0.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap().trim().to_owned()

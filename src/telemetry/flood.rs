@@ -175,6 +175,7 @@ mod tests {
     fn lines_beyond_the_burst_are_left_out_by_subject_and_counted() {
         let (flood, through) = (Flood::default(), Through::default());
         let subscriber = tracing_subscriber::registry().with(flood.clone()).with(through.clone());
+        crate::telemetry::testing::keep_statements();
         tracing::subscriber::with_default(subscriber, || {
             for n in 0..10_000 {
                 warn!(component = "app", path = n, "the watch ignores this file");
@@ -214,6 +215,7 @@ mod tests {
     fn kinds_have_a_bound() {
         let (flood, through) = (Flood::default(), Through::default());
         let subscriber = tracing_subscriber::registry().with(flood.clone()).with(through);
+        crate::telemetry::testing::keep_statements();
         tracing::subscriber::with_default(subscriber, || {
             for n in 0..2 * KINDS {
                 warn!(component = format!("c{n}"), "started");

@@ -172,6 +172,7 @@ mod tests {
             .with_ansi(ansi)
             .fmt_fields(SubjectFirst)
             .with_writer(out.clone());
+        crate::telemetry::testing::keep_statements();
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), log);
         let bytes = out.0.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap()

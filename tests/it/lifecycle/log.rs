@@ -26,6 +26,7 @@ impl std::io::Write for Log {
 impl Log {
     /// Of what this thread does from now on, until the guard is dropped.
     pub fn start() -> (Self, tracing::subscriber::DefaultGuard) {
+        outrigger::telemetry::testing::keep_statements();
         let log = Self(Arc::new(Mutex::new((Instant::now(), Vec::new()))));
         let writer = log.clone();
         let subscriber = tracing_subscriber::fmt()
