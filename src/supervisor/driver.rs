@@ -4,7 +4,11 @@
 //! plugin, so that a signal is always heard.
 
 mod calls;
+mod ending;
 mod narrate;
+mod publish;
+mod runs;
+mod started;
 mod timers;
 
 use std::collections::{HashMap, VecDeque};
@@ -12,54 +16,38 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use publish::warn;
 use timers::Timer;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::info;
 
 use crate::admin;
 use crate::clock::since_epoch;
 use crate::config::Settings;
 use crate::engine::{Engine, Inspection};
 use crate::hooks::{ComponentEvent, ComponentEventKind, HealthTrigger, Hook, HookFailure, Hooks, Reaction};
-use crate::memory;
 use crate::plan::Plan;
 use crate::plan::compile::OwnFiles;
 use crate::plugin::{PodView, Request, WatchRequest};
 use crate::pod::{ComponentName, PluginName};
 use crate::processes::Processes;
 use crate::shutdown::Tasks;
-use crate::supervisor::cleanup::Cleanup;
-use crate::supervisor::events::{Action, Deadline, Event, Oom, Outcome};
+use crate::supervisor::events::{Action, Deadline, Event, Outcome};
 use crate::supervisor::findings::AllFindings;
 use crate::supervisor::launch::{Donor, launch, launch_donor, relaunch, revive_donor};
 use crate::supervisor::output::Outputs;
 use crate::supervisor::shared::{EVENTS_IN_FLIGHT, Shared};
 use crate::supervisor::state::Pod;
 use crate::supervisor::stopping::{self, Target};
-use crate::supervisor::{follow, lifecycle, outage, polls, requests, rollout, vanished, views};
+use crate::supervisor::{follow, lifecycle, outage, polls, requests, vanished, views};
 
 /// Events on their way to plugins with `component-event`; when full, a further one waits in a task of its own.
 const NEWS_IN_FLIGHT: usize = 64;
 
-/// Changed files on their way to what waits for rollouts; when full, the watcher waits and merges.
-const CHANGES_IN_FLIGHT: usize = 16;
-
 /// For the pod's own tasks to end after everything has been removed.
 const LAST_TASKS: Duration = Duration::from_secs(1);
-
-/// After the last component has been started, the pod has settled: what was needed to start it is given back.
-const SETTLED: Duration = Duration::from_secs(2);
-
-/// So many warnings are shown by `status`; then the oldest goes.
-const WARNINGS: usize = 64;
-
-/// So many components have their last output in the log if the start took too long.
-const TOLD_LATE: usize = 5;
-
-/// Least time for the rest of the output, however late it is.
-const LEAST_DRAIN: Duration = Duration::from_millis(100);
 
 /// The pod's end of the [`PodLink`](crate::plugin::PodLink).
 #[derive(Debug)]
@@ -125,8 +113,6 @@ pub struct Driver<E, H> {
     timers: HashMap<Deadline, Timer>,
     /// What goes on beside the processes that run: cancelled when one ends.
     runs: HashMap<ComponentName, CancellationToken>,
-    /// Those whose exit was told before their launch.
-    early_exits: HashMap<ComponentName, (i32, Oom)>,
     /// Failures of plugins that were told: any of a plugin's hooks may meet the same one.
     failures: Vec<HookFailure>,
     outputs: Outputs,
@@ -178,7 +164,6 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
             news,
             timers: HashMap::new(),
             runs: HashMap::new(),
-            early_exits: HashMap::new(),
             failures: Vec::new(),
             outputs: parts.outputs,
             stopping_since: None,
@@ -197,6 +182,9 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
         loop {
             while let Some(event) = due.pop_front() {
                 self.narrate(&event);
+                if let Event::Deadline(deadline) = &event {
+                    self.rang(deadline);
+                }
                 let actions = self.pod.step(event);
                 for action in actions {
                     if let Some(outcome) = self.perform(action, &mut due) {
@@ -242,6 +230,19 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
                     }
                     relaunch(&shared, &name, donor, created).await;
                 });
+            }
+            Action::RunBegan { name, run } => self.run_began(&name, run),
+            Action::RunEnded { name, end } => {
+                self.narrate_end(&name, &end);
+                self.run_ended(&name);
+            }
+            Action::SeekEngine => {
+                let (shared, own) = (Arc::clone(&self.shared), self.own.id.clone());
+                self.tasks.spawn("engine there", move |_token| follow::engine_is_there(shared, own));
+            }
+            Action::LeaveEngine => {
+                self.narrate_shutdown();
+                self.shared.engine_leaves.cancel();
             }
             Action::Settle { name, run } => {
                 let (shared, over) = (Arc::clone(&self.shared), self.run_of(&name));
@@ -304,123 +305,6 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
         }
         None
     }
-
-    /// Cancelled when the process that now runs as this component has ended.
-    fn run_of(&self, name: &ComponentName) -> CancellationToken {
-        self.runs.get(name).cloned().unwrap_or_default()
-    }
-
-    fn restarts(&self, name: &ComponentName) -> u32 {
-        self.pod.nodes().find(|(other, _)| *other == name).map_or(0, |(_, node)| node.restarts)
-    }
-
-    /// Publishes the pod as it is now to rollouts, plugins and `status`.
-    fn publish(&self) {
-        self.live.send_replace(Arc::new(views::live(&self.pod)));
-        let containers: HashMap<_, _> = self.shared.all_containers().into_iter().collect();
-        if !self.view.is_closed() {
-            self.view.send_replace(Arc::new(self.fixed.view(&self.pod, &self.shared.plan, &containers)));
-        }
-        let (stage, components, health) = views::status(&self.pod, &self.shared.plan, &containers);
-        self.status.send_modify(|status| {
-            let status = Arc::make_mut(status);
-            status.stage = stage;
-            status.components = components;
-            status.health = admin::health::with_refused(health, stage, &status.not_in_force);
-        });
-    }
-
-    /// All components run: from now on files are watched, and plugins called from time to time.
-    fn started(&mut self) {
-        info!(components = self.pod.nodes().count(), "the pod runs");
-        let (changes_in, changes) = mpsc::channel(CHANGES_IN_FLIGHT);
-        if let Some((known, later, files)) = self.watches.take() {
-            let status = self.status.clone();
-            let tell = Arc::new(move |what: String| warn(&status, what));
-            super::watches::forward(&self.tasks, known, later, changes_in, files, tell);
-        }
-        // A rollout is a kind of launch: none goes on once the pod stops.
-        let (shared, status) = (Arc::clone(&self.shared), self.status.clone());
-        let stopping = self.shared.launches.clone();
-        self.tasks.spawn("rollouts", move |_token| rollout::run(shared, changes, status, stopping));
-        let (sweeping, own) = (Arc::clone(&self.shared), self.own.clone());
-        self.tasks.spawn("sweep", move |token| polls::sweep(sweeping, own, token));
-        self.tasks.spawn("trim", |token| async move {
-            tokio::select! {
-                () = token.cancelled() => {}
-                () = tokio::time::sleep(SETTLED) => memory::trim(),
-            }
-        });
-        for plugin in self.shared.hooks.with(Hook::Tick) {
-            let shared = Arc::clone(&self.shared);
-            self.tasks.spawn("ticks", move |_token| polls::tick(shared, plugin));
-        }
-        for plugin in self.shared.hooks.with(Hook::Health) {
-            let Some(interval) = self.health_intervals.get(&plugin).copied() else { continue };
-            let shared = Arc::clone(&self.shared);
-            self.tasks.spawn("health", move |_token| polls::health(shared, plugin, interval));
-        }
-    }
-
-    /// Reads the rest of the output, then removes every container but the failed ones that remain for a look.
-    fn clean_up(&self, failed: Vec<ComponentName>) {
-        let news = self
-            .pod
-            .nodes()
-            .map(|(name, node)| (name.clone(), self.tell(name, ComponentEventKind::Removed, node.restarts)))
-            .collect();
-        let decider = self.pod.outcome().and_then(|outcome| outcome.component()).filter(|name| failed.contains(name));
-        let deciding = decider.into_iter().chain(self.pod.late()).take(TOLD_LATE).cloned().collect();
-        let cleanup = Cleanup {
-            shared: Arc::clone(&self.shared),
-            own: self.own.clone(),
-            outputs: self.outputs.clone(),
-            launching: self.launching.clone(),
-            donor: self.donor.subscribe(),
-            drain: self.drain_time(),
-            settled_by: Instant::now() + self.settle_time(),
-            deciding,
-            keep: failed.into_iter().take(self.shared.settings.keep.count).collect(),
-            news,
-        };
-        self.tasks.spawn("clean up", move |token| cleanup.run(token));
-    }
-
-    /// How long the rest of the output may take: what is left of the controller's own grace period, less half of the reserve for removals.
-    fn drain_time(&self) -> Duration {
-        let timeouts = &self.shared.settings.timeouts;
-        let gone = self.stopping_since.map_or(Duration::ZERO, |since| since.elapsed());
-        let left = (self.shared.plan.stop_budget + timeouts.stop_reserve / 2).saturating_sub(gone);
-        left.clamp(LEAST_DRAIN, timeouts.log_drain.max(LEAST_DRAIN))
-    }
-
-    /// How long the engine may still answer to what it was asked to create: a container that nobody knows of yet is left behind. Who stops a pod with a signal kills it
-    /// when its grace period is over, and some of that is needed for the removals.
-    fn settle_time(&self) -> Duration {
-        let timeouts = &self.shared.settings.timeouts;
-        match self.pod.outcome() {
-            Some(Outcome::Stopped | Outcome::Interrupted { .. } | Outcome::Killed) => {
-                let gone = self.stopping_since.map_or(Duration::ZERO, |since| since.elapsed());
-                let left = (self.shared.plan.stop_budget + timeouts.stop_reserve / 2).saturating_sub(gone);
-                left.clamp(LEAST_DRAIN, timeouts.engine_change.max(LEAST_DRAIN))
-            }
-            Some(Outcome::Component { .. } | Outcome::Unfit { .. } | Outcome::Failed { .. }) | None => {
-                timeouts.engine_change
-            }
-        }
-    }
-}
-
-/// Tells the operator, in the log and in `status`.
-fn warn(status: &watch::Sender<Arc<admin::Status>>, what: String) {
-    warn!("{what}");
-    status.send_modify(|status| {
-        let warnings = &mut Arc::make_mut(status).warnings;
-        if warnings.len() >= WARNINGS {
-            warnings.remove(0);
-        }
-        warnings.push(what);
-    });
 }
 
 fn now_ns() -> u64 {

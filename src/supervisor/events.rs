@@ -479,6 +479,20 @@ impl KillReason {
     }
 }
 
+/// How a run of a component ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RunEnd {
+    /// The engine reported its exit.
+    Exited {
+        /// 128 + n if a signal ended it.
+        code: i32,
+        /// What a want of memory had to do with it.
+        shortage: Shortage,
+    },
+    /// No process of it is left, and the engine does not answer, which knows the exit code.
+    Vanished,
+}
+
 /// What the driver is to do.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
@@ -486,6 +500,24 @@ pub enum Action {
     Launch(ComponentName),
     /// Start the container that is there already; answers as `Launch` does.
     Relaunch(ComponentName),
+    /// A run has begun: look at it, listen to it, tell plugins.
+    RunBegan {
+        /// Of which component.
+        name: ComponentName,
+        /// Which run of it, counted from 1.
+        run: u64,
+    },
+    /// A run has ended: what goes on beside it ends, too. Once for each run that began.
+    RunEnded {
+        /// Of which component.
+        name: ComponentName,
+        /// How.
+        end: RunEnd,
+    },
+    /// Find out whether the engine still takes calls; answers `EngineLeaves` if it does not.
+    SeekEngine,
+    /// The engine shuts down: nothing is asked of it any more.
+    LeaveEngine,
     /// Do what is to be done after the start of this run; answers `Settled`.
     Settle {
         /// Of which component.

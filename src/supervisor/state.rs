@@ -467,7 +467,11 @@ impl Pod {
                     actions.push(Action::Warn(format!("component `{name}` {what}")));
                 }
             }
-            Event::EngineLeaves => self.engine_leaves = true,
+            Event::EngineLeaves => {
+                if !std::mem::replace(&mut self.engine_leaves, true) {
+                    actions.push(Action::LeaveEngine);
+                }
+            }
             Event::Probed { name, run, verdict } => self.probed(&name, run, verdict, &mut actions),
             Event::Exited { name, exit_code, oom } => self.exited(&name, exit_code, oom, &mut actions),
             Event::Decided { name, reaction } => self.decided(&name, reaction, &mut actions),

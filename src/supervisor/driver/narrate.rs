@@ -1,58 +1,25 @@
-//! The log lines of the pod's events, and the duties that follow from an event whatever is decided about it.
+//! The log lines of the pod's events. Nothing here decides: all duties are actions of [`Pod::step`](crate::supervisor::state::Pod::step).
 
-use std::sync::Arc;
-
-use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use super::Driver;
 use crate::admin::status::HealthState;
 use crate::engine::{Engine, EngineHealth};
-use crate::hooks::{ComponentEventKind, Hooks, Judgement, SignalDecision, Status};
+use crate::hooks::{Hooks, Judgement, SignalDecision, Status};
 use crate::plan::render::one_line;
 use crate::pod::{ComponentName, PluginName};
 use crate::probe::Verdict;
-use crate::supervisor::events::{Deadline, Event, Oom, Phase, Shortage, stops};
-use crate::supervisor::state::{Node, check_says};
-use crate::supervisor::{follow, lifecycle};
+use crate::supervisor::events::{Event, RunEnd, Shortage, stops};
+use crate::supervisor::state::check_says;
 
 impl<E: Engine, H: Hooks> Driver<E, H> {
-    /// Tells what happened, and does what follows for any decision: a run that has begun is looked at and listened to, one that has ended no more.
+    /// Logs an event, before it changes the pod.
     pub(super) fn narrate(&mut self, event: &Event) {
         match event {
-            Event::Launched { name, .. } => {
-                info!(component = %name, "started");
-                let restarts = self.restarts(name);
-                let kind = if restarts == 0 { ComponentEventKind::Started } else { ComponentEventKind::Restarted };
-                let run = CancellationToken::new();
-                self.runs.insert(name.clone(), run.clone());
-                let this = self.pod.node(name).map_or(0, Node::run);
-                lifecycle::look_early(&self.shared, &self.tasks, name, this, run);
-                self.tell_now(name, kind);
-                self.outputs.follow(&self.shared, name);
-                // The engine told of the exit before it answered to the start: what follows this run must know.
-                if let Some((exit_code, oom)) = self.early_exits.remove(name) {
-                    self.narrate_exit(name, exit_code, oom);
-                }
-            }
-            Event::LaunchFailed { name, reason } => {
-                // If that ends the pod, its end is an error.
-                warn!(component = %name, "could not be started: {reason}");
-                self.early_exits.remove(name);
-            }
-            Event::LaunchDropped { name } => {
-                debug!(component = %name, "the start was cancelled");
-                self.early_exits.remove(name);
-            }
-            // Its removal, too, ends with an exit, of which there is nothing to say.
-            Event::Exited { name, .. } if !self.pod.alive(name) => {}
-            Event::Exited { name, exit_code, oom } => {
-                if self.pod.node(name).is_some_and(|node| node.phase == Phase::Launching) {
-                    self.early_exits.insert(name.clone(), (*exit_code, *oom));
-                } else {
-                    self.narrate_exit(name, *exit_code, *oom);
-                }
-            }
+            Event::Launched { name, .. } => info!(component = %name, "started"),
+            // If that ends the pod, its end is an error.
+            Event::LaunchFailed { name, reason } => warn!(component = %name, "could not be started: {reason}"),
+            Event::LaunchDropped { name } => debug!(component = %name, "the start was cancelled"),
             // Each of its hooks may meet the same failure.
             Event::PluginFailed(failure) if self.failures.contains(failure) => debug!("{failure}"),
             Event::PluginFailed(failure) => {
@@ -66,34 +33,7 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
                     "the controller ignores this signal; use the plugin `signal` to pass it on to a component"
                 );
             }
-            Event::Signal(signal) => {
-                info!(signal, "the controller received a signal");
-                if stops(*signal) {
-                    let (shared, own) = (Arc::clone(&self.shared), self.own.id.clone());
-                    self.tasks.spawn("engine there", move |_token| follow::engine_is_there(shared, own));
-                }
-            }
-            Event::EngineLeaves if self.shared.engine_leaves.is_cancelled() => {}
-            Event::EngineLeaves => {
-                info!(
-                    "the engine refuses connections: it is shutting down and stops all containers itself; the next controller that starts on this engine removes the containers of the pod"
-                );
-                self.shared.engine_leaves.cancel();
-            }
-            Event::Vanished { name, run } => {
-                if self.pod.node(name).is_none_or(|node| node.run() != *run || !node.phase.has_process()) {
-                    return;
-                }
-                info!(component = %name, "all processes have ended; the engine is unreachable, so the exit code is unknown");
-                if let Some(run) = self.runs.remove(name) {
-                    run.cancel();
-                }
-                self.outputs.ended(name);
-            }
-            // Of one run only: nobody sets them anew, and there is one for each run.
-            Event::Deadline(deadline @ (Deadline::Ready(..) | Deadline::Repair(..))) => {
-                self.timers.remove(deadline);
-            }
+            Event::Signal(signal) => info!(signal, "the controller received a signal"),
             Event::Health { name, run, health, finding } if self.pod.heeds(name, *run, *health) => {
                 self.narrate_health(name, *health, finding.as_deref());
             }
@@ -114,6 +54,9 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
             | Event::Health { .. }
             | Event::SignalDecided { .. }
             | Event::Deadline(_)
+            | Event::EngineLeaves
+            | Event::Exited { .. }
+            | Event::Vanished { .. }
             | Event::Restart(_)
             | Event::Guard(_)
             | Event::Unguard
@@ -173,19 +116,31 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
         }
     }
 
-    pub(super) fn narrate_exit(&mut self, name: &ComponentName, exit_code: i32, oom: Oom) {
-        let shortage = self.pod.node(name).map_or(Shortage::None, |node| node.shortage_of(exit_code, oom));
-        let oom_killed = shortage.is_starved();
-        match shortage {
-            Shortage::Starved(_) => warn!(component = %name, exit_code, oom_killed, "{}", shortage.end(exit_code)),
-            Shortage::Earlier(limits) => {
-                info!(component = %name, exit_code, oom_killed, "exited; {}", limits.earlier());
+    /// The end of a run.
+    pub(super) fn narrate_end(&self, name: &ComponentName, end: &RunEnd) {
+        match *end {
+            RunEnd::Vanished => {
+                info!(component = %name, "all processes have ended; the engine is unreachable, so the exit code is unknown");
             }
-            Shortage::None => info!(component = %name, exit_code, oom_killed, "exited"),
+            RunEnd::Exited { code: exit_code, shortage } => {
+                let oom_killed = shortage.is_starved();
+                match shortage {
+                    Shortage::Starved(_) => {
+                        warn!(component = %name, exit_code, oom_killed, "{}", shortage.end(exit_code))
+                    }
+                    Shortage::Earlier(limits) => {
+                        info!(component = %name, exit_code, oom_killed, "exited; {}", limits.earlier());
+                    }
+                    Shortage::None => info!(component = %name, exit_code, oom_killed, "exited"),
+                }
+            }
         }
-        if let Some(run) = self.runs.remove(name) {
-            run.cancel();
-        }
-        self.outputs.ended(name);
+    }
+
+    /// The engine shuts down, with the pod still in it.
+    pub(super) fn narrate_shutdown(&self) {
+        info!(
+            "the engine refuses connections: it is shutting down and stops all containers itself; the next controller that starts on this engine removes the containers of the pod"
+        );
     }
 }

@@ -31,6 +31,13 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
         });
     }
 
+    /// Forgets a timer that has rung, if it was of one run only: nobody sets it anew, and each run has its own.
+    pub(super) fn rang(&mut self, deadline: &Deadline) {
+        if matches!(deadline, Deadline::Ready(..) | Deadline::Repair(..)) {
+            self.timers.remove(deadline);
+        }
+    }
+
     /// Stops the clock of a timer, where it is set.
     pub(super) fn hold(&mut self, deadline: &Deadline) {
         if let Some(timer) = self.timers.get_mut(deadline) {

@@ -7,7 +7,7 @@ use crate::engine::EngineHealth;
 use crate::hooks::Reaction;
 use crate::pod::ComponentName;
 use crate::pod::life::{Condition, RestartPolicy, RestartScope, RestartWhen, Role};
-use crate::supervisor::events::{Action, Deadline, KILLED, Oom, Outcome, Phase, Stage};
+use crate::supervisor::events::{Action, Deadline, KILLED, Oom, Outcome, Phase, RunEnd, Stage};
 
 /// Shortest pause before a restart: what the engine's own restarts begin with.
 const LEAST_DELAY: Duration = Duration::from_millis(100);
@@ -28,6 +28,8 @@ impl Pod {
         }
         node.shortage = node.shortage_of(exit_code, oom);
         let oom_killed = node.shortage.is_starved();
+        let end = RunEnd::Exited { code: exit_code, shortage: node.shortage };
+        actions.push(Action::RunEnded { name: name.clone(), end });
         // A process that was to be killed may have been quicker; only its exit code says so. An engine that shuts down kills without being asked.
         let by_a_kill =
             exit_code == KILLED && (node.killed_at_the_end || (self.engine_leaves && !node.asked && !oom_killed));

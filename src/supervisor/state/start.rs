@@ -237,6 +237,7 @@ impl Pod {
             node.health = Some(crate::engine::EngineHealth::Starting);
         }
         let (settles, run) = (node.settles, node.run);
+        actions.push(Action::RunBegan { name: name.clone(), run });
         if !settles {
             node.started_once = true;
         }

@@ -8,7 +8,7 @@ use crate::hooks::SignalDecision;
 use crate::plan::stops::{Stopper, kept, turns};
 use crate::pod::ComponentName;
 use crate::pod::life::Role;
-use crate::supervisor::events::{Action, Deadline, KillReason, Outcome, Phase, Stage, stops};
+use crate::supervisor::events::{Action, Deadline, KillReason, Outcome, Phase, RunEnd, Stage, stops};
 
 /// How long plugins may think about a signal that stops the pod.
 const ASK_TIME: Duration = Duration::from_secs(1);
@@ -27,6 +27,7 @@ impl Pod {
             }
             return;
         }
+        actions.push(Action::SeekEngine);
         if self.draining {
             // Again: whoever asks does not want to wait for others to notice.
             self.draining = false;
@@ -294,6 +295,7 @@ impl Pod {
         if node.run == run && node.phase.has_process() {
             node.phase = Phase::Exited;
             node.exit_code = None;
+            actions.push(Action::RunEnded { name: name.clone(), end: RunEnd::Vanished });
             self.stop_more(actions);
         }
     }

@@ -4,6 +4,7 @@ mod memory;
 mod parts;
 mod ready;
 mod roles;
+mod runs;
 mod steps;
 mod stop;
 mod turns;
@@ -100,6 +101,9 @@ fn short(actions: &[Action]) -> Vec<String> {
         Action::Probe { name, run } => Some(format!("probe {name} {run}")),
         Action::Part { name, run, .. } => Some(format!("part {name} {run}")),
         Action::ReviveDonor { .. } => Some("revive-donor".to_owned()),
+        Action::SeekEngine => None,
+        Action::LeaveEngine => Some("leave-engine".to_owned()),
+        Action::RunBegan { .. } | Action::RunEnded { .. } => None,
         Action::Arm(..) | Action::Hold(_) | Action::GoOn(_) | Action::Extend(..) | Action::Warn(_) => None,
         Action::DropLaunches => Some("drop-launches".to_owned()),
         Action::Started => Some("started".to_owned()),

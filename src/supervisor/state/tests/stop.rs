@@ -83,7 +83,7 @@ fn a_stop_signal_that_kills_is_an_end_as_asked_for() {
 fn what_an_engine_that_shuts_down_has_killed_was_killed() {
     for (exit_code, expected) in [(137, "finish 137"), (0, "finish 0"), (143, "finish 0")] {
         let mut pod = running();
-        check(&mut pod, &[(Event::Signal(15), &["ask-signal 15"]), (Event::EngineLeaves, &[])]);
+        check(&mut pod, &[(Event::Signal(15), &["ask-signal 15"]), (Event::EngineLeaves, &["leave-engine"])]);
         check(
             &mut pod,
             &[

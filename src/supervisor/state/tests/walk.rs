@@ -38,6 +38,8 @@ struct Seen {
     running: Option<u64>,
     /// Since when its check succeeds.
     checked: bool,
+    /// Whether a run has begun and not ended.
+    began: bool,
     was_up: bool,
     /// Since when it is down after the pod was healthy.
     down: Option<u64>,
@@ -164,6 +166,14 @@ impl Walk {
             Action::GoOn(deadline) => {
                 let left = Duration::from_millis(self.due[&deadline]);
                 self.carry_out(Action::Arm(deadline, left));
+            }
+            Action::RunBegan { name, .. } => {
+                let began = std::mem::replace(&mut self.seen.get_mut(name.as_str()).unwrap().began, true);
+                assert!(!began, "`{name}` began twice");
+            }
+            Action::RunEnded { name, .. } => {
+                let began = std::mem::take(&mut self.seen.get_mut(name.as_str()).unwrap().began);
+                assert!(began, "`{name}` ended without a beginning");
             }
             Action::Cleanup { .. } => self.at(self.now, Due::Event(Event::Cleaned)),
             Action::Finish(_) => self.finished = true,
