@@ -1,15 +1,14 @@
 //! Containers in our own words: the seam between Outrigger and the container engine.
 //!
 //! [`docker`] is the only file that knows the engine's API; [`fake`] is the scripted twin of the tests. Both are passed in, never chosen here.
+//! The values that calls take and answer are those of [`containers`](crate::containers), which pure code shares.
 //! Every call has a deadline of its own ([`Timeouts`](crate::config::Timeouts)); none retries by itself: the caller knows what a repetition means, and
 //! [`EngineError::fault`] tells it whether one makes sense.
 
-mod container;
 pub mod docker;
 mod error;
 #[cfg(any(test, feature = "testing"))]
 pub mod fake;
-mod info;
 mod reach;
 mod stream;
 
@@ -19,14 +18,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 
-pub use self::container::{
-    CheckResult, CheckTimes, ContainerId, ContainerSpec, EngineHealth, Inspection, Listed, MountPoint, PathKind,
-};
 pub use self::error::{EngineError, Fault, Result, chain};
-pub(crate) use self::info::has_start_interval;
-pub use self::info::{CgroupDriver, EngineInfo, VolumeInfo};
 pub use self::reach::{Away, Reach};
-pub use self::stream::{EngineEvent, EngineEventKind, ExecOutput, LogFrame, LogsFrom, Output};
+pub use self::stream::{EngineEvent, EngineEventKind, ExecOutput, LogFrame, LogsFrom};
+pub(crate) use crate::containers::info::has_start_interval;
+pub use crate::containers::info::{CgroupDriver, EngineInfo, VolumeInfo};
+pub use crate::containers::{
+    CheckResult, CheckTimes, ContainerId, ContainerSpec, EngineHealth, Inspection, Listed, MountPoint, Output, PathKind,
+};
 use crate::pod::life::ExecCommand;
 
 /// The container engine. Cheap to clone: all clones share one connection pool.

@@ -9,7 +9,7 @@ use std::future::Future;
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::Output;
+use crate::containers::Output;
 use crate::pod::{ComponentName, PluginName};
 
 /// The hooks that a plugin may export.

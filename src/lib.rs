@@ -8,6 +8,7 @@
 //! | --- | --- | --- | --- |
 //! | 1 | [`problem`] | what is wrong with what users wrote, and where | |
 //! | 1 | [`labels`] | labels, `pod.yaml`, stack files: as they were written | |
+//! | 1 | [`containers`] | containers and engines as values: what is asked for, and what is told | |
 //! | 1 | [`pod`] | what they mean: domain types, and every problem at once | |
 //! | 1 | [`plan`] | what the pod will do: waves, container specs, overlays of plugins | |
 //! | 1 | [`hooks`] | what crosses between a pod and its plugins; the seam | |
@@ -15,7 +16,7 @@
 //! | 1 | [`template`] | stack files with templates, rendered | |
 //! | 1 | [`podlike`] | where a stack file will behave otherwise than with podlike | |
 //! | 1 | [`config`] | flags and environment, lowered to settings | |
-//! | 2 | [`engine`] | containers in our own words; the other seam | bollard |
+//! | 2 | [`engine`] | calls to the engine; the other seam | bollard |
 //! | 2 | [`plugin`] | the plugin host: sandbox, grants, limits, strikes | wasmtime |
 //! | 2 | [`logs`] | output of components: frames, lines, batches, sinks | |
 //! | 2 | [`watch`] | changed files | inotify |
@@ -33,6 +34,7 @@ pub mod cgroup;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod containers;
 pub mod engine;
 pub mod faults;
 pub mod files;

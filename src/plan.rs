@@ -20,7 +20,8 @@ use std::time::Duration;
 
 use self::budget::Budget;
 use self::life::{Ends, Life};
-use crate::engine::{ContainerSpec, Inspection, VolumeInfo};
+use crate::containers::info::VolumeInfo;
+use crate::containers::{ContainerSpec, Inspection};
 use crate::pod::life::{LifecycleStep, Probe, Probes, RestartPolicy, Role};
 use crate::pod::{ComponentName, CopySpec, Dependency};
 

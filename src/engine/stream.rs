@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::container::{ContainerId, EngineHealth};
+use crate::containers::{ContainerId, EngineHealth, Output};
 
 /// One thing that happened to a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,15 +42,6 @@ pub struct LogFrame {
     pub output: Output,
     /// With the engine's timestamp (RFC 3339 and a space) in front where [`LogsFrom::timestamps`] asked for it.
     pub bytes: Bytes,
-}
-
-/// One of a component's two streams.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Output {
-    /// Standard output.
-    Stdout,
-    /// Standard error.
-    Stderr,
 }
 
 /// From where [`Engine::logs`](super::Engine::logs) follows.

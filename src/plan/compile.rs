@@ -35,7 +35,7 @@ pub use self::policy::paths::private_files;
 use super::placement::{Placement, Tier};
 use super::{Plan, Planned, SelfInfo, units};
 use crate::config::{Settings, Sharing};
-use crate::engine::EngineInfo;
+use crate::containers::info::EngineInfo;
 use crate::labels;
 use crate::pod::life::{LifecycleAction, LifecycleStep, Role as Part};
 use crate::pod::{Component, ComponentName, Mount, PodSpec, Problem, Problems};

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{OwnVolumes, Seen, SelfInfo};
-use crate::engine::{CgroupDriver, ContainerId, EngineInfo, Inspection};
+use crate::containers::info::{CgroupDriver, EngineInfo};
+use crate::containers::{ContainerId, Inspection};
 
 impl SelfInfo {
     /// A controller that does not exist yet, of this container name and with these labels.

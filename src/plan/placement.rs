@@ -5,7 +5,8 @@ use std::fmt;
 use sha2::{Digest as _, Sha256};
 
 use crate::config::policy::normal;
-use crate::engine::{CgroupDriver, EngineInfo, Inspection};
+use crate::containers::Inspection;
+use crate::containers::info::{CgroupDriver, EngineInfo};
 
 /// Where, and why there.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

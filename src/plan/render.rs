@@ -50,7 +50,7 @@ use serde_json::Value;
 
 use super::{Plan, Planned};
 use crate::config::Timeouts;
-use crate::engine::ContainerSpec;
+use crate::containers::ContainerSpec;
 use crate::pod::MountKind;
 
 /// What is shown of one plugin.

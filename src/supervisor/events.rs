@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
-use crate::engine::EngineHealth;
+use crate::containers::EngineHealth;
 use crate::hooks::{HookFailure, Judgement, Reaction, SignalDecision};
 use crate::plan::units::size;
 use crate::pod::{ComponentName, PluginName};

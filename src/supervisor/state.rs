@@ -32,7 +32,7 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
-use crate::engine::EngineHealth;
+use crate::containers::EngineHealth;
 use crate::hooks::Judgement;
 use crate::plan::budget::Budget;
 use crate::plan::life::Life;

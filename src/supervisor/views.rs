@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::admin::status::{ComponentStatus, Health, Stage as Shown};
-use crate::engine::{EngineHealth, Inspection};
+use crate::containers::{EngineHealth, Inspection};
 use crate::hooks::Status;
 use crate::plan::Plan;
 use crate::plugin::{ComponentState, ComponentView, PodView};

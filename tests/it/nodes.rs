@@ -16,7 +16,7 @@ use nix::fcntl::{Flock, FlockArg};
 
 use self::load::{Load, get};
 use crate::e2e::controller_image;
-use crate::support::{IMAGE, engine_or_fail};
+use crate::support::{IMAGE, engine_or_fail, skip};
 
 const NODES: [&str; 3] = ["node1", "node2", "node3"];
 const ADDRESSES: [&str; 3] = ["10.213.7.1", "10.213.7.2", "10.213.7.3"];
@@ -223,7 +223,7 @@ fn update_service() {
 
 fn may_start_engines() -> bool {
     if std::env::var_os("CI").is_none() {
-        eprintln!("skipped: engines of their own are started only if CI is set");
+        skip::missing("engines of their own are started only if CI is set");
         return false;
     }
     assert!(nix::unistd::geteuid().is_root(), "only root can start engines, and in CI no test may be left out");

@@ -1,6 +1,7 @@
 //! What tests against a real engine share, and the guests of those against the plugin host.
 
 pub mod guests;
+pub mod skip;
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -24,10 +25,10 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 
 const SOCKET: &str = "/var/run/docker.sock";
 
-/// The engine with [`IMAGE`], or none where there is none and `CI` is not set.
+/// The engine with [`IMAGE`]; none where there is none: then the test is skipped.
 ///
 /// # Panics
-/// Where there is no engine and `CI` is set: there no test may be left out.
+/// In CI, and where `make test` has brought an engine.
 pub async fn engine_or_fail() -> Option<Docker> {
     let address = std::env::var("DOCKER_HOST").ok();
     let connected = async {
@@ -40,17 +41,12 @@ pub async fn engine_or_fail() -> Option<Docker> {
             make_image(&engine).await;
             Some(engine)
         }
-        Err(error) if required() => panic!("there is no engine, and no test may be left out: {error}"),
+        Err(error) if skip::brings_engine() => panic!("there is no engine, and no test may be left out: {error}"),
         Err(error) => {
-            eprintln!("skipped: {error}");
+            skip::missing(error);
             None
         }
     }
-}
-
-/// Whether a test that needs an engine and finds none has failed: in CI, and where `make test` has brought one.
-pub fn required() -> bool {
-    std::env::var_os("CI").is_some() || std::env::var_os("OUTRIGGER_TEST_ENGINE").is_some()
 }
 
 async fn make_image(engine: &Docker) {

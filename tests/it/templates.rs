@@ -13,6 +13,8 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
+use crate::support::skip;
+
 mod servers;
 
 use servers::Server;
@@ -100,12 +102,8 @@ fn docker() -> Option<PathBuf> {
         Command::new(docker).args(["stack", "config", "--help"]).output().is_ok_and(|output| output.status.success())
     };
     let found = found.filter(reads);
-    assert!(
-        found.is_some() || std::env::var_os("CI").is_none(),
-        "there is no docker command, and no test may be left out"
-    );
     if found.is_none() {
-        eprintln!("skipped: no docker command with `stack config`");
+        skip::missing("there is no docker command with `stack config`");
     }
     found
 }

@@ -3,7 +3,7 @@
 use super::placement::Ipc;
 use super::{Found, Pod, Role, environment, mounts};
 use crate::config::Sharing;
-use crate::engine::ContainerSpec;
+use crate::containers::ContainerSpec;
 use crate::plan::{Seen, SelfInfo, ownership};
 use crate::pod::{Component, HealthCheck, HostSettings, MountKind, PodSpec};
 

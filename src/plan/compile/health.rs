@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Found, Role};
-use crate::engine::EngineInfo;
+use crate::containers::info::EngineInfo;
 use crate::plan::EarlyCheck;
 use crate::pod::life::{Probe, ProbeCheck, Unready};
 use crate::pod::{Component, HealthCheck};

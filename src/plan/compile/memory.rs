@@ -1,7 +1,7 @@
 //! The controller's memory limit, and what it leaves for its components.
 
 use super::{Found, Role};
-use crate::engine::Inspection;
+use crate::containers::Inspection;
 use crate::plan::Planned;
 use crate::plan::units::bytes;
 use crate::pod::{ComponentName, HostSettings, Problem};

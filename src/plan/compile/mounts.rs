@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::Found;
 use super::policy::paths::{Paths, Sharable};
-use crate::engine::{MountPoint, VolumeInfo};
+use crate::containers::MountPoint;
+use crate::containers::info::VolumeInfo;
 use crate::plan::SelfInfo;
 use crate::pod::{Component, Mount, MountKind, PodSpec};
 

@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 
 use super::{Found, Pod, Role, moved, policy};
 use crate::config::Settings;
-use crate::engine::EngineInfo;
+use crate::containers::info::EngineInfo;
 use crate::plan::{Planned, SelfInfo};
 use crate::pod::{PodSpec, Problems, graph};
 

@@ -2,7 +2,7 @@
 
 use super::container::joined;
 use crate::config::{CgroupMode, Settings, Sharing};
-use crate::engine::{CgroupDriver, EngineInfo};
+use crate::containers::info::{CgroupDriver, EngineInfo};
 use crate::plan::placement::{GroupLimits, Means, Mounted, Placement, PodGroup, Tier, engine_key};
 use crate::plan::{Seen, SelfInfo};
 use crate::pod::{PodSpec, Problem};

@@ -6,7 +6,7 @@
 
 use super::Found;
 use super::placement::Cgroups;
-use crate::engine::Inspection;
+use crate::containers::Inspection;
 use crate::plan::Planned;
 use crate::plan::budget::{Budget, BudgetRow, BudgetShare, HeldBy, Resource};
 use crate::plan::placement::{GroupLimits, Placement};

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::config::policy::normal;
-use crate::engine::ContainerSpec;
+use crate::containers::ContainerSpec;
 use crate::plan::Plan;
 use crate::pod::{Grant, Mount, MountKind, PluginSource, PluginSpec, Problem, Problems};
 

@@ -11,7 +11,8 @@ use indexmap::IndexMap;
 
 use super::compile;
 use crate::config::{Settings, Sharing};
-use crate::engine::{CgroupDriver, ContainerId, EngineInfo, MountPoint};
+use crate::containers::info::{CgroupDriver, EngineInfo};
+use crate::containers::{ContainerId, MountPoint};
 use crate::plan::{Plan, Planned, Seen, SelfInfo, offline};
 use crate::pod::{
     Component, ComponentName, Condition, CopySpec, Dependency, EnvFile, HealthCheck, Mount, MountKind, PodSpec,

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{PluginLine, Step, block_io, columns::aligned, course, kind, life, limits::limits, steps, variables};
 use crate::config::Timeouts;
-use crate::engine::ContainerSpec;
+use crate::containers::ContainerSpec;
 use crate::plan::Plan;
 use crate::plan::budget::{Budget, BudgetRow, HeldBy};
 use crate::plan::units::{self, bytes, command, time, word};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Node, Pod};
-use crate::engine::EngineHealth;
+use crate::containers::EngineHealth;
 use crate::hooks::Reaction;
 use crate::pod::ComponentName;
 use crate::pod::life::{Condition, RestartPolicy, RestartScope, RestartWhen, Role};

@@ -1,7 +1,7 @@
 //! What the engine's checks and the controller's own probes mean.
 
 use super::{Node, Pod};
-use crate::engine::EngineHealth;
+use crate::containers::EngineHealth;
 use crate::hooks::{Judgement, Status};
 use crate::pod::ComponentName;
 use crate::pod::life::Unready;

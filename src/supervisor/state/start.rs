@@ -234,7 +234,7 @@ impl Pod {
         node.launched_once = true;
         node.phase = if node.settles { Phase::Settling } else { Phase::Running };
         if checked && node.health.is_none() {
-            node.health = Some(crate::engine::EngineHealth::Starting);
+            node.health = Some(crate::containers::EngineHealth::Starting);
         }
         let (settles, run) = (node.settles, node.run);
         actions.push(Action::RunBegan { name: name.clone(), run });

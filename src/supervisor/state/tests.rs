@@ -11,7 +11,7 @@ mod turns;
 mod walk;
 
 use super::*;
-use crate::engine::ContainerSpec;
+use crate::containers::ContainerSpec;
 use crate::hooks::{HookFailure, Reaction, SignalDecision};
 use crate::pod::life::{Probes, RestartPolicy};
 use crate::pod::{Condition, Dependency};

@@ -4,7 +4,7 @@ use super::health::check_says;
 use super::{Node, Pod, Probed};
 use crate::admin::health::aggregate;
 use crate::admin::status::{ComponentStatus, Health, HealthState, Stage as Shown};
-use crate::engine::EngineHealth;
+use crate::containers::EngineHealth;
 use crate::hooks::Judgement;
 use crate::plan::render::one_line;
 use crate::pod::life::{Role, Unready};

@@ -9,7 +9,7 @@ use outrigger::engine::{CgroupDriver, Engine};
 use outrigger::plan::placement::{engine_key, tree_directory};
 
 use super::pod::{PodUnderTest, bind, component, wait_for};
-use crate::support::{Guard, engine_or_fail};
+use crate::support::{Guard, engine_or_fail, skip};
 
 const MIB: i64 = 1 << 20;
 const BUS: &str = "/run/dbus/system_bus_socket";
@@ -24,7 +24,8 @@ async fn engine_with(driver: CgroupDriver, version: Option<u8>) -> Option<Docker
     let info = engine.info().await.unwrap();
     let fits = info.cgroup_driver == driver && version.is_none_or(|version| version == info.cgroup_version);
     if !fits {
-        eprintln!("skipped: this engine's cgroups are {:?}, version {}", info.cgroup_driver, info.cgroup_version);
+        let (driver, version) = (info.cgroup_driver, info.cgroup_version);
+        skip::not_applicable(format!("this engine's cgroups are {driver:?}, version {version}"));
     }
     fits.then_some(engine)
 }

@@ -8,7 +8,7 @@ use outrigger::engine::Engine;
 use outrigger::engine::docker::Docker;
 
 use super::pod::{PodUnderTest, component, wait_for};
-use crate::support::engine_or_fail;
+use crate::support::{engine_or_fail, skip};
 
 const MIB: i64 = 1 << 20;
 
@@ -69,7 +69,7 @@ async fn the_pods_memory_holds_for_its_components_together() {
     pod.label("pod.component.two", &component(GREEDY, ""));
     pod.start().await;
     let Some(cgroup) = cgroup(&engine, &pod, "memory").await else {
-        return eprintln!("skipped: this engine does not nest cgroups");
+        return skip::not_applicable("this engine does not nest cgroups");
     };
     let kills = || -> i64 {
         let below = fs::read_dir(&cgroup).into_iter().flatten().flatten().map(|entry| entry.path());
@@ -147,7 +147,7 @@ async fn the_pods_limits_on_cpus_and_processes_are_its_components_too() {
     pod.label("pod.component.two", &component(script, "pids_limit: 100\ncpus: 1"));
     pod.start().await;
     let Some(pids) = cgroup(&engine, &pod, "pids").await else {
-        return eprintln!("skipped: this engine does not nest cgroups");
+        return skip::not_applicable("this engine does not nest cgroups");
     };
     pod.says("can't fork").await;
     assert!(number(&pids.join("pids.current")) <= 40);
@@ -175,10 +175,10 @@ async fn writing_to_the_disk_is_throttled() {
     let Some(engine) = engine_or_fail().await else { return };
     let root = engine.info().await.unwrap().data_root;
     let Some(disk) = disk(&root).filter(|disk| Path::new(disk).exists()) else {
-        return eprintln!("skipped: `{root}` is on no disk");
+        return skip::not_applicable(format!("`{root}` is on no disk"));
     };
     if !Path::new("/sys/fs/cgroup/blkio/blkio.throttle.write_bps_device").exists() {
-        return eprintln!("skipped: this kernel does not throttle block devices");
+        return skip::not_applicable("this kernel does not throttle block devices");
     }
     let mut pod = PodUnderTest::new(&engine, "policy-blkio").await;
     // Past the page cache, so that it is this component's cgroup that writes: 4 MiB at 1 MiB/s.

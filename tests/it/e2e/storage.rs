@@ -9,7 +9,7 @@ use outrigger::pod::{Mount, MountKind};
 use super::pod::{PodUnderTest, bind, component, controller_image};
 use super::restart::{OwnEngine, carry};
 use super::volumes::Driver;
-use crate::support::{IMAGE, VolumeGuard, engine_or_fail, unique};
+use crate::support::{IMAGE, VolumeGuard, engine_or_fail, skip, unique};
 
 /// The engine's name of the volume at this path of a component.
 async fn mounted(engine: &Docker, pod: &PodUnderTest, component: &str, path: &str) -> String {
@@ -180,8 +180,8 @@ async fn a_bind_makes_its_source_unless_it_must_be_there() {
 /// An engine of the test's own, which looks for drivers where the test puts them.
 async fn with_drivers() -> Option<(OwnEngine, Docker, String)> {
     let shared = engine_or_fail().await?;
-    if !nix::unistd::geteuid().is_root() && std::env::var_os("CI").is_none() {
-        eprintln!("skipped: an engine of its own needs root");
+    if !nix::unistd::geteuid().is_root() {
+        skip::missing("an engine of its own needs root");
         return None;
     }
     let image = controller_image(&shared).await;

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::place;
 use crate::config::{CgroupMode, Settings, Sharing};
-use crate::engine::{CgroupDriver, ContainerId, EngineInfo, MountPoint};
+use crate::containers::info::{CgroupDriver, EngineInfo};
+use crate::containers::{ContainerId, MountPoint};
 use crate::plan::placement::{GroupLimits, Means, Mounted, Placement, Tier};
 use crate::plan::{Seen, SelfInfo, offline};
 

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::config::Settings;
 use crate::config::policy::{Access, FILE, normal};
-use crate::engine::{EngineInfo, Inspection, MountPoint};
+use crate::containers::info::EngineInfo;
+use crate::containers::{Inspection, MountPoint};
 use crate::plan::OwnVolumes;
 use crate::plan::placement::{self, Mounted};
 

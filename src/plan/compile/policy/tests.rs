@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::config::{self, Flags, Settings, Sharing};
-use crate::engine::MountPoint;
+use crate::containers::MountPoint;
 use crate::plan::compile::{OwnFiles, compile};
 use crate::plan::{SelfInfo, offline};
 use crate::pod::life::{ExecCommand, LifecycleAction, LifecycleStep};

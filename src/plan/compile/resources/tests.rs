@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::NANO;
 use crate::config::Settings;
-use crate::engine::{CgroupDriver, VolumeInfo};
+use crate::containers::info::{CgroupDriver, VolumeInfo};
 use crate::plan::budget::{HeldBy, Resource};
 use crate::plan::{Plan, Seen, SelfInfo, compile::compile, offline, render};
 use crate::pod::{Component, ComponentName, HostSettings, Mount, MountKind, PodSpec, Problems, VolumeSpec};

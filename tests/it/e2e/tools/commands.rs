@@ -7,7 +7,7 @@ use outrigger::engine::{Engine, EngineHealth};
 use serde_json::Value;
 
 use super::super::pod::{PodUnderTest, component, controller_image, wait_for};
-use crate::support::{Guard, IMAGE, engine_or_fail, unique};
+use crate::support::{Guard, IMAGE, engine_or_fail, skip, unique};
 
 pub fn command(words: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_outrigger"));
@@ -313,7 +313,7 @@ async fn a_component_that_ran_out_of_memory_is_named_as_such() {
     pod.says("component `hog`: started").await;
     // Where the kernel has no controller for memory, the engine drops the limit and says so.
     if pod.log().await.contains("Limitation discarded") {
-        eprintln!("skipped: this engine's kernel cannot limit memory");
+        skip::not_applicable("this engine's kernel cannot limit memory");
         pod.stop().await;
         return;
     }

@@ -14,7 +14,7 @@ use outrigger::engine::docker::{Access, Docker};
 use outrigger::engine::{Engine, Fault};
 use serde_json::json;
 
-use crate::support::{IMAGE, engine_or_fail, required, unique};
+use crate::support::{IMAGE, engine_or_fail, skip, unique};
 
 /// Its base64 form, alone and within the header, has characters that are others in the alphabet for URLs.
 const PASSWORD: &str = "pass?>~~þÿ";
@@ -44,9 +44,8 @@ impl Registry {
         command.arg("serve").arg(&file).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut process = match command.spawn() {
             Ok(process) => process,
-            Err(error) if required() => panic!("`docker-registry` is missing, and no test may be left out: {error}"),
             Err(error) => {
-                eprintln!("skipped: `docker-registry`: {error}");
+                skip::missing(format!("`docker-registry`: {error}"));
                 return None;
             }
         };

@@ -45,7 +45,7 @@ pub enum CgroupDriver {
     None,
 }
 
-/// What [`Engine::volume`](super::Engine::volume) tells.
+/// What [`Engine::volume`](crate::engine::Engine::volume) tells.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct VolumeInfo {
     /// Name of the driver that made it.

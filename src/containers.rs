@@ -1,4 +1,6 @@
-//! Containers: as they are made, and as they are found.
+//! Containers as values: as they are made, and as an engine finds them. What an engine tells of itself and of its volumes is in [`info`].
+
+pub mod info;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -26,7 +28,7 @@ impl fmt::Display for ContainerId {
     }
 }
 
-/// What [`Engine::create`](super::Engine::create) makes.
+/// What [`Engine::create`](crate::engine::Engine::create) makes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ContainerSpec {
     /// Name of the container.
@@ -109,7 +111,7 @@ impl ContainerSpec {
     }
 }
 
-/// What [`Engine::inspect`](super::Engine::inspect) tells.
+/// What [`Engine::inspect`](crate::engine::Engine::inspect) tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own that the engine tells")]
 pub struct Inspection {
@@ -250,7 +252,7 @@ pub enum EngineHealth {
     Unhealthy,
 }
 
-/// A container that [`Engine::list`](super::Engine::list) found.
+/// A container that [`Engine::list`](crate::engine::Engine::list) found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
     /// The full id.
@@ -267,7 +269,7 @@ pub struct Listed {
     pub paused: bool,
 }
 
-/// What [`Engine::stat`](super::Engine::stat) finds at a path.
+/// What [`Engine::stat`](crate::engine::Engine::stat) finds at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PathKind {
     /// A regular file.
@@ -278,4 +280,13 @@ pub enum PathKind {
     Link(String),
     /// A device, a pipe or a socket.
     Other,
+}
+
+/// One of a container's two streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Output {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
 }
