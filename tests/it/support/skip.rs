@@ -90,7 +90,7 @@ echo "test c ... FAILED"
 echo "test result: FAILED. 2 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.01s"
 exit 101
 "#;
-    let expected = "test a ... ok\ntest a::b ... skipped\ntest c ... FAILED\nskipped:\n    a::b: no engine\n\ntest result: FAILED. 1 passed; 1 failed; 0 ignored; 1 skipped; 0 measured; 0 filtered out; finished in 0.01s\n";
+    let expected = "test a ... ok\ntest a::b ... skipped\ntest c ... FAILED\nskipped:\n    a::b: no engine\n\ntest result: FAILED. 1 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.01s\n";
     assert_eq!(shown(script), (Some(101), expected.to_owned()));
     let nothing = "#!/bin/sh\necho 'test a ... ok'\necho 'test result: ok. 1 passed; 0 ignored;'\nexit 0\n";
     assert_eq!(shown(nothing), (Some(0), "test a ... ok\ntest result: ok. 1 passed; 0 ignored;\n".to_owned()));
