@@ -259,6 +259,8 @@ mod tests {
         let engine = FakeEngine::new();
         let mut spec = ContainerSpec::new("nested", "outrigger");
         spec.labels.insert(ownership::POD.into(), "0".repeat(64));
+        // As a component of a controller that is gone.
+        spec.network_mode = Some(format!("container:{}", "0".repeat(64)));
         let (id, _) = engine.create(&spec).await.unwrap();
         let own = engine.inspect(&id.0).await.unwrap();
         assert!(sweep(&engine, &own, NOW).await.unwrap().removed.is_empty());
@@ -336,12 +338,14 @@ mod tests {
             let mut spec = ContainerSpec::new(name, "acme/calc");
             spec.labels.insert(ownership::POD.into(), other.id.0.clone());
             spec.labels.insert(ownership::GENERATION.into(), other.started_at.clone());
-            spec.labels.insert(ownership::COMPONENT.into(), "db.failed-1".into());
+            let component = if name.contains("my-db") { "db" } else { "db.failed-1" };
+            spec.labels.insert(ownership::COMPONENT.into(), component.into());
             spec.network_mode = Some(format!("container:{}", other.id.0));
             // Created and not started yet, as between two runs.
             engine.create(&spec).await.unwrap()
         };
         let _living = waiting("other.podlike.db.failed-1").await;
+        let _no_component = waiting("other.my-db.failed-1").await;
         assert!(sweep(&engine, &own, NOW).await.unwrap().removed.is_empty());
         let _kept = waiting("other.podlike.db.failed-1.failed-1").await;
         let swept = sweep(&engine, &own, NOW).await.unwrap();

@@ -212,3 +212,19 @@ async fn only_so_many_of_the_engines_containers_are_tried() {
     let scanned = attempts.iter().filter(|attempt| attempt.method == Method::Scan).count();
     assert_eq!((scanned, engine.calls_of("exists").len()), (MOST_SCANNED, MOST_SCANNED));
 }
+
+/// Containers that do not run are not ours, and do not use up what is tried.
+#[tokio::test(start_paused = true)]
+async fn containers_that_do_not_run_are_not_tried() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = FakeEngine::new();
+    for number in 0..MOST_SCANNED {
+        let name = format!("ended-{number}");
+        container(&engine, &name, "host").await;
+        engine.kill(&name, 137);
+    }
+    let own = container(&engine, "own", "host").await;
+    let engine = engine.running_in(&own.0);
+    assert_eq!(found(&engine, &writable(&dir)).await.unwrap(), own);
+    assert_eq!(engine.calls_of("exists").len(), 1);
+}

@@ -459,7 +459,10 @@ mod tests {
     fn the_narrower_of_both_sides_counts() {
         let granter = granter(&["dir /data/a", "dir /log:rw"], &["dir /data:rw", "dir /log", "dir /x"], None);
         assert_eq!(granter.both("dir"), ["/data/a", "/log"]);
+        let granter = self::granter(&["dir /data", "dir /data/a", "dir *"], &["dir /data/a"], None);
+        assert_eq!(granter.both("dir"), ["/data/a"], "once, however often it is declared");
         assert!(overlap(&grant("files *:/etc/x"), &grant("files app:/etc")));
+        assert!(overlap(&grant("files app:/etc"), &grant("files *:/etc/x")));
         assert!(!overlap(&grant("files a:/etc/x"), &grant("files app:/etc")));
     }
 }

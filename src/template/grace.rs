@@ -159,6 +159,7 @@ mod tests {
         for (more, longer) in [
             (json!({"command": "-logs --timeout stop-reserve=4s"}), "19s"),
             (json!({"command": ["-timeout=stop-reserve=1s", "--timeout", "hook=1s"]}), "16s"),
+            (json!({"command": "--timeout stop-reserve=4s -timeout=stop-reserve=1s"}), "16s"),
             (json!({"environment": {"OUTRIGGER_TIMEOUTS": "hook=1s, stop-reserve=3s"}}), "18s"),
             (json!({"environment": ["A=b", "OUTRIGGER_TIMEOUTS=stop-reserve=0"]}), "15s"),
             (

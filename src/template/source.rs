@@ -299,6 +299,21 @@ mod tests {
     }
 
     #[test]
+    fn a_template_has_so_many_fallbacks_and_no_more() {
+        let nested = |fallbacks: usize| {
+            let last = json!({"inline": "x"});
+            let source = (0..fallbacks).fold(last, |next, _| json!({"file": {"path": "p", "fallback": next}}));
+            registered(&[json!({"x-podlike": {"s": {"pod": source}}})])
+        };
+        let (registrations, problems) = nested(MOST_FALLBACKS);
+        assert_eq!(problems, Problems::default());
+        assert_eq!(registrations.services["s"].pod[0].origins.len(), MOST_FALLBACKS + 1);
+        let (registrations, problems) = nested(MOST_FALLBACKS + 1);
+        assert!(problems.to_string().ends_with("more than 16 fallbacks"), "{problems}");
+        assert!(registrations.services["s"].pod.is_empty());
+    }
+
+    #[test]
     fn a_second_section_adds_to_the_first_and_loses_nothing() {
         let (registrations, problems) = registered(&[
             json!({

@@ -156,7 +156,7 @@ impl Engine for FakeEngine {
 
     async fn service_grace(&self, service: &str) -> Result<Option<Duration>> {
         self.pass("service_grace", service).await?;
-        let not_a_manager = || refused("inspect", service, Fault::Transient, "this node is not a swarm manager");
+        let not_a_manager = || refused("inspect", service, Fault::Permanent, "this node is not a swarm manager");
         self.world().services.get(service).copied().map(Some).ok_or_else(not_a_manager)
     }
 
@@ -267,6 +267,10 @@ impl Engine for FakeEngine {
 
     async fn rename(&self, id: &ContainerId, name: &str) -> Result<()> {
         self.on("rename", id, &format!(" {name}")).await?;
+        let taken = |container: &Container| container.seen.name == name && container.seen.id != *id;
+        if self.world().containers.iter().any(taken) {
+            return Err(refused("rename", name, Fault::Permanent, "the name is in use"));
+        }
         self.with("rename", id, |container| {
             name.clone_into(&mut container.seen.name);
             Ok(())
@@ -284,21 +288,22 @@ impl Engine for FakeEngine {
     async fn exists(&self, id: &ContainerId, path: &str) -> Result<bool> {
         self.on("exists", id, &format!(" {path}")).await?;
         let own = self.world().own.as_ref() == Some(&id.0);
-        self.with("exists", id, |container| {
-            Ok(!below(path, &container.files).is_empty() || (own && std::path::Path::new(path).exists()))
-        })
+        // A container that is gone has nothing at any path, for the engine, too.
+        Ok(self.world().by_id(id).is_some_and(|container| {
+            !below(path, &container.files).is_empty() || (own && std::path::Path::new(path).exists())
+        }))
     }
 
     async fn stat(&self, id: &ContainerId, path: &str) -> Result<Option<PathKind>> {
         let name = self.world().label_of(id);
         self.pass("stat", &name).await?;
-        self.with("stat", id, |container| {
-            let real = located(path, &container.files, false);
-            Ok(match container.files.get(&real) {
-                Some(File { link: Some(_), .. }) => Some(PathKind::Link(located(path, &container.files, true))),
-                Some(_) => Some(PathKind::File),
-                None => (!below(&real, &container.files).is_empty()).then_some(PathKind::Directory),
-            })
+        let mut world = self.world();
+        let Some(container) = world.by_id(id) else { return Ok(None) };
+        let real = located(path, &container.files, false);
+        Ok(match container.files.get(&real) {
+            Some(File { link: Some(_), .. }) => Some(PathKind::Link(located(path, &container.files, true))),
+            Some(_) => Some(PathKind::File),
+            None => (!below(&real, &container.files).is_empty()).then_some(PathKind::Directory),
         })
     }
 

@@ -48,6 +48,25 @@ fn limits_are_in_the_units_of_the_engine() {
     assert_eq!(host.shm_size, Some(1 << 30));
     assert_eq!(host.memory_swap, Some(-1));
     assert_eq!(app("cpu_quota: 25ms").host.cpu_quota, Some(25_000));
+    // The engine's minimum, and no limit.
+    for quota in [1_000, 0, -1] {
+        assert_eq!(app(&format!("cpu_quota: {quota}")).host.cpu_quota, Some(quota));
+    }
+}
+
+/// The colons of an address are not those before a port.
+#[test]
+fn a_probes_url_may_have_an_address_in_brackets() {
+    for (url, expected) in [
+        ("http://[::1]/x", ("::1", 80)),
+        ("https://[::1]/x", ("::1", 443)),
+        ("http://[fe80::1:2]:8080/x", ("fe80::1:2", 8080)),
+        ("http://a/x:1", ("a", 80)),
+    ] {
+        let probes = app(&format!("probes: {{liveness: {{http: '{url}'}}}}")).probes;
+        let crate::pod::life::ProbeCheck::Http(request) = probes.liveness.unwrap().check else { panic!("{url}") };
+        assert_eq!((request.host.as_str(), request.port), expected, "{url}");
+    }
 }
 
 #[test]

@@ -95,3 +95,16 @@ fn the_plan_has_whose_end_is_the_pods() {
     assert_eq!(ends(pod), both("", "app"));
     assert_eq!(ends(&format!("{pod}\n  report: {{image: r, role: job}}")), both("report", "app"));
 }
+
+#[test]
+fn the_longest_of_several_dependencies_counts_wherever_it_is_written() {
+    for order in ["db, cache", "cache, db"] {
+        let text = format!(
+            "components:
+  db: {{image: a, healthcheck: {{test: x, start_period: 30s, interval: 1s}}}}
+  cache: {{image: a, healthcheck: {{test: x, start_period: 10s, interval: 1s}}}}
+  app: {{image: a, depends_on: [{order}], post_start: [{{sleep: 5s}}]}}"
+        );
+        assert_eq!(start(&text), (96.0, named(&[("db", 31.0), ("app", 5.0)])), "{order}");
+    }
+}

@@ -195,3 +195,20 @@ fn what_only_cgroup_version_1_knows_is_left_out_on_version_2() {
     let kept = case(vec![old()]).cgroups(CgroupDriver::Cgroupfs, 1).plan();
     assert!(kept.components[0].container.host.oom_kill_disable && kept.warnings.is_empty());
 }
+
+/// The engine's minimum is enough, and one byte less is not.
+#[test]
+fn the_least_share_is_the_engines_minimum() {
+    let shared = |memory| case(vec![component("a"), component("b")]).limited(memory, -1);
+    let least = 12 * MIB;
+    assert_eq!(memories(&shared(least).plan().components)[0].1, Some(6 * MIB));
+    assert!(shared(least - 2).problems().contains("but the engine's minimum is 6MiB each"));
+}
+
+/// An init component that has less memory than the controller has no more swap for that.
+#[test]
+fn an_init_component_with_a_limit_has_the_controllers_swap_and_no_more() {
+    let mut limited = case(vec![component("app")]).limited(100 * MIB, 130 * MIB);
+    limited.spec.init = vec![memory("init-1", 40 * MIB)];
+    assert_eq!(memories(&limited.plan().init), [("init-1", Some(40 * MIB), Some(70 * MIB))]);
+}

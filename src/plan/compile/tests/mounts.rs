@@ -149,3 +149,13 @@ fn volumes_of_a_compose_file_that_stacks_share_are_told() {
         "{told:?}"
     );
 }
+
+/// The engine refuses to make a volume of another kind under the name of one that is there.
+#[test]
+fn a_volume_that_the_controller_has_is_not_specified_again() {
+    let specified = Mount { volume: Some(crate::pod::VolumeSpec::default()), ..volume("data", "/d") };
+    let mut case = case(vec![with("a", |it| it.volumes = vec![specified.clone()])]);
+    assert_eq!(case.plan().components[0].container.mounts[0].volume, specified.volume);
+    case.me.volume_aliases.insert("data".to_owned(), "stack_data".to_owned());
+    assert_eq!(case.plan().components[0].container.mounts[0].volume, None);
+}

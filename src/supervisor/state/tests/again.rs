@@ -99,3 +99,31 @@ fn a_launch_that_fails_while_the_pod_stops_is_no_end_to_be_judged() {
     check(&mut pod, &[(exited("web", 0), &["cleanup"])]);
     assert_eq!(end(&mut pod), Outcome::Interrupted { signal: 15 });
 }
+
+/// Whoever asked for a restart just before all components are started again has got it: the next end of that component is judged as any other.
+#[test]
+fn a_restart_that_was_asked_for_is_not_made_twice_when_the_pod_starts_again_in_place() {
+    let policy = RestartPolicy { scope: RestartScope::Pod, ..restarting(RestartWhen::Always) };
+    let mut pod = of(vec![planned("app", &[]), with("web", |it| it.restart = policy)]);
+    check(
+        &mut pod,
+        &[
+            (Event::Begin, &["launch app", "launch web"]),
+            (launched("app"), &[]),
+            (launched("web"), &["started"]),
+            (Event::Restart(name("app")), &["stop app"]),
+            (exited("web", 1), &["ask web 1"]),
+        ],
+    );
+    let _again = pod.step(decided("web", Reaction::AsPlanned));
+    check(
+        &mut pod,
+        &[
+            (exited("app", 0), &[]),
+            (Event::Deadline(Deadline::PodBackOff), &["relaunch app", "relaunch web"]),
+            (launched("app"), &[]),
+            (launched("web"), &[]),
+            (exited("app", 3), &["ask app 3"]),
+        ],
+    );
+}
