@@ -1,15 +1,21 @@
 //! What `outrigger status` shows. Published by the supervisor; the JSON form is stable: fields are added, never renamed.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use crate::hooks::{self, RolloutOutcome};
 
+/// The version of the JSON form, which `schema/status.json` describes. A field that is added leaves it as it is.
+pub const SCHEMA_VERSION: u32 = 1;
+
 /// The pod as it is now.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 #[serde(default)]
 pub struct Status {
+    /// [`SCHEMA_VERSION`] of the controller; 0: it is older than that.
+    pub schema_version: u32,
     /// Version of the controller.
     pub version: String,
     /// Name of the controller's container, and of the pod.
@@ -28,6 +34,9 @@ pub struct Status {
     pub logs: LogCounters,
     /// The last rollouts of `config-changed`, newest last.
     pub rollouts: Vec<RolloutStatus>,
+    /// How many have ended since the start, in the order of [`RolloutOutcome::ALL`]; on the page of metrics.
+    #[serde(skip)]
+    pub rollouts_ended: [u64; RolloutOutcome::ALL.len()],
     /// A sentence about each file of a component whose newest version is not in force.
     pub not_in_force: Vec<String>,
     /// Where the components' cgroups are; none: the plan is not made yet.
@@ -36,6 +45,20 @@ pub struct Status {
     pub warnings: Vec<String>,
     /// Seconds since the controller began to serve; filled in when the answer is written.
     pub uptime_s: u64,
+    /// The controller's metrics, without those that plugins publish; filled in when the answer is written.
+    pub metrics: Vec<MetricStatus>,
+}
+
+/// One series of the controller's metrics.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+#[serde(default)]
+pub struct MetricStatus {
+    /// As on the page of metrics.
+    pub name: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Its value now.
+    pub value: f64,
 }
 
 /// Where the pod is in its life.
@@ -75,6 +98,11 @@ impl Stage {
     }
 }
 
+impl Stage {
+    /// All words, in the order of a life.
+    pub const WORDS: [&str; 7] = ["preparing", "init", "starting", "running", "restarting", "stopping", "killing"];
+}
+
 impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
@@ -107,6 +135,9 @@ pub enum HealthState {
 }
 
 impl HealthState {
+    /// All words, from best to worst.
+    pub const WORDS: [&str; 4] = ["healthy", "degraded", "starting", "unhealthy"];
+
     /// Whether `healthcheck` succeeds.
     #[must_use]
     pub fn counts_as_healthy(self) -> bool {
@@ -149,6 +180,9 @@ impl From<hooks::Status> for HealthState {
         }
     }
 }
+
+/// What [`ComponentStatus::state`] may be.
+pub const COMPONENT_STATES: [&str; 7] = ["planned", "starting", "running", "paused", "stopping", "exited", "removed"];
 
 /// One component.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
