@@ -1,6 +1,6 @@
 //! What `outrigger status` shows. Published by the supervisor; the JSON form is stable: fields are added, never renamed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -26,6 +26,8 @@ pub struct Status {
     pub stage: Stage,
     /// The pod's health and why.
     pub health: Health,
+    /// What each check says: of components in the order of the plan, then of the pod as a whole.
+    pub verdicts: Vec<Verdict>,
     /// Init components first, then the others in the order of the plan.
     pub components: Vec<ComponentStatus>,
     /// In the order in which their hooks are called.
@@ -118,6 +120,51 @@ pub struct Health {
     #[serde(default)]
     pub reasons: Vec<String>,
 }
+
+/// What one check says about one subject: the engine's check, a probe and a plugin's judgement in one form.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(default)]
+pub struct Verdict {
+    /// Who says it: `engine`, `probe`, or `plugin` and the name of the plugin, as in `plugin mesh`.
+    pub check: String,
+    /// The component; none: the pod as a whole.
+    pub subject: Option<String>,
+    /// What is judged: `startup`, `readiness`, `liveness`, or `health` where the check does not tell these apart.
+    pub kind: String,
+    /// The verdict.
+    pub status: HealthState,
+    /// Why, in words.
+    pub reason: String,
+    /// Since when this has been the status, in seconds since the Unix epoch; 0: nobody has noted it yet.
+    pub since: u64,
+}
+
+impl Verdict {
+    /// The health that follows from it alone. Of a plugin, the reason names the plugin.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        let reason = match self.check.strip_prefix(PLUGIN) {
+            Some(plugin) => format!("plugin `{plugin}`: {}", self.reason),
+            None => self.reason.clone(),
+        };
+        Health { state: self.status, reasons: vec![reason] }
+    }
+
+    /// Notes in each since when it holds: since `now` (seconds since the Unix epoch), or as long as the same check has said so of the same subject.
+    pub fn note_since(verdicts: &mut [Self], before: &[Self], now: u64) {
+        fn key(verdict: &Verdict) -> (&str, Option<&str>, &str) {
+            (&verdict.check, verdict.subject.as_deref(), &verdict.kind)
+        }
+        let before: HashMap<_, _> = before.iter().map(|old| (key(old), (old.status, old.since))).collect();
+        for verdict in verdicts {
+            let known = before.get(&key(verdict)).filter(|(status, _)| *status == verdict.status);
+            verdict.since = known.map_or(now, |(_, since)| *since);
+        }
+    }
+}
+
+/// What [`Verdict::check`] begins with if a plugin judges.
+pub const PLUGIN: &str = "plugin ";
 
 /// [`hooks::Status`] as it is told to the outside. Ordered from best to worst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, Default)]

@@ -148,7 +148,9 @@ async fn silent_clients_do_not_keep_others_out() {
 
 /// With something in each list, and in each field that may be null.
 fn full() -> Status {
-    use super::status::{CgroupStatus, ComponentStatus, MetricStatus, PluginStatus, ProbeStatus, RolloutStatus};
+    use super::status::{
+        CgroupStatus, ComponentStatus, MetricStatus, PluginStatus, ProbeStatus, RolloutStatus, Verdict,
+    };
     let health = Health { state: HealthState::Healthy, reasons: vec!["r".to_owned()] };
     let probe =
         ProbeStatus { kind: "liveness".to_owned(), last_ok: Some(true), last_at: Some(1), ..Default::default() };
@@ -166,12 +168,25 @@ fn full() -> Status {
         components: vec![component, ComponentStatus { state: "planned".to_owned(), ..ComponentStatus::default() }],
         plugins: vec![PluginStatus::default()],
         rollouts: vec![RolloutStatus::default()],
+        verdicts: vec![Verdict { kind: "health".to_owned(), subject: Some("a".to_owned()), ..Verdict::default() }],
         not_in_force: vec!["n".to_owned()],
         cgroups: Some(CgroupStatus::default()),
         warnings: vec!["w".to_owned()],
         metrics: vec![MetricStatus { labels: [("a".to_owned(), "b".to_owned())].into(), ..MetricStatus::default() }],
         ..Status::default()
     }
+}
+
+#[test]
+fn a_verdict_holds_since_the_same_check_first_said_so() {
+    use super::status::Verdict;
+    let of = |check: &str, status| Verdict { check: check.to_owned(), status, ..Verdict::default() };
+    let mut first = vec![of("engine", HealthState::Starting), of("probe", HealthState::Healthy)];
+    Verdict::note_since(&mut first, &[], 5);
+    let mut next = vec![of("probe", HealthState::Healthy), of("engine", HealthState::Healthy)];
+    next[0].reason = "the reason may change".to_owned();
+    Verdict::note_since(&mut next, &first, 9);
+    assert_eq!(next.iter().map(|it| it.since).collect::<Vec<_>>(), [5, 9]);
 }
 
 #[test]

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::admin;
+use crate::admin::status::Verdict;
 use crate::clock::since_epoch;
 use crate::config::Settings;
 use crate::engine::{Engine, Inspection};
@@ -322,8 +323,11 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
             self.view.send_replace(Arc::new(self.fixed.view(&self.pod, &self.shared.plan, &containers)));
         }
         let (stage, components, health) = views::status(&self.pod, &self.shared.plan, &containers);
+        let mut verdicts = self.pod.verdicts();
         self.status.send_modify(|status| {
             let status = Arc::make_mut(status);
+            Verdict::note_since(&mut verdicts, &status.verdicts, since_epoch().as_secs());
+            status.verdicts = verdicts;
             status.stage = stage;
             status.components = components;
             status.health = admin::health::with_refused(health, stage, &status.not_in_force);
