@@ -3,10 +3,12 @@
 //! A file socket below the state directory, never an abstract one: components share the controller's network namespace, where abstract sockets
 //! live, but not its files. A client sends one line (`health`, `status` or `metrics`) and gets one answer, then the connection ends.
 //! A check that waits ([`wait`]) sends `wait` and the milliseconds that it has spent; the answer comes once there is something to report.
+//! The same metrics are a page over HTTP ([`http`]), where the operator opens it.
 //! The supervisor publishes a [`Status`] whenever something changes; nothing here asks it anything, so a busy pod answers as fast as an idle one.
 
 pub mod client;
 pub mod health;
+pub mod http;
 pub mod server;
 pub mod status;
 pub mod wait;
@@ -18,6 +20,8 @@ pub use client::ask;
 pub use server::serve;
 pub use status::Status;
 pub use wait::Waiting;
+
+use crate::config::Listen;
 
 /// File name of the socket in the state directory.
 pub use crate::idle::SOCKET;
@@ -64,6 +68,15 @@ pub enum AdminError {
         /// Which.
         path: PathBuf,
     },
+    /// The page of metrics can't be opened.
+    #[error("cannot open the page of metrics on {at} (`--metrics`, `OUTRIGGER_METRICS`)")]
+    Listen {
+        /// Where.
+        at: Listen,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// Nobody listens.
     #[error("no controller answers on `{}`", path.display())]
     NoController {
@@ -108,6 +121,10 @@ impl AdminError {
             Self::Directory { .. } | Self::Bind { .. } => {
                 "if the root file system is read-only, mount a tmpfs there, or set `OUTRIGGER_STATE_DIR` to a writable directory"
             }
+            Self::Listen { source, .. } if source.kind() == std::io::ErrorKind::AddrInUse => {
+                "choose another port: another process in the controller's network uses this one; with `network_mode: host`, that may be any process of the host"
+            }
+            Self::Listen { .. } => "choose an address that the controller's container has, or give the port only",
             Self::InUse { .. } => {
                 "each controller needs its own state directory: give each replica its own volume, for example with `{{.Task.ID}}` in the volume's name"
             }

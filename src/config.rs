@@ -7,6 +7,7 @@ pub mod policy;
 pub mod values;
 
 use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -46,8 +47,28 @@ pub struct Settings {
     pub keep: Keep,
     /// Where the components' cgroups are made (`--cgroup-mode`).
     pub cgroup_mode: CgroupMode,
+    /// Where the page of metrics is (`--metrics`); none: nowhere.
+    pub metrics: Option<Listen>,
     /// The deadlines that can be set.
     pub timeouts: Timeouts,
+}
+
+/// Where to listen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listen {
+    /// None: all addresses of the pod.
+    pub address: Option<IpAddr>,
+    /// From 1 on.
+    pub port: u16,
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.address {
+            Some(address) => SocketAddr::new(address, self.port).fmt(f),
+            None => write!(f, "port {}", self.port),
+        }
+    }
 }
 
 /// Which failed components remain after the pod's end, for a look at what they left.
@@ -302,6 +323,7 @@ impl Default for Settings {
             policy: Policy::default(),
             keep: Keep::default(),
             cgroup_mode: CgroupMode::default(),
+            metrics: None,
             timeouts: Timeouts::default(),
         }
     }

@@ -28,7 +28,7 @@
 //! | 2 | [`admin`] | the socket behind `healthcheck` and `status` | |
 //! | 3 | [`supervisor`] | the pod's life: a pure `step`, and the driver that does what it says | |
 //! | 4 | [`cli`] | the command line | clap |
-//! | 0 | [`shutdown`], [`telemetry`], [`memory`], [`files`], [`clock`], [`faults`], [`idle`] | tasks with an owner; the log; giving memory back; files that others may change; the time; faults and their handlers; the commands that only wait | |
+//! | 0 | [`shutdown`], [`telemetry`], [`metrics`], [`memory`], [`files`], [`clock`], [`faults`], [`idle`] | tasks with an owner; the log; what is counted; giving memory back; files that others may change; the time; faults and their handlers; the commands that only wait | |
 pub mod admin;
 pub mod cgroup;
 pub mod cli;
@@ -45,6 +45,7 @@ pub mod janitor;
 pub mod labels;
 pub mod logs;
 pub mod memory;
+pub mod metrics;
 pub mod own_log;
 pub mod plan;
 pub mod plugin;

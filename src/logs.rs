@@ -28,7 +28,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use self::counters::Counters;
+use self::counters::{Counters, Drop};
 use self::format::Formatter;
 use self::pace::Pace;
 use self::pipeline::Pipeline;
@@ -139,14 +139,14 @@ pub async fn stream<E: Engine, H: Hooks>(engine: E, hooks: H, run: Run, sink: Si
         Ok(Ok(())) => Ok(()),
         Ok(Err(failure)) => {
             // What waited behind the batch that failed is not written either, and the rest is not read.
-            let _dropped = pipeline.abandon();
+            let _dropped = pipeline.abandon(Drop::Plugin);
             counters.cut();
             Err(failure)
         }
         Err(why) => {
             // Whatever can be passed on without waiting still is.
             let result = pipeline.finish().now_or_never().unwrap_or(Ok(()));
-            let dropped = pipeline.abandon();
+            let dropped = pipeline.abandon(Drop::Deadline);
             let read_until = pipeline.position().at().unwrap_or_else(|| "its beginning".to_owned());
             // How much the engine still has is not known; from where on is.
             if dropped == 0 && engine_leaves.is_cancelled() {

@@ -4,7 +4,7 @@
 //! we are and makes the plan, [`launch`] brings one container up, [`follow`] listens to the engine and misses no exit, [`requests`] serves
 //! plugins, [`rollout`] changes files in running components as one transaction, [`findings`] keeps what probes find, [`signals`] listens to the
 //! kernel. Behind these: [`copy`] moves files, [`place`] follows the links of components, [`inside`] runs commands in them, [`lifecycle`] carries out probes and steps, [`stopping`] asks one component to stop, [`outage`] reports that the engine is away, [`vanished`] sees components end meanwhile, [`output`] has a component's lines read, [`watches`] files,
-//! [`polls`] is what goes on from time to time, [`cleanup`] removes what was made, [`views`] is the pod as others see it, [`shared`] what all of them share.
+//! [`polls`] is what goes on from time to time, [`cleanup`] removes what was made, [`views`] is the pod as others see it, [`measures`] the same in numbers, [`shared`] what all of them share.
 
 pub mod boot;
 pub mod cleanup;
@@ -16,6 +16,7 @@ pub mod follow;
 pub mod inside;
 pub mod launch;
 pub mod lifecycle;
+pub mod measures;
 pub mod outage;
 pub mod output;
 pub mod place;

@@ -11,7 +11,7 @@ use tracing_subscriber::fmt;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
-pub use self::flood::Flood;
+pub use self::flood::{Flood, families};
 use crate::config::{Level, LineFormat, LogFilter};
 use crate::own_log::LAST_OUTPUT_FIELD;
 

@@ -1,15 +1,21 @@
 //! What `outrigger status` shows. Published by the supervisor; the JSON form is stable: fields are added, never renamed.
 
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use crate::hooks::{self, RolloutOutcome};
 
+/// The version of the JSON form, which `schema/status.json` describes. A field that is added leaves it as it is.
+pub const SCHEMA_VERSION: u32 = 1;
+
 /// The pod as it is now.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 #[serde(default)]
 pub struct Status {
+    /// [`SCHEMA_VERSION`] of the controller; 0: it is older than that.
+    pub schema_version: u32,
     /// Version of the controller.
     pub version: String,
     /// Name of the controller's container, and of the pod.
@@ -20,6 +26,8 @@ pub struct Status {
     pub stage: Stage,
     /// The pod's health and why.
     pub health: Health,
+    /// What each check says: of components in the order of the plan, then of the pod as a whole.
+    pub verdicts: Vec<Verdict>,
     /// Init components first, then the others in the order of the plan.
     pub components: Vec<ComponentStatus>,
     /// In the order in which their hooks are called.
@@ -28,6 +36,9 @@ pub struct Status {
     pub logs: LogCounters,
     /// The last rollouts of `config-changed`, newest last.
     pub rollouts: Vec<RolloutStatus>,
+    /// How many have ended since the start, in the order of [`RolloutOutcome::ALL`]; on the page of metrics.
+    #[serde(skip)]
+    pub rollouts_ended: [u64; RolloutOutcome::ALL.len()],
     /// A sentence about each file of a component whose newest version is not in force.
     pub not_in_force: Vec<String>,
     /// Where the components' cgroups are; none: the plan is not made yet.
@@ -36,6 +47,20 @@ pub struct Status {
     pub warnings: Vec<String>,
     /// Seconds since the controller began to serve; filled in when the answer is written.
     pub uptime_s: u64,
+    /// The controller's metrics, without those that plugins publish; filled in when the answer is written.
+    pub metrics: Vec<MetricStatus>,
+}
+
+/// One series of the controller's metrics.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+#[serde(default)]
+pub struct MetricStatus {
+    /// As on the page of metrics.
+    pub name: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Its value now.
+    pub value: f64,
 }
 
 /// Where the pod is in its life.
@@ -75,6 +100,11 @@ impl Stage {
     }
 }
 
+impl Stage {
+    /// All words, in the order of a life.
+    pub const WORDS: [&str; 7] = ["preparing", "init", "starting", "running", "restarting", "stopping", "killing"];
+}
+
 impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
@@ -90,6 +120,51 @@ pub struct Health {
     #[serde(default)]
     pub reasons: Vec<String>,
 }
+
+/// What one check says about one subject: the engine's check, a probe and a plugin's judgement in one form.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(default)]
+pub struct Verdict {
+    /// Who says it: `engine`, `probe`, or `plugin` and the name of the plugin, as in `plugin mesh`.
+    pub check: String,
+    /// The component; none: the pod as a whole.
+    pub subject: Option<String>,
+    /// What is judged: `startup`, `readiness`, `liveness`, or `health` where the check does not tell these apart.
+    pub kind: String,
+    /// The verdict.
+    pub status: HealthState,
+    /// Why, in words.
+    pub reason: String,
+    /// Since when this has been the status, in seconds since the Unix epoch; 0: nobody has noted it yet.
+    pub since: u64,
+}
+
+impl Verdict {
+    /// The health that follows from it alone. Of a plugin, the reason names the plugin.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        let reason = match self.check.strip_prefix(PLUGIN) {
+            Some(plugin) => format!("plugin `{plugin}`: {}", self.reason),
+            None => self.reason.clone(),
+        };
+        Health { state: self.status, reasons: vec![reason] }
+    }
+
+    /// Notes in each since when it holds: since `now` (seconds since the Unix epoch), or as long as the same check has said so of the same subject.
+    pub fn note_since(verdicts: &mut [Self], before: &[Self], now: u64) {
+        fn key(verdict: &Verdict) -> (&str, Option<&str>, &str) {
+            (&verdict.check, verdict.subject.as_deref(), &verdict.kind)
+        }
+        let before: HashMap<_, _> = before.iter().map(|old| (key(old), (old.status, old.since))).collect();
+        for verdict in verdicts {
+            let known = before.get(&key(verdict)).filter(|(status, _)| *status == verdict.status);
+            verdict.since = known.map_or(now, |(_, since)| *since);
+        }
+    }
+}
+
+/// What [`Verdict::check`] begins with if a plugin judges.
+pub const PLUGIN: &str = "plugin ";
 
 /// [`hooks::Status`] as it is told to the outside. Ordered from best to worst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, Default)]
@@ -107,6 +182,9 @@ pub enum HealthState {
 }
 
 impl HealthState {
+    /// All words, from best to worst.
+    pub const WORDS: [&str; 4] = ["healthy", "degraded", "starting", "unhealthy"];
+
     /// Whether `healthcheck` succeeds.
     #[must_use]
     pub fn counts_as_healthy(self) -> bool {
@@ -149,6 +227,9 @@ impl From<hooks::Status> for HealthState {
         }
     }
 }
+
+/// What [`ComponentStatus::state`] may be.
+pub const COMPONENT_STATES: [&str; 7] = ["planned", "starting", "running", "paused", "stopping", "exited", "removed"];
 
 /// One component.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]

@@ -145,3 +145,67 @@ async fn silent_clients_do_not_keep_others_out() {
     late.read_to_string(&mut answer).await.unwrap();
     assert_eq!(answer, "starting\n");
 }
+
+/// With something in each list, and in each field that may be null.
+fn full() -> Status {
+    use super::status::{
+        CgroupStatus, ComponentStatus, MetricStatus, PluginStatus, ProbeStatus, RolloutStatus, Verdict,
+    };
+    let health = Health { state: HealthState::Healthy, reasons: vec!["r".to_owned()] };
+    let probe =
+        ProbeStatus { kind: "liveness".to_owned(), last_ok: Some(true), last_at: Some(1), ..Default::default() };
+    let component = ComponentStatus {
+        state: "running".to_owned(),
+        health: Some(health.clone()),
+        probes: vec![probe],
+        exit_code: Some(-1),
+        container_id: Some("id".to_owned()),
+        ..ComponentStatus::default()
+    };
+    Status {
+        schema_version: super::status::SCHEMA_VERSION,
+        health,
+        components: vec![component, ComponentStatus { state: "planned".to_owned(), ..ComponentStatus::default() }],
+        plugins: vec![PluginStatus::default()],
+        rollouts: vec![RolloutStatus::default()],
+        verdicts: vec![Verdict { kind: "health".to_owned(), subject: Some("a".to_owned()), ..Verdict::default() }],
+        not_in_force: vec!["n".to_owned()],
+        cgroups: Some(CgroupStatus::default()),
+        warnings: vec!["w".to_owned()],
+        metrics: vec![MetricStatus { labels: [("a".to_owned(), "b".to_owned())].into(), ..MetricStatus::default() }],
+        ..Status::default()
+    }
+}
+
+#[test]
+fn a_verdict_holds_since_the_same_check_first_said_so() {
+    use super::status::Verdict;
+    let of = |check: &str, status| Verdict { check: check.to_owned(), status, ..Verdict::default() };
+    let mut first = vec![of("engine", HealthState::Starting), of("probe", HealthState::Healthy)];
+    Verdict::note_since(&mut first, &[], 5);
+    let mut next = vec![of("probe", HealthState::Healthy), of("engine", HealthState::Healthy)];
+    next[0].reason = "the reason may change".to_owned();
+    Verdict::note_since(&mut next, &first, 9);
+    assert_eq!(next.iter().map(|it| it.since).collect::<Vec<_>>(), [5, 9]);
+}
+
+#[test]
+fn the_schema_describes_each_field_of_a_status_and_no_other() {
+    let mut schema: serde_json::Value = serde_json::from_str(include_str!("schema/status.json")).unwrap();
+    // Readers must take fields that are added. Here, each is in the schema.
+    let objects: Vec<_> = schema["$defs"].as_object().unwrap().keys().map(|name| format!("/$defs/{name}")).collect();
+    for at in objects.iter().map(String::as_str).chain([""]) {
+        schema.pointer_mut(at).unwrap()["additionalProperties"] = false.into();
+    }
+    let validator = jsonschema::draft202012::new(&schema).unwrap();
+    for status in [full(), Status { schema_version: 1, ..Status::default() }] {
+        let status = serde_json::to_value(status).unwrap();
+        let wrong: Vec<_> = validator.iter_errors(&status).map(|error| error.to_string()).collect();
+        assert!(wrong.is_empty(), "{wrong:#?}");
+    }
+    let words = |pointer: &str| schema.pointer(pointer).unwrap().as_array().unwrap().clone();
+    assert_eq!(words("/properties/stage/enum"), Stage::WORDS);
+    assert_eq!(words("/$defs/health/properties/state/enum"), HealthState::WORDS);
+    assert_eq!(words("/$defs/component/properties/state/enum"), super::status::COMPONENT_STATES);
+    assert_eq!(schema["properties"]["schema_version"]["const"], super::status::SCHEMA_VERSION);
+}

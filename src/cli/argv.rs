@@ -53,7 +53,7 @@ Exit codes:
 
 Environment:
   OUTRIGGER_PIDS, _IPC, _VOLUMES, _LOGS, _PULL, _SELF, _STATE_DIR, _PLUGIN_DIR, _CACHE_DIR, _LOG_FORMAT,
-  _KEEP_FAILED, _KEEP_FAILED_FOR, _CGROUP_MODE
+  _KEEP_FAILED, _KEEP_FAILED_FOR, _CGROUP_MODE, _METRICS
                        the same as the flags of these names; a flag wins over its variable
   OUTRIGGER_LOG        the same as --log-level
   OUTRIGGER_IMAGE      the same as --image of `template` and `deploy`

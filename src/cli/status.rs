@@ -160,6 +160,7 @@ fn text(status: &Status) -> String {
         text.push_str(&output::table(&std::iter::once(head).chain(rows).collect::<Vec<_>>()));
     }
     text.push_str(&probes(status));
+    text.push_str(&verdicts(status));
     if !status.plugins.is_empty() {
         let head = ["PLUGIN", "VERSION", "CALLS", "FAILURES", "STRIKES", "HOOKS", "GRANTS"].map(str::to_owned).to_vec();
         let rows = status.plugins.iter().map(|plugin| {
@@ -240,6 +241,25 @@ fn probes(status: &Status) -> String {
     text
 }
 
+/// The verdicts behind the health; empty where nothing judges.
+fn verdicts(status: &Status) -> String {
+    if status.verdicts.is_empty() {
+        return String::new();
+    }
+    let head = ["CHECK", "SUBJECT", "KIND", "STATUS", "SINCE", "REASON"].map(str::to_owned).to_vec();
+    let rows = status.verdicts.iter().map(|verdict| {
+        vec![
+            clean(&verdict.check),
+            verdict.subject.as_ref().map_or_else(|| "(pod)".to_owned(), |name| clean(name)),
+            clean(&verdict.kind),
+            verdict.status.to_string(),
+            time::seconds(i64::try_from(verdict.since).unwrap_or_default().saturating_mul(1_000_000_000)),
+            line(&verdict.reason),
+        ]
+    });
+    format!("\n{}", output::table(&std::iter::once(head).chain(rows).collect::<Vec<_>>()))
+}
+
 /// What others said, in one line: a command may have printed several, and anything in them.
 fn line(text: &str) -> String {
     clean(&one_line(text))
@@ -256,7 +276,9 @@ fn listed(words: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::admin::status::{CgroupStatus, ComponentStatus, Health, HealthState, PluginStatus, ProbeState, Stage};
+    use crate::admin::status::{
+        CgroupStatus, ComponentStatus, Health, HealthState, PluginStatus, ProbeState, Stage, Verdict,
+    };
 
     #[test]
     fn a_controller_that_cannot_answer_comes_with_the_remedy() {
@@ -305,6 +327,24 @@ mod tests {
         assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
         assert!(text.lines().all(|line| !line.starts_with("all is well")), "{text}");
         assert!(text.contains("fails: \\u{1b}[31mRED; all is well\n"), "{text}");
+    }
+
+    #[test]
+    fn each_verdict_has_its_reason_and_its_time() {
+        let verdict = |check: &str, subject: Option<&str>| Verdict {
+            check: check.to_owned(),
+            subject: subject.map(str::to_owned),
+            kind: "health".to_owned(),
+            status: HealthState::Unhealthy,
+            reason: "no\nroute".to_owned(),
+            since: 60,
+        };
+        let verdicts = vec![verdict("engine", Some("app")), verdict("plugin mesh", None)];
+        let text = text(&Status { verdicts, ..Status::default() });
+        assert!(text.contains("CHECK        SUBJECT  KIND    STATUS     SINCE"), "{text}");
+        let at = time::seconds(60_000_000_000);
+        assert!(text.contains(&format!("engine       app      health  unhealthy  {at}  no; route\n")), "{text}");
+        assert!(text.contains(&format!("plugin mesh  (pod)    health  unhealthy  {at}  no; route\n")), "{text}");
     }
 
     #[test]

@@ -46,12 +46,14 @@ pub struct Flags {
     pub keep_failed_for: Option<String>,
     /// `--cgroup-mode`.
     pub cgroup_mode: Option<String>,
+    /// `--metrics`.
+    pub metrics: Option<String>,
     /// `--timeout`, as often as it was given; later ones win.
     pub timeouts: Vec<String>,
 }
 
 /// The environment twins of the flags, and what they are for where there is no flag.
-pub const VARIABLES: [&str; 18] = [
+pub const VARIABLES: [&str; 19] = [
     "OUTRIGGER_PIDS",
     "OUTRIGGER_IPC",
     "OUTRIGGER_VOLUMES",
@@ -70,6 +72,7 @@ pub const VARIABLES: [&str; 18] = [
     "OUTRIGGER_KEEP_FAILED",
     "OUTRIGGER_KEEP_FAILED_FOR",
     "OUTRIGGER_CGROUP_MODE",
+    "OUTRIGGER_METRICS",
 ];
 
 /// Lowers flags and environment; a flag wins over its variable, and an empty variable counts as unset.
@@ -98,6 +101,7 @@ pub fn lower(flags: &Flags, env: &BTreeMap<String, String>) -> Result<Settings, 
     let age = from.value(age, "OUTRIGGER_KEEP_FAILED_FOR", values::duration);
     let cgroup_mode = ("--cgroup-mode", flags.cgroup_mode.as_deref());
     let cgroup_mode = from.value(cgroup_mode, "OUTRIGGER_CGROUP_MODE", cgroup_mode_of);
+    let metrics = from.value(("--metrics", flags.metrics.as_deref()), "OUTRIGGER_METRICS", values::listen);
     let allow = from.rules(("--allow", &flags.allow), "OUTRIGGER_ALLOW");
     let deny = from.rules(("--deny", &flags.deny), "OUTRIGGER_DENY");
     let images = from.rules(("--images", &flags.images), "OUTRIGGER_IMAGES");
@@ -128,6 +132,7 @@ pub fn lower(flags: &Flags, env: &BTreeMap<String, String>) -> Result<Settings, 
         policy,
         keep: Keep { count: count.unwrap_or(default.keep.count), age: age.unwrap_or(default.keep.age) },
         cgroup_mode: cgroup_mode.unwrap_or_default(),
+        metrics,
         timeouts,
     };
     from.problems.or(settings)
@@ -297,6 +302,19 @@ mod tests {
         let flags = Flags { cgroup_mode: Some("slices".into()), ..Flags::default() };
         let told = lower(&flags, &env(&[])).unwrap_err().to_string();
         assert!(told.contains("--cgroup-mode") && told.contains("`slice`, `tree`"), "{told}");
+    }
+
+    #[test]
+    fn the_page_of_metrics_has_an_address_or_only_a_port() {
+        let of = |raw: &str| lower(&Flags::default(), &env(&[("OUTRIGGER_METRICS", raw)])).map(|it| it.metrics);
+        assert_eq!(of("").unwrap(), None);
+        for (raw, shown) in [("9090", "port 9090"), ("127.0.0.1:90", "127.0.0.1:90"), ("[::1]:9090", "[::1]:9090")] {
+            assert_eq!(of(raw).unwrap().unwrap().to_string(), shown);
+        }
+        for wrong in ["0", "localhost:9090", "127.0.0.1", "70000", "127.0.0.1:0", "yes"] {
+            let told = of(wrong).unwrap_err().to_string();
+            assert!(told.contains("OUTRIGGER_METRICS") && told.contains("such as `9090`"), "{told}");
+        }
     }
 
     #[test]

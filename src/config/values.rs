@@ -1,8 +1,9 @@
 //! Single values of flags and environment variables.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::{Level, LogFilter};
+use super::{Level, Listen, LogFilter};
 
 /// A boolean as Go's `strconv.ParseBool` reads it, which podlike's users are used to.
 ///
@@ -44,6 +45,26 @@ pub fn log_filter(raw: &str) -> Result<LogFilter, String> {
         }
     }
     Ok(filter)
+}
+
+/// `port`, or `address:port`, with an address of IPv6 in brackets.
+///
+/// # Errors
+/// What was expected.
+pub fn listen(raw: &str) -> Result<Listen, String> {
+    let wrong = || {
+        format!(
+            "`{raw}` is not an address: expected a port, such as `9090`, or an IP address and a port, such as `127.0.0.1:9090`"
+        )
+    };
+    let listen = match raw.trim().parse::<u16>() {
+        Ok(port) => Listen { address: None, port },
+        Err(_) => {
+            let address: SocketAddr = raw.trim().parse().map_err(|_| wrong())?;
+            Listen { address: Some(address.ip()), port: address.port() }
+        }
+    };
+    if listen.port == 0 { Err(wrong()) } else { Ok(listen) }
 }
 
 fn level(raw: &str) -> Result<Level, String> {

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::Source;
 use super::batch::{self, Batcher};
-use super::counters::Counters;
+use super::counters::{Counters, Drop};
 use super::format::Formatter;
 use super::lines::{Assembler, MAX_LINE};
 use super::pieces::Pieces;
@@ -176,14 +176,14 @@ impl<H: Hooks> Pipeline<H> {
     }
 
     /// Counts whatever has not been passed on as dropped, and answers how many lines that are.
-    pub(super) fn abandon(&mut self) -> u64 {
+    pub(super) fn abandon(&mut self, why: Drop) -> u64 {
         let mut lines = self.chunk.lines + self.in_hook as u64;
         for lane in [&self.stdout, &self.stderr] {
             lines += lane.held.as_ref().map_or(0, |held| held.batch.len()) as u64;
             lines += lane.batcher.lines() as u64 + u64::from(lane.assembler.open_since().is_some());
         }
         self.chunk = Chunk::default();
-        self.counters.dropped(lines);
+        self.counters.dropped(why, lines);
         lines
     }
 
@@ -218,7 +218,7 @@ impl<H: Hooks> Pipeline<H> {
             *at_ns = start.unwrap_or(*at_ns);
             assembler.push(*at_ns, piece.get(known..).unwrap_or_default(), &mut line);
         });
-        counters.read(lines, bytes, assembler.take_cuts());
+        counters.read(output, lines, bytes, assembler.take_cuts());
     }
 
     fn end_line(&mut self, output: Output) {
@@ -228,7 +228,7 @@ impl<H: Hooks> Pipeline<H> {
             Output::Stderr => stderr,
         };
         lane.assembler.finish(&mut |at_ns, line| {
-            counters.read(1, line.len() as u64, 0);
+            counters.read(output, 1, line.len() as u64, 0);
             if *judged {
                 lane.batcher.push(at_ns, line);
             } else if sink.is_some() {
@@ -254,7 +254,7 @@ impl<H: Hooks> Pipeline<H> {
         self.in_hook += count;
         let judged = self.hooks.log_lines(batch).await;
         self.in_hook -= count;
-        let judged = judged.inspect_err(|_| self.counters.dropped(count as u64))?;
+        let judged = judged.inspect_err(|_| self.counters.dropped(Drop::Plugin, count as u64))?;
         self.counters.released(judged.released);
         self.keep(output, &judged.keep);
         let hold = judged.hold;

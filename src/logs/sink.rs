@@ -41,8 +41,15 @@ impl Sink {
     /// Writes to this output.
     #[must_use]
     pub fn new(out: impl AsyncWrite + Send + 'static, format: LineFormat) -> Self {
-        let writer =
-            Writer { out: Box::pin(out), chunk: Vec::new(), done: 0, owner: None, state: State::Open, torn: false };
+        let writer = Writer {
+            out: Box::pin(out),
+            chunk: Vec::new(),
+            done: 0,
+            lines: 0,
+            owner: None,
+            state: State::Open,
+            torn: false,
+        };
         Self { format, writer: Arc::new(Mutex::new(writer)) }
     }
 
@@ -85,8 +92,9 @@ impl Sink {
     pub(super) async fn write(&self, chunk: &mut Vec<u8>, lines: &mut u64, counters: &Arc<Counters>) {
         let mut writer = self.writer.lock().await;
         writer.drain().await;
-        counters.written(std::mem::take(lines));
-        writer.take(chunk, counters);
+        let lines = std::mem::take(lines);
+        counters.written(lines);
+        writer.take(chunk, lines, counters);
         writer.drain().await;
     }
 }
@@ -105,6 +113,8 @@ struct Writer {
     /// What was handed over, and how much of it is written.
     chunk: Vec<u8>,
     done: usize,
+    /// Its lines, until they are counted as delivered or as dropped.
+    lines: u64,
     owner: Option<Arc<Counters>>,
     state: State,
     /// Whether the output ends in the middle of a line that will never be completed.
@@ -112,11 +122,12 @@ struct Writer {
 }
 
 impl Writer {
-    fn take(&mut self, chunk: &mut Vec<u8>, counters: &Arc<Counters>) {
+    fn take(&mut self, chunk: &mut Vec<u8>, lines: u64, counters: &Arc<Counters>) {
         self.chunk.clear();
         self.chunk.shrink_to(KEEP);
         std::mem::swap(&mut self.chunk, chunk);
         self.done = 0;
+        self.lines = lines;
         self.owner = Some(Arc::clone(counters));
     }
 
@@ -147,6 +158,9 @@ impl Writer {
             self.state = State::Open;
             warn!("standard output accepts data again");
         }
+        if let Some(owner) = &self.owner {
+            owner.delivered(std::mem::take(&mut self.lines));
+        }
         self.chunk.clear();
         self.done = 0;
     }
@@ -168,8 +182,10 @@ impl Writer {
         let rest = self.chunk.get(self.done..).unwrap_or_default();
         self.torn |= self.done > 0 && self.chunk.get(self.done - 1).is_some_and(|&last| last != b'\n');
         if let Some(owner) = &self.owner {
-            let lines = memchr::memchr_iter(b'\n', rest).count() as u64;
-            owner.unwritten(lines);
+            // Each line of a chunk has one line end.
+            let lost = memchr::memchr_iter(b'\n', rest).count() as u64;
+            owner.delivered(std::mem::take(&mut self.lines).saturating_sub(lost));
+            owner.unwritten(lost);
         }
         self.chunk.clear();
         self.done = 0;

@@ -1,10 +1,12 @@
-//! Metrics of plugins, and of the host about them: few series, kept until they are asked for.
+//! Metrics of plugins, and of the host about them: few series, which the registry of the pod asks for.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tracing::debug;
 
+use crate::metrics::{self, Family, Kind, Sample};
 use crate::pod::PluginName;
 
 /// Series of one plugin; what goes beyond is counted as dropped.
@@ -17,7 +19,20 @@ const TEXT: usize = 200;
 const BUCKETS: [f64; 15] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
 
 /// The name before each of a plugin's own metrics.
-const PREFIX: &str = "outrigger_plugin_";
+pub const PREFIX: &str = "outrigger_plugin_";
+
+/// The help of each of a plugin's own metrics: plugins write none.
+const OF_PLUGIN: &str = "Published by a plugin.";
+
+/// Counts refused changes.
+const DROPS: &str = "outrigger_metric_drops_total";
+
+/// The host's own events about plugins.
+const EVENTS: [(&str, &str); 3] = [
+    ("outrigger_hook_evictions_total", "Plugins that were given up after too many failures."),
+    ("outrigger_hook_failures_total", "Calls of hooks that failed, trapped or overran."),
+    ("outrigger_hook_restarts_total", "Instances of plugins that were made again after a failure."),
+];
 
 #[derive(Debug, Clone)]
 enum Value {
@@ -52,8 +67,8 @@ impl Change {
             (Self::Add(delta), Value::Counter(total)) if delta.is_finite() && delta >= 0.0 => *total += delta,
             (Self::Set(new), Value::Gauge(old)) => *old = new,
             (Self::Record(seen), Value::Histogram { buckets, count, sum }) if seen.is_finite() => {
-                for (bucket, bound) in buckets.iter_mut().zip(BUCKETS) {
-                    *bucket += u64::from(seen <= bound);
+                if let Some((bucket, _)) = buckets.iter_mut().zip(BUCKETS).find(|(_, bound)| seen <= *bound) {
+                    *bucket += 1;
                 }
                 *count += 1;
                 *sum += seen;
@@ -64,11 +79,17 @@ impl Change {
     }
 }
 
+/// The labels of a series, `plugin` first, and its value.
+type Series = (Vec<(String, String)>, Value);
+
 #[derive(Debug, Default)]
 struct Registry {
-    /// By metric name, then by labels as they are written.
-    families: BTreeMap<String, BTreeMap<String, Value>>,
+    /// By metric name, then by labels in one text.
+    families: BTreeMap<String, BTreeMap<String, Series>>,
+    /// How many each plugin has.
     series: BTreeMap<String, usize>,
+    /// How many changes of each plugin were refused.
+    dropped: BTreeMap<String, u64>,
 }
 
 /// All metrics of a pod's plugins. Clones share them.
@@ -81,6 +102,21 @@ impl Metrics {
     /// # Errors
     /// A name or label that Prometheus can't have, a series of another kind, or too many.
     pub fn change(
+        &self,
+        plugin: &PluginName,
+        name: &str,
+        labels: &[(String, String)],
+        change: Change,
+    ) -> Result<(), &'static str> {
+        let changed = self.change_checked(plugin, name, labels, change);
+        if changed.is_err() {
+            let mut registry = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            *registry.dropped.entry(plugin.to_string()).or_default() += 1;
+        }
+        changed
+    }
+
+    fn change_checked(
         &self,
         plugin: &PluginName,
         name: &str,
@@ -113,27 +149,28 @@ impl Metrics {
         change: Change,
         limit: usize,
     ) -> Result<(), &'static str> {
-        let mut written = format!("plugin=\"{plugin}\"");
-        let mut sorted: Vec<_> = labels.iter().collect();
+        let mut sorted = labels.to_vec();
         sorted.sort();
-        for (key, value) in sorted {
-            written.push_str(&format!(",{key}=\"{}\"", escaped(value)));
-        }
+        sorted.insert(0, ("plugin".to_owned(), plugin.to_string()));
+        // No key has a `=`, and no length is part of a value: different labels never give the same text.
+        let written: String = sorted.iter().map(|(key, value)| format!("{key}={}:{value}", value.len())).collect();
         let mut registry = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Registry { families, series } = &mut *registry;
+        let Registry { families, series, .. } = &mut *registry;
         let used = series.entry(plugin.to_string()).or_default();
         let known = families.get(name).is_some_and(|family| family.contains_key(&written));
         if !known && *used >= limit {
             return Err("the plugin has too many time series");
         }
         let family = families.entry(name.to_owned()).or_default();
-        let same_kind =
-            family.values().next().is_none_or(|v| std::mem::discriminant(v) == std::mem::discriminant(&change.first()));
+        let same_kind = family
+            .values()
+            .next()
+            .is_none_or(|(_, v)| std::mem::discriminant(v) == std::mem::discriminant(&change.first()));
         if !same_kind {
             return Err("a metric of this name and another kind exists already");
         }
         *used += usize::from(!known);
-        let value = family.entry(written).or_insert_with(|| change.first());
+        let (_, value) = family.entry(written).or_insert_with(|| (sorted, change.first()));
         if change.apply(value) {
             Ok(())
         } else {
@@ -141,40 +178,43 @@ impl Metrics {
         }
     }
 
-    /// All metrics in Prometheus' text format.
+    /// All series as they are now.
     #[must_use]
-    pub fn render(&self) -> String {
+    pub fn families(&self) -> Vec<Family> {
         let registry = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut out = String::new();
-        for (name, family) in &registry.families {
-            let kind = match family.values().next() {
-                Some(Value::Counter(_)) => "counter",
-                Some(Value::Gauge(_)) => "gauge",
-                Some(Value::Histogram { .. }) => "histogram",
-                None => continue,
-            };
-            out.push_str(&format!("# TYPE {name} {kind}\n"));
-            for (labels, value) in family {
-                line(&mut out, name, labels, value);
-            }
+        let mut drops = Family::counter(
+            DROPS,
+            "Changes of metrics that were dropped, because the name, a label or the value was wrong or the plugin had too many series.",
+        );
+        for (plugin, count) in &registry.dropped {
+            drops.add([("plugin", plugin)], *count);
         }
-        out
+        let own = EVENTS.map(|(name, help)| Family::counter(name, help));
+        let families = registry.families.iter().filter_map(|(name, series)| {
+            let help = EVENTS.iter().find(|(event, _)| event == name).map_or(OF_PLUGIN, |(_, help)| help);
+            let kind = match series.values().next()?.1 {
+                Value::Counter(_) => Kind::Counter,
+                Value::Gauge(_) => Kind::Gauge,
+                Value::Histogram { .. } => Kind::Histogram,
+            };
+            let samples = series.values().map(|(labels, value)| sample(labels, value)).collect();
+            Some(Family { name: Cow::Owned(name.clone()), help, kind, samples })
+        });
+        own.into_iter().chain([drops]).chain(families).collect()
     }
 }
 
-fn line(out: &mut String, name: &str, labels: &str, value: &Value) {
-    let (buckets, count, sum) = match value {
-        Value::Counter(value) | Value::Gauge(value) => {
-            out.push_str(&format!("{name}{{{labels}}} {value}\n"));
-            return;
+fn sample(labels: &[(String, String)], value: &Value) -> Sample {
+    let value = match value {
+        Value::Counter(value) | Value::Gauge(value) => metrics::Value::Number(*value),
+        Value::Histogram { buckets, count, sum } => {
+            let above = count.saturating_sub(buckets.iter().sum());
+            let bounds = BUCKETS.into_iter().chain([f64::INFINITY]);
+            let buckets = bounds.zip(buckets.iter().copied().chain([above])).collect();
+            metrics::Value::Histogram { buckets, sum: *sum, count: *count }
         }
-        Value::Histogram { buckets, count, sum } => (buckets, count, sum),
     };
-    for (bucket, bound) in buckets.iter().zip(BUCKETS) {
-        out.push_str(&format!("{name}_bucket{{{labels},le=\"{bound}\"}} {bucket}\n"));
-    }
-    out.push_str(&format!("{name}_bucket{{{labels},le=\"+Inf\"}} {count}\n"));
-    out.push_str(&format!("{name}_sum{{{labels}}} {sum}\n{name}_count{{{labels}}} {count}\n"));
+    Sample { labels: labels.iter().map(|(key, value)| (Cow::Owned(key.clone()), value.clone())).collect(), value }
 }
 
 fn metric_name(name: &str) -> bool {
@@ -184,10 +224,6 @@ fn metric_name(name: &str) -> bool {
 
 fn label(name: &str) -> bool {
     metric_name(name) && !name.starts_with("__") && name != "plugin" && name != "le"
-}
-
-fn escaped(value: &str) -> String {
-    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
 #[cfg(test)]
@@ -211,17 +247,23 @@ mod tests {
         metrics.change(&name(), "level", &[], Change::Set(0.5)).unwrap();
         metrics.change(&name(), "took", &[], Change::Record(0.3)).unwrap();
         metrics.event(&name(), "outrigger_hook_failures_total", "tick");
-        let text = metrics.render();
+        metrics.change(&name(), "took", &[], Change::Record(99.0)).unwrap();
+        let registry = crate::metrics::Registry::default();
+        let source = metrics.clone();
+        registry.add(move || source.families());
+        let text = registry.page();
         assert!(
             text.contains(
-                "# TYPE outrigger_plugin_hits counter\noutrigger_plugin_hits{plugin=\"p\",a=\"1\",b=\"x\\\"y\\n\"} 3\n"
+                "# TYPE outrigger_plugin_hits unknown\noutrigger_plugin_hits{plugin=\"p\",a=\"1\",b=\"x\\\"y\\n\"} 3\n"
             ),
             "{text}"
         );
         assert!(text.contains("outrigger_plugin_level{plugin=\"p\"} 0.5\n"), "{text}");
-        assert!(text.contains("outrigger_plugin_took_bucket{plugin=\"p\",le=\"0.25\"} 0\n"), "{text}");
-        assert!(text.contains("outrigger_plugin_took_bucket{plugin=\"p\",le=\"0.5\"} 1\n"), "{text}");
-        assert!(text.contains("outrigger_plugin_took_sum{plugin=\"p\"} 0.3\n"), "{text}");
+        assert!(text.contains("outrigger_plugin_took_bucket{le=\"0.25\",plugin=\"p\"} 0\n"), "{text}");
+        assert!(text.contains("outrigger_plugin_took_bucket{le=\"0.5\",plugin=\"p\"} 1\n"), "{text}");
+        assert!(text.contains("outrigger_plugin_took_bucket{le=\"60.0\",plugin=\"p\"} 1\n"), "{text}");
+        assert!(text.contains("outrigger_plugin_took_bucket{le=\"+Inf\",plugin=\"p\"} 2\n"), "{text}");
+        assert!(text.contains("outrigger_plugin_took_sum{plugin=\"p\"} 99.3\n"), "{text}");
         assert!(text.contains("outrigger_hook_failures_total{plugin=\"p\",hook=\"tick\"} 1\n"), "{text}");
     }
 
@@ -253,5 +295,8 @@ mod tests {
         let more = metrics.change(&name(), "many", &labels(&[("i", "more")]), Change::Set(1.0));
         assert_eq!(more, Err("the plugin has too many time series"));
         metrics.change(&name(), "a", &[], Change::Add(1.0)).unwrap();
+        let drops = metrics.families().into_iter().find(|family| family.name == DROPS).unwrap();
+        // Five names, five sets of labels, a gauge, two numbers, and three series too many.
+        assert_eq!(drops.samples[0].value, crate::metrics::Value::Number(17.0));
     }
 }

@@ -10,6 +10,7 @@ use crate::hooks::{
     Batch, Change, ComponentEvent, ComponentEventKind, File, HealthTrigger, Hook, HookFailure, Hooks, Judged,
     Judgement, Reaction, Rollout, SignalDecision,
 };
+use crate::metrics::Family;
 use crate::plugin::WatchRequest;
 use crate::plugin::answers::plan_of;
 use crate::plugin::bindings::v0_1::convert::{batch_from, batch_to, change_to, event_to, file_of, file_to, trigger_to};
@@ -143,10 +144,18 @@ impl PluginSet {
         self.0.members.iter().flat_map(of).collect()
     }
 
-    /// The plugins' metrics in Prometheus' text format.
+    /// The plugins' metrics, and the host's about them, as they are now.
     #[must_use]
-    pub fn render_metrics(&self) -> String {
-        self.0.metrics.render()
+    pub fn families(&self) -> Vec<Family> {
+        let mut calls = Family::counter("outrigger_hook_calls_total", "Calls of hooks.");
+        let mut strikes =
+            Family::gauge("outrigger_hook_strikes", "Failures that count towards the eviction of the plugin.");
+        for member in &self.0.members {
+            let plugin = [("plugin", member.name.as_str())];
+            calls.add(plugin, member.tally.calls());
+            strikes.add(plugin, member.maker.strikes.count().into());
+        }
+        self.0.metrics.families().into_iter().chain([calls, strikes]).collect()
     }
 
     /// Ends all plugins; calls under way are dropped. Answers whether they ended in time.

@@ -20,11 +20,13 @@ pub struct Finding {
     pub failures: u32,
     /// What the last look that failed has found, at most some KiB; it stays when later ones succeed.
     pub message: Option<String>,
+    /// Looks that failed, and that succeeded, in all runs.
+    pub looks: [u64; 2],
 }
 
 impl Finding {
     fn new(kind: ProbeKind) -> Self {
-        Self { kind, standing: Standing::Open, last: None, failures: 0, message: None }
+        Self { kind, standing: Standing::Open, last: None, failures: 0, message: None, looks: [0; 2] }
     }
 }
 
@@ -57,7 +59,7 @@ impl Findings {
     /// A new run begins, of which nothing is known.
     pub(super) fn forget(&self) {
         for finding in self.all().iter_mut() {
-            *finding = Finding::new(finding.kind);
+            *finding = Finding { looks: finding.looks, ..Finding::new(finding.kind) };
         }
     }
 
@@ -67,6 +69,8 @@ impl Findings {
         let Some(finding) = all.iter_mut().find(|finding| finding.kind == kind) else { return };
         finding.standing = tracker.standing();
         finding.failures = tracker.failures();
+        let [failed, succeeded] = &mut finding.looks;
+        *(if failure.is_some() { failed } else { succeeded }) += 1;
         finding.last = Some((failure.is_none(), SystemTime::now()));
         finding.message = failure.or(finding.message.take());
     }

@@ -23,7 +23,9 @@ use crate::hooks::{Hook, Hooks};
 use crate::identity::{self, IdentityError};
 use crate::janitor;
 use crate::labels::{self, RawPod};
+use crate::logs::counters;
 use crate::logs::sink::Sink;
+use crate::metrics::Registry;
 use crate::own_log::POD_ENDED;
 use crate::plan::compile::OwnFiles;
 use crate::plan::overlay::{Overlays, shown};
@@ -42,9 +44,11 @@ use crate::shutdown::Tasks;
 use crate::supervisor::driver::{Driver, Parts, PodEnd};
 use crate::supervisor::events::{Outcome, stops};
 use crate::supervisor::findings::AllFindings;
+use crate::supervisor::measures;
 use crate::supervisor::output::Outputs;
 use crate::supervisor::signals;
 use crate::supervisor::views::Fixed;
+use crate::telemetry;
 
 /// For the tasks around the pod to end after it.
 const LAST_TASKS: Duration = Duration::from_millis(500);
@@ -252,11 +256,18 @@ async fn prepared<E: Engine>(
     let outputs = Outputs::new(Sink::stdout(settings.log_format));
     let findings = AllFindings::new(&plan);
     let (live_plugins, live_outputs, live_findings) = (set.clone(), outputs.clone(), findings.clone());
-    let fresh = move |status: &mut admin::Status| refresh(status, &live_plugins, &live_outputs, &live_findings);
-    let metrics = set.clone();
+    let registry = measured(&engine, &status_out, &set, &outputs, &findings);
+    let live_registry = registry.clone();
+    let fresh = move |status: &mut admin::Status| {
+        refresh(status, &live_plugins, &live_outputs, &live_findings);
+        status.metrics = measures::shown(live_registry.collect());
+    };
     let CheckTimes { interval, timeout } = own.check.unwrap_or_default();
     let (socket, waiting) = (admin::socket(&settings.state_dir), admin::Waiting::new(interval, timeout));
-    admin::serve(&socket, status_out, fresh, move || metrics.render_metrics(), waiting, tasks)?;
+    if let Some(at) = settings.metrics {
+        admin::http::serve(admin::http::bind(at).await?, registry.clone(), tasks);
+    }
+    admin::serve(&socket, status_out, fresh, move || registry.page(), waiting, tasks)?;
     let processes = match settings.pids {
         Sharing::Shared => Processes::below("/proc"),
         Sharing::Private => Processes::hidden(),
@@ -279,6 +290,29 @@ async fn prepared<E: Engine>(
         findings,
         processes,
     })
+}
+
+/// All that is counted. Each part that counts something is added here.
+fn measured<E: Engine>(
+    engine: &E,
+    status: &watch::Receiver<Arc<admin::Status>>,
+    set: &PluginSet,
+    outputs: &Outputs,
+    findings: &AllFindings,
+) -> Registry {
+    let registry = Registry::default();
+    let (status, began) = (status.clone(), since_epoch().as_secs());
+    registry.add(move || measures::of(&status.borrow(), began));
+    let outputs = outputs.clone();
+    registry.add(move || counters::families(&outputs.counts()));
+    let reach = engine.reach().clone();
+    registry.add(move || reach.families());
+    let set = set.clone();
+    registry.add(move || set.families());
+    let findings = findings.clone();
+    registry.add(move || findings.families());
+    registry.add(telemetry::families);
+    registry
 }
 
 fn cgroup_status(plan: &Plan) -> CgroupStatus {
@@ -352,6 +386,7 @@ fn connect(own: &Inspection) -> (PodLink, PodEnd) {
 
 fn first_status(own: &Inspection, spec: &PodSpec) -> admin::Status {
     admin::Status {
+        schema_version: admin::status::SCHEMA_VERSION,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         pod: own.name.clone(),
         container_id: own.id.0.clone(),
@@ -457,6 +492,29 @@ mod tests {
 
     use super::*;
     use crate::pod::ComponentName;
+
+    #[tokio::test]
+    async fn every_metric_is_documented_and_every_documented_one_exists() {
+        let dir = tempfile::tempdir().unwrap();
+        let dirs = HostDirs { precompiled: dir.path().into(), cache: dir.path().into(), state: dir.path().into() };
+        let host = Host::new(dirs, crate::config::Timeouts::default(), Place::Controller).unwrap();
+        let own = crate::plan::SelfInfo::offline("shop", BTreeMap::new()).container;
+        let (link, _end) = connect(&own);
+        let set = PluginSet::load(&host, &[], &[], &link).await.unwrap();
+        let (_publish, status) = watch::channel(Arc::new(admin::Status::default()));
+        let outputs = Outputs::new(Sink::new(tokio::io::sink(), crate::config::LineFormat::Text));
+        let engine = crate::engine::fake::FakeEngine::new();
+        let registry = measured(&engine, &status, &set, &outputs, &AllFindings::default());
+        let exist: Vec<_> = registry.collect().into_iter().map(|family| family.name.into_owned()).collect();
+        let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operations.md")).unwrap();
+        let rows = page.lines().skip_while(|line| !line.starts_with("| metric | labels |")).skip(2);
+        let documented: Vec<_> = rows
+            .map_while(|line| line.strip_prefix("| `"))
+            .filter_map(|line| line.split('`').next())
+            .filter(|name| *name != "outrigger_plugin_<name>")
+            .collect();
+        assert_eq!(exist, documented, "docs/operations.md has another table of metrics, or another order");
+    }
 
     #[derive(Clone, Default)]
     struct Log(Arc<Mutex<Vec<u8>>>);

@@ -6,6 +6,7 @@ use std::time::UNIX_EPOCH;
 
 use crate::admin::Status;
 use crate::admin::status::{ProbeState, ProbeStatus};
+use crate::metrics::Family;
 use crate::plan::Plan;
 use crate::pod::ComponentName;
 use crate::probe::findings::{Finding, Findings};
@@ -31,6 +32,27 @@ impl AllFindings {
         self.all.get(name).cloned().unwrap_or_default()
     }
 
+    /// The metrics of all probes.
+    #[must_use]
+    pub fn families(&self) -> Vec<Family> {
+        let mut looks = Family::counter("outrigger_probe_looks_total", "Attempts of probes, by result.");
+        let mut states = Family::gauge("outrigger_probe_state", "1 for the verdict of the probe, 0 for the others.");
+        let mut all: Vec<_> = self.all.iter().collect();
+        all.sort_by_key(|(name, _)| *name);
+        for (name, findings) in all {
+            for finding in findings.now() {
+                let kind = finding.kind.to_string();
+                let labels = [("component", name.as_str()), ("probe", kind.as_str())];
+                for (result, count) in ["failure", "success"].into_iter().zip(finding.looks) {
+                    looks.add([labels[0], labels[1], ("result", result)], count);
+                }
+                let state = standing(finding.standing).to_string();
+                states.one_of(&labels, ("state", &["pending", "succeeds", "fails"]), &state);
+            }
+        }
+        vec![looks, states]
+    }
+
     /// Puts them into what `status` shows of the components.
     pub fn show(&self, status: &mut Status) {
         for component in &mut status.components {
@@ -40,14 +62,18 @@ impl AllFindings {
     }
 }
 
+fn standing(standing: Standing) -> ProbeState {
+    match standing {
+        Standing::Open => ProbeState::Pending,
+        Standing::Succeeds => ProbeState::Succeeds,
+        Standing::Fails => ProbeState::Fails,
+    }
+}
+
 fn shown(finding: Finding) -> ProbeStatus {
     ProbeStatus {
         kind: finding.kind.to_string(),
-        state: match finding.standing {
-            Standing::Open => ProbeState::Pending,
-            Standing::Succeeds => ProbeState::Succeeds,
-            Standing::Fails => ProbeState::Fails,
-        },
+        state: standing(finding.standing),
         last_ok: finding.last.map(|(succeeded, _)| succeeded),
         last_at: finding.last.and_then(|(_, at)| at.duration_since(UNIX_EPOCH).ok()).map(|since| since.as_secs()),
         failures: finding.failures,

@@ -142,6 +142,9 @@ impl Outputs {
     /// Lines of all components so far.
     #[must_use]
     pub fn counts(&self) -> Vec<(ComponentName, Counts)> {
-        self.all().iter().map(|(name, output)| (name.clone(), output.counters.counts())).collect()
+        let mut all: Vec<_> =
+            self.all().iter().map(|(name, output)| (name.clone(), output.counters.counts())).collect();
+        all.sort_by(|(one, _), (other, _)| one.cmp(other));
+        all
     }
 }

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::fmt::{self, Write as _};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,7 @@ use tracing::{Event, Level, Subscriber, warn};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
+use crate::metrics::Family;
 use crate::own_log::ROLLOUT_TARGET;
 use crate::shutdown::Tasks;
 
@@ -35,6 +37,18 @@ const SHOWN: usize = 200;
 
 /// Targets without this bound.
 const EXEMPT: [&str; 3] = [ROLLOUT_TARGET, "outrigger::plugin::logging", "outrigger::telemetry::flood"];
+
+/// Lines that this process has left out: there is one log, and whoever shows the number did not start it.
+static LEFT_OUT: AtomicU64 = AtomicU64::new(0);
+
+/// The metrics of the controller's own log.
+#[must_use]
+pub fn families() -> Vec<Family> {
+    let help = "Lines that the controller's own log left out, because too many of their kind came at once.";
+    let mut family = Family::counter("outrigger_own_log_left_out_lines_total", help);
+    family.add([], LEFT_OUT.load(Ordering::Relaxed));
+    vec![family]
+}
 
 /// One place in the code, and the subject of its line: component or plugin.
 type Kind = (Identifier, String);
@@ -89,6 +103,7 @@ impl Flood {
             return true;
         }
         bucket.left_out += 1;
+        LEFT_OUT.fetch_add(1, Ordering::Relaxed);
         if bucket.left_out == 1 {
             bucket.example = words.text.chars().take(SHOWN).collect();
             self.0.some.notify_one();

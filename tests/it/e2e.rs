@@ -4,6 +4,7 @@ mod compose;
 mod copies;
 mod idle;
 mod life;
+mod metrics;
 mod placement;
 pub mod pod;
 mod policy;

@@ -16,7 +16,7 @@ const MIDDLE: [&str; 10] =
 const UPPER: [&str; 2] = ["supervisor", "cli"];
 
 /// Layer 0: small helpers that know the machine, for everybody but layer 1.
-const BASE: [&str; 7] = ["clock", "faults", "files", "idle", "memory", "shutdown", "telemetry"];
+const BASE: [&str; 8] = ["clock", "faults", "files", "idle", "memory", "metrics", "shutdown", "telemetry"];
 
 /// What decides without looking at the world, though its module is in a higher layer. A name stands for its file and for the folder beside it.
 const PURE_PARTS: [&str; 4] = ["supervisor/state", "supervisor/events", "supervisor/views", "probe/tracker"];
@@ -293,6 +293,7 @@ fn each_foreign_library_has_one_home() {
         ("clap", "cli"),
         ("anyhow", "cli"),
         ("inotify", "watch"),
+        ("prometheus_client", "metrics"),
         ("h2", "probe"),
         ("gotmpl", "template"),
         ("ureq", "cli"),

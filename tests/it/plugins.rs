@@ -44,6 +44,13 @@ pub fn component(name: &str) -> ComponentName {
     ComponentName::new(name).unwrap()
 }
 
+/// The page of the plugins' metrics.
+pub fn page(set: &PluginSet) -> String {
+    let (registry, set) = (outrigger::metrics::Registry::default(), set.clone());
+    registry.add(move || set.families());
+    registry.page()
+}
+
 pub fn plugin() -> PluginName {
     PluginName::new("p").unwrap()
 }

@@ -58,6 +58,9 @@ pub struct ControllerFlags {
     /// Placement of the components' cgroups: auto, inherit, slice, tree, nested or divided; docs/engines.md explains the modes [default: auto]
     #[arg(long, value_name = "MODE")]
     pub cgroup_mode: Option<String>,
+    /// Address of the page of metrics, `/metrics` over HTTP, as [address:]port [default: no page]
+    #[arg(long, value_name = "ADDRESS")]
+    pub metrics: Option<String>,
     /// A deadline, as name=duration; repeatable; `outrigger plan --timeouts` lists them
     #[arg(long = "timeout", value_name = "NAME=DURATION")]
     pub timeouts: Vec<String>,
@@ -74,6 +77,7 @@ impl From<ControllerFlags> for Flags {
             keep_failed: typed.keep_failed,
             keep_failed_for: typed.keep_failed_for,
             cgroup_mode: typed.cgroup_mode,
+            metrics: typed.metrics,
             own_id: typed.own_id,
             state_dir: typed.state_dir,
             plugin_dir: typed.plugin_dir,

@@ -52,6 +52,7 @@ fn over(first: Flags, second: Flags) -> Flags {
         keep_failed: first.keep_failed.or(second.keep_failed),
         keep_failed_for: first.keep_failed_for.or(second.keep_failed_for),
         cgroup_mode: first.cgroup_mode.or(second.cgroup_mode),
+        metrics: first.metrics.or(second.metrics),
         own_id: first.own_id.or(second.own_id),
         state_dir: first.state_dir.or(second.state_dir),
         plugin_dir: first.plugin_dir.or(second.plugin_dir),

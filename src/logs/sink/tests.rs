@@ -55,6 +55,7 @@ async fn a_cancelled_writer_tears_no_line() {
     let (sink, counters) = (Sink::new(ours, LineFormat::Plain), Arc::default());
     let first = tokio::time::timeout(Duration::from_secs(1), write(&sink, "one two three\n", &counters)).await;
     assert!(first.is_err(), "an output of 4 bytes took more");
+    assert_eq!((counters.counts().written, counters.counts().delivered), (1, 0));
     let reader = async {
         let mut text = vec![0; 19];
         theirs.read_exact(&mut text).await.unwrap();
@@ -85,4 +86,5 @@ async fn a_full_disk_drops_what_it_must_and_begins_on_a_new_line() {
     write(&sink, "four\n", &counters).await;
     assert_eq!(String::from_utf8_lossy(&out.written.lock().unwrap()), "one\ntw\nfour\n");
     assert_eq!((counters.counts().written, counters.counts().dropped), (2, 2));
+    assert_eq!(counters.counts().delivered, 2);
 }

@@ -8,6 +8,8 @@ use tracing::warn;
 
 use super::Driver;
 use crate::admin;
+use crate::admin::status::Verdict;
+use crate::clock::since_epoch;
 use crate::engine::Engine;
 use crate::hooks::Hooks;
 use crate::supervisor::views;
@@ -24,8 +26,11 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
             self.view.send_replace(Arc::new(self.fixed.view(&self.pod, &self.shared.plan, &containers)));
         }
         let (stage, components, health) = views::status(&self.pod, &self.shared.plan, &containers);
+        let mut verdicts = self.pod.verdicts();
         self.status.send_modify(|status| {
             let status = Arc::make_mut(status);
+            Verdict::note_since(&mut verdicts, &status.verdicts, since_epoch().as_secs());
+            status.verdicts = verdicts;
             status.stage = stage;
             status.components = components;
             status.health = admin::health::with_refused(health, stage, &status.not_in_force);

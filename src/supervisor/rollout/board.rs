@@ -172,6 +172,10 @@ impl Board {
             if status.rollouts.len() >= REMEMBERED && ended.is_some() {
                 status.rollouts.remove(0);
             }
+            if let Some(ended) = &ended {
+                let outcome = RolloutOutcome::ALL.into_iter().zip(&mut status.rollouts_ended);
+                outcome.filter(|(outcome, _)| *outcome == ended.outcome).for_each(|(_, count)| *count += 1);
+            }
             status.rollouts.extend(ended);
         });
     }

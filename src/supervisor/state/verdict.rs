@@ -3,7 +3,7 @@
 use super::health::check_says;
 use super::{Node, Pod, Probed};
 use crate::admin::health::aggregate;
-use crate::admin::status::{ComponentStatus, Health, HealthState, Stage as Shown};
+use crate::admin::status::{ComponentStatus, Health, HealthState, PLUGIN, Stage as Shown, Verdict};
 use crate::containers::EngineHealth;
 use crate::hooks::Judgement;
 use crate::plan::render::one_line;
@@ -30,7 +30,7 @@ impl Pod {
     /// The pod's one health, of those of its components and of what plugins judge.
     #[must_use]
     pub fn verdict_of(&self, components: &[ComponentStatus]) -> Health {
-        let of_the_pod: Vec<Health> = self.about(None).map(|(plugin, judgement)| judged(plugin, judgement)).collect();
+        let of_the_pod: Vec<Health> = self.judged(None).map(|verdict| verdict.health()).collect();
         aggregate(self.shown(), components, &of_the_pod)
     }
 
@@ -52,14 +52,30 @@ impl Pod {
         self.judgements().filter(move |(_, judgement)| judgement.component.as_ref() == component)
     }
 
+    fn judged<'a>(&'a self, component: Option<&'a ComponentName>) -> impl Iterator<Item = Verdict> + 'a {
+        self.about(component).map(|(plugin, judgement)| judged(plugin, judgement))
+    }
+
+    /// What each check says: the engine's, the probes and the plugins. Of components in the order of the plan, then of the pod as a whole. Nobody knows here since
+    /// when.
+    #[must_use]
+    pub fn verdicts(&self) -> Vec<Verdict> {
+        let nodes = self.nodes.iter().filter(|(_, node)| !node.init);
+        let components = nodes.flat_map(|(name, node)| {
+            let own = checked(name, node).into_iter().chain(probed(name, node));
+            own.chain(self.judged(Some(name)))
+        });
+        components.chain(self.judged(None)).collect()
+    }
+
     /// The worst of what the engine, the controller and the plugins say about a component; none if nobody says anything.
     #[must_use]
     pub fn health_of(&self, name: &ComponentName, node: &Node) -> Option<Health> {
         if node.init {
             return None;
         }
-        let plugins = self.about(Some(name)).map(|(plugin, judgement)| judged(plugin, judgement));
-        self.own_health(node).into_iter().chain(plugins).reduce(worst)
+        let plugins = self.judged(Some(name)).map(|verdict| verdict.health());
+        self.own_health(name, node).into_iter().chain(plugins).reduce(worst)
     }
 
     /// Whether the pod is not up because of this component.
@@ -98,19 +114,20 @@ impl Pod {
                 None => {}
             }
         }
-        let plugins = self.about(None).map(|(plugin, judgement)| judged(plugin, judgement));
+        let plugins = self.judged(None).map(|verdict| verdict.health());
         why.extend(plugins.filter(|it| !it.state.counts_as_healthy()).flat_map(|it| it.reasons));
         why
     }
 
     /// What the engine and the controller say about a component.
-    fn own_health(&self, node: &Node) -> Option<Health> {
+    fn own_health(&self, name: &ComponentName, node: &Node) -> Option<Health> {
         let paused = node.paused.then(|| Health {
             // Whoever replaces unhealthy pods would end what somebody has stopped for a look.
             state: HealthState::Degraded,
             reasons: vec!["the component is paused; `docker unpause` lets it go on".to_owned()],
         });
-        let base = self.engine_health(node).into_iter().chain(probed(node)).chain(paused).reduce(worst);
+        let probed = probed(name, node).map(|verdict| verdict.health());
+        let base = self.engine_health(name, node).into_iter().chain(probed).chain(paused).reduce(worst);
         // A pod that is being stopped as a whole says so itself, of all of its components.
         if self.stage >= Stage::Stopping {
             return base;
@@ -152,7 +169,7 @@ impl Pod {
         node.up_once && node.phase == Phase::Running
     }
 
-    fn engine_health(&self, node: &Node) -> Option<Health> {
+    fn engine_health(&self, name: &ComponentName, node: &Node) -> Option<Health> {
         let stops = self.stage >= Stage::Restarting;
         let starved = node.shortage.is_starved() && node.failure.is_none();
         let (state, reason) = match (node.phase, node.health) {
@@ -190,14 +207,7 @@ impl Pod {
             (Phase::Exited, _) if node.gone_without() && node.failed() => {
                 (HealthState::Degraded, "the component has failed; the pod continues without it")
             }
-            (Phase::Running, Some(health)) => {
-                let state = match health {
-                    EngineHealth::Starting => HealthState::Starting,
-                    EngineHealth::Healthy => HealthState::Healthy,
-                    EngineHealth::Unhealthy => HealthState::Unhealthy,
-                };
-                return Some(Health { state, reasons: vec![check_says(health, node.finding.as_deref())] });
-            }
+            (Phase::Running, Some(_)) => return checked(name, node).map(|verdict| verdict.health()),
             (Phase::Running, None) | (Phase::Parting | Phase::Stopping | Phase::Asking | Phase::Exited, _) => {
                 return None;
             }
@@ -219,15 +229,40 @@ fn worst(one: Health, other: Health) -> Health {
     Health { state, reasons }
 }
 
-fn judged(plugin: &PluginName, judgement: &Judgement) -> Health {
-    let state = HealthState::from(judgement.status);
-    Health { state, reasons: vec![format!("plugin `{plugin}`: {}", one_line(&judgement.reason))] }
+fn judged(plugin: &PluginName, judgement: &Judgement) -> Verdict {
+    Verdict {
+        check: format!("{PLUGIN}{plugin}"),
+        subject: judgement.component.as_ref().map(ToString::to_string),
+        kind: "health".to_owned(),
+        status: judgement.status.into(),
+        reason: one_line(&judgement.reason),
+        since: 0,
+    }
 }
 
-/// What the controller's own probes say.
-fn probed(node: &Node) -> Option<Health> {
+/// What the engine's check says about a component that runs.
+fn checked(name: &ComponentName, node: &Node) -> Option<Verdict> {
+    let health = node.health.filter(|_| node.phase == Phase::Running)?;
+    let status = match health {
+        EngineHealth::Starting => HealthState::Starting,
+        EngineHealth::Healthy => HealthState::Healthy,
+        EngineHealth::Unhealthy => HealthState::Unhealthy,
+    };
+    let reason = check_says(health, node.finding.as_deref());
+    Some(Verdict {
+        check: "engine".to_owned(),
+        subject: Some(name.to_string()),
+        kind: "health".to_owned(),
+        status,
+        reason,
+        since: 0,
+    })
+}
+
+/// What the controller's own probes say about a component that runs.
+fn probed(name: &ComponentName, node: &Node) -> Option<Verdict> {
     let probed = node.probed.as_ref().filter(|_| node.phase == Phase::Running)?;
-    let (state, reason) = match (&probed.ready, probed.unready) {
+    let (status, reason) = match (&probed.ready, probed.unready) {
         _ if !probed.started => (HealthState::Starting, "the startup probe has not succeeded yet".to_owned()),
         (None, _) if !Probed::holds(probed) => {
             (HealthState::Starting, "the readiness probe has not succeeded yet".to_owned())
@@ -240,7 +275,19 @@ fn probed(node: &Node) -> Option<Health> {
         }
         (None | Some(Ok(())), _) => (HealthState::Healthy, "the probes succeed".to_owned()),
     };
-    Some(Health { state, reasons: vec![reason] })
+    let kind = match (probed.started, probed.waits_for_ready) {
+        (false, _) => "startup",
+        (true, true) => "readiness",
+        (true, false) => "liveness",
+    };
+    Some(Verdict {
+        check: "probe".to_owned(),
+        subject: Some(name.to_string()),
+        kind: kind.to_owned(),
+        status,
+        reason,
+        since: 0,
+    })
 }
 
 fn init_word(phase: Phase) -> &'static str {

@@ -10,7 +10,7 @@ use outrigger::plugin::set::PluginSet;
 use outrigger::pod::OnError;
 use serde_json::json;
 
-use super::{HOOK, Pod, component, plugin};
+use super::{HOOK, Pod, component, page, plugin};
 
 fn lines() -> Batch {
     let mut batch = Batch::new(component("app"), Output::Stderr);
@@ -236,7 +236,7 @@ async fn ignore_goes_on_without_and_restarts_in_the_background() {
         assert!(Instant::now() < deadline, "it did not come back");
         tokio::task::yield_now().await;
     }
-    let metrics = set.render_metrics();
+    let metrics = page(&set);
     assert!(metrics.contains("outrigger_hook_restarts_total{plugin=\"p\",hook=\"plugin-quick\"} 1"), "{metrics}");
 }
 
@@ -274,7 +274,7 @@ async fn restart_calls_again_until_it_works() {
         let begun = Instant::now();
         assert_eq!(set.tick(&plugin()).await, Ok(Some(10)), "{act}");
         assert!(begun.elapsed() >= Duration::from_millis(300), "back-off of 100 and 200 ms");
-        let metrics = set.render_metrics();
+        let metrics = page(&set);
         assert!(metrics.contains("outrigger_hook_restarts_total{plugin=\"p\",hook=\"plugin-patient\"} 2"), "{metrics}");
     }
 }

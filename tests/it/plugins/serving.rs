@@ -11,7 +11,7 @@ use outrigger::plugin::place::Place;
 use outrigger::pod::PluginName;
 use serde_json::json;
 
-use super::{Pod, asked, component, plugin};
+use super::{Pod, asked, component, page, plugin};
 
 fn batch(of: &str, lines: &[&str]) -> Batch {
     let mut batch = Batch::new(component(of), Output::Stdout);
@@ -136,12 +136,12 @@ async fn metrics_are_published_or_dropped() {
     let pod = Pod::new();
     let set = pod.with(json!({"tick": "ask metrics"}), &["metrics *"]).await;
     set.tick(&plugin()).await.unwrap_err();
-    let text = set.render_metrics();
+    let text = page(&set);
     assert!(text.contains("outrigger_plugin_hits{plugin=\"p\",a=\"b\"} 2\n"), "{text}");
     assert!(text.contains("outrigger_hook_failures_total{plugin=\"p\",hook=\"tick\"} 1\n"), "{text}");
     let set = pod.with(json!({"tick": "ask metrics"}), &[]).await;
     set.tick(&plugin()).await.unwrap_err();
-    assert!(!set.render_metrics().contains("hits"));
+    assert!(!page(&set).contains("hits"));
 }
 
 #[tokio::test]

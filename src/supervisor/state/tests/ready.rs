@@ -122,6 +122,39 @@ fn checks_and_probes_show_that_a_component_is_up_and_no_time() {
 }
 
 #[test]
+fn checks_probes_and_plugins_say_what_they_say_in_one_form() {
+    let probes = Probes { readiness: Some(readiness(Unready::Degraded)), ..Probes::default() };
+    let app = with("app", |it| it.probes = probes.clone());
+    let mut pod = of(vec![app, planned("db", &[])]);
+    let db = Event::Launched { name: name("db"), checked: true };
+    let _up = take(&mut pod, vec![Event::Begin, launched("app"), db, probed("app", 1, Verdict::Started)]);
+    let said = |pod: &Pod| -> Vec<String> {
+        let of = |it: crate::admin::status::Verdict| {
+            let subject = it.subject.unwrap_or_else(|| "pod".to_owned());
+            format!("{} {subject} {} {}: {}", it.check, it.kind, it.status, it.reason)
+        };
+        pod.verdicts().into_iter().map(of).collect()
+    };
+    let waits = "probe app readiness starting: the readiness probe has not succeeded yet";
+    assert_eq!(said(&pod), [waits, "engine db health starting: the health check has not succeeded yet"]);
+    let judgement =
+        |component| Judgement { component, status: crate::hooks::Status::Unhealthy, reason: "no".to_owned() };
+    let judgements = vec![judgement(None), judgement(Some(name("db")))];
+    let judged = Event::Judged { plugin: PluginName::new("p").unwrap(), judgements };
+    let unready = Verdict::Unready { reason: "503".to_owned() };
+    let _told = take(&mut pod, vec![healthy("db"), probed("app", 1, unready), judged]);
+    assert_eq!(
+        said(&pod),
+        [
+            "probe app readiness degraded: the readiness probe fails: 503",
+            "engine db health healthy: the health check succeeds",
+            "plugin p db health unhealthy: no",
+            "plugin p pod health unhealthy: no",
+        ]
+    );
+}
+
+#[test]
 fn every_component_that_counts_is_waited_for_and_no_other() {
     let side = with("side", |it| it.essential = false);
     let proxy = with("proxy", |it| {
