@@ -33,7 +33,7 @@ pub(super) fn inspect(args: InspectArgs, env: &Env) -> Result<Exit, Report> {
         .iter()
         .map(|want| {
             json!({
-                "capability": want.grant.capability,
+                "capability": want.grant.capability.name(),
                 "scope": want.grant.scope,
                 "reason": want.reason,
                 "required": want.required,
@@ -62,7 +62,7 @@ pub(super) fn inspect(args: InspectArgs, env: &Env) -> Result<Exit, Report> {
         let head = ["REQUESTS", "SCOPE", "", "REASON"].map(str::to_owned).to_vec();
         let rows = about.wants.iter().map(|want| {
             let needed = if want.required { "required" } else { "optional" };
-            vec![want.grant.capability.clone(), want.grant.scope.clone(), needed.to_owned(), want.reason.clone()]
+            vec![want.grant.capability.to_string(), want.grant.scope.clone(), needed.to_owned(), want.reason.clone()]
         });
         text.push('\n');
         text.push_str(&output::table(&std::iter::once(head).chain(rows).collect::<Vec<_>>()));

@@ -13,13 +13,12 @@ use crate::config::Settings;
 use crate::hooks::{Hook, Hooks};
 use crate::plan::compile::OwnFiles;
 use crate::plan::{Plan, render};
-use crate::plugin::grants::overlap;
 use crate::plugin::host::{Host, HostDirs};
 use crate::plugin::manifest::Inspected;
 use crate::plugin::place::Place;
 use crate::plugin::set::PluginSet;
 use crate::plugin::{PodLink, WatchRequest};
-use crate::pod::{Grant, PluginName, PluginSource, PluginSpec, PodSpec, Problem, Problems};
+use crate::pod::{Capability, Grant, PluginName, PluginSource, PluginSpec, PodSpec, Problem, Problems};
 use crate::supervisor::boot::{Overlaid, out_of_reach, overlaid, refused};
 use crate::supervisor::views::Fixed;
 use crate::watch as watcher;
@@ -87,7 +86,7 @@ pub(super) async fn load(pod: &Pod, plan: Option<&Plan>, env: &Env) -> Result<Re
                 let watched = set
                     .grants(&plugin.name)
                     .into_iter()
-                    .filter(|grant| grant.capability == "watch" && grant.scope.starts_with('/'));
+                    .filter(|grant| grant.capability == Capability::Watch && grant.scope.starts_with('/'));
                 notes.extend(watched.filter(|grant| !pod.reaches(&grant.scope)).map(|grant| {
                     format!(
                         "plugin `{}` watches `{}`, but no mount, config or secret of the controller has this file, so the plugin would wait without end",
@@ -181,7 +180,7 @@ fn line(pod: &Pod, name: &PluginName, seen: &Inspected, granted: &[Grant]) -> re
     let spec = pod.spec.plugins.iter().find(|spec| spec.name == *name);
     let told = |grant: &Grant| format!("{}: {}", grant.capability, grant.scope);
     // A manifest may ask widely and be granted narrowly: that is not missing.
-    let missing = seen.manifest.wants.iter().filter(|want| !granted.iter().any(|grant| overlap(grant, &want.grant)));
+    let missing = seen.manifest.wants.iter().filter(|want| !granted.iter().any(|grant| grant.overlaps(&want.grant)));
     render::PluginLine {
         name: name.to_string(),
         version: seen.manifest.version.clone(),

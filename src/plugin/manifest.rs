@@ -4,8 +4,7 @@ use serde_json::Value;
 
 use crate::hooks::Hook;
 use crate::plugin::error::PluginError;
-use crate::plugin::grants;
-use crate::pod::{Grant, PluginName};
+use crate::pod::{Capability, Grant, PluginName};
 
 /// Longest configuration schema, in bytes.
 const SCHEMA_BYTES: usize = 256 << 10;
@@ -112,7 +111,7 @@ impl Manifest {
     /// Whether the manifest asks for all of this.
     #[must_use]
     pub fn covers(&self, grant: &Grant) -> bool {
-        self.wants.iter().any(|want| grants::covers(&want.grant, &grant.capability, &grant.scope))
+        self.wants.iter().any(|want| want.grant.covers(grant.capability, &grant.scope))
     }
 }
 
@@ -126,10 +125,11 @@ pub fn wants(raw: Vec<DeclaredWant>) -> Result<Vec<Want>, String> {
     }
     raw.into_iter()
         .map(|want| {
-            grants::valid(&want.capability, &want.scope)
-                .map_err(|why| format!("the manifest requests `{}` for `{}`: {why}", want.capability, want.scope))?;
-            let grant = Grant { capability: want.capability, scope: want.scope };
-            Ok(Want { grant, reason: want.reason, required: want.required })
+            let DeclaredWant { capability: word, scope, reason, required } = want;
+            let wrong = |why: String| format!("the manifest requests `{word}` for `{scope}`: {why}");
+            let capability = Capability::of(&word).ok_or_else(|| wrong(format!("there is no capability `{word}`")))?;
+            capability.check(&scope).map_err(|expected| wrong(format!("expected {expected}")))?;
+            Ok(Want { grant: Grant::new(capability, scope), reason, required })
         })
         .collect()
 }
@@ -192,7 +192,7 @@ mod tests {
             (Declared { config_schema: "{".to_owned(), ..raw() }, "`config-schema` is not JSON"),
             (Declared { config_schema: "{\"type\": 7}".to_owned(), ..raw() }, "is not a JSON Schema"),
             (Declared { wants: vec![want("fly", "*")], ..raw() }, "there is no capability `fly`"),
-            (Declared { wants: vec![want("files", "/etc")], ..raw() }, "expected `component:/path`"),
+            (Declared { wants: vec![want("files", "/etc")], ..raw() }, "expected `component:/path/prefix`"),
         ] {
             let error = Manifest::new(manifest).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");

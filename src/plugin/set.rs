@@ -12,14 +12,13 @@ use crate::hooks::{
 };
 use crate::plugin::WatchRequest;
 use crate::plugin::answers::plan_of;
-use crate::plugin::bindings::v0_1::convert::{batch_from, batch_to, change_to, event_to, file_of, file_to, trigger_to};
 use crate::plugin::call::{Answer, Call, CopyVerdict};
 use crate::plugin::host::DEFAULT_MEMORY;
 use crate::plugin::lines::Passage;
 use crate::plugin::manifest::Inspected;
 use crate::plugin::member::Member;
 use crate::plugin::metrics::Metrics;
-use crate::pod::{ComponentName, Grant, PluginName};
+use crate::pod::{Capability, ComponentName, Grant, PluginName};
 use crate::shutdown::Tasks;
 
 /// When `tick` is called next after a failure that is ignored, in milliseconds.
@@ -193,13 +192,12 @@ impl Hooks for PluginSet {
                     next.push(file);
                     continue;
                 }
-                let call = Call::ConfigCopy { source: source.to_owned(), file: file_to(file) };
+                let call = Call::ConfigCopy { source: source.to_owned(), file };
                 let (call, answer) = member.call(call).await?;
                 match (answer, call) {
                     (Some(Answer::Copy(CopyVerdict::Skip)), _) => {}
                     (Some(Answer::Copy(CopyVerdict::Replace(files))), _) => next.extend(files),
-                    // It came from a checked file, so it is one.
-                    (_, Call::ConfigCopy { file, .. }) => next.extend(file_of(file).ok()),
+                    (_, Call::ConfigCopy { file, .. }) => next.push(file),
                     _ => {}
                 }
             }
@@ -219,7 +217,7 @@ impl Hooks for PluginSet {
                 return Ok(Vec::new());
             }
         }
-        match self.ask(plugin, Call::Health(trigger_to(trigger))).await? {
+        match self.ask(plugin, Call::Health(trigger)).await? {
             Some(Answer::Judgements(judgements)) => Ok(judgements),
             _ => Ok(Vec::new()),
         }
@@ -234,9 +232,11 @@ impl Hooks for PluginSet {
             if !member.sees(&batch.component) || (batch.is_empty() && !is_final) {
                 continue;
             }
-            let (call, answer) = member.call(Call::LogLines(batch_to(batch))).await?;
+            let empty = Batch::new(batch.component.clone(), batch.output);
+            let lent = std::mem::replace(batch, empty);
+            let (call, answer) = member.call(Call::LogLines(lent)).await?;
             if let Call::LogLines(lent) = call {
-                batch_from(batch, lent);
+                *batch = lent;
             }
             if let Some(Answer::Lines(verdict)) = answer {
                 let before = passage.released();
@@ -264,7 +264,7 @@ impl Hooks for PluginSet {
     async fn component_event(&self, event: ComponentEvent) -> Result<Reaction, HookFailure> {
         let mut decided = Reaction::AsPlanned;
         for member in self.having(Hook::ComponentEvent).filter(|member| member.sees(&event.component)) {
-            if let (_, Some(Answer::Reaction(reaction))) = member.call(Call::Event(event_to(&event))).await?
+            if let (_, Some(Answer::Reaction(reaction))) = member.call(Call::Event(event.clone())).await?
                 && decided == Reaction::AsPlanned
             {
                 decided = reaction;
@@ -275,8 +275,7 @@ impl Hooks for PluginSet {
     }
 
     async fn config_changed(&self, plugin: &PluginName, changes: Vec<Change>) -> Result<Option<Rollout>, HookFailure> {
-        let changes = changes.into_iter().map(change_to);
-        match self.ask(plugin, Call::Changed(changes.collect())).await? {
+        match self.ask(plugin, Call::Changed(changes)).await? {
             Some(Answer::Rollout(rollout)) => Ok(rollout),
             _ => Ok(None),
         }
@@ -298,7 +297,7 @@ impl Hooks for PluginSet {
     fn permits(&self, plugin: &PluginName, component: &ComponentName, path: &str) -> Result<(), String> {
         let Some(member) = self.member(plugin) else { return Err(format!("the pod has no plugin `{plugin}`")) };
         let granter = &member.maker.shared.granter;
-        granter.check("files", &format!("{component}:{path}")).map_err(|denied| denied.to_string())
+        granter.check(Capability::Files, &format!("{component}:{path}")).map_err(|denied| denied.to_string())
     }
 
     async fn tick(&self, plugin: &PluginName) -> Result<Option<u32>, HookFailure> {

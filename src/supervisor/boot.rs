@@ -35,7 +35,7 @@ use crate::plugin::load::only_there;
 use crate::plugin::place::Place;
 use crate::plugin::set::{PluginSet, Standing};
 use crate::plugin::{PodLink, PodView};
-use crate::pod::{PluginName, PodSpec, Problem, Problems, lower, read};
+use crate::pod::{Capability, PluginName, PodSpec, Problem, Problems, lower, read};
 use crate::problem::sources::Sources;
 use crate::processes::Processes;
 use crate::shutdown::Tasks;
@@ -424,7 +424,7 @@ pub async fn overlaid(spec: &PodSpec, set: &PluginSet) -> Result<Overlaid, Probl
         let Some(plugin) = spec.plugins.iter().find(|plugin| plugin.name == name) else { continue };
         let grants = set.grants(&name);
         // Who may change nothing of the plan has no business reading it. Where a plugin can't do without, the lack of the grant is a problem already.
-        if !grants.iter().any(|grant| grant.capability == "plan") {
+        if !grants.iter().any(|grant| grant.capability == Capability::Plan) {
             info!(plugin = %name, "the plugin is not called for the plan, because the pod does not grant it `plan`");
             continue;
         }

@@ -20,7 +20,7 @@ use outrigger::plugin::place::Place;
 use outrigger::plugin::set::PluginSet;
 use outrigger::plugin::{ComponentState, ComponentView, PodLink, PodView, Request, WatchRequest};
 use outrigger::pod::{
-    ComponentName, Grant, OnError, OnErrors, PluginLimits, PluginName, PluginSource, PluginSpec, Problems,
+    Capability, ComponentName, Grant, OnError, OnErrors, PluginLimits, PluginName, PluginSource, PluginSpec, Problems,
 };
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
@@ -123,7 +123,7 @@ pub fn shared_cache() -> std::path::PathBuf {
 
 pub fn grant(text: &str) -> Grant {
     let (capability, scope) = text.split_once(' ').unwrap();
-    Grant { capability: capability.to_owned(), scope: scope.to_owned() }
+    Grant::new(Capability::of(capability).unwrap(), scope)
 }
 
 /// What a plugin is told when it asks the host for something in `tick`.
