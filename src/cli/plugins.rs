@@ -81,6 +81,7 @@ pub(super) async fn load(pod: &Pod, plan: Option<&Plan>, env: &Env) -> Result<Re
     let loaded = match PluginSet::load(&host, &specs, &components, &link).await {
         Ok(set) => {
             notes.extend_from_slice(set.notes());
+            notes.extend(set.uncalled());
             notes.extend(set.watches().iter().filter_map(|watch| single_file(pod, watch)));
             for plugin in &specs {
                 let watched = set
@@ -180,7 +181,13 @@ fn line(pod: &Pod, name: &PluginName, seen: &Inspected, granted: &[Grant]) -> re
     let spec = pod.spec.plugins.iter().find(|spec| spec.name == *name);
     let told = |grant: &Grant| format!("{}: {}", grant.capability, grant.scope);
     // A manifest may ask widely and be granted narrowly: that is not missing.
-    let missing = seen.manifest.wants.iter().filter(|want| !granted.iter().any(|grant| grant.overlaps(&want.grant)));
+    let missing = seen.manifest.wants.iter().map(|want| &want.grant);
+    let missing = missing.filter(|want| !granted.iter().any(|grant| grant.overlaps(want)));
+    // What decides about the pod's life comes first.
+    let sorted = |mut grants: Vec<&Grant>| {
+        grants.sort_by_key(|grant| !grant.capability.is_power());
+        grants.into_iter().map(told).collect()
+    };
     render::PluginLine {
         name: name.to_string(),
         version: seen.manifest.version.clone(),
@@ -189,8 +196,8 @@ fn line(pod: &Pod, name: &PluginName, seen: &Inspected, granted: &[Grant]) -> re
             Some(PluginSource::Stock) | None => "stock".to_owned(),
         },
         hooks: seen.hooks.iter().map(|hook| hook.name()).collect(),
-        granted: granted.iter().map(told).collect(),
-        missing: missing.map(|want| told(&want.grant)).collect(),
+        granted: sorted(granted.iter().collect()),
+        missing: sorted(missing.collect()),
         changes: Vec::new(),
     }
 }

@@ -112,18 +112,16 @@ impl Judge<'_> {
                 Some(name) => Some(self.component(&name)?),
                 None => self.granter.only().cloned(),
             };
+            self.may(Capability::Verdicts, component.as_ref().map_or("*", ComponentName::as_str))?;
             Ok(Judgement { component, status: judgement.status, reason: shortened(&judgement.reason) })
         });
         checked.collect()
     }
 
-    /// `signal`. To swallow one, the plugin must at least be granted to send some.
+    /// `signal`. Who decides about signals may swallow them, too.
     pub fn decision(&self, answer: said::Decision) -> Result<SignalDecision, String> {
         let said::Decision::Deliver(deliveries) = answer else { return Ok(SignalDecision::Forward) };
         limited("deliveries", deliveries.len())?;
-        if deliveries.is_empty() && self.granter.both(Capability::Signals).is_empty() {
-            return Err("the plugin swallows a signal, but has no grant for `signals`".to_owned());
-        }
         let checked = deliveries.into_iter().map(|(component, signal)| self.signal(&component, signal));
         checked.collect::<Result<_, _>>().map(SignalDecision::Deliver)
     }

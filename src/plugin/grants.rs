@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::hooks::Hook;
 use crate::pod::capability::{Capability, Grant, line};
 use crate::pod::{ComponentName, PluginName};
 
@@ -87,6 +88,30 @@ impl Granter {
                 denied(format!("the pod does not grant it: add `{}` to the plugin's `grants`", line(capability, scope)))
             }
         }
+    }
+
+    /// As [`Self::check`] in short, for a scope that is known to be right.
+    #[must_use]
+    pub fn allows(&self, capability: Capability, scope: &str) -> bool {
+        let is_own = match (&self.only, capability.component_of(scope)) {
+            (Some(only), Some(component)) => only.as_str() == component,
+            _ => true,
+        };
+        let covers = |grants: &[Grant]| grants.iter().any(|outer| outer.covers(capability, scope));
+        is_own && covers(&self.declared) && covers(&self.granted)
+    }
+
+    /// Whether the plugin may use `capability` for anything.
+    #[must_use]
+    pub fn holds(&self, capability: Capability) -> bool {
+        let mut granted = self.granted.iter().filter(|grant| grant.capability == capability);
+        granted.any(|grant| self.declared.iter().any(|want| want.overlaps(grant)))
+    }
+
+    /// Whether the plugin is called for `hook` at all.
+    #[must_use]
+    pub fn empowers(&self, hook: Hook) -> bool {
+        hook.power().is_none_or(|power| self.holds(power))
     }
 
     /// As [`Self::check`], for what the manifest asks alone: used while it is not known yet what will be granted.
@@ -196,6 +221,32 @@ mod tests {
                 "{capability}: {denied}"
             );
         }
+    }
+
+    #[test]
+    fn hooks_need_their_powers() {
+        let granter = granter(
+            &["lines *", "copies *:/etc", "verdicts db"],
+            &["lines app", "copies app:/etc/x", "copies app:/run", "verdicts app", "exits *"],
+            None,
+        );
+        for (hook, expected) in [
+            (Hook::LogLine, true),
+            (Hook::ConfigCopy, true),
+            // Either side lacks it.
+            (Hook::Health, false),
+            (Hook::ComponentEvent, false),
+            (Hook::Signal, false),
+            (Hook::Tick, true),
+            (Hook::PreStart, true),
+            (Hook::ConfigChanged, true),
+        ] {
+            assert_eq!(granter.empowers(hook), expected, "{hook}");
+        }
+        assert!(granter.allows(Capability::Lines, "app") && !granter.allows(Capability::Lines, "db"));
+        assert!(granter.allows(Capability::Copies, "app:/etc/x") && !granter.allows(Capability::Copies, "app:/run/x"));
+        let confined = super::tests::granter(&["lines *"], &["lines *"], Some("app"));
+        assert!(confined.allows(Capability::Lines, "app") && !confined.allows(Capability::Lines, "db"));
     }
 
     #[test]

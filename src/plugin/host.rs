@@ -170,7 +170,7 @@ impl Host {
             Instance::start(&prepared.recipe, shared, memory, wasi, budget).await.map_err(failed("start"))?;
         let manifest = instance.describe(budget).await.map_err(failed("describe"))?;
         let seen = Inspected {
-            manifest: Manifest::new(manifest)?,
+            manifest: Manifest::new(manifest, &prepared.hooks)?,
             hooks: prepared.hooks,
             imports: prepared.imports,
             size: prepared.size,

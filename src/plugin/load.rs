@@ -154,9 +154,15 @@ impl Loading<'_> {
             (None, PluginSource::File(_)) => Vec::new(),
         };
         let maker = Arc::new(maker(granted));
+        // A class of hooks that are never called needs no instance.
+        let (called, without): (Vec<Hook>, Vec<Hook>) =
+            seen.hooks.iter().partition(|hook| maker.shared.granter.empowers(**hook));
+        // What a stock plugin's configuration does not need was not forgotten.
+        let is_given = spec.grants.is_none() && spec.source == PluginSource::Stock;
+        let uncalled = if is_given { Vec::new() } else { without };
         let mut instances = Vec::new();
         for class in Class::ALL {
-            let instance = if has_class(&seen.hooks, class) {
+            let instance = if has_class(&called, class) {
                 match maker.make().await {
                     Ok(instance) => Some(instance),
                     Err(failure) => return self.excused(&maker, self.unconfigured(&failure)).map(Err),
@@ -171,6 +177,7 @@ impl Loading<'_> {
             scope: spec.scope.clone(),
             seen,
             wanted,
+            uncalled,
             maker,
             on_error: spec.on_error.clone(),
             tally: Tally::default(),

@@ -81,11 +81,11 @@ pub struct Inspected {
 }
 
 impl Manifest {
-    /// Checks what `describe` answered.
+    /// Checks what `describe` answered of a plugin with these hooks.
     ///
     /// # Errors
     /// [`PluginError::Manifest`].
-    pub fn new(raw: Declared) -> Result<Self, PluginError> {
+    pub fn new(raw: Declared, hooks: &[Hook]) -> Result<Self, PluginError> {
         let wrong = |what: String| PluginError::Manifest { what };
         let name = PluginName::new(&raw.name).map_err(|error| wrong(format!("`name`: {error}")))?;
         if !is_version(&raw.version) {
@@ -99,6 +99,16 @@ impl Manifest {
         jsonschema::validator_for(&config_schema)
             .map_err(|error| wrong(format!("`config-schema` is not a JSON Schema: {error}")))?;
         let wants = wants(raw.wants).map_err(wrong)?;
+        for hook in hooks {
+            // Such a hook would never be called, whatever a pod grants.
+            if let Some(power) = hook.power()
+                && !wants.iter().any(|want| want.grant.capability == power)
+            {
+                return Err(wrong(format!(
+                    "the plugin has the hook `{hook}`, but its manifest does not request `{power}`"
+                )));
+            }
+        }
         Ok(Self { name, version: raw.version, summary: raw.summary, config_schema, wants })
     }
 
@@ -194,9 +204,13 @@ mod tests {
             (Declared { wants: vec![want("fly", "*")], ..raw() }, "there is no capability `fly`"),
             (Declared { wants: vec![want("files", "/etc")], ..raw() }, "expected `component:/path/prefix`"),
         ] {
-            let error = Manifest::new(manifest).unwrap_err().to_string();
+            let error = Manifest::new(manifest, &[]).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
         }
-        assert_eq!(Manifest::new(raw()).unwrap().declared(), []);
+        assert_eq!(Manifest::new(raw(), &[Hook::Tick]).unwrap().declared(), []);
+        let error = Manifest::new(raw(), &[Hook::LogLine]).unwrap_err().to_string();
+        assert!(error.contains("the hook `log-line`, but its manifest does not request `lines`"), "{error}");
+        let lines = Declared { wants: vec![want("lines", "app")], ..raw() };
+        assert!(Manifest::new(lines, &[Hook::LogLine]).is_ok());
     }
 }

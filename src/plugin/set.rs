@@ -18,6 +18,7 @@ use crate::plugin::lines::Passage;
 use crate::plugin::manifest::Inspected;
 use crate::plugin::member::Member;
 use crate::plugin::metrics::Metrics;
+use crate::pod::capability::line;
 use crate::pod::{Capability, ComponentName, Grant, PluginName};
 use crate::shutdown::Tasks;
 
@@ -126,6 +127,21 @@ impl PluginSet {
         &self.0.notes
     }
 
+    /// Hooks for which a plugin is not called, because the pod does not grant the power, each in a sentence.
+    #[must_use]
+    pub fn uncalled(&self) -> Vec<String> {
+        let of = |member: &Member, hook: Hook| {
+            let power = hook.power()?;
+            Some(format!(
+                "plugin `{}` is not called for `{hook}`, because the pod does not grant it `{power}`: add `{}`, or a narrower scope, to the plugin's `grants`",
+                member.name,
+                line(power, "*")
+            ))
+        };
+        let members = self.0.members.iter();
+        members.flat_map(|member| member.uncalled.iter().filter_map(move |hook| of(member, *hook))).collect()
+    }
+
     /// What a plugin would have in the controller, and has not here.
     #[must_use]
     pub fn withheld(&self, plugin: &PluginName) -> Vec<&'static str> {
@@ -188,7 +204,7 @@ impl Hooks for PluginSet {
         for member in self.having(Hook::ConfigCopy) {
             let mut next = Vec::new();
             for file in files {
-                if !member.sees(&file.component) {
+                if !member.decides(Capability::Copies, &format!("{}:{}", file.component, file.path)) {
                     next.push(file);
                     continue;
                 }
@@ -212,8 +228,8 @@ impl Hooks for PluginSet {
 
     async fn health(&self, plugin: &PluginName, trigger: HealthTrigger) -> Result<Vec<Judgement>, HookFailure> {
         if let HealthTrigger::EngineReport(judgement) = &trigger {
-            let scope = self.member(plugin).and_then(|member| member.scope.as_ref());
-            if scope.is_some() && judgement.component.as_ref() != scope {
+            let reported = judgement.component.as_ref().map_or("*", ComponentName::as_str);
+            if !self.member(plugin).is_some_and(|member| member.decides(Capability::Verdicts, reported)) {
                 return Ok(Vec::new());
             }
         }
@@ -229,7 +245,7 @@ impl Hooks for PluginSet {
         for member in self.having(Hook::LogLine) {
             let batch = passage.current();
             // Of an empty batch only that it is the last one is worth a call.
-            if !member.sees(&batch.component) || (batch.is_empty() && !is_final) {
+            if !member.decides(Capability::Lines, batch.component.as_str()) || (batch.is_empty() && !is_final) {
                 continue;
             }
             let empty = Batch::new(batch.component.clone(), batch.output);
@@ -263,7 +279,10 @@ impl Hooks for PluginSet {
 
     async fn component_event(&self, event: ComponentEvent) -> Result<Reaction, HookFailure> {
         let mut decided = Reaction::AsPlanned;
-        for member in self.having(Hook::ComponentEvent).filter(|member| member.sees(&event.component)) {
+        for member in self.having(Hook::ComponentEvent) {
+            if !member.decides(Capability::Exits, event.component.as_str()) {
+                continue;
+            }
             if let (_, Some(Answer::Reaction(reaction))) = member.call(Call::Event(event.clone())).await?
                 && decided == Reaction::AsPlanned
             {

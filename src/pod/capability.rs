@@ -21,6 +21,16 @@ const CLOSED_DIRS: [&str; 9] = [
 /// Something of the host that a plugin may use, see `docs/capabilities.md`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Capability {
+    /// To read and change a component's lines.
+    Lines,
+    /// To read and change files on their way into a component.
+    Copies,
+    /// To see a component's events, and to decide about its exits.
+    Exits,
+    /// To judge the health of a component, or of the pod.
+    Verdicts,
+    /// To decide about signals to the controller.
+    OnSignals,
     /// To read the pod's name, labels and components.
     Pod,
     /// To send signals to a component.
@@ -76,7 +86,12 @@ pub enum Form {
 
 impl Capability {
     /// All of them, in the order of the documentation.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 20] = [
+        Self::Lines,
+        Self::Copies,
+        Self::Exits,
+        Self::Verdicts,
+        Self::OnSignals,
         Self::Pod,
         Self::Signals,
         Self::Files,
@@ -98,6 +113,11 @@ impl Capability {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
+            Self::Lines => "lines",
+            Self::Copies => "copies",
+            Self::Exits => "exits",
+            Self::Verdicts => "verdicts",
+            Self::OnSignals => "on-signals",
             Self::Pod => "pod",
             Self::Signals => "signals",
             Self::Files => "files",
@@ -122,13 +142,21 @@ impl Capability {
         Self::ALL.into_iter().find(|capability| capability.name() == name)
     }
 
+    /// Whether it lets a plugin decide about the pod's life: its hook is not called without it.
+    #[must_use]
+    pub fn is_power(self) -> bool {
+        matches!(self, Self::Lines | Self::Copies | Self::Exits | Self::Verdicts | Self::OnSignals)
+    }
+
     /// What its scopes look like.
     #[must_use]
     pub fn form(self) -> Form {
         match self {
-            Self::Pod | Self::State | Self::Metrics | Self::Routes | Self::Logs | Self::Node => Form::All,
-            Self::Signals | Self::Exec => Form::Component,
-            Self::Files => Form::ComponentPath,
+            Self::OnSignals | Self::Pod | Self::State | Self::Metrics | Self::Routes | Self::Logs | Self::Node => {
+                Form::All
+            }
+            Self::Lines | Self::Exits | Self::Verdicts | Self::Signals | Self::Exec => Form::Component,
+            Self::Copies | Self::Files => Form::ComponentPath,
             Self::Watch => Form::Path,
             Self::Plan => Form::Field,
             Self::Http | Self::Tcp => Form::HostPort,

@@ -210,6 +210,9 @@ async fn prepared<E: Engine>(
     let components: Vec<_> = init.chain(spec.components.keys().cloned()).collect();
     let set = PluginSet::load(&host, &spec.plugins, &components, &link).await;
     let (plan, set) = both(plan, set)?;
+    for uncalled in set.uncalled() {
+        warn!("{uncalled}");
+    }
     let files = OwnFiles::new(&own, &identity::environment(), &OwnVolumes::default(), &info, &settings);
     let mut problems = refused(&spec, &set, &files);
     problems.extend(out_of_reach(&plan.0, &spec, &set));

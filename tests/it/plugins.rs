@@ -7,6 +7,8 @@ mod failing;
 mod hostile;
 #[path = "plugins/loading.rs"]
 mod loading;
+#[path = "plugins/powers.rs"]
+mod powers;
 #[path = "plugins/serving.rs"]
 mod serving;
 
@@ -29,6 +31,9 @@ use crate::support::guests;
 
 /// Quick hooks in these tests: short, so that a spinning guest costs little; long enough for a busy machine.
 const HOOK: Duration = Duration::from_millis(300);
+
+/// Without them, hooks are not called.
+pub const POWERS: [&str; 5] = ["lines *", "copies *", "exits *", "verdicts *", "on-signals *"];
 
 pub struct Pod {
     pub dir: tempfile::TempDir,
@@ -85,14 +90,14 @@ impl Pod {
         PluginSource::File(path.to_str().unwrap().to_owned())
     }
 
-    /// A plugin that does `config`, with these grants.
+    /// A plugin that does `config`, with these grants, and every power.
     pub fn spec(&self, config: Value, grants: &[&str]) -> PluginSpec {
         PluginSpec {
             name: plugin(),
             origin: "pod.plugins".to_owned(),
             source: self.file(guests::naughty()),
             scope: None,
-            grants: Some(grants.iter().map(|text| grant(text)).collect()),
+            grants: Some(grants.iter().chain(&POWERS).map(|text| grant(text)).collect()),
             limits: PluginLimits::default(),
             on_error: OnErrors { default: OnError::Fail, hooks: BTreeMap::new() },
             health_interval: Duration::from_secs(10),

@@ -18,7 +18,9 @@ use crate::config::{Settings, Sharing};
 use crate::engine::{EngineInfo, Inspection};
 use crate::plan::{OwnVolumes, SelfInfo};
 use crate::pod::life::LifecycleAction;
-use crate::pod::{Capability, Component, Grant, HostSettings, Mount, MountKind, PluginSpec, PodSpec, Problem, Problems};
+use crate::pod::{
+    Capability, Component, Grant, HostSettings, Mount, MountKind, PluginSpec, PodSpec, Problem, Problems,
+};
 
 /// Capabilities with which a process leaves its container, or takes over the kernel.
 const ESCAPES: [(&str, &str); 12] = [

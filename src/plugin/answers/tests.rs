@@ -125,8 +125,7 @@ fn signals_need_grants_and_numbers() {
         let error = decide(&[("signals", granted)], &[delivery]).unwrap_err();
         assert!(error.starts_with(expected), "{error}");
     }
-    assert!(decide(&[], &[]).unwrap_err().contains("swallows"));
-    assert_eq!(decide(&[("signals", "app")], &[]), Ok(SignalDecision::Deliver(vec![])));
+    assert_eq!(decide(&[], &[]), Ok(SignalDecision::Deliver(vec![])));
 }
 
 #[test]
@@ -134,11 +133,12 @@ fn judgements_name_what_there_is() {
     let ask = |component: Option<&str>, only: Option<&str>| {
         let component = component.map(str::to_owned);
         let judgement = said::Judgement { component, status: Status::Degraded, reason: "r".repeat(600) };
-        judge(&[], only, |judge| judge.judgements(vec![judgement]))
+        judge(&[("verdicts", "*")], only, |judge| judge.judgements(vec![judgement]))
     };
     let reason = "a\r\nb\u{1b}[31m".to_owned();
     let judgement = said::Judgement { component: None, status: Status::Degraded, reason };
-    assert_eq!(judge(&[], None, |judge| judge.judgements(vec![judgement])).unwrap()[0].reason, "a  b [31m");
+    let judged = judge(&[("verdicts", "*")], None, |judge| judge.judgements(vec![judgement]));
+    assert_eq!(judged.unwrap()[0].reason, "a  b [31m");
     assert_eq!(ask(None, None).unwrap()[0].component, None);
     assert_eq!(ask(Some("db"), None).unwrap()[0].reason.len(), TEXT);
     assert_eq!(ask(None, Some("app")).unwrap()[0].component, Some(ComponentName::new("app").unwrap()));
@@ -149,6 +149,19 @@ fn judgements_name_what_there_is() {
             "{error}"
         );
     }
+}
+
+#[test]
+fn who_judges_one_component_does_not_judge_others_or_the_pod() {
+    let ask = |component: Option<&str>, only: Option<&str>| {
+        let component = component.map(str::to_owned);
+        let judgement = said::Judgement { component, status: Status::Unhealthy, reason: String::new() };
+        judge(&[("verdicts", "app")], only, |judge| judge.judgements(vec![judgement]))
+    };
+    assert!(ask(Some("app"), None).is_ok());
+    assert!(ask(None, Some("app")).is_ok());
+    assert!(ask(Some("db"), None).unwrap_err().starts_with("a grant is missing: `verdicts` for `db`"));
+    assert!(ask(None, None).unwrap_err().starts_with("a grant is missing: `verdicts` for `*`"));
 }
 
 #[test]
