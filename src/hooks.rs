@@ -10,7 +10,7 @@ use std::future::Future;
 use serde::{Deserialize, Serialize};
 
 use crate::containers::Output;
-use crate::pod::{ComponentName, PluginName};
+use crate::pod::{Capability, ComponentName, PluginName};
 
 /// The hooks that a plugin may export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -54,6 +54,19 @@ impl Hook {
         Self::Stopping,
         Self::HandOver,
     ];
+
+    /// The capability without which the hook is not called; none where the hook decides about nothing, or its answers need grants of their own.
+    #[must_use]
+    pub fn power(self) -> Option<Capability> {
+        match self {
+            Self::LogLine => Some(Capability::Lines),
+            Self::ConfigCopy => Some(Capability::Copies),
+            Self::ComponentEvent => Some(Capability::Exits),
+            Self::Health => Some(Capability::Verdicts),
+            Self::Signal => Some(Capability::OnSignals),
+            Self::PreStart | Self::LogSink | Self::ConfigChanged | Self::Tick | Self::Stopping | Self::HandOver => None,
+        }
+    }
 
     /// The name of its interface.
     #[must_use]

@@ -8,7 +8,7 @@
 //! | [`set`], [`member`] | all plugins, one plugin; what happens when a hook fails |
 //! | [`worker`], [`strikes`] | the task that owns a store; restarts and evictions |
 //! | [`instance`], [`call`] | one store and its hooks; a call on its way |
-//! | [`answers`], [`lines`] | what plugins answer, checked; what their edits do to lines |
+//! | [`said`], [`answers`], [`lines`] | what plugins answer, as they say it; the same, checked; what their edits do to lines |
 //! | [`bindings`] | the versions of the contract, and what their types are in ours |
 //! | [`grants`], [`place`], [`imports`], [`wasi`], [`logging`] | who may what, and where; the host's side of the contract and of WASI |
 //! | [`guest`], [`clock`] | limits on memory and time |
@@ -36,6 +36,7 @@ pub mod manifest;
 pub mod member;
 pub mod metrics;
 pub mod place;
+pub mod said;
 pub mod schema;
 pub mod set;
 pub mod stock;

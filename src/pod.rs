@@ -3,6 +3,7 @@
 //! Nothing here can be wrong: [`lower`] is the only way from what a user wrote ([`crate::labels::RawPod`]) to these types, and it
 //! reports every problem at once. Pure: no I/O, no clock.
 
+pub mod capability;
 pub mod graph;
 pub mod life;
 pub mod lower;
@@ -18,6 +19,7 @@ use std::time::Duration;
 use indexmap::IndexMap;
 
 pub use crate::problem::{Place, Problem, Problems};
+pub use capability::{Capability, Grant};
 pub use life::{Condition, Dependency};
 use life::{LifecycleStep, Probes, RestartPolicy, Role};
 pub use name::{ComponentName, PluginName};
@@ -476,15 +478,6 @@ pub enum PluginSource {
     Stock,
     /// A file of the controller, or beside `pod.yaml` for `plan` and `check`.
     File(String),
-}
-
-/// A capability that the pod grants, see the table in `wit/plugin.wit`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Grant {
-    /// A word of the capability table.
-    pub capability: String,
-    /// In the capability's own form; `*` for all.
-    pub scope: String,
 }
 
 /// Limits of one plugin.

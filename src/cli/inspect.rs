@@ -13,6 +13,7 @@ use super::{Env, block_on, output, plugins};
 use crate::config::Settings;
 use crate::config::{self, Flags};
 use crate::plugin::host::{Host, HostDirs};
+use crate::plugin::manifest::Want;
 use crate::plugin::place::Place;
 use crate::plugin::stock;
 use crate::pod::{PluginName, PluginSource};
@@ -28,13 +29,16 @@ pub(super) fn inspect(args: InspectArgs, env: &Env) -> Result<Exit, Report> {
     })?;
     let about = &seen.manifest;
     let hooks: Vec<&str> = seen.hooks.iter().map(|hook| hook.name()).collect();
-    let wants: Vec<Value> = about
-        .wants
+    // What decides about the pod's life comes first.
+    let mut sorted: Vec<&Want> = about.wants.iter().collect();
+    sorted.sort_by_key(|want| !want.grant.capability.is_power());
+    let wants: Vec<Value> = sorted
         .iter()
         .map(|want| {
             json!({
-                "capability": want.grant.capability,
+                "capability": want.grant.capability.name(),
                 "scope": want.grant.scope,
+                "power": want.grant.capability.is_power(),
                 "reason": want.reason,
                 "required": want.required,
             })
@@ -59,10 +63,11 @@ pub(super) fn inspect(args: InspectArgs, env: &Env) -> Result<Exit, Report> {
     if about.wants.is_empty() {
         text.push_str("requests no capabilities\n");
     } else {
-        let head = ["REQUESTS", "SCOPE", "", "REASON"].map(str::to_owned).to_vec();
-        let rows = about.wants.iter().map(|want| {
-            let needed = if want.required { "required" } else { "optional" };
-            vec![want.grant.capability.clone(), want.grant.scope.clone(), needed.to_owned(), want.reason.clone()]
+        let head = ["REQUESTS", "SCOPE", "", "", "REASON"].map(str::to_owned).to_vec();
+        let rows = sorted.into_iter().map(|Want { grant, reason, required }| {
+            let kind = if grant.capability.is_power() { "power" } else { "" };
+            let needed = if *required { "required" } else { "optional" };
+            vec![grant.capability.to_string(), grant.scope.clone(), kind.to_owned(), needed.to_owned(), reason.clone()]
         });
         text.push('\n');
         text.push_str(&output::table(&std::iter::once(head).chain(rows).collect::<Vec<_>>()));

@@ -13,13 +13,12 @@ use crate::config::Settings;
 use crate::hooks::{Hook, Hooks};
 use crate::plan::compile::OwnFiles;
 use crate::plan::{Plan, render};
-use crate::plugin::grants::overlap;
 use crate::plugin::host::{Host, HostDirs};
 use crate::plugin::manifest::Inspected;
 use crate::plugin::place::Place;
 use crate::plugin::set::PluginSet;
 use crate::plugin::{PodLink, WatchRequest};
-use crate::pod::{Grant, PluginName, PluginSource, PluginSpec, PodSpec, Problem, Problems};
+use crate::pod::{Capability, Grant, PluginName, PluginSource, PluginSpec, PodSpec, Problem, Problems};
 use crate::supervisor::boot::{Overlaid, out_of_reach, overlaid, refused};
 use crate::supervisor::views::Fixed;
 use crate::watch as watcher;
@@ -82,12 +81,13 @@ pub(super) async fn load(pod: &Pod, plan: Option<&Plan>, env: &Env) -> Result<Re
     let loaded = match PluginSet::load(&host, &specs, &components, &link).await {
         Ok(set) => {
             notes.extend_from_slice(set.notes());
+            notes.extend(set.uncalled());
             notes.extend(set.watches().iter().filter_map(|watch| single_file(pod, watch)));
             for plugin in &specs {
                 let watched = set
                     .grants(&plugin.name)
                     .into_iter()
-                    .filter(|grant| grant.capability == "watch" && grant.scope.starts_with('/'));
+                    .filter(|grant| grant.capability == Capability::Watch && grant.scope.starts_with('/'));
                 notes.extend(watched.filter(|grant| !pod.reaches(&grant.scope)).map(|grant| {
                     format!(
                         "plugin `{}` watches `{}`, but no mount, config or secret of the controller has this file, so the plugin would wait without end",
@@ -181,7 +181,13 @@ fn line(pod: &Pod, name: &PluginName, seen: &Inspected, granted: &[Grant]) -> re
     let spec = pod.spec.plugins.iter().find(|spec| spec.name == *name);
     let told = |grant: &Grant| format!("{}: {}", grant.capability, grant.scope);
     // A manifest may ask widely and be granted narrowly: that is not missing.
-    let missing = seen.manifest.wants.iter().filter(|want| !granted.iter().any(|grant| overlap(grant, &want.grant)));
+    let missing = seen.manifest.wants.iter().map(|want| &want.grant);
+    let missing = missing.filter(|want| !granted.iter().any(|grant| grant.overlaps(want)));
+    // What decides about the pod's life comes first.
+    let sorted = |mut grants: Vec<&Grant>| {
+        grants.sort_by_key(|grant| !grant.capability.is_power());
+        grants.into_iter().map(told).collect()
+    };
     render::PluginLine {
         name: name.to_string(),
         version: seen.manifest.version.clone(),
@@ -190,8 +196,8 @@ fn line(pod: &Pod, name: &PluginName, seen: &Inspected, granted: &[Grant]) -> re
             Some(PluginSource::Stock) | None => "stock".to_owned(),
         },
         hooks: seen.hooks.iter().map(|hook| hook.name()).collect(),
-        granted: granted.iter().map(told).collect(),
-        missing: missing.map(|want| told(&want.grant)).collect(),
+        granted: sorted(granted.iter().collect()),
+        missing: sorted(missing.collect()),
         changes: Vec::new(),
     }
 }

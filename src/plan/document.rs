@@ -462,7 +462,7 @@ fn plugin(plugin: &PluginSpec) -> Value {
     if let Some(grants) = &plugin.grants {
         let mut scopes: IndexMap<&str, Vec<&str>> = IndexMap::new();
         for grant in grants {
-            scopes.entry(&grant.capability).or_default().push(&grant.scope);
+            scopes.entry(grant.capability.name()).or_default().push(&grant.scope);
         }
         // Written where nothing is granted too: that is not the same as nothing said.
         doc.set(

@@ -3,16 +3,12 @@
 use serde_json::{Map, Value};
 
 use crate::hooks::limits::{LONGEST_COMMAND_MS, LONGEST_HEALTHY_MS};
-use crate::hooks::{Action, Command, File, Judgement, Reaction, Rollout, SignalDecision, Status};
+use crate::hooks::{Action, Command, File, Judgement, Rollout, SignalDecision};
 use crate::plugin::PodView;
-use crate::plugin::bindings::v0_1::convert::file_of;
-use crate::plugin::bindings::v0_1::exports::outrigger::pod::{
-    component_event, config_changed, config_copy, health, signal,
-};
-use crate::plugin::bindings::v0_1::outrigger::pod::types;
 use crate::plugin::call::CopyVerdict;
 use crate::plugin::grants::Granter;
-use crate::pod::ComponentName;
+use crate::plugin::said::{self, FileSaid};
+use crate::pod::{Capability, ComponentName};
 
 /// Most files, commands or judgements of one answer.
 const ITEMS: usize = crate::hooks::limits::MOST_FILES;
@@ -42,7 +38,7 @@ impl Judge<'_> {
         })
     }
 
-    fn may(&self, capability: &'static str, scope: &str) -> Result<(), String> {
+    fn may(&self, capability: Capability, scope: &str) -> Result<(), String> {
         self.granter.check(capability, scope).map_err(|denied| format!("a grant is missing: {denied}"))
     }
 
@@ -82,87 +78,65 @@ impl Judge<'_> {
                 ));
             }
         }
-        self.may("plan", path)
+        self.may(Capability::Plan, path)
     }
 
     /// `config-copy`.
-    pub fn copy(&self, original: &types::File, answer: config_copy::Verdict) -> Result<CopyVerdict, String> {
+    pub fn copy(&self, original: &File, answer: said::Copied) -> Result<CopyVerdict, String> {
         let files = match answer {
-            config_copy::Verdict::Keep => return Ok(CopyVerdict::Keep),
-            config_copy::Verdict::Skip => return Ok(CopyVerdict::Skip),
-            config_copy::Verdict::Replace(files) => files,
+            said::Copied::Keep => return Ok(CopyVerdict::Keep),
+            said::Copied::Skip => return Ok(CopyVerdict::Skip),
+            said::Copied::Replace(files) => files,
         };
         limited("files", files.len())?;
         let checked = files.into_iter().map(|file| {
-            let itself = file.component == original.component && file.path == original.path;
+            let itself = file.component == original.component.as_str() && file.path == original.path;
             self.file(file, itself)
         });
         checked.collect::<Result<_, _>>().map(CopyVerdict::Replace)
     }
 
-    fn file(&self, file: types::File, granted: bool) -> Result<File, String> {
+    fn file(&self, file: FileSaid, granted: bool) -> Result<File, String> {
         self.component(&file.component)?;
         if !granted {
-            self.may("files", &format!("{}:{}", file.component, file.path))?;
+            self.may(Capability::Files, &format!("{}:{}", file.component, file.path))?;
         }
-        file_of(file)
+        file.checked()
     }
 
     /// `health`. What a confined plugin says of the pod, it says of its component.
-    pub fn judgements(&self, answer: Vec<health::Judgement>) -> Result<Vec<Judgement>, String> {
+    pub fn judgements(&self, answer: Vec<said::Judgement>) -> Result<Vec<Judgement>, String> {
         limited("judgements", answer.len())?;
         let checked = answer.into_iter().map(|judgement| {
             let component = match judgement.component {
                 Some(name) => Some(self.component(&name)?),
                 None => self.granter.only().cloned(),
             };
-            let status = match judgement.status {
-                health::Status::Starting => Status::Starting,
-                health::Status::Healthy => Status::Healthy,
-                health::Status::Degraded => Status::Degraded,
-                health::Status::Unhealthy => Status::Unhealthy,
-            };
-            Ok(Judgement { component, status, reason: shortened(&judgement.reason) })
+            self.may(Capability::Verdicts, component.as_ref().map_or("*", ComponentName::as_str))?;
+            Ok(Judgement { component, status: judgement.status, reason: shortened(&judgement.reason) })
         });
         checked.collect()
     }
 
-    /// `signal`. To swallow one, the plugin must at least be granted to send some.
-    pub fn decision(&self, answer: signal::Decision) -> Result<SignalDecision, String> {
-        let deliveries = match answer {
-            signal::Decision::Forward => return Ok(SignalDecision::Forward),
-            signal::Decision::Deliver(deliveries) => deliveries,
-        };
+    /// `signal`. Who decides about signals may swallow them, too.
+    pub fn decision(&self, answer: said::Decision) -> Result<SignalDecision, String> {
+        let said::Decision::Deliver(deliveries) = answer else { return Ok(SignalDecision::Forward) };
         limited("deliveries", deliveries.len())?;
-        if deliveries.is_empty() && self.granter.both("signals").is_empty() {
-            return Err("the plugin swallows a signal, but has no grant for `signals`".to_owned());
-        }
-        let checked = deliveries.into_iter().map(|delivery| self.signal(&delivery.component, delivery.signal));
+        let checked = deliveries.into_iter().map(|(component, signal)| self.signal(&component, signal));
         checked.collect::<Result<_, _>>().map(SignalDecision::Deliver)
     }
 
     fn signal(&self, component: &str, signal: u8) -> Result<(ComponentName, i32), String> {
         let component = self.component(component)?;
-        self.may("signals", component.as_str())?;
+        self.may(Capability::Signals, component.as_str())?;
         if !(1..=64).contains(&signal) {
             return Err(format!("there is no signal {signal}"));
         }
         Ok((component, i32::from(signal)))
     }
 
-    /// `component-event`.
-    #[must_use]
-    pub fn reaction(answer: component_event::Reaction) -> Reaction {
-        match answer {
-            component_event::Reaction::AsPlanned => Reaction::AsPlanned,
-            component_event::Reaction::Restart(after) => Reaction::Restart(after),
-            component_event::Reaction::StopPod => Reaction::StopPod,
-            component_event::Reaction::Ignore => Reaction::Ignore,
-        }
-    }
-
     /// `config-changed`.
-    pub fn rollout(&self, answer: Option<config_changed::Rollout>) -> Result<Option<Rollout>, String> {
+    pub fn rollout(&self, answer: Option<said::Rollout>) -> Result<Option<Rollout>, String> {
         let Some(raw) = answer else { return Ok(None) };
         limited("files", raw.files.len() + raw.remove.len())?;
         limited("commands", raw.validate.len() + raw.verify.len() + raw.apply.len())?;
@@ -171,7 +145,7 @@ impl Judge<'_> {
         }
         let files = raw.files.into_iter().map(|file| self.file(file, false)).collect::<Result<_, _>>()?;
         let remove = raw.remove.into_iter().map(|(component, path)| {
-            self.may("files", &format!("{component}:{path}"))?;
+            self.may(Capability::Files, &format!("{component}:{path}"))?;
             Ok((self.component(&component)?, path))
         });
         let remove = remove.collect::<Result<_, String>>()?;
@@ -187,13 +161,13 @@ impl Judge<'_> {
         }))
     }
 
-    fn commands(&self, raw: Vec<config_changed::Command>) -> Result<Vec<Command>, String> {
+    fn commands(&self, raw: Vec<said::Command>) -> Result<Vec<Command>, String> {
         raw.into_iter().map(|command| self.command(command)).collect()
     }
 
-    fn command(&self, raw: config_changed::Command) -> Result<Command, String> {
+    fn command(&self, raw: said::Command) -> Result<Command, String> {
         let component = self.component(&raw.component)?;
-        self.may("exec", component.as_str())?;
+        self.may(Capability::Exec, component.as_str())?;
         if raw.argv.is_empty() || raw.argv.len() > ITEMS {
             return Err(format!("a command must have 1 to {ITEMS} words"));
         }
@@ -203,16 +177,16 @@ impl Judge<'_> {
         Ok(Command { component, argv: raw.argv, timeout_ms: raw.timeout_ms })
     }
 
-    fn action(&self, raw: config_changed::Action) -> Result<Action, String> {
+    fn action(&self, raw: said::Action) -> Result<Action, String> {
         match raw {
-            config_changed::Action::Signal((component, signal)) => {
+            said::Action::Signal(component, signal) => {
                 self.signal(&component, signal).map(|(component, signal)| Action::Signal(component, signal))
             }
-            config_changed::Action::Run(command) => self.command(command).map(Action::Run),
-            config_changed::Action::Restart(component) => {
+            said::Action::Run(command) => self.command(command).map(Action::Run),
+            said::Action::Restart(component) => {
                 let component = self.component(&component)?;
                 // Whoever may end a component may start it again.
-                self.may("signals", component.as_str())?;
+                self.may(Capability::Signals, component.as_str())?;
                 Ok(Action::Restart(component))
             }
         }

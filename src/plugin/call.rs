@@ -1,8 +1,8 @@
 //! One hook call as it travels from the pod to a plugin's task and back.
 
-use crate::hooks::{self, Hook, Judgement, Reaction, Rollout, SignalDecision};
-use crate::plugin::bindings::v0_1::exports::outrigger::pod::{component_event, config_changed, health, log_line};
-use crate::plugin::bindings::v0_1::outrigger::pod::types;
+use crate::hooks::{
+    Batch, Change, ComponentEvent, File, HealthTrigger, Hook, Judgement, Reaction, Rollout, SignalDecision,
+};
 use crate::plugin::lines::Verdict;
 
 /// Hooks that share an instance of their plugin.
@@ -52,18 +52,18 @@ pub enum Call {
         /// Path in the controller.
         source: String,
         /// The file.
-        file: types::File,
+        file: File,
     },
     /// Why health is asked for.
-    Health(health::Trigger),
+    Health(HealthTrigger),
     /// Lines.
-    LogLines(log_line::Batch),
+    LogLines(Batch),
     /// A signal's number.
     Signal(u8),
     /// What happened to a component.
-    Event(component_event::Event),
+    Event(ComponentEvent),
     /// What changed.
-    Changed(Vec<config_changed::Change>),
+    Changed(Vec<Change>),
     /// How a rollout ended.
     Outcome {
         /// Whether it is in force.
@@ -98,7 +98,7 @@ pub enum CopyVerdict {
     /// Copy it as it is.
     Keep,
     /// Copy these instead.
-    Replace(Vec<hooks::File>),
+    Replace(Vec<File>),
     /// Do not copy it.
     Skip,
 }

@@ -81,15 +81,25 @@ fn import(name: &str) -> Result<(), PluginError> {
 
 fn hooks(exports: &[String]) -> Result<Vec<Hook>, PluginError> {
     let mut hooks = Vec::new();
+    let mut unknown = None;
     let mut is_plugin = false;
     for name in exports {
         // A plugin may export more, for other hosts.
         let Some(interface) = interface(name)? else { continue };
-        is_plugin |= interface == "plugin";
-        hooks.extend(Hook::ALL.into_iter().filter(|hook| hook.name() == interface));
+        if interface == "plugin" {
+            is_plugin = true;
+        } else if let Some(hook) = Hook::ALL.into_iter().find(|hook| hook.name() == interface) {
+            hooks.push(hook);
+        } else {
+            unknown.get_or_insert(interface);
+        }
     }
     if !is_plugin {
         return Err(PluginError::NoPlugin);
+    }
+    // A filter that is never called would filter nothing.
+    if let Some(hook) = unknown {
+        return Err(PluginError::UnknownHook { hook: hook.to_owned() });
     }
     if let Some(hook) = hooks.iter().find(|&&hook| Class::of(hook).is_none()) {
         return Err(PluginError::HookNotServed { hook: hook.name() });
@@ -152,5 +162,8 @@ mod tests {
         assert!(matches!(hooks(&names(&["outrigger:pod/tick@0.1.0"])), Err(PluginError::NoPlugin)));
         let later = names(&["outrigger:pod/plugin@0.1.0", "outrigger:pod/stopping@0.1.0"]);
         assert!(matches!(hooks(&later), Err(PluginError::HookNotServed { hook: "stopping" })));
+        let unknown = names(&["outrigger:pod/plugin@0.1.0", "outrigger:pod/request-filter@0.1.4"]);
+        let error = hooks(&unknown).unwrap_err().to_string();
+        assert!(error.contains("`request-filter`, which this version of Outrigger does not know"), "{error}");
     }
 }

@@ -82,6 +82,14 @@ pub enum PluginError {
         /// The hook.
         hook: &'static str,
     },
+    /// Exports an interface of the contract's package that this version does not know.
+    #[error(
+        "the plugin has the hook `{hook}`, which this version of Outrigger does not know: use a newer version of Outrigger"
+    )]
+    UnknownHook {
+        /// The hook.
+        hook: String,
+    },
     /// Does not export `plugin`.
     #[error("the plugin does not export `outrigger:pod/plugin`, which is mandatory")]
     NoPlugin,

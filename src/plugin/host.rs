@@ -26,7 +26,7 @@ use crate::plugin::manifest::{Inspected, Manifest};
 use crate::plugin::metrics::Metrics;
 use crate::plugin::place::Place;
 use crate::plugin::wasi::{self, Wasi};
-use crate::plugin::{imports, machine_code, stock};
+use crate::plugin::{bindings, machine_code, stock};
 use crate::pod::{PluginName, PluginSource};
 
 /// The wasmtime that compiled plugins fit; a part of the cache's keys.
@@ -170,7 +170,7 @@ impl Host {
             Instance::start(&prepared.recipe, shared, memory, wasi, budget).await.map_err(failed("start"))?;
         let manifest = instance.describe(budget).await.map_err(failed("describe"))?;
         let seen = Inspected {
-            manifest: Manifest::new(manifest)?,
+            manifest: Manifest::new(manifest, &prepared.hooks)?,
             hooks: prepared.hooks,
             imports: prepared.imports,
             size: prepared.size,
@@ -192,7 +192,9 @@ impl Host {
         }
         let engine = Engine::new(&settings()).map_err(|error| engine_error(&error))?;
         let mut linker = Linker::new(&engine);
-        imports::link(&mut linker).and_then(|()| wasi::link(&mut linker)).map_err(|error| engine_error(&error))?;
+        bindings::v0_1::imports::link(&mut linker)
+            .and_then(|()| wasi::link(&mut linker))
+            .map_err(|error| engine_error(&error))?;
         let clock = Clock::start(&engine).map_err(|error| PluginError::Engine { reason: error.to_string() })?;
         let mut hasher = DefaultHasher::new();
         engine.precompile_compatibility_hash().hash(&mut hasher);

@@ -2,96 +2,22 @@
 
 use std::sync::Arc;
 
-use wasmtime::component::{Instance as Wasm, InstancePre};
+use wasmtime::component::InstancePre;
 use wasmtime::{Engine, Store};
 
 use crate::hooks::limits::LEAST_TICK_MS;
 use crate::hooks::{Hook, SignalDecision};
 use crate::plugin::PodView;
 use crate::plugin::answers::Judge;
-use crate::plugin::bindings::v0_1::convert::{manifest_of, verdict_of, want_of};
-use crate::plugin::bindings::v0_1::exports::outrigger::pod::{
-    component_event, config_changed, config_copy, health, log_line, plugin, pre_start, signal, tick,
-};
-use crate::plugin::bindings::v0_1::outrigger::pod::types::HookError;
+use crate::plugin::bindings::v0_1::calls::Exports;
+pub use crate::plugin::bindings::v0_1::calls::Indices;
 use crate::plugin::call::{Answer, Call, Class, Failure};
 use crate::plugin::clock::{Budget, Clock, Meter, Overrun};
 use crate::plugin::guest::{Guest, Phase, Shared};
 use crate::plugin::lines;
 use crate::plugin::manifest::{Declared, DeclaredWant};
+use crate::plugin::said::{Decision, Said};
 use crate::plugin::wasi::Wasi;
-
-/// Where a component's hooks are, found once.
-pub struct Indices {
-    plugin: plugin::GuestIndices,
-    pre_start: Option<pre_start::GuestIndices>,
-    config_copy: Option<config_copy::GuestIndices>,
-    health: Option<health::GuestIndices>,
-    log_line: Option<log_line::GuestIndices>,
-    signal: Option<signal::GuestIndices>,
-    component_event: Option<component_event::GuestIndices>,
-    config_changed: Option<config_changed::GuestIndices>,
-    tick: Option<tick::GuestIndices>,
-}
-
-impl Indices {
-    /// Finds those of `hooks`, which the component is known to export.
-    ///
-    /// # Errors
-    /// Where an interface lacks a function.
-    pub fn new(pre: &InstancePre<Guest>, hooks: &[Hook]) -> wasmtime::Result<Self> {
-        macro_rules! find {
-            ($hook:ident, $module:ident) => {
-                hooks.contains(&Hook::$hook).then(|| $module::GuestIndices::new(pre)).transpose()?
-            };
-        }
-        Ok(Self {
-            plugin: plugin::GuestIndices::new(pre)?,
-            pre_start: find!(PreStart, pre_start),
-            config_copy: find!(ConfigCopy, config_copy),
-            health: find!(Health, health),
-            log_line: find!(LogLine, log_line),
-            signal: find!(Signal, signal),
-            component_event: find!(ComponentEvent, component_event),
-            config_changed: find!(ConfigChanged, config_changed),
-            tick: find!(Tick, tick),
-        })
-    }
-}
-
-/// The functions of one instance.
-struct Exports {
-    plugin: plugin::Guest,
-    pre_start: Option<pre_start::Guest>,
-    config_copy: Option<config_copy::Guest>,
-    health: Option<health::Guest>,
-    log_line: Option<log_line::Guest>,
-    signal: Option<signal::Guest>,
-    component_event: Option<component_event::Guest>,
-    config_changed: Option<config_changed::Guest>,
-    tick: Option<tick::Guest>,
-}
-
-impl Exports {
-    fn load(indices: &Indices, store: &mut Store<Guest>, wasm: &Wasm) -> wasmtime::Result<Self> {
-        macro_rules! load {
-            ($field:ident) => {
-                indices.$field.as_ref().map(|found| found.load(&mut *store, wasm)).transpose()?
-            };
-        }
-        Ok(Self {
-            plugin: indices.plugin.load(&mut *store, wasm)?,
-            pre_start: load!(pre_start),
-            config_copy: load!(config_copy),
-            health: load!(health),
-            log_line: load!(log_line),
-            signal: load!(signal),
-            component_event: load!(component_event),
-            config_changed: load!(config_changed),
-            tick: load!(tick),
-        })
-    }
-}
 
 /// What an instance is made from.
 pub struct Recipe {
@@ -111,9 +37,6 @@ pub struct Instance {
     meter: Arc<Meter>,
     exports: Exports,
 }
-
-/// An answer, or why there is none.
-type Said<T> = Result<Result<T, HookError>, Failure>;
 
 impl Instance {
     /// Makes an instance, without configuring it.
@@ -145,8 +68,8 @@ impl Instance {
         let Self { store, meter, exports } = self;
         store.data_mut().enter(Phase::Describe);
         store.set_epoch_deadline(1);
-        let said = meter.run(budget, exports.plugin.call_describe(&mut *store)).await;
-        settled(store, said).map(manifest_of)
+        let said = meter.run(budget, exports.describe(&mut *store)).await;
+        settled(store, said)
     }
 
     /// Gives it its configuration; hooks may be called afterwards.
@@ -157,10 +80,10 @@ impl Instance {
         let Self { store, meter, exports } = self;
         store.data_mut().enter(phase);
         store.set_epoch_deadline(1);
-        let said = meter.run(budget, exports.plugin.call_configure(&mut *store, json)).await;
-        let wants = spoken(settled(store, said))?;
+        let said = meter.run(budget, exports.configure(&mut *store, json)).await;
+        let wants = settled(store, said)??;
         store.data_mut().enter(Phase::Running);
-        Ok(wants.into_iter().map(want_of).collect())
+        Ok(wants)
     }
 
     /// Calls a hook and checks the answer against the pod as it is now.
@@ -172,17 +95,13 @@ impl Instance {
         store.data().last_words.clear();
         store.data_mut().is_patient = Class::of(call.hook()) == Some(Class::Patient);
         store.set_epoch_deadline(1);
-        macro_rules! ask {
-            ($hook:ident . $function:ident ( $($argument:expr),* )) => {{
-                let Some(hook) = &exports.$hook else { return Err(Failure::Refused("does not have the hook".to_owned())) };
-                let said = meter.run(budget, hook.$function(&mut *store, $($argument),*)).await;
-                spoken(settled(store, said))?
-            }};
+        if matches!(call, Call::Changed(_)) {
+            drop(store.data().shared.take_put_off());
         }
-        let answer = match call {
+        let said = meter.run(budget, exports.ask(&mut *store, call)).await;
+        let answer = match (settled(store, said)??, call) {
             // First, because it is by far the most frequent; it needs no look at the pod.
-            Call::LogLines(batch) => {
-                let verdict = verdict_of(ask!(log_line.call_on_batch(batch)));
+            (Said::Lines(verdict), Call::LogLines(batch)) => {
                 if let lines::Verdict::Edit(edit) = &verdict {
                     lines::check(batch.ends.len(), edit).map_err(Failure::Refused)?;
                     // Like an overrun of memory or time: a strike whatever `on-error` says, and the guest's memory is given back.
@@ -190,36 +109,21 @@ impl Instance {
                 }
                 return Ok(Answer::Lines(verdict));
             }
-            Call::PreStart(plan) => {
-                let overlay = ask!(pre_start.call_pre_start(plan));
+            (Said::Overlay(overlay), _) => {
                 // Of the same plan it would make the same overlay.
                 return judged(store, |judge| judge.overlay(overlay)).map(Answer::Overlay).map_err(Failure::Final);
             }
-            Call::ConfigCopy { source, file } => {
-                let verdict = ask!(config_copy.call_config_copy(source, file));
-                judged(store, |judge| judge.copy(file, verdict)).map(Answer::Copy)
+            (Said::Copied(copied), Call::ConfigCopy { file, .. }) => {
+                judged(store, |judge| judge.copy(file, copied)).map(Answer::Copy)
             }
-            Call::Health(trigger) => {
-                let judgements = ask!(health.call_check(trigger));
-                judged(store, |judge| judge.judgements(judgements)).map(Answer::Judgements)
-            }
-            Call::Signal(number) => match ask!(signal.call_on_signal(*number)) {
-                signal::Decision::Forward => Ok(Answer::Decision(SignalDecision::Forward)),
-                decision @ signal::Decision::Deliver(_) => {
-                    judged(store, |judge| judge.decision(decision)).map(Answer::Decision)
-                }
-            },
-            Call::Event(event) => Ok(Answer::Reaction(Judge::reaction(ask!(component_event.call_on_event(event))))),
-            Call::Changed(changes) => {
-                drop(store.data().shared.take_put_off());
-                let rollout = ask!(config_changed.call_on_change(changes));
-                judged(store, |judge| judge.rollout(rollout)).map(Answer::Rollout)
-            }
-            Call::Outcome { applied, text } => {
-                ask!(config_changed.call_on_outcome(*applied, text));
-                Ok(Answer::Heard)
-            }
-            Call::Tick => Ok(Answer::Next(ask!(tick.call_tick()).map(|next| next.max(LEAST_TICK_MS)))),
+            (Said::Judgements(list), _) => judged(store, |judge| judge.judgements(list)).map(Answer::Judgements),
+            (Said::Decision(Decision::Forward), _) => Ok(Answer::Decision(SignalDecision::Forward)),
+            (Said::Decision(decision), _) => judged(store, |judge| judge.decision(decision)).map(Answer::Decision),
+            (Said::Reaction(reaction), _) => Ok(Answer::Reaction(reaction)),
+            (Said::Rollout(rollout), _) => judged(store, |judge| judge.rollout(rollout)).map(Answer::Rollout),
+            (Said::Heard, _) => Ok(Answer::Heard),
+            (Said::Next(next), _) => Ok(Answer::Next(next.map(|next| next.max(LEAST_TICK_MS)))),
+            (Said::Lines(_) | Said::Copied(_), _) => Err("answered another hook".to_owned()),
         };
         answer.map_err(Failure::Refused)
     }
@@ -229,16 +133,6 @@ fn judged<T>(store: &Store<Guest>, ask: impl FnOnce(&Judge<'_>) -> Result<T, Str
     let shared = &store.data().shared;
     let view = shared.link.as_ref().map(|link| Arc::clone(&link.pod.borrow()));
     ask(&Judge { granter: &shared.granter, view: &view.unwrap_or_else(|| Arc::new(PodView::default())) })
-}
-
-/// The plugin's own error as a failure.
-fn spoken<T>(said: Said<T>) -> Result<T, Failure> {
-    said?.map_err(|error| match error {
-        HookError::BadConfig(text) => Failure::Final(format!("reported a wrong configuration: {text}")),
-        HookError::Denied(text) => Failure::Refused(format!("reported a missing permission: {text}")),
-        HookError::Retry(ms) => Failure::Retry(ms),
-        HookError::Failed(text) => Failure::Refused(format!("failed: {text}")),
-    })
 }
 
 /// Traps and overruns as failures.

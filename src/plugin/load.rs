@@ -11,7 +11,7 @@ use crate::hooks::Hook;
 use crate::plugin::PodLink;
 use crate::plugin::call::{Class, Failure};
 use crate::plugin::clock::Budget;
-use crate::plugin::grants::{self, Granter};
+use crate::plugin::grants::Granter;
 use crate::plugin::guest::{Phase, Shared};
 use crate::plugin::host::{DEFAULT_MEMORY, Host, Loaded};
 use crate::plugin::instance::{Instance, has_class};
@@ -154,9 +154,15 @@ impl Loading<'_> {
             (None, PluginSource::File(_)) => Vec::new(),
         };
         let maker = Arc::new(maker(granted));
+        // A class of hooks that are never called needs no instance.
+        let (called, without): (Vec<Hook>, Vec<Hook>) =
+            seen.hooks.iter().partition(|hook| maker.shared.granter.empowers(**hook));
+        // What a stock plugin's configuration does not need was not forgotten.
+        let is_given = spec.grants.is_none() && spec.source == PluginSource::Stock;
+        let uncalled = if is_given { Vec::new() } else { without };
         let mut instances = Vec::new();
         for class in Class::ALL {
-            let instance = if has_class(&seen.hooks, class) {
+            let instance = if has_class(&called, class) {
                 match maker.make().await {
                     Ok(instance) => Some(instance),
                     Err(failure) => return self.excused(&maker, self.unconfigured(&failure)).map(Err),
@@ -171,6 +177,7 @@ impl Loading<'_> {
             scope: spec.scope.clone(),
             seen,
             wanted,
+            uncalled,
             maker,
             on_error: spec.on_error.clone(),
             tally: Tally::default(),
@@ -218,15 +225,13 @@ impl Loading<'_> {
             return problems;
         };
         for grant in grants {
-            let (capability, scope) = (&grant.capability, &grant.scope);
+            let (capability, scope) = (grant.capability, &grant.scope);
             let path = format!("grants.{capability}");
-            if let Err(why) = grants::valid(capability, scope) {
-                problems.push(self.problem(&path, format!("`{scope}`: {why}")));
-            } else if capability == "dir" && scope == "*" {
-                problems.push(self.problem(&path, "`*` is not a directory: write a path"));
+            if let Err(expected) = capability.check_granted(scope) {
+                problems.push(self.problem(&path, format!("`{scope}`: expected {expected}")));
             } else if let Some(other) = self.beyond(grant) {
                 problems.push(self.problem(&path, format!("`{scope}` is granted, but {other}")));
-            } else if !manifest.wants.iter().any(|want| grants::overlap(&want.grant, grant)) {
+            } else if !manifest.wants.iter().any(|want| want.grant.overlaps(grant)) {
                 let what = format!("`{scope}` is granted, but the plugin's manifest does not request it");
                 problems.push(self.problem(&path, what));
             }
@@ -237,14 +242,14 @@ impl Loading<'_> {
 
     /// Why a plugin of one component has no use for this.
     fn beyond(&self, grant: &Grant) -> Option<String> {
-        let (only, named) = (self.spec.scope.as_ref()?, grants::component_of(&grant.capability, &grant.scope)?);
+        let (only, named) = (self.spec.scope.as_ref()?, grant.component()?);
         let is_other = named != "*" && named != only.as_str();
         is_other.then(|| format!("the plugin belongs to component `{only}` and has no access to other components"))
     }
 
     /// The component that this names, where the pod does not have it.
     fn stranger<'g>(&self, grant: &'g Grant) -> Option<&'g str> {
-        let named = grants::component_of(&grant.capability, &grant.scope)?;
+        let named = grant.component()?;
         (named != "*" && !self.components.iter().any(|have| have.as_str() == named)).then_some(named)
     }
 
@@ -298,16 +303,15 @@ impl Loading<'_> {
 
     /// What the manifest can't do without and of which no part is granted.
     fn missing(&self, wants: &[Want], granted: &[Grant]) -> Problems {
-        let missing = wants
-            .iter()
-            .filter(|want| want.required && !granted.iter().any(|grant| grants::overlap(&want.grant, grant)));
+        let missing =
+            wants.iter().filter(|want| want.required && !granted.iter().any(|grant| want.grant.overlaps(grant)));
         Problems(missing.map(|want| self.lacks(want)).collect())
     }
 
     fn lacks(&self, want: &Want) -> Problem {
         let Grant { capability, scope } = &want.grant;
         let reason: String = want.reason.chars().take(200).collect();
-        let line = grants::line(capability, scope);
+        let line = want.grant.line();
         let why = if reason.is_empty() { String::new() } else { format!(", {reason}") };
         self.problem("grants", format!("the plugin needs `{capability}` for `{scope}`, which is not granted"))
             .hint(format!("write `grants: {{{line}}}`{why}"))
@@ -328,7 +332,7 @@ impl Loading<'_> {
                     .push(self.problem("", format!("the plugin requests `{capability}` for `{scope}`, but {other}")));
             } else if let Some(grants) = &self.spec.grants
                 && want.required
-                && !grants.iter().any(|grant| grants::covers(grant, capability, scope))
+                && !grants.iter().any(|grant| grant.covers(*capability, scope))
             {
                 problems.push(self.lacks(want));
             } else if self.spec.grants.is_none() && want.required && self.spec.source != PluginSource::Stock {

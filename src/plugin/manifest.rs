@@ -4,8 +4,7 @@ use serde_json::Value;
 
 use crate::hooks::Hook;
 use crate::plugin::error::PluginError;
-use crate::plugin::grants;
-use crate::pod::{Grant, PluginName};
+use crate::pod::{Capability, Grant, PluginName};
 
 /// Longest configuration schema, in bytes.
 const SCHEMA_BYTES: usize = 256 << 10;
@@ -82,11 +81,11 @@ pub struct Inspected {
 }
 
 impl Manifest {
-    /// Checks what `describe` answered.
+    /// Checks what `describe` answered of a plugin with these hooks.
     ///
     /// # Errors
     /// [`PluginError::Manifest`].
-    pub fn new(raw: Declared) -> Result<Self, PluginError> {
+    pub fn new(raw: Declared, hooks: &[Hook]) -> Result<Self, PluginError> {
         let wrong = |what: String| PluginError::Manifest { what };
         let name = PluginName::new(&raw.name).map_err(|error| wrong(format!("`name`: {error}")))?;
         if !is_version(&raw.version) {
@@ -100,6 +99,16 @@ impl Manifest {
         jsonschema::validator_for(&config_schema)
             .map_err(|error| wrong(format!("`config-schema` is not a JSON Schema: {error}")))?;
         let wants = wants(raw.wants).map_err(wrong)?;
+        for hook in hooks {
+            // Such a hook would never be called, whatever a pod grants.
+            if let Some(power) = hook.power()
+                && !wants.iter().any(|want| want.grant.capability == power)
+            {
+                return Err(wrong(format!(
+                    "the plugin has the hook `{hook}`, but its manifest does not request `{power}`"
+                )));
+            }
+        }
         Ok(Self { name, version: raw.version, summary: raw.summary, config_schema, wants })
     }
 
@@ -112,7 +121,7 @@ impl Manifest {
     /// Whether the manifest asks for all of this.
     #[must_use]
     pub fn covers(&self, grant: &Grant) -> bool {
-        self.wants.iter().any(|want| grants::covers(&want.grant, &grant.capability, &grant.scope))
+        self.wants.iter().any(|want| want.grant.covers(grant.capability, &grant.scope))
     }
 }
 
@@ -126,10 +135,11 @@ pub fn wants(raw: Vec<DeclaredWant>) -> Result<Vec<Want>, String> {
     }
     raw.into_iter()
         .map(|want| {
-            grants::valid(&want.capability, &want.scope)
-                .map_err(|why| format!("the manifest requests `{}` for `{}`: {why}", want.capability, want.scope))?;
-            let grant = Grant { capability: want.capability, scope: want.scope };
-            Ok(Want { grant, reason: want.reason, required: want.required })
+            let DeclaredWant { capability: word, scope, reason, required } = want;
+            let wrong = |why: String| format!("the manifest requests `{word}` for `{scope}`: {why}");
+            let capability = Capability::of(&word).ok_or_else(|| wrong(format!("there is no capability `{word}`")))?;
+            capability.check(&scope).map_err(|expected| wrong(format!("expected {expected}")))?;
+            Ok(Want { grant: Grant::new(capability, scope), reason, required })
         })
         .collect()
 }
@@ -192,11 +202,15 @@ mod tests {
             (Declared { config_schema: "{".to_owned(), ..raw() }, "`config-schema` is not JSON"),
             (Declared { config_schema: "{\"type\": 7}".to_owned(), ..raw() }, "is not a JSON Schema"),
             (Declared { wants: vec![want("fly", "*")], ..raw() }, "there is no capability `fly`"),
-            (Declared { wants: vec![want("files", "/etc")], ..raw() }, "expected `component:/path`"),
+            (Declared { wants: vec![want("files", "/etc")], ..raw() }, "expected `component:/path/prefix`"),
         ] {
-            let error = Manifest::new(manifest).unwrap_err().to_string();
+            let error = Manifest::new(manifest, &[]).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
         }
-        assert_eq!(Manifest::new(raw()).unwrap().declared(), []);
+        assert_eq!(Manifest::new(raw(), &[Hook::Tick]).unwrap().declared(), []);
+        let error = Manifest::new(raw(), &[Hook::LogLine]).unwrap_err().to_string();
+        assert!(error.contains("the hook `log-line`, but its manifest does not request `lines`"), "{error}");
+        let lines = Declared { wants: vec![want("lines", "app")], ..raw() };
+        assert!(Manifest::new(lines, &[Hook::LogLine]).is_ok());
     }
 }

@@ -11,7 +11,7 @@ use crate::hooks::{Hook, HookFailure};
 use crate::plugin::call::{Answer, Call, Class, Failure};
 use crate::plugin::manifest::Inspected;
 use crate::plugin::worker::{Maker, Message};
-use crate::pod::{ComponentName, Grant, OnError, OnErrors, PluginName};
+use crate::pod::{Capability, ComponentName, Grant, OnError, OnErrors, PluginName};
 
 /// How often a hook that may wait is called again when it asks for it.
 const RETRIES: u32 = 5;
@@ -58,6 +58,8 @@ pub struct Member {
     pub seen: Inspected,
     /// What its configuration asks for.
     pub wanted: Vec<Grant>,
+    /// Hooks for which it is not called, because the pod does not grant the power, though it could.
+    pub uncalled: Vec<Hook>,
     /// How its instances are made.
     pub maker: Arc<Maker>,
     /// What the pod does about failures.
@@ -69,17 +71,17 @@ pub struct Member {
 }
 
 impl Member {
-    /// Whether it has this hook and may still be called.
+    /// Whether it has this hook, with the grant that the hook needs, and may still be called.
     #[must_use]
     pub fn has(&self, hook: Hook) -> bool {
         let passed_over = self.on_error.of(hook.name()) == OnError::Ignore && self.maker.strikes.is_evicted();
-        self.seen.hooks.contains(&hook) && !passed_over
+        self.seen.hooks.contains(&hook) && self.maker.shared.granter.empowers(hook) && !passed_over
     }
 
-    /// Whether it sees this component.
+    /// Whether it has the power over this scope: a component, or a path in one.
     #[must_use]
-    pub fn sees(&self, component: &ComponentName) -> bool {
-        self.scope.as_ref().is_none_or(|only| only == component)
+    pub fn decides(&self, power: Capability, scope: &str) -> bool {
+        self.maker.shared.granter.allows(power, scope)
     }
 
     fn task(&self, class: Class) -> Option<&mpsc::Sender<Message>> {

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::plugin::grants::Granter;
+use crate::pod::Capability;
 
 /// Grants that are about what surrounds the controller. Elsewhere other things have the same names, and nobody has granted those.
-const OF_THE_CONTROLLER: [&str; 3] = ["dir", "http", "tcp"];
+const OF_THE_CONTROLLER: [Capability; 3] = [Capability::Dir, Capability::Http, Capability::Tcp];
 
 /// Where a host calls its plugins.
 #[derive(Debug, Clone)]
@@ -47,6 +48,10 @@ impl Place {
         if self.is_controller() {
             return Vec::new();
         }
-        OF_THE_CONTROLLER.into_iter().filter(|capability| !granter.both(capability).is_empty()).collect()
+        OF_THE_CONTROLLER
+            .into_iter()
+            .filter(|capability| !granter.both(*capability).is_empty())
+            .map(Capability::name)
+            .collect()
     }
 }

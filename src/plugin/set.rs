@@ -13,14 +13,14 @@ use crate::hooks::{
 use crate::metrics::Family;
 use crate::plugin::WatchRequest;
 use crate::plugin::answers::plan_of;
-use crate::plugin::bindings::v0_1::convert::{batch_from, batch_to, change_to, event_to, file_of, file_to, trigger_to};
 use crate::plugin::call::{Answer, Call, CopyVerdict};
 use crate::plugin::host::DEFAULT_MEMORY;
 use crate::plugin::lines::Passage;
 use crate::plugin::manifest::Inspected;
 use crate::plugin::member::Member;
 use crate::plugin::metrics::Metrics;
-use crate::pod::{ComponentName, Grant, PluginName};
+use crate::pod::capability::line;
+use crate::pod::{Capability, ComponentName, Grant, PluginName};
 use crate::shutdown::Tasks;
 
 /// When `tick` is called next after a failure that is ignored, in milliseconds.
@@ -128,6 +128,21 @@ impl PluginSet {
         &self.0.notes
     }
 
+    /// Hooks for which a plugin is not called, because the pod does not grant the power, each in a sentence.
+    #[must_use]
+    pub fn uncalled(&self) -> Vec<String> {
+        let of = |member: &Member, hook: Hook| {
+            let power = hook.power()?;
+            Some(format!(
+                "plugin `{}` is not called for `{hook}`, because the pod does not grant it `{power}`: add `{}`, or a narrower scope, to the plugin's `grants`",
+                member.name,
+                line(power, "*")
+            ))
+        };
+        let members = self.0.members.iter();
+        members.flat_map(|member| member.uncalled.iter().filter_map(move |hook| of(member, *hook))).collect()
+    }
+
     /// What a plugin would have in the controller, and has not here.
     #[must_use]
     pub fn withheld(&self, plugin: &PluginName) -> Vec<&'static str> {
@@ -198,17 +213,16 @@ impl Hooks for PluginSet {
         for member in self.having(Hook::ConfigCopy) {
             let mut next = Vec::new();
             for file in files {
-                if !member.sees(&file.component) {
+                if !member.decides(Capability::Copies, &format!("{}:{}", file.component, file.path)) {
                     next.push(file);
                     continue;
                 }
-                let call = Call::ConfigCopy { source: source.to_owned(), file: file_to(file) };
+                let call = Call::ConfigCopy { source: source.to_owned(), file };
                 let (call, answer) = member.call(call).await?;
                 match (answer, call) {
                     (Some(Answer::Copy(CopyVerdict::Skip)), _) => {}
                     (Some(Answer::Copy(CopyVerdict::Replace(files))), _) => next.extend(files),
-                    // It came from a checked file, so it is one.
-                    (_, Call::ConfigCopy { file, .. }) => next.extend(file_of(file).ok()),
+                    (_, Call::ConfigCopy { file, .. }) => next.push(file),
                     _ => {}
                 }
             }
@@ -223,12 +237,12 @@ impl Hooks for PluginSet {
 
     async fn health(&self, plugin: &PluginName, trigger: HealthTrigger) -> Result<Vec<Judgement>, HookFailure> {
         if let HealthTrigger::EngineReport(judgement) = &trigger {
-            let scope = self.member(plugin).and_then(|member| member.scope.as_ref());
-            if scope.is_some() && judgement.component.as_ref() != scope {
+            let reported = judgement.component.as_ref().map_or("*", ComponentName::as_str);
+            if !self.member(plugin).is_some_and(|member| member.decides(Capability::Verdicts, reported)) {
                 return Ok(Vec::new());
             }
         }
-        match self.ask(plugin, Call::Health(trigger_to(trigger))).await? {
+        match self.ask(plugin, Call::Health(trigger)).await? {
             Some(Answer::Judgements(judgements)) => Ok(judgements),
             _ => Ok(Vec::new()),
         }
@@ -240,12 +254,14 @@ impl Hooks for PluginSet {
         for member in self.having(Hook::LogLine) {
             let batch = passage.current();
             // Of an empty batch only that it is the last one is worth a call.
-            if !member.sees(&batch.component) || (batch.is_empty() && !is_final) {
+            if !member.decides(Capability::Lines, batch.component.as_str()) || (batch.is_empty() && !is_final) {
                 continue;
             }
-            let (call, answer) = member.call(Call::LogLines(batch_to(batch))).await?;
+            let empty = Batch::new(batch.component.clone(), batch.output);
+            let lent = std::mem::replace(batch, empty);
+            let (call, answer) = member.call(Call::LogLines(lent)).await?;
             if let Call::LogLines(lent) = call {
-                batch_from(batch, lent);
+                *batch = lent;
             }
             if let Some(Answer::Lines(verdict)) = answer {
                 let before = passage.released();
@@ -272,8 +288,11 @@ impl Hooks for PluginSet {
 
     async fn component_event(&self, event: ComponentEvent) -> Result<Reaction, HookFailure> {
         let mut decided = Reaction::AsPlanned;
-        for member in self.having(Hook::ComponentEvent).filter(|member| member.sees(&event.component)) {
-            if let (_, Some(Answer::Reaction(reaction))) = member.call(Call::Event(event_to(&event))).await?
+        for member in self.having(Hook::ComponentEvent) {
+            if !member.decides(Capability::Exits, event.component.as_str()) {
+                continue;
+            }
+            if let (_, Some(Answer::Reaction(reaction))) = member.call(Call::Event(event.clone())).await?
                 && decided == Reaction::AsPlanned
             {
                 decided = reaction;
@@ -284,8 +303,7 @@ impl Hooks for PluginSet {
     }
 
     async fn config_changed(&self, plugin: &PluginName, changes: Vec<Change>) -> Result<Option<Rollout>, HookFailure> {
-        let changes = changes.into_iter().map(change_to);
-        match self.ask(plugin, Call::Changed(changes.collect())).await? {
+        match self.ask(plugin, Call::Changed(changes)).await? {
             Some(Answer::Rollout(rollout)) => Ok(rollout),
             _ => Ok(None),
         }
@@ -307,7 +325,7 @@ impl Hooks for PluginSet {
     fn permits(&self, plugin: &PluginName, component: &ComponentName, path: &str) -> Result<(), String> {
         let Some(member) = self.member(plugin) else { return Err(format!("the pod has no plugin `{plugin}`")) };
         let granter = &member.maker.shared.granter;
-        granter.check("files", &format!("{component}:{path}")).map_err(|denied| denied.to_string())
+        granter.check(Capability::Files, &format!("{component}:{path}")).map_err(|denied| denied.to_string())
     }
 
     async fn tick(&self, plugin: &PluginName) -> Result<Option<u32>, HookFailure> {

@@ -18,10 +18,12 @@ use wasmtime_wasi::sockets::{SocketAddrUse, WasiSocketsCtxView, WasiSocketsView}
 use wasmtime_wasi::{FsPerms, WasiCtx};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
-use crate::plugin::grants::{Granter, dir_scope};
+use crate::plugin::grants::Granter;
 use crate::plugin::guest::{Guest, Phase};
 use crate::plugin::logging::{LastWords, Level, LogPipe};
 use crate::plugin::place::Place;
+use crate::pod::Capability;
+use crate::pod::capability::dir_scope;
 
 /// Most random bytes of one call.
 const RANDOM: u64 = 64 << 10;
@@ -53,7 +55,7 @@ impl Wasi {
         let last_words = LastWords::default();
         builder.stderr(LogPipe::new(granter.plugin(), Level::Warn, Some(last_words.clone())));
         for (name, value) in place.variables() {
-            if granter.check("env", &name).is_ok() {
+            if granter.check(Capability::Env, &name).is_ok() {
                 builder.env(name, value);
             }
         }
@@ -61,13 +63,13 @@ impl Wasi {
         if !place.is_controller() {
             return Ok(Self { ctx: builder.build(), gate, last_words, running });
         }
-        for scope in granter.both("dir") {
+        for scope in granter.both(Capability::Dir) {
             let (path, writes) = dir_scope(&scope);
             let perms = if writes { FsPerms::ReadWrite } else { FsPerms::ReadOnly };
             let opened = builder.preopened_dir(path, path, perms);
             opened.map_err(|error| format!("cannot open directory `{path}`: {error}"))?;
         }
-        if !granter.both("tcp").is_empty() {
+        if !granter.both(Capability::Tcp).is_empty() {
             builder.allow_tcp(true);
             // Which names may be asked for is checked by `Names`.
             builder.allow_ip_name_lookup(true);
@@ -118,10 +120,10 @@ impl Doorman {
             | SocketAddrUse::UdpReceive => return false,
         }
         let ip = address.ip().to_canonical();
-        if self.granter.check("tcp", &format!("{ip}:{}", address.port())).is_ok() {
+        if self.granter.check(Capability::Tcp, &format!("{ip}:{}", address.port())).is_ok() {
             return true;
         }
-        for scope in self.granter.both("tcp") {
+        for scope in self.granter.both(Capability::Tcp) {
             let Some((host, port)) = scope.rsplit_once(':') else { continue };
             let port_fits = port == "*" || port.parse() == Ok(address.port());
             if port_fits && self.addresses(host).await.contains(&ip) {
@@ -185,7 +187,7 @@ impl ip_name_lookup::Host for Lookup<'_> {
         network: Resource<Network>,
         name: String,
     ) -> Result<Resource<ip_name_lookup::ResolveAddressStream>, SocketError> {
-        let granted = self.granter.both("tcp").iter().any(|scope| {
+        let granted = self.granter.both(Capability::Tcp).iter().any(|scope| {
             scope == "*" || scope.rsplit_once(':').is_some_and(|(host, _)| host.eq_ignore_ascii_case(&name))
         });
         if !self.open || !granted {
@@ -239,7 +241,7 @@ impl Gate {
         let usual = if uri.scheme() == Some(&Scheme::HTTP) { 80 } else { 443 };
         let port = authority.port_u16().unwrap_or(usual);
         let scope = format!("{}:{port}", authority.host());
-        self.granter.check("http", &scope).map_err(|denied| denied.to_string())
+        self.granter.check(Capability::Http, &scope).map_err(|denied| denied.to_string())
     }
 }
 
@@ -268,9 +270,8 @@ mod tests {
     use crate::pod::{Grant, PluginName};
 
     fn granter(scopes: &[&str]) -> Arc<Granter> {
-        let grants: Vec<_> =
-            scopes.iter().map(|scope| Grant { capability: "tcp".to_owned(), scope: (*scope).to_owned() }).collect();
-        let star = vec![Grant { capability: "tcp".to_owned(), scope: "*".to_owned() }];
+        let grants: Vec<_> = scopes.iter().map(|scope| Grant::new(Capability::Tcp, *scope)).collect();
+        let star = vec![Grant::new(Capability::Tcp, "*")];
         Arc::new(Granter::new(PluginName::new("p").unwrap(), star, grants, None))
     }
 
@@ -295,7 +296,7 @@ mod tests {
     }
 
     fn gate(granted: &str, running: bool) -> Gate {
-        let grants = |scope: &str| vec![Grant { capability: "http".to_owned(), scope: scope.to_owned() }];
+        let grants = |scope: &str| vec![Grant::new(Capability::Http, scope)];
         let granter = Granter::new(PluginName::new("p").unwrap(), grants("*"), grants(granted), None);
         Gate { granter: Arc::new(granter), running: Arc::new(AtomicBool::new(running)), here: true }
     }

@@ -37,7 +37,7 @@ use crate::plugin::load::only_there;
 use crate::plugin::place::Place;
 use crate::plugin::set::{PluginSet, Standing};
 use crate::plugin::{PodLink, PodView};
-use crate::pod::{PluginName, PodSpec, Problem, Problems, lower, read};
+use crate::pod::{Capability, PluginName, PodSpec, Problem, Problems, lower, read};
 use crate::problem::sources::Sources;
 use crate::processes::Processes;
 use crate::shutdown::Tasks;
@@ -214,6 +214,9 @@ async fn prepared<E: Engine>(
     let components: Vec<_> = init.chain(spec.components.keys().cloned()).collect();
     let set = PluginSet::load(&host, &spec.plugins, &components, &link).await;
     let (plan, set) = both(plan, set)?;
+    for uncalled in set.uncalled() {
+        warn!("{uncalled}");
+    }
     let files = OwnFiles::new(&own, &identity::environment(), &OwnVolumes::default(), &info, &settings);
     let mut problems = refused(&spec, &set, &files);
     problems.extend(out_of_reach(&plan.0, &spec, &set));
@@ -459,7 +462,7 @@ pub async fn overlaid(spec: &PodSpec, set: &PluginSet) -> Result<Overlaid, Probl
         let Some(plugin) = spec.plugins.iter().find(|plugin| plugin.name == name) else { continue };
         let grants = set.grants(&name);
         // Who may change nothing of the plan has no business reading it. Where a plugin can't do without, the lack of the grant is a problem already.
-        if !grants.iter().any(|grant| grant.capability == "plan") {
+        if !grants.iter().any(|grant| grant.capability == Capability::Plan) {
             info!(plugin = %name, "the plugin is not called for the plan, because the pod does not grant it `plan`");
             continue;
         }

@@ -32,6 +32,13 @@ pub fn live(pod: &Pod) -> HashMap<ComponentName, Live> {
         .collect()
 }
 
+/// Labels of the controller as plugins see them. `pod.plugins` has the configuration of every plugin, and its secrets; the pod's other labels are read by
+/// the controller alone.
+fn shown(labels: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let shown = labels.iter().filter(|(key, _)| !key.starts_with("pod."));
+    shown.map(|(key, value)| (key.clone(), value.clone())).collect()
+}
+
 /// What never changes of what plugins see. A pod of hundreds of labels would else copy them all with each event.
 #[derive(Debug)]
 pub struct Fixed {
@@ -47,7 +54,7 @@ impl Fixed {
         let planned = plan.init.iter().chain(&plan.components);
         Self {
             name: own.name.clone(),
-            labels: Arc::new(own.labels.clone()),
+            labels: Arc::new(shown(&own.labels)),
             of: planned.map(|it| (it.name.clone(), Arc::new(it.container.labels.clone()))).collect(),
         }
     }
@@ -134,5 +141,23 @@ fn word(state: ComponentState) -> &'static str {
         ComponentState::Stopping => "stopping",
         ComponentState::Exited => "exited",
         ComponentState::Removed => "removed",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plugins_do_not_see_what_the_pod_is_made_of() {
+        let labels = [
+            ("pod.plugins", "- other: {token: secret}"),
+            ("pod.component.app", "image: x"),
+            ("com.docker.swarm.node.id", "n1"),
+            ("podium", "y"),
+        ];
+        let labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+        let keys: Vec<_> = shown(&labels).into_keys().collect();
+        assert_eq!(keys, ["com.docker.swarm.node.id", "podium"]);
     }
 }

@@ -284,6 +284,19 @@ fn only_the_boot_knows_how_plugins_are_loaded() {
     }
 }
 
+/// A version of the contract is served by one module that converts: whatever else named its generated types would have to change with it.
+#[test]
+fn generated_types_stay_with_their_version() {
+    for source in sources("plugin").iter().filter(|source| !source.path.starts_with(root().join("plugin/bindings"))) {
+        for path in ["exports::outrigger", "v0_1::outrigger", "v0_1::convert"] {
+            assert!(!source.code.contains(path), "{} must not name `{path}`", source.path.display());
+        }
+    }
+    for module in modules().iter().filter(|module| *module != "plugin") {
+        deny(module, &["crate::plugin::bindings".to_owned()]);
+    }
+}
+
 #[test]
 fn each_foreign_library_has_one_home() {
     let homes = [

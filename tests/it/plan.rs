@@ -12,8 +12,8 @@ use outrigger::engine::{CgroupDriver, ContainerId, EngineInfo, MountPoint};
 use outrigger::plan::{Plan, Seen, SelfInfo, compile, offline, overlay::Overlays, render};
 use outrigger::pod::lower;
 use outrigger::pod::{
-    Component, ComponentName, Condition, CopySpec, Dependency, Device, EnvFile, Grant, HealthCheck, HostSettings,
-    Logging, Mount, MountKind, PluginName, PodSpec, Ulimit,
+    Capability, Component, ComponentName, Condition, CopySpec, Dependency, Device, EnvFile, Grant, HealthCheck,
+    HostSettings, Logging, Mount, MountKind, PluginName, PodSpec, Ulimit,
 };
 
 fn name(raw: &str) -> ComponentName {
@@ -243,7 +243,7 @@ fn what_comes_from_outside_can_not_draw_on_the_terminal() {
 #[test]
 fn overlays_of_several_plugins_become_one_document() {
     let mut overlays = Overlays::new(serde_json::json!({"components": {"app": {"image": "a"}}}));
-    let grant = |scope: &str| vec![Grant { capability: "plan".to_owned(), scope: scope.to_owned() }];
+    let grant = |scope: &str| vec![Grant::new(Capability::Plan, scope)];
     let (mesh, logs) = (PluginName::new("mesh").unwrap(), PluginName::new("logs").unwrap());
     overlays
         .apply(&mesh, None, r#"{"components": {"envoy": {"image": "envoy"}}}"#, &grant("components.envoy"))

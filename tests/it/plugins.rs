@@ -7,6 +7,8 @@ mod failing;
 mod hostile;
 #[path = "plugins/loading.rs"]
 mod loading;
+#[path = "plugins/powers.rs"]
+mod powers;
 #[path = "plugins/serving.rs"]
 mod serving;
 
@@ -20,7 +22,7 @@ use outrigger::plugin::place::Place;
 use outrigger::plugin::set::PluginSet;
 use outrigger::plugin::{ComponentState, ComponentView, PodLink, PodView, Request, WatchRequest};
 use outrigger::pod::{
-    ComponentName, Grant, OnError, OnErrors, PluginLimits, PluginName, PluginSource, PluginSpec, Problems,
+    Capability, ComponentName, Grant, OnError, OnErrors, PluginLimits, PluginName, PluginSource, PluginSpec, Problems,
 };
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
@@ -29,6 +31,9 @@ use crate::support::guests;
 
 /// Quick hooks in these tests: short, so that a spinning guest costs little; long enough for a busy machine.
 const HOOK: Duration = Duration::from_millis(300);
+
+/// Without them, hooks are not called.
+pub const POWERS: [&str; 5] = ["lines *", "copies *", "exits *", "verdicts *", "on-signals *"];
 
 pub struct Pod {
     pub dir: tempfile::TempDir,
@@ -92,14 +97,14 @@ impl Pod {
         PluginSource::File(path.to_str().unwrap().to_owned())
     }
 
-    /// A plugin that does `config`, with these grants.
+    /// A plugin that does `config`, with these grants, and every power.
     pub fn spec(&self, config: Value, grants: &[&str]) -> PluginSpec {
         PluginSpec {
             name: plugin(),
             origin: "pod.plugins".to_owned(),
             source: self.file(guests::naughty()),
             scope: None,
-            grants: Some(grants.iter().map(|text| grant(text)).collect()),
+            grants: Some(grants.iter().chain(&POWERS).map(|text| grant(text)).collect()),
             limits: PluginLimits::default(),
             on_error: OnErrors { default: OnError::Fail, hooks: BTreeMap::new() },
             health_interval: Duration::from_secs(10),
@@ -130,7 +135,7 @@ pub fn shared_cache() -> std::path::PathBuf {
 
 pub fn grant(text: &str) -> Grant {
     let (capability, scope) = text.split_once(' ').unwrap();
-    Grant { capability: capability.to_owned(), scope: scope.to_owned() }
+    Grant::new(Capability::of(capability).unwrap(), scope)
 }
 
 /// What a plugin is told when it asks the host for something in `tick`.

@@ -29,6 +29,7 @@ pub struct Redact {
     scratch: Vec<u8>,
 }
 
+const WHY_LINES: &str = "to replace personal data and secrets in lines";
 const WHY_METRICS: &str = "to count the lines that the plugin changes";
 
 impl Plugin for Redact {
@@ -37,6 +38,7 @@ impl Plugin for Redact {
     fn manifest() -> Manifest {
         Manifest::new("redact", env!("CARGO_PKG_VERSION"), "keeps personal data and secrets out of the log")
             .schema(include_str!("schema.json"))
+            .want(Want::lines("*", WHY_LINES))
             .want(Want::metrics(WHY_METRICS).optional())
     }
 
@@ -46,7 +48,11 @@ impl Plugin for Redact {
     }
 
     fn wants(&self) -> Vec<Want> {
-        vec![Want::metrics(WHY_METRICS).optional()]
+        let lines: Vec<_> = match &self.components {
+            Some(names) => names.iter().map(|name| Want::lines(name, WHY_LINES)).collect(),
+            None => vec![Want::lines("*", WHY_LINES)],
+        };
+        lines.into_iter().chain([Want::metrics(WHY_METRICS).optional()]).collect()
     }
 }
 

@@ -19,7 +19,7 @@
 //! and `serde`; `cargo build --target wasm32-wasip2 --release` makes the component.
 //!
 //! ```
-//! use outrigger_plugin::{Batch, Edit, Error, LogLine, Manifest, Plugin, Verdict};
+//! use outrigger_plugin::{Batch, Edit, Error, LogLine, Manifest, Plugin, Verdict, Want};
 //! use serde::Deserialize;
 //!
 //! #[derive(Deserialize)]
@@ -36,10 +36,12 @@
 //!     type Config = Config;
 //!
 //!     fn manifest() -> Manifest {
-//!         Manifest::new("quiet", env!("CARGO_PKG_VERSION"), "drops the lines that contain a word").schema(
-//!             r#"{"type": "object", "properties": {"word": {"type": "string", "minLength": 1}},
-//!                 "required": ["word"], "additionalProperties": false}"#,
-//!         )
+//!         Manifest::new("quiet", env!("CARGO_PKG_VERSION"), "drops the lines that contain a word")
+//!             .schema(
+//!                 r#"{"type": "object", "properties": {"word": {"type": "string", "minLength": 1}},
+//!                     "required": ["word"], "additionalProperties": false}"#,
+//!             )
+//!             .want(Want::lines("*", "to drop lines"))
 //!     }
 //!
 //!     fn new(config: Config) -> Result<Self, Error> {

@@ -70,6 +70,31 @@ impl Want {
         self
     }
 
+    /// To read and change the lines of a component, or of all with `*`: without it, [`crate::LogLine`] is not called.
+    pub fn lines(component: &str, reason: impl Into<String>) -> Self {
+        Self::new("lines", component, reason)
+    }
+
+    /// To read and change files on their way into a component (`*` for all) at or below an absolute path: without it, [`crate::ConfigCopy`] is not called.
+    pub fn copies(component: &str, prefix: &str, reason: impl Into<String>) -> Self {
+        Self::new("copies", format!("{component}:{prefix}"), reason)
+    }
+
+    /// To see the events of a component, or of all with `*`, and to decide about its exits: without it, [`crate::ComponentEvent`] is not called.
+    pub fn exits(component: &str, reason: impl Into<String>) -> Self {
+        Self::new("exits", component, reason)
+    }
+
+    /// To judge a component, or with `*` all of them and the pod: without it, [`crate::Health`] is not called.
+    pub fn verdicts(component: &str, reason: impl Into<String>) -> Self {
+        Self::new("verdicts", component, reason)
+    }
+
+    /// To decide about signals that the controller receives: without it, [`crate::Signal`] is not called. Delivering one needs [`Want::signals`], too.
+    pub fn on_signals(reason: impl Into<String>) -> Self {
+        Self::new("on-signals", "*", reason)
+    }
+
     /// To read the pod's own spec and state.
     pub fn pod(reason: impl Into<String>) -> Self {
         Self::new("pod", "*", reason)

@@ -46,7 +46,7 @@ pub trait PreStart: Plugin {
     fn pre_start(&mut self, plan: &Value) -> Result<Option<Value>, Error>;
 }
 
-/// Hook `config-copy`: sees every file on its way into a component.
+/// Hook `config-copy`: sees every file on its way into a component. Needs `copies`.
 pub trait ConfigCopy: Plugin {
     /// `source` is the file's path in the controller, or `plugin:<name>`.
     ///
@@ -55,7 +55,7 @@ pub trait ConfigCopy: Plugin {
     fn config_copy(&mut self, source: &str, file: File) -> Result<FileVerdict, Error>;
 }
 
-/// Hook `health`: probes and judges.
+/// Hook `health`: probes and judges. Needs `verdicts`.
 pub trait Health: Plugin {
     /// Answers what changed or holds; the last judgement about each component counts until the next one.
     ///
@@ -64,7 +64,7 @@ pub trait Health: Plugin {
     fn check(&mut self, why: Trigger) -> Result<Vec<Judgement>, Error>;
 }
 
-/// Hook `log-line`: sees every line of the components' output.
+/// Hook `log-line`: sees every line of the components' output. Needs `lines`.
 pub trait LogLine: Plugin {
     /// At most 256 lines or 64 KiB, never older than 20 ms. Answer with [`crate::Edit`]: what it does not name stays as it is and never travels back.
     ///
@@ -73,7 +73,7 @@ pub trait LogLine: Plugin {
     fn on_batch(&mut self, batch: &Batch) -> Result<Verdict, Error>;
 }
 
-/// Hook `signal`: decides what a signal to the controller means.
+/// Hook `signal`: decides what a signal to the controller means. Needs `on-signals`.
 pub trait Signal: Plugin {
     /// Linux's number. A second SIGTERM or SIGINT is never asked about.
     ///
@@ -82,9 +82,9 @@ pub trait Signal: Plugin {
     fn on_signal(&mut self, signal: u8) -> Result<Decision, Error>;
 }
 
-/// Hook `component-event`: sees what happens to the components.
+/// Hook `component-event`: sees what happens to the components. Needs `exits`.
 pub trait ComponentEvent: Plugin {
-    /// The reaction counts only for an exit, and needs no grant.
+    /// The reaction counts only for an exit.
     ///
     /// # Errors
     /// As [`Reaction::AsPlanned`], or the pod ends, as `on-error` says.

@@ -10,6 +10,7 @@ use outrigger_plugin::{Decision, Delivery, Error, Manifest, Plugin, Signal, Want
 
 use config::{Config, Rule, To};
 
+const WHY_DECIDE: &str = "to decide about the signals that `map` names";
 /// Stands for every component that runs.
 const ALL: &str = "*";
 /// SIGINT, SIGQUIT and SIGTERM stop the pod. A plugin may add to that, not prevent it.
@@ -29,6 +30,7 @@ impl Plugin for SignalMap {
             "maps, fans out and translates signals that the controller receives",
         )
         .schema(include_str!("schema.json"))
+        .want(Want::on_signals(WHY_DECIDE))
         .want(Want::signals(ALL, "to deliver signals to the components that `map` names").optional())
         .want(Want::pod("to know which components run, for `to: \"*\"`").optional())
     }
@@ -64,6 +66,9 @@ impl Plugin for SignalMap {
             .flat_map(|list| list.iter().flat_map(|one| one.to.iter().map(String::as_str)))
             .collect();
         let mut wants = Vec::new();
+        if self.0.values().any(|rule| *rule != Rule::Forward) {
+            wants.push(Want::on_signals(WHY_DECIDE));
+        }
         if named.contains(ALL) {
             wants.push(Want::signals(ALL, "`map` delivers signals to all components"));
             wants.push(Want::pod("to know which components run, for `to: \"*\"`"));
@@ -71,10 +76,6 @@ impl Plugin for SignalMap {
             wants.extend(
                 named.iter().map(|component| Want::signals(component, "`map` delivers signals to this component")),
             );
-        }
-        // The host lets a plugin swallow a signal only where it might send some.
-        if wants.is_empty() && self.0.values().any(|rule| *rule == Rule::Swallow) {
-            wants.push(Want::signals(ALL, "`map` swallows signals"));
         }
         wants
     }

@@ -62,9 +62,9 @@ fn a_star_is_every_component_that_runs() {
 #[test]
 fn asks_for_what_the_map_needs() {
     let config = r#"{"map": {"HUP": [{"to": "web"}, {"to": ["log", "web"]}], "USR1": "swallow"}}"#;
-    assert_eq!(scopes(config), ["signals log", "signals web"]);
-    assert_eq!(scopes(r#"{"map": {"HUP": [{"to": "web"}, {"to": "*"}]}}"#), ["signals *", "pod *"]);
-    assert_eq!(scopes(r#"{"map": {"HUP": "swallow"}}"#), ["signals *"]);
+    assert_eq!(scopes(config), ["on-signals *", "signals log", "signals web"]);
+    assert_eq!(scopes(r#"{"map": {"HUP": [{"to": "web"}, {"to": "*"}]}}"#), ["on-signals *", "signals *", "pod *"]);
+    assert_eq!(scopes(r#"{"map": {"HUP": "swallow"}}"#), ["on-signals *"]);
     assert_eq!(scopes(r#"{"map": {"HUP": "forward"}}"#), Vec::<String>::new());
 }
 

@@ -19,7 +19,9 @@ use crate::containers::Inspection;
 use crate::containers::info::EngineInfo;
 use crate::plan::{OwnVolumes, SelfInfo};
 use crate::pod::life::LifecycleAction;
-use crate::pod::{Component, Grant, HostSettings, Mount, MountKind, PluginSpec, PodSpec, Problem, Problems};
+use crate::pod::{
+    Capability, Component, Grant, HostSettings, Mount, MountKind, PluginSpec, PodSpec, Problem, Problems,
+};
 
 /// Capabilities with which a process leaves its container, or takes over the kernel.
 const ESCAPES: [(&str, &str); 12] = [
@@ -95,9 +97,9 @@ impl OwnFiles {
     #[must_use]
     pub fn refused(&self, plugin: &PluginSpec, grants: &[Grant]) -> Problems {
         let of = |grant: &Grant| {
-            let refusal = match grant.capability.as_str() {
-                "dir" => self.file(grant.scope.strip_suffix(":rw").unwrap_or(&grant.scope)),
-                "watch" if grant.scope.starts_with('/') => self.watched(&grant.scope),
+            let refusal = match grant.capability {
+                Capability::Dir => self.file(grant.scope.strip_suffix(":rw").unwrap_or(&grant.scope)),
+                Capability::Watch if grant.scope.starts_with('/') => self.watched(&grant.scope),
                 _ => None,
             };
             let Refusal { what, hint } = refusal?;

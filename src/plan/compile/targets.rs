@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use crate::config::policy::normal;
 use crate::containers::ContainerSpec;
 use crate::plan::Plan;
-use crate::pod::{Grant, Mount, MountKind, PluginSource, PluginSpec, Problem, Problems};
+use crate::pod::{Capability, Grant, Mount, MountKind, PluginSource, PluginSpec, Problem, Problems};
 
 /// What every runtime mounts anew for each process: <https://github.com/opencontainers/runtime-spec/blob/main/config-linux.md#default-filesystems>.
 const OF_THE_RUNTIME: [&str; 3] = ["/dev", "/proc", "/sys"];
@@ -232,7 +232,7 @@ fn is_memory(mount: &Mount) -> bool {
 #[must_use]
 pub fn of_plugin(plan: &Plan, plugin: &PluginSpec, wanted: &[Grant]) -> Problems {
     let barred = wanted.iter().filter(|_| plugin.source == PluginSource::Stock).filter_map(|grant| {
-        let (name, path) = grant.scope.split_once(':').filter(|_| grant.capability == "files")?;
+        let (name, path) = grant.scope.split_once(':').filter(|_| grant.capability == Capability::Files)?;
         let planned = plan.init.iter().chain(&plan.components).find(|planned| planned.name.as_str() == name)?;
         let Barred { what, hint } = barred_with(&planned.container, path, &plan.host_files)?;
         Some(Problem::new(&plugin.origin, plugin.name.as_str(), format!("component `{name}`: {what}")).hint(hint))

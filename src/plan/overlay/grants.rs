@@ -1,6 +1,6 @@
 //! Which `plan` grant covers which part of the document.
 
-use crate::pod::Grant;
+use crate::pod::{Capability, Grant};
 
 /// Whether the grant allows a change at this path.
 ///
@@ -8,7 +8,7 @@ use crate::pod::Grant;
 /// label names do, is matched by `*` only: were its parts compared one by one, `components.a.b` could mean two different things.
 pub(super) fn covers(grant: &Grant, path: &[String]) -> bool {
     let mut segments = path.iter();
-    grant.capability == "plan"
+    grant.capability == Capability::Plan
         && grant
             .scope
             .split('.')
@@ -27,7 +27,7 @@ mod tests {
     use super::*;
 
     fn check(scope: &str, path: &str, expected: bool) {
-        let grant = Grant { capability: "plan".to_owned(), scope: scope.to_owned() };
+        let grant = Grant::new(Capability::Plan, scope);
         let path: Vec<_> = path.split('/').map(str::to_owned).collect();
         assert_eq!(covers(&grant, &path), expected, "{scope} {path:?}");
     }
@@ -54,7 +54,7 @@ mod tests {
 
     #[test]
     fn another_capability_covers_nothing() {
-        let grant = Grant { capability: "files".to_owned(), scope: "*".to_owned() };
+        let grant = Grant::new(Capability::Files, "*");
         assert!(!covers(&grant, &["components".to_owned()]));
     }
 
@@ -62,7 +62,7 @@ mod tests {
     fn a_suggestion_covers_what_it_is_for() {
         for path in [vec!["components", "a.b", "labels", "x.y", "z"], vec!["init"], vec!["a\nb"]] {
             let path: Vec<_> = path.into_iter().map(str::to_owned).collect();
-            assert!(covers(&Grant { capability: "plan".to_owned(), scope: suggestion(&path) }, &path), "{path:?}");
+            assert!(covers(&Grant::new(Capability::Plan, suggestion(&path)), &path), "{path:?}");
         }
     }
 }

@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     fn grants(scopes: &[&str]) -> Vec<Grant> {
-        scopes.iter().map(|scope| Grant { capability: "plan".to_owned(), scope: (*scope).to_owned() }).collect()
+        scopes.iter().map(|scope| Grant::new(crate::pod::Capability::Plan, *scope)).collect()
     }
 
     fn document() -> Value {

@@ -5,14 +5,14 @@ use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
 use serde_json::{Value, json};
 
 use super::{MOST_PROBLEMS, Overlays};
-use crate::pod::{ComponentName, Grant, PluginName};
+use crate::pod::{Capability, ComponentName, Grant, PluginName};
 
 fn plugin(name: &str) -> PluginName {
     PluginName::new(name).unwrap()
 }
 
 fn grants(scopes: &[&str]) -> Vec<Grant> {
-    scopes.iter().map(|scope| Grant { capability: "plan".to_owned(), scope: (*scope).to_owned() }).collect()
+    scopes.iter().map(|scope| Grant::new(Capability::Plan, *scope)).collect()
 }
 
 fn base() -> Value {

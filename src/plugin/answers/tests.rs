@@ -1,6 +1,7 @@
 use super::*;
+use crate::hooks::Status;
 use crate::plugin::{ComponentState, ComponentView};
-use crate::pod::{Grant, PluginName};
+use crate::pod::{Capability, Grant, PluginName};
 
 fn view() -> PodView {
     let component = |name: &str| ComponentView {
@@ -14,10 +15,8 @@ fn view() -> PodView {
 }
 
 fn granter(grants: &[(&str, &str)], only: Option<&str>) -> Granter {
-    let grants: Vec<_> = grants
-        .iter()
-        .map(|(capability, scope)| Grant { capability: (*capability).to_owned(), scope: (*scope).to_owned() })
-        .collect();
+    let grants: Vec<_> =
+        grants.iter().map(|(capability, scope)| Grant::new(Capability::of(capability).unwrap(), *scope)).collect();
     let only = only.map(|name| ComponentName::new(name).unwrap());
     Granter::new(PluginName::new("p").unwrap(), grants.clone(), grants, only)
 }
@@ -26,12 +25,12 @@ fn judge<T>(grants: &[(&str, &str)], only: Option<&str>, ask: impl FnOnce(&Judge
     ask(&Judge { granter: &granter(grants, only), view: &view() })
 }
 
-fn file(component: &str, path: &str, mode: u32) -> types::File {
-    types::File { component: component.to_owned(), path: path.to_owned(), mode, uid: 0, gid: 0, content: vec![1] }
+fn file(component: &str, path: &str, mode: u32) -> FileSaid {
+    FileSaid { component: component.to_owned(), path: path.to_owned(), mode, uid: 0, gid: 0, content: vec![1] }
 }
 
-fn rollout() -> config_changed::Rollout {
-    config_changed::Rollout {
+fn rollout() -> said::Rollout {
+    said::Rollout {
         summary: "s".to_owned(),
         files: vec![],
         remove: vec![],
@@ -42,9 +41,9 @@ fn rollout() -> config_changed::Rollout {
     }
 }
 
-fn command(component: &str, argv: &[&str]) -> config_changed::Command {
+fn command(component: &str, argv: &[&str]) -> said::Command {
     let argv = argv.iter().map(|word| (*word).to_owned()).collect();
-    config_changed::Command { component: component.to_owned(), argv, timeout_ms: 1000 }
+    said::Command { component: component.to_owned(), argv, timeout_ms: 1000 }
 }
 
 #[test]
@@ -89,9 +88,9 @@ fn a_confined_plugin_changes_its_component_only() {
 #[test]
 fn replaced_files_are_the_file_itself_or_granted() {
     let grants = [("files", "app:/etc")];
-    let copy = |new: types::File| {
-        let verdict = config_copy::Verdict::Replace(vec![new]);
-        judge(&grants, None, |judge| judge.copy(&file("db", "/conf", 0o600), verdict))
+    let copy = |new: FileSaid| {
+        let verdict = said::Copied::Replace(vec![new]);
+        judge(&grants, None, |judge| judge.copy(&file("db", "/conf", 0o600).checked().unwrap(), verdict))
     };
     assert!(copy(file("db", "/conf", 0o644)).is_ok());
     assert!(copy(file("app", "/etc/x", 0o644)).is_ok());
@@ -110,10 +109,8 @@ fn replaced_files_are_the_file_itself_or_granted() {
 #[test]
 fn signals_need_grants_and_numbers() {
     let decide = |grants: &[(&str, &str)], list: &[(&str, u8)]| {
-        let list = list
-            .iter()
-            .map(|(component, signal)| signal::Delivery { component: (*component).to_owned(), signal: *signal });
-        let decision = signal::Decision::Deliver(list.collect());
+        let list = list.iter().map(|(component, signal)| ((*component).to_owned(), *signal));
+        let decision = said::Decision::Deliver(list.collect());
         judge(grants, None, |judge| judge.decision(decision))
     };
     let app = ComponentName::new("app").unwrap();
@@ -128,20 +125,20 @@ fn signals_need_grants_and_numbers() {
         let error = decide(&[("signals", granted)], &[delivery]).unwrap_err();
         assert!(error.starts_with(expected), "{error}");
     }
-    assert!(decide(&[], &[]).unwrap_err().contains("swallows"));
-    assert_eq!(decide(&[("signals", "app")], &[]), Ok(SignalDecision::Deliver(vec![])));
+    assert_eq!(decide(&[], &[]), Ok(SignalDecision::Deliver(vec![])));
 }
 
 #[test]
 fn judgements_name_what_there_is() {
     let ask = |component: Option<&str>, only: Option<&str>| {
         let component = component.map(str::to_owned);
-        let judgement = health::Judgement { component, status: health::Status::Degraded, reason: "r".repeat(600) };
-        judge(&[], only, |judge| judge.judgements(vec![judgement]))
+        let judgement = said::Judgement { component, status: Status::Degraded, reason: "r".repeat(600) };
+        judge(&[("verdicts", "*")], only, |judge| judge.judgements(vec![judgement]))
     };
     let reason = "a\r\nb\u{1b}[31m".to_owned();
-    let judgement = health::Judgement { component: None, status: health::Status::Degraded, reason };
-    assert_eq!(judge(&[], None, |judge| judge.judgements(vec![judgement])).unwrap()[0].reason, "a  b [31m");
+    let judgement = said::Judgement { component: None, status: Status::Degraded, reason };
+    let judged = judge(&[("verdicts", "*")], None, |judge| judge.judgements(vec![judgement]));
+    assert_eq!(judged.unwrap()[0].reason, "a  b [31m");
     assert_eq!(ask(None, None).unwrap()[0].component, None);
     assert_eq!(ask(Some("db"), None).unwrap()[0].reason.len(), TEXT);
     assert_eq!(ask(None, Some("app")).unwrap()[0].component, Some(ComponentName::new("app").unwrap()));
@@ -155,52 +152,56 @@ fn judgements_name_what_there_is() {
 }
 
 #[test]
+fn who_judges_one_component_does_not_judge_others_or_the_pod() {
+    let ask = |component: Option<&str>, only: Option<&str>| {
+        let component = component.map(str::to_owned);
+        let judgement = said::Judgement { component, status: Status::Unhealthy, reason: String::new() };
+        judge(&[("verdicts", "app")], only, |judge| judge.judgements(vec![judgement]))
+    };
+    assert!(ask(Some("app"), None).is_ok());
+    assert!(ask(None, Some("app")).is_ok());
+    assert!(ask(Some("db"), None).unwrap_err().starts_with("a grant is missing: `verdicts` for `db`"));
+    assert!(ask(None, None).unwrap_err().starts_with("a grant is missing: `verdicts` for `*`"));
+}
+
+#[test]
 fn rollouts_need_a_grant_for_every_part() {
     let grants = [("files", "app:/etc"), ("exec", "app"), ("signals", "app")];
-    let ask = |raw: config_changed::Rollout| judge(&grants, None, |judge| judge.rollout(Some(raw)));
-    let full = config_changed::Rollout {
+    let ask = |raw: said::Rollout| judge(&grants, None, |judge| judge.rollout(Some(raw)));
+    let full = said::Rollout {
         files: vec![file("app", "/etc/x", 0o644)],
         remove: vec![("app".to_owned(), "/etc/y".to_owned())],
         validate: vec![command("app", &["nginx", "-t"])],
         apply: vec![
-            config_changed::Action::Signal(("app".to_owned(), 1)),
-            config_changed::Action::Run(command("app", &["reload"])),
-            config_changed::Action::Restart("app".to_owned()),
+            said::Action::Signal("app".to_owned(), 1),
+            said::Action::Run(command("app", &["reload"])),
+            said::Action::Restart("app".to_owned()),
         ],
         verify: vec![command("app", &["true"])],
         healthy_for_ms: 5000,
         ..rollout()
     };
     assert!(ask(full).unwrap().is_some());
-    let timed = |timeout_ms| config_changed::Command { timeout_ms, ..command("app", &["x"]) };
-    let apply = |action| config_changed::Rollout { apply: vec![action], ..rollout() };
+    let timed = |timeout_ms| said::Command { timeout_ms, ..command("app", &["x"]) };
+    let apply = |action| said::Rollout { apply: vec![action], ..rollout() };
     for (wrong, expected) in [
         (
-            config_changed::Rollout { files: vec![file("app", "/x", 0o644)], ..rollout() },
+            said::Rollout { files: vec![file("app", "/x", 0o644)], ..rollout() },
             "a grant is missing: `files` for `app:/x`",
         ),
         (
-            config_changed::Rollout { remove: vec![("app".to_owned(), "/x".to_owned())], ..rollout() },
+            said::Rollout { remove: vec![("app".to_owned(), "/x".to_owned())], ..rollout() },
             "a grant is missing: `files` for `app:/x`",
         ),
+        (said::Rollout { validate: vec![command("db", &["x"])], ..rollout() }, "a grant is missing: `exec` for `db`"),
+        (said::Rollout { verify: vec![command("app", &[])], ..rollout() }, "a command must have 1 to 256 words"),
+        (said::Rollout { verify: vec![timed(0)], ..rollout() }, "`timeout-ms` is 0, expected 1 to"),
+        (apply(said::Action::Run(command("db", &["x"]))), "a grant is missing: `exec` for `db`"),
+        (apply(said::Action::Restart("db".to_owned())), "a grant is missing: `signals` for `db`"),
+        (apply(said::Action::Signal("db".to_owned(), 1)), "a grant is missing: `signals` for `db`"),
+        (said::Rollout { healthy_for_ms: 600_001, ..rollout() }, "`healthy-for-ms` is 600001, but the limit is 600000"),
         (
-            config_changed::Rollout { validate: vec![command("db", &["x"])], ..rollout() },
-            "a grant is missing: `exec` for `db`",
-        ),
-        (
-            config_changed::Rollout { verify: vec![command("app", &[])], ..rollout() },
-            "a command must have 1 to 256 words",
-        ),
-        (config_changed::Rollout { verify: vec![timed(0)], ..rollout() }, "`timeout-ms` is 0, expected 1 to"),
-        (apply(config_changed::Action::Run(command("db", &["x"]))), "a grant is missing: `exec` for `db`"),
-        (apply(config_changed::Action::Restart("db".to_owned())), "a grant is missing: `signals` for `db`"),
-        (apply(config_changed::Action::Signal(("db".to_owned(), 1))), "a grant is missing: `signals` for `db`"),
-        (
-            config_changed::Rollout { healthy_for_ms: 600_001, ..rollout() },
-            "`healthy-for-ms` is 600001, but the limit is 600000",
-        ),
-        (
-            config_changed::Rollout { validate: vec![command("app", &["x"]); 300], ..rollout() },
+            said::Rollout { validate: vec![command("app", &["x"]); 300], ..rollout() },
             "the answer has 300 commands, but the limit is 256",
         ),
     ] {
@@ -213,24 +214,21 @@ fn rollouts_need_a_grant_for_every_part() {
 #[test]
 fn a_rollout_is_bounded_as_a_whole() {
     let grants = [("files", "app:/etc"), ("exec", "app")];
-    let ask = |raw: config_changed::Rollout| judge(&grants, None, |judge| judge.rollout(Some(raw)));
+    let ask = |raw: said::Rollout| judge(&grants, None, |judge| judge.rollout(Some(raw)));
     let files = |number: usize| (0..number).map(|n| file("app", &format!("/etc/{n}"), 0o644)).collect::<Vec<_>>();
     let remove = |number: usize| (0..number).map(|n| ("app".to_owned(), format!("/etc/r{n}"))).collect::<Vec<_>>();
     let commands = |number: usize| vec![command("app", &["x"]); number];
-    let both = |of_files, of_removals| config_changed::Rollout {
-        files: files(of_files),
-        remove: remove(of_removals),
-        ..rollout()
-    };
+    let both =
+        |of_files, of_removals| said::Rollout { files: files(of_files), remove: remove(of_removals), ..rollout() };
     assert!(ask(both(ITEMS - 1, 1)).is_ok() && ask(both(0, ITEMS)).is_ok());
     for (of_files, of_removals) in [(ITEMS, 1), (1, ITEMS), (0, ITEMS + 1)] {
         let why = ask(both(of_files, of_removals)).unwrap_err();
         assert_eq!(why, "the answer has 257 files, but the limit is 256");
     }
-    let spread = |validate, verify| config_changed::Rollout {
+    let spread = |validate, verify| said::Rollout {
         validate: commands(validate),
         verify: commands(verify),
-        apply: vec![config_changed::Action::Run(command("app", &["x"]))],
+        apply: vec![said::Action::Run(command("app", &["x"]))],
         ..rollout()
     };
     assert!(ask(spread(128, 127)).is_ok());

@@ -1,7 +1,10 @@
-//! Version 0.1 of the contract: what `bindgen!` makes of `wit/`, and [`convert`] between that and our own types.
+//! Version 0.1 of the contract: what `bindgen!` makes of `wit/`; [`calls`] and [`imports`] with our own types on the other side, and [`convert`]
+//! between the two.
 #![expect(missing_docs, reason = "generated; `wit/` documents it")]
 
+pub mod calls;
 pub mod convert;
+pub mod imports;
 
 wasmtime::component::bindgen!({
     path: "wit",

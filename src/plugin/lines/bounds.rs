@@ -4,8 +4,8 @@
 //! would make is counted before any of it is made.
 
 use super::{Edit, narrow, part, parts, start};
+use crate::hooks::Batch;
 use crate::hooks::limits::{BYTES_EACH, BYTES_MORE, BYTES_MOST, LINES_EACH, LINES_MORE, LINES_MOST, LONGEST_LINE};
-use crate::plugin::bindings::v0_1::exports::outrigger::pod::log_line;
 
 /// What the plugin was given: of each line where it ends and where its fields end.
 #[derive(Debug)]
@@ -19,7 +19,7 @@ pub struct Seen<'a> {
 impl<'a> Seen<'a> {
     /// The batch that was lent to the plugin.
     #[must_use]
-    pub fn of(batch: &'a log_line::Batch) -> Self {
+    pub fn of(batch: &'a Batch) -> Self {
         let (bytes, fields) = (batch.data.len(), batch.fields.len());
         Self { ends: &batch.ends, bytes, field_ends: &batch.field_ends, fields }
     }

@@ -10,7 +10,7 @@ use crate::hooks::Hook;
 use crate::labels::{LONG_FORM, RawPlugin, RawSettings};
 use crate::pod::stock::STOCK;
 use crate::pod::{
-    ComponentName, Grant, OnError, OnErrors, PluginLimits, PluginName, PluginSource, PluginSpec, Problem,
+    Capability, ComponentName, Grant, OnError, OnErrors, PluginLimits, PluginName, PluginSource, PluginSpec, Problem,
 };
 use crate::problem::{candidates, nearest};
 
@@ -23,73 +23,6 @@ const LEAST_MEMORY: i64 = 64 * 1024;
 
 /// What a memory of 32-bit addresses can have: more can't be given either.
 const MOST_MEMORY: i64 = 4 << 30;
-
-/// Every capability, in the order of the table in `wit/plugin.wit`, and the form of its scope.
-const CAPABILITIES: [(&str, Scope); 15] = [
-    ("pod", Scope::All),
-    ("signals", Scope::Component),
-    ("files", Scope::ComponentPath),
-    ("exec", Scope::Component),
-    ("watch", Scope::Path),
-    ("plan", Scope::Field),
-    ("state", Scope::All),
-    ("metrics", Scope::All),
-    ("http", Scope::HostPort),
-    ("tcp", Scope::HostPort),
-    ("env", Scope::Variable),
-    ("dir", Scope::Directory),
-    ("routes", Scope::All),
-    ("logs", Scope::All),
-    ("node", Scope::All),
-];
-
-/// What a capability's scope looks like; `*` is right for all.
-#[derive(Debug, Clone, Copy)]
-enum Scope {
-    All,
-    Component,
-    ComponentPath,
-    Path,
-    Field,
-    HostPort,
-    Variable,
-    Directory,
-}
-
-impl Scope {
-    fn holds(self, text: &str) -> bool {
-        if text == "*" {
-            return true;
-        }
-        match self {
-            Self::All => false,
-            Self::Component => ComponentName::new(text).is_ok(),
-            Self::ComponentPath => text
-                .split_once(':')
-                .is_some_and(|(name, path)| path.starts_with('/') && (name == "*" || ComponentName::new(name).is_ok())),
-            Self::Path => text.starts_with('/'),
-            Self::Field => text.split('.').all(|part| !part.is_empty()),
-            Self::HostPort => text.rsplit_once(':').is_some_and(|(host, port)| {
-                !host.is_empty() && (port == "*" || port.parse::<u16>().is_ok_and(|port| port > 0))
-            }),
-            Self::Variable => !text.is_empty() && !text.contains(['=', ' ']),
-            Self::Directory => text.starts_with('/') && text.split_once(':').is_none_or(|(_, mode)| mode == "rw"),
-        }
-    }
-
-    fn described(self) -> &'static str {
-        match self {
-            Self::All => "`true`",
-            Self::Component => "the name of a component or `*`",
-            Self::ComponentPath => "`component:/path/prefix`",
-            Self::Path => "an absolute path",
-            Self::Field => "a dotted path such as `components.*.environment`",
-            Self::HostPort => "`host:port`, the port may be `*`",
-            Self::Variable => "the name of a variable",
-            Self::Directory => "an absolute path, followed by `:rw` for write access",
-        }
-    }
-}
 
 /// Lowers one plugin; `scope` is the component in whose settings it is written.
 pub fn lower(raw: &RawPlugin, scope: Option<&ComponentName>, report: &mut Report) -> Option<PluginSpec> {
@@ -189,8 +122,8 @@ fn grants(node: &Node<'_>, report: &mut Report) -> Vec<Grant> {
         return found;
     };
     for (capability, node) in entries {
-        let Some((_, form)) = CAPABILITIES.iter().find(|(known, _)| *known == capability) else {
-            let known = CAPABILITIES.map(|(known, _)| known);
+        let Some(capability) = Capability::of(capability) else {
+            let known = Capability::ALL.map(Capability::name);
             report.push(node.problem("unknown capability").hint(candidates(capability, known)));
             continue;
         };
@@ -212,9 +145,9 @@ fn grants(node: &Node<'_>, report: &mut Report) -> Vec<Grant> {
             }
         };
         for (item, scope) in scopes {
-            let grant = Grant { capability: capability.to_owned(), scope };
-            if !form.holds(&grant.scope) {
-                report.push(item.problem(format!("expected {}, found `{}`", form.described(), grant.scope)));
+            let grant = Grant::new(capability, scope);
+            if let Err(expected) = capability.check_granted(&grant.scope) {
+                report.push(item.problem(format!("expected {expected}, found `{}`", grant.scope)));
             } else if seen.insert(grant.clone()) {
                 found.push(grant);
             }

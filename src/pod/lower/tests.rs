@@ -9,7 +9,9 @@ use super::lower;
 use crate::labels::to_labels;
 use crate::plan::document;
 use crate::pod::read::{from_document, from_labels, from_value};
-use crate::pod::{Component, ComponentName, Condition, Grant, HealthCheck, MountKind, OnError, PluginSource, PodSpec};
+use crate::pod::{
+    Capability, Component, ComponentName, Condition, Grant, HealthCheck, MountKind, OnError, PluginSource, PodSpec,
+};
 
 fn pod(yaml: &str) -> PodSpec {
     match from_document("pod.yaml", yaml).and_then(|raw| lower(&raw)) {
@@ -134,8 +136,8 @@ fn plugins_have_a_short_and_a_long_form() {
     assert_eq!(reload.config, json!({"source": "/x", "other": 1}));
     assert_eq!(reload.grants, None);
     assert_eq!(mine.source, PluginSource::File("/m.wasm".to_owned()));
-    let grant = |capability: &str, scope: &str| Grant { capability: capability.to_owned(), scope: scope.to_owned() };
-    assert_eq!(mine.grants, Some(vec![grant("pod", "*"), grant("exec", "app")]));
+    let grant = Grant::new;
+    assert_eq!(mine.grants, Some(vec![grant(Capability::Pod, "*"), grant(Capability::Exec, "app")]));
     assert_eq!((mine.on_error.of("signal"), mine.on_error.of("health")), (OnError::Ignore, OnError::Fail));
     assert_eq!(signal.scope, Some(ComponentName::new("app").unwrap()));
 }

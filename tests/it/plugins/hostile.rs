@@ -123,7 +123,7 @@ async fn no_line_makes_redact_fail() {
         origin: "pod.plugins".to_owned(),
         source: pod.file(stock::wasm("redact").unwrap()),
         scope: None,
-        grants: None,
+        grants: Some(vec![grant("lines *")]),
         limits: PluginLimits::default(),
         on_error: OnErrors { default: OnError::Fail, hooks: BTreeMap::new() },
         health_interval: Duration::from_secs(10),

@@ -85,6 +85,9 @@ async fn interfaces_and_hooks_that_are_not_served_yet() {
     let sink = patched(naughty(), "outrigger:pod/log-line@", "outrigger:pod/log-sink@");
     let error = refused(&sink, "has the hook `log-sink`, which this version of Outrigger does not call yet").await;
     assert!(matches!(error, PluginError::HookNotServed { hook: "log-sink" }));
+    let newer = patched(naughty(), "outrigger:pod/log-line@", "outrigger:pod/new-hook@");
+    let error = refused(&newer, "has the hook `new-hook`, which this version of Outrigger does not know").await;
+    assert!(matches!(error, PluginError::UnknownHook { .. }));
     let none = patched(naughty(), "outrigger:pod/plugin@", "outrigger:pod/plugon@");
     assert!(matches!(refused(&none, "does not export `outrigger:pod/plugin`").await, PluginError::NoPlugin));
     // Another interface's functions under a name of the contract: of those that it imports, and of those that it exports.
@@ -186,7 +189,7 @@ async fn wants_lie_within_the_manifest_and_required_ones_are_granted() {
     let told = load(json!({"wants": ["exec app"]}), &[]).await.unwrap_err();
     assert!(told.contains("requests `exec` for `app`, which its manifest does not request"), "{told}");
     let told = load(json!({"wants": ["files /etc"]}), &[]).await.unwrap_err();
-    assert!(told.contains("expected `component:/path`"), "{told}");
+    assert!(told.contains("expected `component:/path/prefix`"), "{told}");
 
     let mut spec = pod.spec(json!({}), &[]);
     spec.source = pod.file(&describing("needy"));
@@ -200,7 +203,8 @@ async fn wants_lie_within_the_manifest_and_required_ones_are_granted() {
 async fn what_was_granted_can_be_seen_and_watches_are_told_once() {
     let pod = Pod::new();
     let set = pod.with(json!({"configure": "check watch /watched/a => ok"}), &["watch /watched"]).await;
-    assert_eq!(set.grants(&plugin()), [super::grant("watch /watched")]);
+    let granted = ["watch /watched"].iter().chain(&super::POWERS).map(|text| super::grant(text));
+    assert_eq!(set.grants(&plugin()), granted.collect::<Vec<_>>());
     let watches = set.watches();
     assert_eq!(watches.len(), 1, "three instances were configured alike: {watches:?}");
     assert_eq!(watches[0].source, "/watched/a");

@@ -32,6 +32,8 @@ pub struct ErrorCount {
     errors: BTreeMap<String, u64>,
 }
 
+const WHY_LINES: &str = "to find the error lines";
+const WHY_EXITS: &str = "to count from a component's start, and to stop the pod after too many errors";
 const WHY: &str = "to publish how many error lines there were";
 
 impl Plugin for ErrorCount {
@@ -40,6 +42,8 @@ impl Plugin for ErrorCount {
     fn manifest() -> Manifest {
         Manifest::new("error-count", env!("CARGO_PKG_VERSION"), "counts error lines and publishes the counts")
             .schema(include_str!("schema.json"))
+            .want(Want::lines("*", WHY_LINES))
+            .want(Want::exits("*", WHY_EXITS))
             .want(Want::metrics(WHY))
     }
 
@@ -51,7 +55,11 @@ impl Plugin for ErrorCount {
     }
 
     fn wants(&self) -> Vec<Want> {
-        vec![Want::metrics(WHY)]
+        let mut wants = vec![Want::lines("*", WHY_LINES), Want::metrics(WHY)];
+        // Without a limit it only looks at exits.
+        let exits = Want::exits("*", WHY_EXITS);
+        wants.push(if self.config.limit.is_some() { exits } else { exits.optional() });
+        wants
     }
 }
 

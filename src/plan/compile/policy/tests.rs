@@ -488,7 +488,7 @@ fn refused(case: &Case, grants: &[&str], is_said: bool) -> Vec<String> {
     let grants: Vec<_> = grants
         .iter()
         .map(|text| text.split_once(' ').unwrap())
-        .map(|(capability, scope)| Grant { capability: capability.to_owned(), scope: scope.to_owned() })
+        .map(|(capability, scope)| Grant::new(crate::pod::Capability::of(capability).unwrap(), scope))
         .collect();
     let text = "components: {app: {image: x}}\nplugins: [{reload: {watch: /x, component: app, target: /x}}]\n";
     let mut spec = lower::lower(&read::from_document("pod.yaml", text).unwrap()).unwrap();

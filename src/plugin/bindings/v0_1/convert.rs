@@ -2,86 +2,177 @@
 
 use std::mem;
 
-use super::exports::outrigger::pod::{component_event, config_changed, health, log_line, plugin};
+use super::exports::outrigger::pod::{component_event, config_changed, config_copy, health, log_line, plugin, signal};
 use super::outrigger::pod::types;
 use crate::engine::Output;
-use crate::hooks::{Batch, Change, ComponentEvent, ComponentEventKind, File, HealthTrigger, Status};
+use crate::hooks::{Batch, Change, ComponentEvent, ComponentEventKind, File, HealthTrigger, Reaction, Status};
+use crate::plugin::call::Failure;
+use crate::plugin::imports::Refusal;
 use crate::plugin::lines::{Edit, Verdict};
 use crate::plugin::manifest::{Declared, DeclaredWant};
-use crate::pod::ComponentName;
+use crate::plugin::said::{self, FileSaid};
 
-/// The file in our own words.
-///
-/// # Errors
-/// What is wrong with it: its component's name, its path or its mode.
-pub fn file_of(file: types::File) -> Result<File, String> {
-    let component = ComponentName::new(&file.component).map_err(|error| error.to_string())?;
-    if !crate::plugin::grants::plain_path(&file.path) || file.path.ends_with('/') {
-        return Err(format!("`{}` is not an absolute path without `.` and `..`", file.path));
-    }
-    if file.mode > 0o7777 {
-        return Err(format!("mode {:#o} of `{}` has more than permission bits", file.mode, file.path));
-    }
-    Ok(File { component, path: file.path, mode: file.mode, uid: file.uid, gid: file.gid, content: file.content })
+/// A batch while a guest sees it. Its lists are moved there, and back when this is dropped: also if the call is, so that no line is lost.
+pub struct LentBatch<'a> {
+    batch: &'a mut Batch,
+    /// As the guest gets it.
+    pub wire: log_line::Batch,
 }
 
-/// The file as a guest gets it.
+impl<'a> LentBatch<'a> {
+    /// Moves the lists.
+    #[must_use]
+    pub fn new(batch: &'a mut Batch) -> Self {
+        let wire = log_line::Batch {
+            component: batch.component.to_string(),
+            output: match batch.output {
+                Output::Stdout => log_line::Output::Stdout,
+                Output::Stderr => log_line::Output::Stderr,
+            },
+            first_ns: batch.first_ns,
+            after_us: mem::take(&mut batch.after_us),
+            ends: mem::take(&mut batch.ends),
+            data: mem::take(&mut batch.data),
+            field_ends: mem::take(&mut batch.field_ends),
+            fields: mem::take(&mut batch.fields),
+            final_: batch.is_final,
+        };
+        Self { batch, wire }
+    }
+}
+
+impl Drop for LentBatch<'_> {
+    fn drop(&mut self) {
+        self.batch.after_us = mem::take(&mut self.wire.after_us);
+        self.batch.ends = mem::take(&mut self.wire.ends);
+        self.batch.data = mem::take(&mut self.wire.data);
+        self.batch.field_ends = mem::take(&mut self.wire.field_ends);
+        self.batch.fields = mem::take(&mut self.wire.fields);
+    }
+}
+
+/// A file while a guest sees it, see [`LentBatch`].
+pub struct LentFile<'a> {
+    file: &'a mut File,
+    /// As the guest gets it.
+    pub wire: types::File,
+}
+
+impl<'a> LentFile<'a> {
+    /// Moves the content.
+    #[must_use]
+    pub fn new(file: &'a mut File) -> Self {
+        let wire = types::File {
+            component: file.component.to_string(),
+            path: file.path.clone(),
+            mode: file.mode,
+            uid: file.uid,
+            gid: file.gid,
+            content: mem::take(&mut file.content),
+        };
+        Self { file, wire }
+    }
+}
+
+impl Drop for LentFile<'_> {
+    fn drop(&mut self) {
+        self.file.content = mem::take(&mut self.wire.content);
+    }
+}
+
+/// Changed files while a guest sees them, see [`LentBatch`].
+pub struct LentChanges<'a> {
+    changes: &'a mut [Change],
+    /// As the guest gets them.
+    pub wire: Vec<config_changed::Change>,
+}
+
+impl<'a> LentChanges<'a> {
+    /// Moves the contents.
+    #[must_use]
+    pub fn new(changes: &'a mut [Change]) -> Self {
+        let wire = changes.iter_mut().map(|change| config_changed::Change {
+            source: change.source.clone(),
+            path: change.path.clone(),
+            digest: change.digest.clone(),
+            content: mem::take(&mut change.content),
+            removed: change.removed,
+        });
+        let wire = wire.collect();
+        Self { changes, wire }
+    }
+}
+
+impl Drop for LentChanges<'_> {
+    fn drop(&mut self) {
+        for (change, wire) in self.changes.iter_mut().zip(&mut self.wire) {
+            change.content = mem::take(&mut wire.content);
+        }
+    }
+}
+
+/// A file that a guest has asked for.
 #[must_use]
 pub fn file_to(file: File) -> types::File {
-    types::File {
-        component: file.component.to_string(),
-        path: file.path,
-        mode: file.mode,
-        uid: file.uid,
-        gid: file.gid,
-        content: file.content,
-    }
+    let File { component, path, mode, uid, gid, content } = file;
+    types::File { component: component.to_string(), path, mode, uid, gid, content }
 }
 
-/// Moves a batch to where plugins can see it; its lists are not copied.
+/// A file as the guest says it; not checked yet.
 #[must_use]
-pub fn batch_to(batch: &mut Batch) -> log_line::Batch {
-    log_line::Batch {
-        component: batch.component.to_string(),
-        output: match batch.output {
-            Output::Stdout => log_line::Output::Stdout,
-            Output::Stderr => log_line::Output::Stderr,
-        },
-        first_ns: batch.first_ns,
-        after_us: mem::take(&mut batch.after_us),
-        ends: mem::take(&mut batch.ends),
-        data: mem::take(&mut batch.data),
-        field_ends: mem::take(&mut batch.field_ends),
-        fields: mem::take(&mut batch.fields),
-        final_: batch.is_final,
+pub fn file_of(file: types::File) -> FileSaid {
+    let types::File { component, path, mode, uid, gid, content } = file;
+    FileSaid { component, path, mode, uid, gid, content }
+}
+
+/// What a guest is told of a call that was refused.
+#[must_use]
+pub fn refusal_to(refusal: Refusal) -> types::HookError {
+    match refusal {
+        Refusal::Denied(why) => types::HookError::Denied(why),
+        Refusal::Failed(why) => types::HookError::Failed(why),
     }
 }
 
-/// Moves the lists back.
-pub fn batch_from(batch: &mut Batch, lent: log_line::Batch) {
-    batch.after_us = lent.after_us;
-    batch.ends = lent.ends;
-    batch.data = lent.data;
-    batch.field_ends = lent.field_ends;
-    batch.fields = lent.fields;
+/// A guest's own error.
+#[must_use]
+pub fn failure_of(error: types::HookError) -> Failure {
+    match error {
+        types::HookError::BadConfig(text) => Failure::Final(format!("reported a wrong configuration: {text}")),
+        types::HookError::Denied(text) => Failure::Refused(format!("reported a missing permission: {text}")),
+        types::HookError::Retry(ms) => Failure::Retry(ms),
+        types::HookError::Failed(text) => Failure::Refused(format!("failed: {text}")),
+    }
 }
 
 /// Why a plugin is asked for its judgement.
 #[must_use]
-pub fn trigger_to(trigger: HealthTrigger) -> health::Trigger {
+pub fn trigger_to(trigger: &HealthTrigger) -> health::Trigger {
     match trigger {
         HealthTrigger::Interval => health::Trigger::Interval,
         HealthTrigger::EngineReport(judgement) => health::Trigger::EngineReport(health::Judgement {
-            component: judgement.component.map(|component| component.to_string()),
+            component: judgement.component.as_ref().map(ToString::to_string),
             status: match judgement.status {
                 Status::Healthy => health::Status::Healthy,
                 Status::Degraded => health::Status::Degraded,
                 Status::Starting => health::Status::Starting,
                 Status::Unhealthy => health::Status::Unhealthy,
             },
-            reason: judgement.reason,
+            reason: judgement.reason.clone(),
         }),
     }
+}
+
+/// What a plugin thinks of a component's health; not checked yet.
+#[must_use]
+pub fn judgement_of(judgement: health::Judgement) -> said::Judgement {
+    let status = match judgement.status {
+        health::Status::Starting => Status::Starting,
+        health::Status::Healthy => Status::Healthy,
+        health::Status::Degraded => Status::Degraded,
+        health::Status::Unhealthy => Status::Unhealthy,
+    };
+    said::Judgement { component: judgement.component, status, reason: judgement.reason }
 }
 
 /// What happened to a component.
@@ -106,15 +197,61 @@ pub fn event_to(event: &ComponentEvent) -> component_event::Event {
     }
 }
 
-/// A changed file.
+/// What is done about an exit.
 #[must_use]
-pub fn change_to(change: Change) -> config_changed::Change {
-    config_changed::Change {
-        source: change.source,
-        path: change.path,
-        digest: change.digest,
-        content: change.content,
-        removed: change.removed,
+pub fn reaction_of(reaction: component_event::Reaction) -> Reaction {
+    match reaction {
+        component_event::Reaction::AsPlanned => Reaction::AsPlanned,
+        component_event::Reaction::Restart(after) => Reaction::Restart(after),
+        component_event::Reaction::StopPod => Reaction::StopPod,
+        component_event::Reaction::Ignore => Reaction::Ignore,
+    }
+}
+
+/// What becomes of a file; not checked yet.
+#[must_use]
+pub fn copied_of(verdict: config_copy::Verdict) -> said::Copied {
+    match verdict {
+        config_copy::Verdict::Keep => said::Copied::Keep,
+        config_copy::Verdict::Skip => said::Copied::Skip,
+        config_copy::Verdict::Replace(files) => said::Copied::Replace(files.into_iter().map(file_of).collect()),
+    }
+}
+
+/// What a signal means; not checked yet.
+#[must_use]
+pub fn decision_of(decision: signal::Decision) -> said::Decision {
+    match decision {
+        signal::Decision::Forward => said::Decision::Forward,
+        signal::Decision::Deliver(list) => {
+            said::Decision::Deliver(list.into_iter().map(|one| (one.component, one.signal)).collect())
+        }
+    }
+}
+
+/// What is to be rolled out; not checked yet.
+#[must_use]
+pub fn rollout_of(rollout: config_changed::Rollout) -> said::Rollout {
+    said::Rollout {
+        summary: rollout.summary,
+        files: rollout.files.into_iter().map(file_of).collect(),
+        remove: rollout.remove,
+        validate: rollout.validate.into_iter().map(command_of).collect(),
+        apply: rollout.apply.into_iter().map(action_of).collect(),
+        verify: rollout.verify.into_iter().map(command_of).collect(),
+        healthy_for_ms: rollout.healthy_for_ms,
+    }
+}
+
+fn command_of(command: config_changed::Command) -> said::Command {
+    said::Command { component: command.component, argv: command.argv, timeout_ms: command.timeout_ms }
+}
+
+fn action_of(action: config_changed::Action) -> said::Action {
+    match action {
+        config_changed::Action::Signal((component, signal)) => said::Action::Signal(component, signal),
+        config_changed::Action::Run(command) => said::Action::Run(command_of(command)),
+        config_changed::Action::Restart(component) => said::Action::Restart(component),
     }
 }
 

@@ -3,7 +3,6 @@ use proptest::prelude::*;
 use super::super::{Passage, Verdict};
 use super::*;
 use crate::engine::Output;
-use crate::hooks::Batch;
 use crate::pod::ComponentName;
 
 fn given(lines: &[(&[u8], &[u8])]) -> Batch {
@@ -15,7 +14,7 @@ fn given(lines: &[(&[u8], &[u8])]) -> Batch {
 }
 
 fn seen(batch: &Batch) -> Seen<'_> {
-    Seen { ends: &batch.ends, bytes: batch.data.len(), field_ends: &batch.field_ends, fields: batch.fields.len() }
+    Seen::of(batch)
 }
 
 fn rewriting(lines: &[(u32, &[u8])]) -> Edit {

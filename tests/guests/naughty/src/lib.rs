@@ -197,9 +197,12 @@ impl plugin::Guest for Naughty {
         }
         // `exec` is not asked for.
         let mut wanted = vec![
-            "pod *", "signals *", "files *:/etc", "watch /watched", "plan components.*.environment", "state *",
+            "lines *", "copies *", "exits *", "verdicts *", "on-signals *", "pod *", "signals *", "files *:/etc", "watch /watched", "plan components.*.environment", "state *",
             "metrics *", "http *", "tcp *", "env *", "dir *",
         ];
+        if mode == "powerless" {
+            wanted.retain(|want| *want != "lines *");
+        }
         if mode == "needy" {
             wanted.push("!exec app");
         }
