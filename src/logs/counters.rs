@@ -213,7 +213,8 @@ pub fn families(all: &[(ComponentName, Counts)]) -> Vec<Family> {
         "outrigger_log_dropped_lines_total",
         "Lines that should have been written and could not be, by reason.",
     );
-    let simple: [(&str, &str, fn(&Counts) -> u64); 6] = [
+    type Of = fn(&Counts) -> u64;
+    let simple: [(&str, &str, Of); 6] = [
         ("outrigger_log_written_lines_total", "Lines written.", |counts| counts.delivered),
         ("outrigger_log_filtered_lines_total", "Lines that plugins removed.", |counts| counts.filtered),
         ("outrigger_log_released_lines_total", "Lines that plugins held beyond the limit.", |counts| counts.released),
