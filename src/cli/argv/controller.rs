@@ -58,7 +58,7 @@ pub struct ControllerFlags {
     /// Placement of the components' cgroups: auto, inherit, slice, tree, nested or divided; docs/engines.md explains the modes [default: auto]
     #[arg(long, value_name = "MODE")]
     pub cgroup_mode: Option<String>,
-    /// Address of the page of metrics, `/metrics` over HTTP, as [address:]port [default: no page]
+    /// Address of the page of metrics, `/metrics` over HTTP, as `port` or `address:port` [default: no page]
     #[arg(long, value_name = "ADDRESS")]
     pub metrics: Option<String>,
     /// A deadline, as name=duration; repeatable; `outrigger plan --timeouts` lists them
