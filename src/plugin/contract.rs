@@ -1,7 +1,6 @@
-//! Which part of the contract a component was built against, told from its imports and exports before anything of it runs.
+//! Which part of the contract a component was built against, read from its imports and exports before anything of it is compiled.
 
-use wasmtime::Engine;
-use wasmtime::component::Component;
+use wasmparser::{Parser, Payload};
 
 use crate::hooks::Hook;
 use crate::plugin::call::Class;
@@ -22,19 +21,48 @@ const NOT_YET: [&str; 3] = ["routes", "logs", "node"];
 /// Packages of WASI 0.2 that are linked.
 const WASI: [&str; 7] = ["io", "clocks", "random", "cli", "filesystem", "sockets", "http"];
 
-/// Finds a component's hooks and imports.
+/// Finds a component's hooks and imports in its binary form. Compiles nothing: it takes milliseconds, where the code of a language runtime takes half a minute.
 ///
 /// # Errors
-/// The first thing that this host does not serve.
-pub fn check(engine: &Engine, component: &Component) -> Result<(Vec<Hook>, Vec<String>), PluginError> {
-    let ty = component.component_type();
-    let imports: Vec<String> = ty.imports(engine).map(|(name, _)| name.to_owned()).collect();
-    let exports: Vec<String> = ty.exports(engine).map(|(name, _)| name.to_owned()).collect();
+/// The first thing that this host does not serve, or [`PluginError::Broken`] where the file is damaged.
+pub fn check(wasm: &[u8]) -> Result<(Vec<Hook>, Vec<String>), PluginError> {
+    let Names { imports, exports } = names(wasm).map_err(|error| PluginError::Broken { reason: error.to_string() })?;
     for name in &imports {
         import(name)?;
     }
     let hooks = hooks(&exports)?;
     Ok((hooks, imports))
+}
+
+/// The names of the outermost component. The file's size bounds their number.
+#[derive(Debug, Default)]
+struct Names {
+    imports: Vec<String>,
+    exports: Vec<String>,
+}
+
+fn names(wasm: &[u8]) -> wasmparser::Result<Names> {
+    let mut names = Names::default();
+    // Modules and components within the component have imports and exports of their own.
+    let mut depth = 0_usize;
+    for payload in Parser::new(0).parse_all(wasm) {
+        match payload? {
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth = depth.saturating_add(1),
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            Payload::ComponentImportSection(section) if depth == 0 => {
+                for import in section {
+                    names.imports.push(import?.name.name.to_owned());
+                }
+            }
+            Payload::ComponentExportSection(section) if depth == 0 => {
+                for export in section {
+                    names.exports.push(export?.name.name.to_owned());
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(names)
 }
 
 /// The interface of a name of this package, where the version is served.
@@ -72,9 +100,12 @@ fn import(name: &str) -> Result<(), PluginError> {
         && let Some((path, version)) = rest.split_once('@')
         && let Some((package, _)) = path.split_once('/')
         && WASI.contains(&package)
-        && compatible("0.2.0", version)
     {
-        return Ok(());
+        return if compatible("0.2.0", version) {
+            Ok(())
+        } else {
+            Err(PluginError::OtherWasi { name: name.to_owned() })
+        };
     }
     Err(PluginError::UnknownImport { name: name.to_owned() })
 }
@@ -141,7 +172,10 @@ mod tests {
                 "outrigger:pod/magic@0.1.0",
                 "the plugin imports `outrigger:pod/magic@0.1.0`, which Outrigger does not have",
             ),
-            ("wasi:cli/stdin@0.3.0", "the plugin imports `wasi:cli/stdin@0.3.0`"),
+            (
+                "wasi:cli/stdin@0.3.0",
+                "the plugin imports `wasi:cli/stdin@0.3.0`, but this version of Outrigger supports WASI 0.2: build the plugin for `wasm32-wasip2`",
+            ),
             ("wasi:nn/graph@0.2.0", "the plugin imports `wasi:nn/graph@0.2.0`"),
             ("env", "the plugin imports `env`"),
         ] {
@@ -165,5 +199,44 @@ mod tests {
         let unknown = names(&["outrigger:pod/plugin@0.1.0", "outrigger:pod/request-filter@0.1.4"]);
         let error = hooks(&unknown).unwrap_err().to_string();
         assert!(error.contains("`request-filter`, which this version of Outrigger does not know"), "{error}");
+    }
+
+    /// A component with one section: 10 has imports, 11 exports. Each item is a function of a type that does not exist, so no compiler accepts it.
+    fn component(section: u8, name: &str) -> Vec<u8> {
+        let length = u8::try_from(name.len()).unwrap();
+        let mut body = vec![1, 0, length];
+        body.extend(name.as_bytes());
+        body.extend(if section == 10 { &[1, 0][..] } else { &[1, 0, 0][..] });
+        let mut wasm = b"\0asm\x0d\0\x01\0".to_vec();
+        wasm.extend([section, u8::try_from(body.len()).unwrap()]);
+        wasm.extend(body);
+        wasm
+    }
+
+    #[test]
+    fn names_are_judged_in_a_file_that_no_compiler_accepts() {
+        let refused = |section, name| check(&component(section, name)).unwrap_err();
+        assert!(matches!(refused(10, "wasi:nn/graph@0.2.0"), PluginError::UnknownImport { .. }));
+        assert!(matches!(refused(10, "wasi:http/client@0.3.0"), PluginError::OtherWasi { .. }));
+        assert!(matches!(refused(11, "outrigger:pod/tick@0.2.0"), PluginError::OtherVersion { .. }));
+        assert!(matches!(refused(11, "outrigger:pod/tick@0.1.0"), PluginError::NoPlugin));
+        let (hooks, imports) = check(&component(11, "outrigger:pod/plugin@0.1.0")).unwrap();
+        assert!(hooks.is_empty() && imports.is_empty());
+    }
+
+    #[test]
+    fn names_of_nested_components_are_not_the_plugins() {
+        let inner = component(10, "wasi:nn/graph@0.2.0");
+        let mut outer = component(11, "outrigger:pod/plugin@0.1.0");
+        outer.extend([4, u8::try_from(inner.len()).unwrap()]);
+        outer.extend(inner);
+        assert!(check(&outer).is_ok());
+    }
+
+    #[test]
+    fn a_damaged_file_is_refused() {
+        let mut wasm = component(10, "wasi:io/poll@0.2.0");
+        wasm.truncate(wasm.len() - 3);
+        assert!(matches!(check(&wasm), Err(PluginError::Broken { .. })));
     }
 }

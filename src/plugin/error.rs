@@ -70,6 +70,14 @@ pub enum PluginError {
         /// The interface.
         interface: String,
     },
+    /// Imports another version of WASI: 0.3 has asynchronous functions, which hooks do not.
+    #[error(
+        "the plugin imports `{name}`, but this version of Outrigger supports WASI 0.2: build the plugin for `wasm32-wasip2`"
+    )]
+    OtherWasi {
+        /// What it imports.
+        name: String,
+    },
     /// Imports something unknown.
     #[error("the plugin imports `{name}`, which Outrigger does not have")]
     UnknownImport {

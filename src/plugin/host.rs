@@ -214,6 +214,8 @@ impl Host {
             PluginSource::File(path) => read(path)?.into(),
         };
         recognised(&wasm)?;
+        // Before anything is compiled: a refusal must not cost half a minute.
+        let (hooks, imports) = contract::check(&wasm)?;
         let runtime = self.runtime()?;
         let digest = hex::encode(Sha256::digest(&wasm));
         let ahead = match source {
@@ -224,7 +226,6 @@ impl Host {
             Some(component) => component,
             None => runtime.compiled(&wasm, &digest)?,
         };
-        let (hooks, imports) = contract::check(&runtime.engine, &component)?;
         let pre = runtime
             .linker
             .instantiate_pre(&component)
@@ -396,6 +397,18 @@ mod tests {
         let other = Engine::new(Config::new().epoch_interruption(false)).unwrap();
         write(&other.precompile_component(EMPTY).unwrap(), 0o644);
         assert!(runtime.ahead(&file).is_none(), "it was compiled with other settings");
+    }
+
+    #[test]
+    fn imports_are_refused_before_an_engine_is_made() {
+        let dir = tempfile::tempdir().unwrap();
+        let (host, file) = (host(dir.path()), dir.path().join("x.wasm"));
+        // Imports a function of a type that does not exist.
+        std::fs::write(&file, b"\0asm\x0d\0\x01\0\x0a\x08\x01\0\x03env\x01\0").unwrap();
+        let source = PluginSource::File(file.to_string_lossy().into_owned());
+        let refused = host.prepare(&source, &PluginName::new("x").unwrap()).err().unwrap();
+        assert!(matches!(refused, PluginError::UnknownImport { .. }), "{refused}");
+        assert!(host.0.runtime.lock().unwrap().is_none());
     }
 
     #[test]
