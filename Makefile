@@ -21,6 +21,10 @@ examples: setup ## run the Swarm examples on a separate engine (scripts/examples
 test: setup ## run the unit, integration and end-to-end tests
 	@$(ENGINE) scripts/test
 
+.PHONY: fuzz
+fuzz: setup ## bend documents, overlays and plugins at random, 100 times as often as the tests do
+	OUTRIGGER_FUZZ_CASES=$${OUTRIGGER_FUZZ_CASES:-30000} OUTRIGGER_FUZZ_SEED=$${OUTRIGGER_FUZZ_SEED:-$$(date +%s)} cargo test --locked --all-features --test it fuzz::
+
 .PHONY: test-engines
 test-engines: setup ## run the end-to-end tests on every engine that this machine can start
 	@$(ENGINE) scripts/test-engines all

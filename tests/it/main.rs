@@ -13,6 +13,8 @@ mod e2e;
 #[cfg(test)]
 mod engine;
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod layering;
 #[cfg(test)]
 mod lifecycle;

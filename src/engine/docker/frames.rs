@@ -235,6 +235,31 @@ mod tests {
             prop_assert_eq!(got, want);
         }
 
+        /// Neither headers that lie nor any other bytes make it panic, or collect more than one frame's worth.
+        #[test]
+        fn no_bytes_panic_or_collect_for_ever(
+            parts in prop::collection::vec((0u8..=5, prop_oneof![0u32..40, any::<u32>()], prop::collection::vec(any::<u8>(), 0..60)), 0..8),
+            size in 1usize..40,
+            tty: bool,
+            timestamps: bool,
+        ) {
+            let mut bytes = Vec::new();
+            for (stream, length, payload) in parts {
+                bytes.extend([stream, 0, 0, 0]);
+                bytes.extend(length.to_be_bytes());
+                bytes.extend(payload);
+            }
+            let (mut frames, mut out) = (Frames::new(tty, timestamps), VecDeque::new());
+            for chunk in bytes.chunks(size) {
+                if frames.push(Bytes::copy_from_slice(chunk), &mut out).is_err() {
+                    break;
+                }
+                prop_assert!(frames.partial.len() < LONGEST);
+            }
+            let handed: usize = out.iter().map(|piece| piece.bytes.len()).sum();
+            prop_assert!(handed <= bytes.len());
+        }
+
         #[test]
         fn a_terminal_loses_nothing(bytes in prop::collection::vec(any::<u8>(), 0..200), size in 1usize..40, timestamps: bool) {
             let chunks: Vec<&[u8]> = bytes.chunks(size).collect();
