@@ -92,7 +92,8 @@ mod tests {
             assert_eq!(boolean(no), Ok(false), "{no}");
         }
         for bad in ["", "yes", "tRUE", " true"] {
-            assert!(boolean(bad).is_err(), "{bad}");
+            let told = format!("`{bad}` is not a boolean: expected `true`, `false`, `t`, `f`, `1` or `0`");
+            assert_eq!(boolean(bad), Err(told));
         }
     }
 
@@ -107,8 +108,21 @@ mod tests {
 
     #[test]
     fn durations_without_unit_sign_or_sense_are_refused() {
-        for bad in ["", "10", "s", "-1s", "1..5s", "10 s", "1d", "25h", "1s5", "999999999999999999999999h", "é"] {
-            assert!(duration(bad).is_err(), "{bad}");
+        for (bad, told) in [
+            ("", "`` is not a duration"),
+            ("10", "`10` has no unit"),
+            ("s", "`s` is not a duration"),
+            ("-1s", "`-1s` is not a duration"),
+            ("1..5s", "`1..5s` is not a duration"),
+            ("10 s", "`10 s` is not a duration"),
+            ("1d", "`1d` is not a duration"),
+            ("25h", "`25h` is longer than 24 hours"),
+            ("1s5", "`1s5` is not a duration"),
+            ("999999999999999999999999h", "`999999999999999999999999h` is too long"),
+            ("é", "`é` is not a duration"),
+        ] {
+            let error = duration(bad).unwrap_err();
+            assert!(error.starts_with(told), "{bad}: {error}");
         }
     }
 
@@ -117,8 +131,15 @@ mod tests {
         let filter = log_filter("warn, outrigger::supervisor=debug").unwrap();
         assert_eq!(filter.level, Level::Warn);
         assert_eq!(filter.targets, [("outrigger::supervisor".to_owned(), Level::Debug)]);
-        for bad in ["", "banana", "x=banana", "=debug", "info,"] {
-            assert!(log_filter(bad).is_err(), "{bad}");
+        for (bad, told) in [
+            ("", "`` is not a level"),
+            ("banana", "`banana` is not a level"),
+            ("x=banana", "`banana` is not a level"),
+            ("=debug", "`=debug` has no target"),
+            ("info,", "`` is not a level"),
+        ] {
+            let error = log_filter(bad).unwrap_err();
+            assert!(error.starts_with(told), "{bad}: {error}");
         }
     }
 }

@@ -1002,7 +1002,8 @@ async fn requests_of_plugins_are_served_and_refused_with_a_reason() {
     let (reply, answer) = oneshot::channel();
     let kind = RequestKind::Read { component: name("app"), path: "/etc/a".to_owned(), limit: 3, reply };
     pod.requests.send(Request { plugin: plugin(), kind }).await.unwrap();
-    assert!(answer.await.unwrap().is_err());
+    let told = answer.await.unwrap().unwrap_err();
+    assert_eq!(told, "`/etc/a` in component `app` has 7 bytes, but the limit is 3");
     assert_eq!(pod.view.borrow().components[0].name, name("app"));
     pod.signal(15).await;
     pod.ends().await;

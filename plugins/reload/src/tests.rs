@@ -308,3 +308,19 @@ fn bad_configurations_are_named() {
 fn the_schema_is_json() {
     assert!(from_str::<Value>(&Reload::manifest().schema).unwrap().is_object());
 }
+
+#[test]
+fn a_path_of_two_rules_is_watched_with_the_shorter_times() {
+    let rule = |component: &str, debounce: &str, delay: &str| {
+        format!(
+            r#"{{"watch": "/w", "component": "{component}", "target": "/t", "debounce": "{debounce}", "max-delay": "{delay}"}}"#
+        )
+    };
+    for (first, second) in [(("800ms", "2s"), ("50ms", "9s")), (("50ms", "9s"), ("800ms", "2s"))] {
+        let rules = format!(r#"{{"rules": [{}, {}]}}"#, rule("a", first.0, first.1), rule("b", second.0, second.1));
+        let before = testing::with(|host| host.watches.len());
+        let _plugin = plugin(&rules);
+        let expected = [("/w".to_owned(), Duration::from_millis(50), Duration::from_secs(2))];
+        testing::with(|host| assert_eq!(host.watches[before..], expected));
+    }
+}

@@ -214,7 +214,8 @@ async fn tls_needs_no_certificate_that_anybody_trusts() {
         let why = asked(over_tls("127.0.0.1", "/teapot")).await.unwrap_err();
         assert_eq!(why, format!("GET https://127.0.0.1:{port}/teapot answered 418"));
         // And a server with TLS is none without it.
-        assert!(asked(get(port, "/nothing")).await.is_err());
+        let why = asked(get(port, "/nothing")).await.unwrap_err();
+        assert!(why.contains(&format!("http://127.0.0.1:{port}/nothing")), "{why}");
     }
     let (_server, port) = server(serve).await;
     let plain = HttpRequest { tls: true, ..get(port, "/nothing") };

@@ -155,7 +155,8 @@ async fn a_read_only_root_takes_no_files() {
     let log = pod.log().await;
     assert!(log.contains("`/made/here` is in the component's root file system, which is `read_only`"), "{log}");
     assert!(log.contains("mount a volume at `/made`") || log.contains("a directory of its own"), "{log}");
-    assert!(engine.inspect(&format!("{}.podlike.app", pod.name())).await.is_err());
+    let app = engine.inspect(&format!("{}.podlike.app", pod.name())).await;
+    assert_eq!(app.unwrap_err().fault(), outrigger::engine::Fault::NotFound);
 }
 
 #[tokio::test]

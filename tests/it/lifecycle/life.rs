@@ -327,7 +327,8 @@ async fn no_more_remain_than_may_from_the_moment_of_the_failure() {
     assert_eq!(tokio::time::timeout(120 * SECOND, pod.end).await.unwrap().unwrap(), component("app", 3));
     let renames = engine.calls_of("rename");
     assert_eq!(renames.len(), 1, "{renames:?}");
-    assert!(engine.inspect(&before.0).await.is_err(), "the one from before is gone: {:?}", engine.leftovers());
+    let gone = engine.inspect(&before.0).await.unwrap_err();
+    assert_eq!(gone.fault(), Fault::NotFound, "the one from before is gone: {:?}", engine.leftovers());
     assert_eq!(engine.leftovers().len(), 1);
 }
 

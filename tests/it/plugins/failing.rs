@@ -299,7 +299,8 @@ async fn a_hook_may_have_a_policy_of_its_own() {
     spec.on_error.hooks.insert("log-line".to_owned(), OnError::Ignore);
     let set = pod.load(&[spec]).await.unwrap();
     assert_eq!(set.log_lines(lines()).await.unwrap().keep.len(), 2);
-    assert!(set.tick(&plugin()).await.is_err());
+    let failure = set.tick(&plugin()).await.unwrap_err();
+    assert!(failure.reason.contains("on purpose"), "{failure}");
 }
 
 #[tokio::test]

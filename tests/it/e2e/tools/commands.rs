@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Output, Stdio};
 
-use outrigger::engine::{Engine, EngineHealth};
+use outrigger::engine::{Engine, EngineHealth, Fault};
 use serde_json::Value;
 
 use super::super::pod::{PodUnderTest, component, controller_image, wait_for};
@@ -198,7 +198,7 @@ async fn run_joins_every_network_and_leaves_nothing_where_one_is_missing() {
     assert_eq!(failed.status.code(), Some(125), "{told}");
     // Some engines tell it only at the start.
     assert!(told.contains("tools2-no-such-network") && told.contains("not found"), "{told}");
-    assert!(engine.inspect(&name).await.is_err(), "nothing is left");
+    assert_eq!(engine.inspect(&name).await.unwrap_err().fault(), Fault::NotFound, "nothing is left");
 
     write(&back.0);
     out(&run(&["run", "--detach", "--name", &name, &path]).await);
@@ -245,7 +245,11 @@ async fn run_tells_in_json_what_it_made_and_how_it_ended() {
     let last = text.lines().last().unwrap();
     let machine: Value = serde_json::from_str(last).unwrap_or_else(|error| panic!("{error}: {text}"));
     assert_eq!(machine, serde_json::json!({"id": id, "name": name, "exit_code": 7}));
-    assert!(engine.inspect(&name).await.is_err(), "one that was attended is removed at its end");
+    assert_eq!(
+        engine.inspect(&name).await.unwrap_err().fault(),
+        Fault::NotFound,
+        "one that was attended is removed at its end"
+    );
 }
 
 /// What a pod on a single host needs to be there after a reboot.
