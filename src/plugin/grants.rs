@@ -258,5 +258,10 @@ mod tests {
         assert!(grant("files *:/etc/x").overlaps(&grant("files app:/etc")));
         assert!(grant("files app:/etc").overlaps(&grant("files *:/etc/x")));
         assert!(!grant("files a:/etc/x").overlaps(&grant("files app:/etc")));
+        // Of either order, also if the scope is a path alone.
+        assert!(
+            grant("dir /data").overlaps(&grant("dir /data/a")) && grant("dir /data/a").overlaps(&grant("dir /data"))
+        );
+        assert!(!grant("dir /data/a").overlaps(&grant("dir /data/b")));
     }
 }
