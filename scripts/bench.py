@@ -271,7 +271,7 @@ class Bench:
         try:
             resident = {}
             for number in (1, 1, 9):
-                entries = [{f"p{n}": {"source": "/plugin.wasm", "config": {"map": {"SIGHUP": {"to": ["c1"]}}}, "grants": {"signals": ["c1"]}}} for n in range(number)]
+                entries = [{f"p{n}": {"source": "/plugin.wasm", "config": {"map": {"SIGHUP": {"to": ["c1"]}}}, "grants": {"on-signals": True, "signals": ["c1"]}}} for n in range(number)]
                 pod, *_ = self.run_pod(1, plugins=json.dumps(entries), binds=binds)
                 time.sleep(SETTLE)
                 resident[number] = self.resident(self.process(pod)) / MIB
