@@ -6,6 +6,7 @@
 //! The same metrics are a page over HTTP ([`http`]), where the operator opens it.
 //! The supervisor publishes a [`Status`] whenever something changes; nothing here asks it anything, so a busy pod answers as fast as an idle one.
 
+mod accept;
 pub mod client;
 pub mod health;
 pub mod http;

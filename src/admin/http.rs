@@ -5,7 +5,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
+use std::task::Context;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,11 +16,10 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
-use super::AdminError;
+use super::{AdminError, accept};
 use crate::config::Listen;
 use crate::metrics::{self, Registry};
 use crate::shutdown::Tasks;
@@ -42,9 +41,6 @@ const LONGEST_REQUEST: usize = 8 * 1024;
 
 /// Headers of a request; more are refused with 431.
 const HEADERS: usize = 64;
-
-/// After a failed `accept` (no more file descriptors), before the next one.
-const PAUSE: Duration = Duration::from_millis(200);
 
 /// Begins to listen. Connections wait until [`serve`].
 ///
@@ -70,29 +66,16 @@ pub fn serve(listener: TcpListener, registry: Registry, tasks: &Tasks) {
     }
     let connections = tasks.clone();
     tasks.spawn("metrics", move |stop| async move {
-        let room = Arc::new(Semaphore::new(CONNECTIONS));
-        loop {
-            // Never closed, so an error can't happen; if it did, there would be nothing left to serve.
-            let Ok(permit) = Arc::clone(&room).acquire_owned().await else { break };
-            let accepted = tokio::select! {
-                biased;
-                () = stop.cancelled() => break,
-                accepted = listener.accept() => accepted,
-            };
-            match accepted {
-                Ok((stream, _)) => {
-                    let registry = registry.clone();
-                    connections.spawn("metrics-connection", |stop| async move {
-                        tokio::select! { biased; () = stop.cancelled() => {}, () = answer(stream, registry) => {} }
-                        drop(permit);
-                    });
-                }
-                Err(error) => {
-                    warn!(%error, "cannot accept connections for the page of metrics");
-                    tokio::select! { () = stop.cancelled() => break, () = sleep(PAUSE) => {} }
-                }
-            }
-        }
+        let accept = |context: &mut Context<'_>| listener.poll_accept(context).map_ok(|(stream, _)| stream);
+        let serve = |stream, permit| {
+            let registry = registry.clone();
+            connections.spawn("metrics-connection", |stop| async move {
+                tokio::select! { biased; () = stop.cancelled() => {}, () = answer(stream, registry) => {} }
+                drop(permit);
+            });
+        };
+        let failed = |error| warn!(%error, "cannot accept connections for the page of metrics");
+        accept::connections(CONNECTIONS, stop, accept, serve, failed).await;
     });
 }
 

@@ -5,18 +5,19 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::task::Context;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::status::Status;
 use super::wait::{self, Verdict, Waiter, Waiting};
-use super::{AdminError, LONGEST_PATH};
+use super::{AdminError, LONGEST_PATH, accept};
 use crate::plan::render::clean;
 use crate::shutdown::Tasks;
 
@@ -31,9 +32,6 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Longest request line, in bytes.
 const LONGEST_REQUEST: usize = 64;
-
-/// After a failed `accept` (no more file descriptors), before the next one.
-const PAUSE: Duration = Duration::from_millis(200);
 
 /// Opens the socket and serves it in a task until the tasks are told to end; then the file is removed.
 ///
@@ -64,26 +62,14 @@ pub fn serve(
     let connections = tasks.clone();
     tasks.spawn("admin", move |stop| async move {
         let socket = owned;
-        let room = Arc::new(Semaphore::new(CONNECTIONS));
-        loop {
-            // Never closed, so an error can't happen; if it did, there would be nothing left to serve.
-            let Ok(permit) = Arc::clone(&room).acquire_owned().await else { break };
-            let accepted = tokio::select! {
-                biased;
-                () = stop.cancelled() => break,
-                accepted = listener.accept() => accepted,
-            };
-            match accepted {
-                Ok((stream, _)) => {
-                    let answers = Arc::clone(&answers);
-                    connections.spawn("admin-connection", |stop| answers.serve(stream, permit, stop));
-                }
-                Err(error) => {
-                    warn!(%error, socket = %socket.0.display(), "cannot accept connections on the admin socket");
-                    tokio::select! { () = stop.cancelled() => break, () = sleep(PAUSE) => {} }
-                }
-            }
-        }
+        let accept = |context: &mut Context<'_>| listener.poll_accept(context).map_ok(|(stream, _)| stream);
+        let serve = |stream, permit| {
+            let answers = Arc::clone(&answers);
+            connections.spawn("admin-connection", |stop| answers.serve(stream, permit, stop));
+        };
+        let failed =
+            |error| warn!(%error, socket = %socket.0.display(), "cannot accept connections on the admin socket");
+        accept::connections(CONNECTIONS, stop, accept, serve, failed).await;
     });
     Ok(())
 }
