@@ -1,4 +1,4 @@
-//! Builds the stock plugins, so that `src/plugin/stock.rs` can embed them.
+//! Builds the stock plugins, so that `src/plugin/host/stock.rs` can embed them.
 //!
 //! They are a workspace of their own for another target, so a second cargo builds them, in a target directory of its own (cargo locks those).
 //! `OUTRIGGER_STOCK_PLUGINS=<directory>` takes ready ones from there instead, for who builds where that target is missing.

@@ -31,7 +31,7 @@ pub fn trim() {
         // and what is dropped is read from the file again when it is touched. The files do not change under us: the kernel refuses to write a
         // program that runs, and machine code of plugins lies where only this controller, or the image's maker, can write; it is
         // replaced by renaming, never written in place. Nothing maps or unmaps these ranges between the reading and the call:
-        // the program's own are never unmapped, and plugins' code lives as long as the process (see `plugin::machine_code`).
+        // the program's own are never unmapped, and plugins' code lives as long as the process (see `plugin::host::machine_code`).
         match unsafe { madvise(from, length.get(), MmapAdvise::MADV_DONTNEED) } {
             Ok(()) => given += length.get(),
             Err(error) => debug!(%error, "cannot return unused memory to the system"),

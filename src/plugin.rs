@@ -2,47 +2,22 @@
 //!
 //! The only module that knows wasmtime. A [`host::Host`] loads plugins, [`set::PluginSet`] is a pod's plugins behind the seam. From the outside in:
 //!
-//! | module | responsibility |
+//! | room | what it has |
 //! | --- | --- |
-//! | [`load`], [`schema`] | a pod's `plugins:` checked, configured, started; what is wrong with a configuration |
-//! | [`set`], [`member`] | all plugins, one plugin; what happens when a hook fails |
-//! | [`worker`], [`strikes`] | the task that owns a store; restarts and evictions |
-//! | [`instance`], [`call`] | one store and its hooks; a call on its way |
-//! | [`said`], [`answers`], [`lines`] | what plugins answer, as they say it; the same, checked; what their edits do to lines |
-//! | [`bindings`] | the versions of the contract, and what their types are in ours |
-//! | [`grants`], [`place`], [`imports`], [`wasi`], [`logging`] | who may what, and where; the host's side of the contract and of WASI |
-//! | [`guest`], [`clock`] | limits on memory and time |
-//! | [`keys`], [`metrics`] | what plugins leave behind |
-//! | [`host`], [`contract`], [`manifest`], [`cache`], `machine_code` | from a file to code that runs |
+//! | [`set`] | a pod's plugins behind the seam: loaded, configured, called one after the other; what happens when a hook fails |
+//! | [`host`] | from a file to code that runs: contract, manifest, cache, stock plugins |
+//! | [`instance`] | one instance: its task, its calls, its limits on memory and time, restarts and evictions |
+//! | [`answers`] | the answers of plugins: as they say them, checked, and the effect of their edits on lines |
+//! | [`imports`] | what plugins may call: grants, the host's side of the contract and of WASI, and what plugins leave behind |
+//! | [`bindings`] | the versions of the contract, and their types in ours |
 
 pub mod answers;
 pub mod bindings;
-pub mod cache;
-pub mod call;
-pub mod clock;
-pub mod contract;
 pub mod error;
-pub mod grants;
-pub mod guest;
 pub mod host;
 pub mod imports;
 pub mod instance;
-pub mod keys;
-pub mod lines;
-pub mod load;
-pub mod logging;
-mod machine_code;
-pub mod manifest;
-pub mod member;
-pub mod metrics;
-pub mod place;
-pub mod said;
-pub mod schema;
 pub mod set;
-pub mod stock;
-pub mod strikes;
-pub mod wasi;
-pub mod worker;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -12,10 +12,10 @@ use super::report::{Exit, Report};
 use super::{Env, block_on, output, plugins};
 use crate::config::Settings;
 use crate::config::{self, Flags};
+use crate::plugin::host::manifest::Want;
+use crate::plugin::host::stock;
 use crate::plugin::host::{Host, HostDirs};
-use crate::plugin::manifest::Want;
-use crate::plugin::place::Place;
-use crate::plugin::stock;
+use crate::plugin::imports::place::Place;
 use crate::pod::{PluginName, PluginSource};
 
 /// Shows what a plugin says of itself, without any grant.

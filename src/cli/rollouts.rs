@@ -83,7 +83,7 @@ mod tests {
     #[test]
     fn words_of_others_are_no_rollouts() {
         for line in [
-            "2026-11-30T12:37:29Z  INFO outrigger::plugin::logging: outrigger::supervisor::rollout: component `a`: rollout of plugin `reload` applied: x",
+            "2026-11-30T12:37:29Z  INFO outrigger::plugin::imports::logging: outrigger::supervisor::rollout: component `a`: rollout of plugin `reload` applied: x",
             "[err] app: 2026 INFO outrigger::plugin: component `a`: rollout of plugin `reload` applied: x",
             r#"{"message":"component `app`: rollout of plugin `reload` applied: x","target":"outrigger::plugin"}"#,
             "2026-11-30T12:37:29Z  INFO outrigger::supervisor::driver: component `a`: started",

@@ -1,13 +1,16 @@
 //! What plugins answer, checked like a user's input and turned into our own words. Whatever is wrong counts as a failure of the plugin.
 
+pub mod lines;
+pub mod said;
+
 use serde_json::{Map, Value};
 
 use crate::hooks::limits::{LONGEST_COMMAND_MS, LONGEST_HEALTHY_MS};
 use crate::hooks::{Action, Command, File, Judgement, Rollout, SignalDecision};
 use crate::plugin::PodView;
-use crate::plugin::call::CopyVerdict;
-use crate::plugin::grants::Granter;
-use crate::plugin::said::{self, FileSaid};
+use crate::plugin::answers::said::FileSaid;
+use crate::plugin::imports::grants::Granter;
+use crate::plugin::instance::call::CopyVerdict;
 use crate::pod::{Capability, ComponentName};
 
 /// Most files, commands or judgements of one answer.

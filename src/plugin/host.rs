@@ -1,5 +1,11 @@
 //! The host: one engine, made when the first plugin is loaded, and the way from a plugin's file to something that can be instantiated.
 
+pub mod cache;
+pub mod contract;
+mod machine_code;
+pub mod manifest;
+pub mod stock;
+
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,20 +19,19 @@ use wasmtime::{Config, Engine};
 use crate::config::Timeouts;
 use crate::files::read_regular;
 use crate::hooks::Hook;
-use crate::plugin::cache::{Cache, Trusted};
-use crate::plugin::call::Failure;
-use crate::plugin::clock::{Budget, Clock};
-use crate::plugin::contract;
+use crate::plugin::bindings;
 use crate::plugin::error::PluginError;
-use crate::plugin::grants::Granter;
-use crate::plugin::guest::{Guest, Shared};
+use crate::plugin::host::cache::{Cache, Trusted};
+use crate::plugin::host::manifest::{Inspected, Manifest};
+use crate::plugin::imports::grants::Granter;
+use crate::plugin::imports::keys::Keys;
+use crate::plugin::imports::metrics::Metrics;
+use crate::plugin::imports::place::Place;
+use crate::plugin::imports::wasi::{self, Wasi};
+use crate::plugin::instance::call::Failure;
+use crate::plugin::instance::clock::{Budget, Clock};
+use crate::plugin::instance::guest::{Guest, Shared};
 use crate::plugin::instance::{Indices, Instance, Recipe};
-use crate::plugin::keys::Keys;
-use crate::plugin::manifest::{Inspected, Manifest};
-use crate::plugin::metrics::Metrics;
-use crate::plugin::place::Place;
-use crate::plugin::wasi::{self, Wasi};
-use crate::plugin::{bindings, machine_code, stock};
 use crate::pod::{PluginName, PluginSource};
 
 /// The wasmtime that compiled plugins fit; a part of the cache's keys.

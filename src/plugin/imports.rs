@@ -1,6 +1,13 @@
 //! What plugins may call: the host's side of `wit/host.wit`. Every function asks the granter first. [`super::bindings`] has what a guest calls, in the types
 //! of its version.
 
+pub mod grants;
+pub mod keys;
+pub mod logging;
+pub mod metrics;
+pub mod place;
+pub mod wasi;
+
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -11,11 +18,11 @@ use tracing::warn;
 use crate::engine::ExecOutput;
 use crate::hooks::limits::{DEBOUNCE_MS, LARGEST_FILE, LONGEST_COMMAND_MS, MOST_FILES};
 use crate::hooks::{File, FileFacts};
-use crate::plugin::clock::Pause;
-use crate::plugin::grants::Denied;
-use crate::plugin::guest::{Guest, Phase, Shared};
-use crate::plugin::metrics::Change;
-use crate::plugin::said::FileSaid;
+use crate::plugin::answers::said::FileSaid;
+use crate::plugin::imports::grants::Denied;
+use crate::plugin::imports::metrics::Change;
+use crate::plugin::instance::clock::Pause;
+use crate::plugin::instance::guest::{Guest, Phase, Shared};
 use crate::plugin::{ComponentView, PodView, Reply, Request, RequestKind, WatchRequest};
 use crate::pod::{Capability, ComponentName};
 

@@ -1,5 +1,11 @@
 //! One instance of a plugin: its store, and the hooks that are called in it.
 
+pub mod call;
+pub mod clock;
+pub mod guest;
+pub mod strikes;
+pub mod worker;
+
 use std::sync::Arc;
 
 use wasmtime::component::InstancePre;
@@ -9,15 +15,15 @@ use crate::hooks::limits::LEAST_TICK_MS;
 use crate::hooks::{Hook, SignalDecision};
 use crate::plugin::PodView;
 use crate::plugin::answers::Judge;
+use crate::plugin::answers::lines;
+use crate::plugin::answers::said::{Decision, Said};
 use crate::plugin::bindings::v0_1::calls::Exports;
 pub use crate::plugin::bindings::v0_1::calls::Indices;
-use crate::plugin::call::{Answer, Call, Class, Failure};
-use crate::plugin::clock::{Budget, Clock, Meter, Overrun};
-use crate::plugin::guest::{Guest, Phase, Shared};
-use crate::plugin::lines;
-use crate::plugin::manifest::{Declared, DeclaredWant};
-use crate::plugin::said::{Decision, Said};
-use crate::plugin::wasi::Wasi;
+use crate::plugin::host::manifest::{Declared, DeclaredWant};
+use crate::plugin::imports::wasi::Wasi;
+use crate::plugin::instance::call::{Answer, Call, Class, Failure};
+use crate::plugin::instance::clock::{Budget, Clock, Meter, Overrun};
+use crate::plugin::instance::guest::{Guest, Phase, Shared};
 
 /// What an instance is made from.
 pub struct Recipe {

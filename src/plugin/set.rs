@@ -1,5 +1,9 @@
 //! All plugins of a pod behind [`Hooks`].
 
+pub mod load;
+pub mod member;
+pub mod schema;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,13 +16,13 @@ use crate::hooks::{
 };
 use crate::metrics::Family;
 use crate::plugin::WatchRequest;
+use crate::plugin::answers::lines::Passage;
 use crate::plugin::answers::plan_of;
-use crate::plugin::call::{Answer, Call, CopyVerdict};
 use crate::plugin::host::DEFAULT_MEMORY;
-use crate::plugin::lines::Passage;
-use crate::plugin::manifest::Inspected;
-use crate::plugin::member::Member;
-use crate::plugin::metrics::Metrics;
+use crate::plugin::host::manifest::Inspected;
+use crate::plugin::imports::metrics::Metrics;
+use crate::plugin::instance::call::{Answer, Call, CopyVerdict};
+use crate::plugin::set::member::Member;
 use crate::pod::capability::line;
 use crate::pod::{Capability, ComponentName, Grant, PluginName};
 use crate::shutdown::Tasks;

@@ -4,7 +4,7 @@ use crate::admin::Status;
 use crate::admin::status::{COMPONENT_STATES, HealthState, MetricStatus, Stage};
 use crate::hooks::RolloutOutcome;
 use crate::metrics::{Family, Value};
-use crate::plugin::metrics::PREFIX;
+use crate::plugin::imports::metrics::PREFIX;
 
 /// The state of the pod and its components; `began`: when the controller began to serve, in seconds since the Unix epoch.
 #[must_use]

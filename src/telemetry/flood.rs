@@ -36,7 +36,7 @@ const KINDS: usize = 1024;
 const SHOWN: usize = 200;
 
 /// Targets without this bound.
-const EXEMPT: [&str; 3] = [ROLLOUT_TARGET, "outrigger::plugin::logging", "outrigger::telemetry::flood"];
+const EXEMPT: [&str; 3] = [ROLLOUT_TARGET, "outrigger::plugin::imports::logging", "outrigger::telemetry::flood"];
 
 /// Lines that this process has left out: there is one log, and whoever shows the number did not start it.
 static LEFT_OUT: AtomicU64 = AtomicU64::new(0);

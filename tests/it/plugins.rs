@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use outrigger::config::Timeouts;
 use outrigger::plugin::host::{Host, HostDirs};
-use outrigger::plugin::place::Place;
+use outrigger::plugin::imports::place::Place;
 use outrigger::plugin::set::PluginSet;
 use outrigger::plugin::{ComponentState, ComponentView, PodLink, PodView, Request, WatchRequest};
 use outrigger::pod::{

@@ -1,6 +1,6 @@
 //! The embedded plugins are components that the contract describes.
 
-use outrigger::plugin::stock;
+use outrigger::plugin::host::stock;
 use wasmtime::component::{Component, ComponentExportIndex, Instance, Linker, Val};
 use wasmtime::{Engine, Store};
 

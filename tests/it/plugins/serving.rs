@@ -7,7 +7,7 @@ use outrigger::hooks::{
     Batch, Change, ComponentEvent, ComponentEventKind, File, HealthTrigger, Hooks, Reaction, SignalDecision, Status,
 };
 use outrigger::plugin::RequestKind;
-use outrigger::plugin::place::Place;
+use outrigger::plugin::imports::place::Place;
 use outrigger::pod::PluginName;
 use serde_json::json;
 

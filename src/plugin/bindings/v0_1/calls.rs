@@ -11,10 +11,10 @@ use super::exports::outrigger::pod::{
     component_event, config_changed, config_copy, health, log_line, plugin, pre_start, signal, tick,
 };
 use crate::hooks::Hook;
-use crate::plugin::call::{Call, Failure};
-use crate::plugin::guest::Guest;
-use crate::plugin::manifest::{Declared, DeclaredWant};
-use crate::plugin::said::Said;
+use crate::plugin::answers::said::Said;
+use crate::plugin::host::manifest::{Declared, DeclaredWant};
+use crate::plugin::instance::call::{Call, Failure};
+use crate::plugin::instance::guest::Guest;
 
 /// An answer, the plugin's own error, or, outermost, a trap.
 pub type Outcome<T> = wasmtime::Result<Result<T, Failure>>;

@@ -6,11 +6,11 @@ use super::exports::outrigger::pod::{component_event, config_changed, config_cop
 use super::outrigger::pod::types;
 use crate::engine::Output;
 use crate::hooks::{Batch, Change, ComponentEvent, ComponentEventKind, File, HealthTrigger, Reaction, Status};
-use crate::plugin::call::Failure;
+use crate::plugin::answers::lines::{Edit, Verdict};
+use crate::plugin::answers::said::{self, FileSaid};
+use crate::plugin::host::manifest::{Declared, DeclaredWant};
 use crate::plugin::imports::Refusal;
-use crate::plugin::lines::{Edit, Verdict};
-use crate::plugin::manifest::{Declared, DeclaredWant};
-use crate::plugin::said::{self, FileSaid};
+use crate::plugin::instance::call::Failure;
 
 /// A batch while a guest sees it. Its lists are moved there, and back when this is dropped: also if the call is, so that no line is lost.
 pub struct LentBatch<'a> {

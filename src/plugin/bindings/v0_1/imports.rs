@@ -6,9 +6,9 @@ use super::convert::{file_of, file_to, refusal_to};
 use super::outrigger::pod::{exec, files, metrics, pod, signals, state, types, watch};
 use crate::hooks::FileFacts;
 use crate::plugin::ComponentState;
-use crate::plugin::guest::Guest;
 use crate::plugin::imports::PodComponent;
-use crate::plugin::metrics::Change;
+use crate::plugin::imports::metrics::Change;
+use crate::plugin::instance::guest::Guest;
 
 /// Links all interfaces that this version serves.
 ///

@@ -3,8 +3,8 @@
 use wasmparser::{Parser, Payload};
 
 use crate::hooks::Hook;
-use crate::plugin::call::Class;
 use crate::plugin::error::PluginError;
+use crate::plugin::instance::call::Class;
 
 /// The contract's package.
 const PACKAGE: &str = "outrigger:pod/";

@@ -8,9 +8,9 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::warn;
 
 use crate::hooks::{Hook, HookFailure};
-use crate::plugin::call::{Answer, Call, Class, Failure};
-use crate::plugin::manifest::Inspected;
-use crate::plugin::worker::{Maker, Message};
+use crate::plugin::host::manifest::Inspected;
+use crate::plugin::instance::call::{Answer, Call, Class, Failure};
+use crate::plugin::instance::worker::{Maker, Message};
 use crate::pod::{Capability, ComponentName, Grant, OnError, OnErrors, PluginName};
 
 /// How often a hook that may wait is called again when it asks for it.

@@ -1,7 +1,7 @@
-//! What plugins answer, as they say it and in our own types. Nothing of it is checked: [`super::answers`] does that.
+//! What plugins answer, as they say it and in our own types. Nothing of it is checked: [`crate::plugin::answers`] checks it.
 
 use crate::hooks::{self, Reaction, Status};
-use crate::plugin::lines::Verdict;
+use crate::plugin::answers::lines::Verdict;
 use crate::pod::ComponentName;
 use crate::pod::capability::plain_path;
 

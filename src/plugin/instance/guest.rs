@@ -8,13 +8,13 @@ use wasmtime::{ResourceLimiter, Store};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
-use crate::plugin::clock::{Clock, Meter, Pause};
-use crate::plugin::grants::Granter;
-use crate::plugin::keys::Keys;
-use crate::plugin::logging::LastWords;
-use crate::plugin::metrics::Metrics;
-use crate::plugin::place::Place;
-use crate::plugin::wasi::{Gate, Wasi};
+use crate::plugin::imports::grants::Granter;
+use crate::plugin::imports::keys::Keys;
+use crate::plugin::imports::logging::LastWords;
+use crate::plugin::imports::metrics::Metrics;
+use crate::plugin::imports::place::Place;
+use crate::plugin::imports::wasi::{Gate, Wasi};
+use crate::plugin::instance::clock::{Clock, Meter, Pause};
 use crate::plugin::{PodLink, WatchRequest};
 
 /// Bytes that a guest may hand to the host in one call, lists and strings together: a batch, or the largest file.

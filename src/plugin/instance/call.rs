@@ -3,7 +3,7 @@
 use crate::hooks::{
     Batch, Change, ComponentEvent, File, HealthTrigger, Hook, Judgement, Reaction, Rollout, SignalDecision,
 };
-use crate::plugin::lines::Verdict;
+use crate::plugin::answers::lines::Verdict;
 
 /// Hooks that share an instance of their plugin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -18,10 +18,10 @@ use wasmtime_wasi::sockets::{SocketAddrUse, WasiSocketsCtxView, WasiSocketsView}
 use wasmtime_wasi::{FsPerms, WasiCtx};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
-use crate::plugin::grants::Granter;
-use crate::plugin::guest::{Guest, Phase};
-use crate::plugin::logging::{LastWords, Level, LogPipe};
-use crate::plugin::place::Place;
+use crate::plugin::imports::grants::Granter;
+use crate::plugin::imports::logging::{LastWords, Level, LogPipe};
+use crate::plugin::imports::place::Place;
+use crate::plugin::instance::guest::{Guest, Phase};
 use crate::pod::Capability;
 use crate::pod::capability::dir_scope;
 

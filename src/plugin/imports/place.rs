@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::plugin::grants::Granter;
+use crate::plugin::imports::grants::Granter;
 use crate::pod::Capability;
 
 /// Grants that are about what surrounds the controller. Elsewhere other things have the same names, and nobody has granted those.

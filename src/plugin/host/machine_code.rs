@@ -1,7 +1,7 @@
 //! Loading machine code that wasmtime compiled: with `memory`, one of the three unsafe places of the crate.
 //!
 //! A `.cwasm` file is native code that runs outside any sandbox, so the caller must know who wrote it. Two places are trusted, and each is checked by
-//! [`crate::plugin::cache`] before anything is read from it: the cache directory, which only this process's user can write and which only this host fills
+//! [`crate::plugin::host::cache`] before anything is read from it: the cache directory, which only this process's user can write and which only this host fills
 //! from WebAssembly that it has validated itself; and the image's plugin directory, which only root can write.
 #![expect(unsafe_code, reason = "`Component::deserialize_file` runs what the file holds; see the contract above")]
 
@@ -10,7 +10,7 @@ use std::path::Path;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-use crate::plugin::cache::Trusted;
+use crate::plugin::host::cache::Trusted;
 
 /// Maps a compiled component. Wasmtime itself refuses what another version, another target or other settings made.
 ///

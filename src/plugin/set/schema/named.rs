@@ -108,17 +108,17 @@ mod tests {
     fn stock_plugins_mark_every_name_of_a_component() {
         for (text, config, expected) in [
             (
-                include_str!("../../../plugins/redact/src/schema.json"),
+                include_str!("../../../../plugins/redact/src/schema.json"),
                 json!({"components": ["app", "db"]}),
                 &[("components.0", "app"), ("components.1", "db")][..],
             ),
             (
-                include_str!("../../../plugins/reload/src/schema.json"),
+                include_str!("../../../../plugins/reload/src/schema.json"),
                 json!({"rules": [{"watch": "/w", "component": "app", "target": "/t"}]}),
                 &[("rules.0.component", "app")],
             ),
             (
-                include_str!("../../../plugins/reload/src/schema.json"),
+                include_str!("../../../../plugins/reload/src/schema.json"),
                 json!({"watch": "/w", "component": "app", "target": "/t"}),
                 &[("component", "app")],
             ),

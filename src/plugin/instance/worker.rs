@@ -8,12 +8,12 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::plugin::call::{Answer, Call, Class, Failure};
-use crate::plugin::clock::Budget;
-use crate::plugin::guest::{Phase, Shared};
+use crate::plugin::imports::wasi::Wasi;
+use crate::plugin::instance::call::{Answer, Call, Class, Failure};
+use crate::plugin::instance::clock::Budget;
+use crate::plugin::instance::guest::{Phase, Shared};
+use crate::plugin::instance::strikes::{Strikes, Verdict};
 use crate::plugin::instance::{Instance, Recipe};
-use crate::plugin::strikes::{Strikes, Verdict};
-use crate::plugin::wasi::Wasi;
 use crate::pod::OnError;
 
 /// Calls that wait for one class of one plugin; when it is full, the caller waits.

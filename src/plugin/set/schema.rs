@@ -190,9 +190,9 @@ mod tests {
     fn a_choice_tells_of_the_branch_that_was_meant() {
         let schema = |name: &str| -> Value {
             let text = match name {
-                "reload" => include_str!("../../plugins/reload/src/schema.json"),
-                "redact" => include_str!("../../plugins/redact/src/schema.json"),
-                _ => include_str!("../../plugins/signal/src/schema.json"),
+                "reload" => include_str!("../../../plugins/reload/src/schema.json"),
+                "redact" => include_str!("../../../plugins/redact/src/schema.json"),
+                _ => include_str!("../../../plugins/signal/src/schema.json"),
             };
             serde_json::from_str(text).unwrap()
         };
