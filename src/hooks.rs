@@ -7,6 +7,7 @@ pub mod limits;
 use std::fmt;
 use std::future::Future;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::containers::Output;
@@ -107,7 +108,64 @@ pub struct File {
     /// Group.
     pub gid: u32,
     /// The whole content.
-    pub content: Vec<u8>,
+    pub content: Bytes,
+}
+
+/// A file that a plugin wants in a component. What is none of its rights is kept from the file that is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewFile {
+    /// Which component.
+    pub component: ComponentName,
+    /// Absolute path in it.
+    pub path: String,
+    /// Permission bits.
+    pub mode: Option<u32>,
+    /// Owner.
+    pub uid: Option<u32>,
+    /// Group.
+    pub gid: Option<u32>,
+    /// The whole content.
+    pub content: Bytes,
+}
+
+/// The rights of a new file for which nobody has asked for others: mode, owner and group.
+pub const NEW_FILE: (u32, u32, u32) = (0o644, 0, 0);
+
+impl NewFile {
+    /// The file, if the one that is there has these rights: mode, owner and group.
+    #[must_use]
+    pub fn over(self, (mode, uid, gid): (u32, u32, u32)) -> File {
+        File {
+            component: self.component,
+            path: self.path,
+            mode: self.mode.unwrap_or(mode),
+            uid: self.uid.unwrap_or(uid),
+            gid: self.gid.unwrap_or(gid),
+            content: self.content,
+        }
+    }
+
+    /// What plugins made of this file, which they got with the rights of [`NEW_FILE`] where it has none: rights that they left alone stay open.
+    #[must_use]
+    pub fn remade(&self, file: File) -> Self {
+        let open =
+            |asked: Option<u32>, is: u32, given: u32| if asked.is_none() && is == given { None } else { Some(is) };
+        let (mode, uid, gid) = NEW_FILE;
+        Self {
+            mode: open(self.mode, file.mode, mode),
+            uid: open(self.uid, file.uid, uid),
+            gid: open(self.gid, file.gid, gid),
+            component: file.component,
+            path: file.path,
+            content: file.content,
+        }
+    }
+
+    /// Whether the rights of the file that is there matter.
+    #[must_use]
+    pub fn keeps_rights(&self) -> bool {
+        self.mode.is_none() || self.uid.is_none() || self.gid.is_none()
+    }
 }
 
 /// What is thought of a component's, or the pod's, health. Ordered from best to worst.
@@ -123,11 +181,27 @@ pub enum Status {
     Unhealthy,
 }
 
+/// The question that a check answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Probe {
+    /// Is the start complete?
+    Startup,
+    /// Can it serve requests?
+    Readiness,
+    /// Does it work?
+    #[default]
+    Liveness,
+}
+
 /// One judgement of a plugin or of the engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Judgement {
     /// None: the pod as a whole.
     pub component: Option<ComponentName>,
+    /// The name of the check; a plugin may have several of one component.
+    pub check: String,
+    /// The question that the check answers.
+    pub probe: Probe,
     /// The verdict.
     pub status: Status,
     /// Why, in words.
@@ -163,6 +237,23 @@ pub enum ComponentEventKind {
     Removed,
 }
 
+impl ComponentEventKind {
+    /// The words of all kinds, in the order of the documentation.
+    pub const WORDS: [&'static str; 5] = ["created", "started", "exited", "restarted", "removed"];
+
+    /// The word for it in the contract.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Started => "started",
+            Self::Exited { .. } => "exited",
+            Self::Restarted => "restarted",
+            Self::Removed => "removed",
+        }
+    }
+}
+
 /// One event of a component's life.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ComponentEvent {
@@ -172,6 +263,8 @@ pub struct ComponentEvent {
     pub kind: ComponentEventKind,
     /// Nanoseconds since the Unix epoch.
     pub at_ns: u64,
+    /// The number of the event in this pod, from 1.
+    pub sequence: u64,
     /// How often it has been started again in this pod.
     pub restarts: u32,
 }
@@ -207,8 +300,8 @@ pub struct Change {
     pub path: String,
     /// SHA-256 of its content, hexadecimal; empty where it was removed.
     pub digest: String,
-    /// Its content; empty where it was removed.
-    pub content: Vec<u8>,
+    /// Its content; empty if it was removed.
+    pub content: Bytes,
     /// Whether it is gone.
     pub removed: bool,
 }
@@ -297,7 +390,7 @@ pub struct Rollout {
     /// One line for the log.
     pub summary: String,
     /// Files to put in place.
-    pub files: Vec<File>,
+    pub files: Vec<NewFile>,
     /// Files to remove: component and path.
     pub remove: Vec<(ComponentName, String)>,
     /// Commands that must succeed before anything is applied.
@@ -317,10 +410,10 @@ pub struct Batch {
     pub component: ComponentName,
     /// Which stream.
     pub output: Output,
-    /// When the first line was written, in nanoseconds since the Unix epoch.
-    pub first_ns: u64,
-    /// For each line, microseconds after the first.
-    pub after_us: Vec<u32>,
+    /// The component's run in this pod that wrote the lines, from 1.
+    pub run: u32,
+    /// For each line, the time when it was written, in nanoseconds since the Unix epoch.
+    pub times: Vec<u64>,
     /// For each line, where it ends in `data`.
     pub ends: Vec<u32>,
     /// The bytes of all lines, one after the other.
@@ -329,8 +422,14 @@ pub struct Batch {
     pub field_ends: Vec<u32>,
     /// JSON objects as text, one after the other.
     pub fields: Vec<u8>,
-    /// Whether no more lines will come after these.
-    pub is_final: bool,
+    /// So many lines at the head are here again for the plugin that is called, because one held them.
+    pub again: u32,
+    /// The plugins that have had lines at the head before, with the number of these lines.
+    pub seen: Vec<(PluginName, u32)>,
+    /// Whether no line has followed for a while, so that held lines must be decided.
+    pub flush: bool,
+    /// Whether these are the last lines of the run.
+    pub last: bool,
 }
 
 impl Batch {
@@ -340,14 +439,30 @@ impl Batch {
         Self {
             component,
             output,
-            first_ns: 0,
-            after_us: Vec::new(),
+            run: 1,
+            times: Vec::new(),
             ends: Vec::new(),
             data: Vec::new(),
             field_ends: Vec::new(),
             fields: Vec::new(),
-            is_final: false,
+            again: 0,
+            seen: Vec::new(),
+            flush: false,
+            last: false,
         }
+    }
+
+    /// An empty batch with the same source, and at the same point of the stream.
+    #[must_use]
+    pub fn like(other: &Self) -> Self {
+        let empty = Self::new(other.component.clone(), other.output);
+        Self { run: other.run, flush: other.flush, last: other.last, ..empty }
+    }
+
+    /// Whether no line of it may be held.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        self.flush || self.last
     }
 
     /// Number of lines.
@@ -457,7 +572,7 @@ pub trait Hooks: Clone + Send + Sync + 'static {
     fn rollout_ended(
         &self,
         plugin: &PluginName,
-        applied: bool,
+        outcome: RolloutOutcome,
         text: String,
     ) -> impl Future<Output = Result<(), HookFailure>> + Send;
 

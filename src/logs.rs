@@ -62,6 +62,8 @@ pub struct Source {
     pub component: ComponentName,
     /// Its container.
     pub id: ContainerId,
+    /// The number of its run in this pod, from 1.
+    pub run: u32,
     /// Whether it has a terminal (`tty: true`): then its output is one stream of bytes, without frames.
     pub terminal: bool,
 }

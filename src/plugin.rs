@@ -9,7 +9,7 @@
 //! | [`instance`] | one instance: its task, its calls, its limits on memory and time, restarts and evictions |
 //! | [`answers`] | the answers of plugins: as they say them, checked, and the effect of their edits on lines |
 //! | [`imports`] | what plugins may call: grants, the host's side of the contract and of WASI, and what plugins leave behind |
-//! | [`bindings`] | the versions of the contract, and their types in ours |
+//! | [`bindings`], [`schemas`] | the versions of the contract, and their types in ours; the schemas of its JSON texts |
 
 pub mod answers;
 pub mod bindings;
@@ -17,6 +17,7 @@ pub mod error;
 pub mod host;
 pub mod imports;
 pub mod instance;
+pub mod schemas;
 pub mod set;
 
 use std::collections::BTreeMap;
@@ -27,7 +28,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::engine::ExecOutput;
-use crate::hooks::{File, FileFacts};
+use crate::hooks::{File, FileFacts, NewFile};
 use crate::pod::{ComponentName, PluginName};
 
 /// What a plugin asks of the pod. Grants have been checked already; who serves it checks that the component exists.
@@ -77,7 +78,7 @@ pub enum RequestKind {
     /// `files.write`.
     Write {
         /// The file.
-        file: File,
+        file: NewFile,
         /// Answers when it is there.
         reply: Reply<()>,
     },

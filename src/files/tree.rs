@@ -84,6 +84,8 @@ struct Level {
     path: String,
     /// Where it really is below the root: elsewhere, if it is behind a link.
     real: Vec<OsString>,
+    /// Device and number, by which a link that leads back is known.
+    id: (u64, u64),
     directory: File,
     names: std::vec::IntoIter<OsString>,
 }
@@ -269,6 +271,12 @@ impl Tree {
                 format!("the path is more than {DEEPEST} directories deep"),
             ));
         }
+        let metadata = directory.metadata()?;
+        let id = (metadata.dev(), metadata.ino());
+        if self.open.iter().any(|level| level.id == id) {
+            let what = "this is a link that leads back to a directory in which it is";
+            return Err(Error::new(ErrorKind::InvalidInput, what));
+        }
         let mut names = Vec::new();
         for found in std::fs::read_dir(format!("/proc/self/fd/{}", directory.as_raw_fd()))? {
             names.push(found?.file_name());
@@ -279,7 +287,7 @@ impl Tree {
             }
         }
         names.sort();
-        self.open.push(Level { path, real, directory, names: names.into_iter() });
+        self.open.push(Level { path, real, id, directory, names: names.into_iter() });
         Ok(())
     }
 }

@@ -15,6 +15,9 @@ pub const MOST_FILES: usize = 256;
 /// Largest file that is watched, read for a plugin or kept for a roll-back, in bytes.
 pub const LARGEST_FILE: u32 = 8 << 20;
 
+/// Longest content of a file that a plugin gets whole, in bytes; it reads longer ones in parts.
+pub const INLINE_BYTES: usize = 64 << 10;
+
 /// Least and longest quiet time of a watch, in milliseconds.
 pub const DEBOUNCE_MS: (u32, u32) = (10, 60_000);
 

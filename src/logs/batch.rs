@@ -23,15 +23,17 @@ const DELAY: Duration = Duration::from_millis(20);
 pub(super) struct Batcher {
     component: ComponentName,
     output: Output,
+    run: u32,
     open: Batch,
     due: Option<Instant>,
     ready: VecDeque<Batch>,
 }
 
 impl Batcher {
-    pub(super) fn new(component: ComponentName, output: Output) -> Self {
-        let open = Batch::new(component.clone(), output);
-        Self { component, output, open, due: None, ready: VecDeque::new() }
+    /// Of one run of the component.
+    pub(super) fn new(component: ComponentName, output: Output, run: u32) -> Self {
+        let open = Batch { run, ..Batch::new(component.clone(), output) };
+        Self { component, output, run, open, due: None, ready: VecDeque::new() }
     }
 
     pub(super) fn push(&mut self, at_ns: u64, line: &[u8]) {
@@ -56,7 +58,7 @@ impl Batcher {
     pub(super) fn cut(&mut self) {
         self.due = None;
         if !self.open.is_empty() {
-            let empty = Batch::new(self.component.clone(), self.output);
+            let empty = Batch { run: self.run, ..Batch::new(self.component.clone(), self.output) };
             self.ready.push_back(std::mem::replace(&mut self.open, empty));
         }
     }
@@ -79,15 +81,11 @@ impl Batcher {
 
 /// Appends a line; `fields` is empty where it has none.
 pub(super) fn append(batch: &mut Batch, at_ns: u64, line: &[u8], fields: &[u8]) {
-    if batch.is_empty() {
-        batch.first_ns = at_ns;
-    }
-    let after_us = at_ns.saturating_sub(batch.first_ns) / 1000;
     if !fields.is_empty() && batch.field_ends.is_empty() {
         batch.field_ends.resize(batch.ends.len(), 0);
     }
     let with_fields = !fields.is_empty() || !batch.field_ends.is_empty();
-    batch.after_us.push(u32::try_from(after_us).unwrap_or(u32::MAX));
+    batch.times.push(at_ns);
     batch.data.extend_from_slice(line);
     // A batch is far from 4 GiB: held lines, one line or 64 KiB, all bounded.
     batch.ends.push(u32::try_from(batch.data.len()).unwrap_or(u32::MAX));
@@ -101,7 +99,7 @@ pub(super) fn append(batch: &mut Batch, at_ns: u64, line: &[u8], fields: &[u8]) 
 pub(super) fn prepend(held: Batch, batch: &Batch) -> Batch {
     let mut all = held;
     each(batch, |at_ns, line, fields| append(&mut all, at_ns, line, fields));
-    all.is_final = batch.is_final;
+    (all.flush, all.last) = (batch.flush, batch.last);
     all
 }
 
@@ -109,11 +107,11 @@ pub(super) fn prepend(held: Batch, batch: &Batch) -> Batch {
 pub(super) fn each(batch: &Batch, mut line: impl FnMut(u64, &[u8], &[u8])) {
     let mut from = 0;
     for (index, text) in batch.lines().enumerate() {
-        let after_us = batch.after_us.get(index).copied().unwrap_or_default();
+        let at_ns = batch.times.get(index).copied().unwrap_or_default();
         let end = batch.field_ends.get(index).map_or(from, |&end| end as usize);
         let fields = batch.fields.get(from..end).unwrap_or_default();
         from = end;
-        line(batch.first_ns.saturating_add(u64::from(after_us) * 1000), text, fields);
+        line(at_ns, text, fields);
     }
 }
 
@@ -122,7 +120,7 @@ mod tests {
     use super::*;
 
     fn batcher() -> Batcher {
-        Batcher::new(ComponentName::new("app").unwrap(), Output::Stdout)
+        Batcher::new(ComponentName::new("app").unwrap(), Output::Stdout, 1)
     }
 
     fn ready(batcher: &mut Batcher) -> Vec<usize> {
@@ -155,7 +153,7 @@ mod tests {
             found.push((at, String::from_utf8_lossy(line).into_owned(), String::from_utf8_lossy(fields).into_owned()));
         });
         let expected =
-            [(5_000, "one", ""), (7_000, "two", "{\"a\":1}"), (9_000, "three", ""), (9_000, "clock set back", "{}")];
+            [(5_000, "one", ""), (7_000, "two", "{\"a\":1}"), (9_000, "three", ""), (1_000, "clock set back", "{}")];
         assert_eq!(found, expected.map(|(at, line, fields)| (at, line.to_owned(), fields.to_owned())));
     }
 

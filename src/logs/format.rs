@@ -26,10 +26,14 @@ impl Formatter {
         Self { format, before }
     }
 
-    /// Appends a line. `fields` is a JSON object as text, or empty; what is no object is left out. A line with line ends in it, which a
-    /// plugin may have made, is written as several. Answers how many lines were written.
+    /// Appends a line. `fields` is a JSON object as text, or empty; what is no object is left out. A record with newlines in it, which a
+    /// plugin may have made, is one JSON object, and several lines in the other formats. Answers how many lines were written.
     pub(crate) fn line(&self, out: &mut Vec<u8>, output: Output, at_ns: u64, line: &[u8], fields: &[u8]) -> u64 {
         let fields = if fields.is_empty() { Vec::new() } else { compact(fields) };
+        if self.format == LineFormat::Json {
+            self.one(out, output, at_ns, line, &fields);
+            return 1;
+        }
         let mut written = 0;
         let mut rest = Some(line);
         while let Some(text) = rest {
@@ -119,6 +123,7 @@ mod tests {
     fn json() {
         let before = r#"{"time":"1970-01-01T00:00:01.500000000Z","component":"app","output":"stderr","line":"#;
         check(LineFormat::Json, b"a \"b\"\x1b", "", &format!("{before}\"a \\\"b\\\"\\u001b\"}}\n"));
+        check(LineFormat::Json, b"one\ntwo", "", &format!("{before}\"one\\ntwo\"}}\n"));
         check(LineFormat::Json, b"\xff!", r#"{"n":1}"#, &format!("{before}\"\u{fffd}!\",\"fields\":{{\"n\":1}}}}\n"));
     }
 

@@ -80,7 +80,7 @@ impl<H: Hooks> Pipeline<H> {
             progress: Progress::new(position.of(output)),
             at_ns: 0,
             assembler: Assembler::new(source.terminal, MAX_LINE),
-            batcher: Batcher::new(source.component.clone(), output),
+            batcher: Batcher::new(source.component.clone(), output, source.run),
             held: None,
         };
         Self {
@@ -149,7 +149,8 @@ impl<H: Hooks> Pipeline<H> {
             while let Some(batch) = self.lane(output).batcher.next() {
                 self.judge(output, Some(batch)).await?;
             }
-            if self.lane(output).held.as_ref().is_some_and(|held| held.until <= Instant::now()) {
+            if let Some(held) = self.lane(output).held.as_mut().filter(|held| held.until <= Instant::now()) {
+                held.batch.flush = true;
                 self.judge(output, None).await?;
             }
         }
@@ -164,10 +165,11 @@ impl<H: Hooks> Pipeline<H> {
             self.end_line(output);
             self.lane(output).batcher.cut();
             while let Some(mut batch) = self.lane(output).batcher.next() {
-                batch.is_final = self.lane(output).batcher.is_drained();
+                batch.last = self.lane(output).batcher.is_drained();
                 self.judge(output, Some(batch)).await?;
             }
-            if self.lane(output).held.is_some() {
+            if let Some(held) = &mut self.lane(output).held {
+                held.batch.last = true;
                 self.judge(output, None).await?;
             }
         }
@@ -237,19 +239,16 @@ impl<H: Hooks> Pipeline<H> {
         });
     }
 
-    /// Passes a batch, with the held lines in front, through the plugins. Without one, the held lines are all there is.
+    /// Passes a batch, with the held lines in front, through the plugins. Without one, the held lines are all there is, and must be decided.
     async fn judge(&mut self, output: Output, batch: Option<Batch>) -> Result<(), HookFailure> {
         let held = self.lane(output).held.take().map(|held| held.batch);
         let batch = match (held, batch) {
             (Some(held), Some(batch)) => batch::prepend(held, &batch),
-            (Some(mut held), None) => {
-                held.is_final = true;
-                held
-            }
+            (Some(held), None) => held,
             (None, Some(batch)) => batch,
             (None, None) => return Ok(()),
         };
-        let is_final = batch.is_final;
+        let is_final = batch.is_final();
         let count = batch.len();
         self.in_hook += count;
         let judged = self.hooks.log_lines(batch).await;

@@ -6,7 +6,7 @@ pub mod said;
 use serde_json::{Map, Value};
 
 use crate::hooks::limits::{LONGEST_COMMAND_MS, LONGEST_HEALTHY_MS};
-use crate::hooks::{Action, Command, File, Judgement, Rollout, SignalDecision};
+use crate::hooks::{Action, Command, File, Judgement, NEW_FILE, NewFile, Rollout, SignalDecision};
 use crate::plugin::PodView;
 use crate::plugin::answers::said::FileSaid;
 use crate::plugin::imports::grants::Granter;
@@ -17,6 +17,8 @@ use crate::pod::{Capability, ComponentName};
 const ITEMS: usize = crate::hooks::limits::MOST_FILES;
 /// Longest reason or summary that is kept, in characters.
 const TEXT: usize = 500;
+/// Longest name of a check, in bytes.
+const CHECK_BYTES: usize = 64;
 /// Deepest overlay.
 const DEPTH: usize = 32;
 
@@ -94,12 +96,13 @@ impl Judge<'_> {
         limited("files", files.len())?;
         let checked = files.into_iter().map(|file| {
             let itself = file.component == original.component.as_str() && file.path == original.path;
-            self.file(file, itself)
+            let had = if itself { (original.mode, original.uid, original.gid) } else { NEW_FILE };
+            self.file(file, itself).map(|file| file.over(had))
         });
         checked.collect::<Result<_, _>>().map(CopyVerdict::Replace)
     }
 
-    fn file(&self, file: FileSaid, granted: bool) -> Result<File, String> {
+    fn file(&self, file: FileSaid, granted: bool) -> Result<NewFile, String> {
         self.component(&file.component)?;
         if !granted {
             self.may(Capability::Files, &format!("{}:{}", file.component, file.path))?;
@@ -116,7 +119,13 @@ impl Judge<'_> {
                 None => self.granter.only().cloned(),
             };
             self.may(Capability::Verdicts, component.as_ref().map_or("*", ComponentName::as_str))?;
-            Ok(Judgement { component, status: judgement.status, reason: shortened(&judgement.reason) })
+            let said::Judgement { check, probe, status, reason, .. } = judgement;
+            if check.len() > CHECK_BYTES || check.contains(|c: char| c.is_control()) {
+                return Err(format!(
+                    "the name of a check must have at most {CHECK_BYTES} bytes and no control characters"
+                ));
+            }
+            Ok(Judgement { component, check, probe, status, reason: shortened(&reason) })
         });
         checked.collect()
     }
@@ -144,7 +153,7 @@ impl Judge<'_> {
         limited("files", raw.files.len() + raw.remove.len())?;
         limited("commands", raw.validate.len() + raw.verify.len() + raw.apply.len())?;
         if raw.healthy_for_ms > LONGEST_HEALTHY_MS {
-            return Err(format!("`healthy-for-ms` is {}, but the limit is {LONGEST_HEALTHY_MS}", raw.healthy_for_ms));
+            return Err(format!("`healthy_for_ms` is {}, but the limit is {LONGEST_HEALTHY_MS}", raw.healthy_for_ms));
         }
         let files = raw.files.into_iter().map(|file| self.file(file, false)).collect::<Result<_, _>>()?;
         let remove = raw.remove.into_iter().map(|(component, path)| {
@@ -175,7 +184,7 @@ impl Judge<'_> {
             return Err(format!("a command must have 1 to {ITEMS} words"));
         }
         if raw.timeout_ms == 0 || raw.timeout_ms > LONGEST_COMMAND_MS {
-            return Err(format!("`timeout-ms` is {}, expected 1 to {LONGEST_COMMAND_MS}", raw.timeout_ms));
+            return Err(format!("`timeout_ms` is {}, expected 1 to {LONGEST_COMMAND_MS}", raw.timeout_ms));
         }
         Ok(Command { component, argv: raw.argv, timeout_ms: raw.timeout_ms })
     }

@@ -46,8 +46,11 @@ const RESERVED: u64 = 64 << 20;
 /// Address space for the stack of a guest that is waiting, and how much of it WebAssembly may use.
 const STACK: (usize, usize) = (1 << 20, 512 << 10);
 
-/// Linear memory of an instance where the pod sets no limit: enough for Rust and C, and for a report of changes of the longest file, see `set::REPORT_SHARE`.
+/// Linear memory of an instance, if neither the pod nor the manifest names more: enough for Rust and C.
 pub const DEFAULT_MEMORY: u64 = 32 << 20;
+
+/// Linear memory of the instance that is asked for its manifest, before it is known what its language needs: enough for most language runtimes.
+pub const DESCRIBE_MEMORY: u64 = 128 << 20;
 
 /// Where the host keeps its files. All are absolute.
 #[derive(Debug, Clone)]
@@ -170,10 +173,11 @@ impl Host {
             dropped_metrics: false.into(),
             put_off: Mutex::default(),
         });
-        let memory = DEFAULT_MEMORY.max(prepared.memory);
+        let memory = DESCRIBE_MEMORY.max(prepared.memory);
         let mut instance =
             Instance::start(&prepared.recipe, shared, memory, wasi, budget).await.map_err(failed("start"))?;
         let manifest = instance.describe(budget).await.map_err(failed("describe"))?;
+        let manifest = manifest.map_err(|what| PluginError::Manifest { what })?;
         let seen = Inspected {
             manifest: Manifest::new(manifest, &prepared.hooks)?,
             hooks: prepared.hooks,

@@ -1,6 +1,7 @@
 //! What plugins may call: the host's side of `wit/host.wit`. Every function asks the granter first. [`super::bindings`] has what a guest calls, in the types
 //! of its version.
 
+pub mod contents;
 pub mod grants;
 pub mod keys;
 pub mod logging;
@@ -20,10 +21,11 @@ use crate::hooks::limits::{DEBOUNCE_MS, LARGEST_FILE, LONGEST_COMMAND_MS, MOST_F
 use crate::hooks::{File, FileFacts};
 use crate::plugin::answers::said::FileSaid;
 use crate::plugin::imports::grants::Denied;
+use crate::plugin::imports::keys::Entry;
 use crate::plugin::imports::metrics::Change;
 use crate::plugin::instance::clock::Pause;
 use crate::plugin::instance::guest::{Guest, Phase, Shared};
-use crate::plugin::{ComponentView, PodView, Reply, Request, RequestKind, WatchRequest};
+use crate::plugin::{PodView, Reply, Request, RequestKind, WatchRequest};
 use crate::pod::{Capability, ComponentName};
 
 /// Arguments of `exec.run`, and bytes of them together.
@@ -32,43 +34,110 @@ const ARGUMENTS: (usize, usize) = (256, 64 << 10);
 /// How long a call waits for an engine that is away or hangs. The wait is not the plugin's time.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
-/// A component as a guest's handle refers to it: by name, so that a later call sees later states.
-#[derive(Debug)]
-pub struct PodComponent {
-    /// Its name.
-    pub name: ComponentName,
+/// After how many milliseconds a plugin may ask again for something that is not there yet.
+const NOT_READY_MS: u32 = 1000;
+
+/// Longest path of a watch, in bytes.
+const WATCH_PATH: usize = 4096;
+
+/// Most watches of one plugin.
+const WATCHES: usize = 256;
+
+/// The codes of the contract's errors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Code {
+    /// The configuration is wrong.
+    BadConfig,
+    /// A grant is missing, or the call comes too early.
+    Denied,
+    /// What the call names does not exist.
+    NotFound,
+    /// Temporary: a later call may succeed.
+    NotReady,
+    /// A limit on size or number.
+    TooBig,
+    /// Took too long.
+    Timeout,
+    /// An argument breaks a rule of the contract.
+    Invalid,
+    /// Anything else.
+    Failed,
 }
 
-/// Why a call was not carried out, in words for the operator.
+impl Code {
+    /// All of them, in the order of the contract.
+    pub const ALL: [Self; 8] = [
+        Self::BadConfig,
+        Self::Denied,
+        Self::NotFound,
+        Self::NotReady,
+        Self::TooBig,
+        Self::Timeout,
+        Self::Invalid,
+        Self::Failed,
+    ];
+
+    /// Its word in the contract.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::BadConfig => "bad-config",
+            Self::Denied => "denied",
+            Self::NotFound => "not-found",
+            Self::NotReady => "not-ready",
+            Self::TooBig => "too-big",
+            Self::Timeout => "timeout",
+            Self::Invalid => "invalid",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// The code of this word; an unknown one counts as `failed`.
+    #[must_use]
+    pub fn of(word: &str) -> Self {
+        Self::ALL.into_iter().find(|code| code.word() == word).unwrap_or(Self::Failed)
+    }
+}
+
+/// Why a call was not carried out.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Refusal {
-    /// A grant is missing, or the call comes too early.
-    Denied(String),
-    /// Anything else.
-    Failed(String),
+pub struct Refusal {
+    /// Which kind of error.
+    pub code: Code,
+    /// The words for the operator.
+    pub text: String,
+    /// After how many milliseconds another call may succeed.
+    pub retry_ms: Option<u32>,
 }
 
 impl Refusal {
-    /// The words alone.
+    /// An error that lasts.
     #[must_use]
-    pub fn text(&self) -> &str {
-        let (Self::Denied(text) | Self::Failed(text)) = self;
-        text
+    pub fn new(code: Code, text: impl Into<String>) -> Self {
+        Self { code, text: text.into(), retry_ms: None }
+    }
+
+    fn not_ready(text: &str) -> Self {
+        Self { retry_ms: Some(NOT_READY_MS), ..Self::new(Code::NotReady, text) }
     }
 }
 
 impl From<Denied> for Refusal {
     fn from(denied: Denied) -> Self {
-        Self::Denied(denied.to_string())
+        Self::new(Code::Denied, denied.to_string())
     }
 }
 
 fn failed(why: impl Into<String>) -> Refusal {
-    Refusal::Failed(why.into())
+    Refusal::new(Code::Failed, why)
+}
+
+fn invalid(why: impl Into<String>) -> Refusal {
+    Refusal::new(Code::Invalid, why)
 }
 
 fn component_name(name: &str) -> Result<ComponentName, Refusal> {
-    ComponentName::new(name).map_err(|error| failed(error.to_string()))
+    ComponentName::new(name).map_err(|error| invalid(error.to_string()))
 }
 
 /// Who calls. Apart from the store, so that a call may wait without it.
@@ -82,7 +151,7 @@ pub struct Caller {
 impl Caller {
     fn allowed(&self, capability: Capability, scope: &str) -> Result<(), Refusal> {
         if self.phase != Phase::Running {
-            return Err(Refusal::Denied(format!("`{capability}` cannot be used before the first hook")));
+            return Err(Refusal::new(Code::Denied, format!("`{capability}` cannot be used before the first hook")));
         }
         Ok(self.shared.granter.check(capability, scope)?)
     }
@@ -90,7 +159,7 @@ impl Caller {
     async fn ask<T>(&self, kind: impl FnOnce(Reply<T>) -> RequestKind) -> Result<T, Refusal> {
         let Some(link) = &self.shared.link else { return Err(failed("there is no pod")) };
         if !link.served.load(Ordering::Relaxed) {
-            return Err(failed("no component has been created yet"));
+            return Err(Refusal::not_ready("no component has been created yet"));
         }
         let (reply, answer) = oneshot::channel();
         let request = Request { plugin: self.shared.granter.plugin().clone(), kind: kind(reply) };
@@ -103,7 +172,9 @@ impl Caller {
     async fn ask_engine<T>(&self, kind: impl FnOnce(Reply<T>) -> RequestKind) -> Result<T, Refusal> {
         let _paused = self.pause.as_ref().map(Pause::begin);
         let answer = tokio::time::timeout(LONGEST_WAIT, self.ask(kind)).await;
-        answer.unwrap_or_else(|_| Err(failed(format!("the engine did not answer within {LONGEST_WAIT:?}"))))
+        answer.unwrap_or_else(|_| {
+            Err(Refusal::new(Code::Timeout, format!("the engine did not answer within {LONGEST_WAIT:?}")))
+        })
     }
 
     /// `signals.send`.
@@ -113,7 +184,7 @@ impl Caller {
     pub async fn send_signal(&self, component: &str, signal: u8) -> Result<(), Refusal> {
         self.allowed(Capability::Signals, component)?;
         if !(1..=64).contains(&signal) {
-            return Err(failed(format!("there is no signal {signal}")));
+            return Err(invalid(format!("there is no signal {signal}")));
         }
         let component = component_name(component)?;
         self.ask_engine(|reply| RequestKind::Signal { component, signal: i32::from(signal), reply }).await
@@ -122,7 +193,7 @@ impl Caller {
     /// `files.inspect`.
     pub async fn inspect(&self, component: &str, paths: Vec<String>) -> Result<Vec<Option<FileFacts>>, Refusal> {
         if paths.len() > MOST_FILES {
-            return Err(failed(format!("a call can describe at most {MOST_FILES} files")));
+            return Err(Refusal::new(Code::TooBig, format!("a call can describe at most {MOST_FILES} files")));
         }
         for path in &paths {
             self.allowed(Capability::Files, &format!("{component}:{path}"))?;
@@ -142,7 +213,7 @@ impl Caller {
     /// `files.write`.
     pub async fn write(&self, file: FileSaid) -> Result<(), Refusal> {
         self.allowed(Capability::Files, &format!("{}:{}", file.component, file.path))?;
-        let file = file.checked().map_err(failed)?;
+        let file = file.checked().map_err(invalid)?;
         self.ask_engine(|reply| RequestKind::Write { file, reply }).await
     }
 
@@ -152,7 +223,7 @@ impl Caller {
         let component = component_name(component)?;
         let bytes: usize = argv.iter().map(String::len).sum();
         if argv.is_empty() || argv.len() > ARGUMENTS.0 || bytes > ARGUMENTS.1 {
-            return Err(failed(format!(
+            return Err(invalid(format!(
                 "a command must have 1 to {} words, and at most {} bytes in total",
                 ARGUMENTS.0, ARGUMENTS.1
             )));
@@ -164,14 +235,17 @@ impl Caller {
     /// `watch.add`.
     pub async fn watch(&self, source: String, debounce_ms: u32, max_delay_ms: u32) -> Result<(), Refusal> {
         match self.phase {
-            Phase::Describe => return Err(Refusal::Denied("`watch` cannot be used in `describe`".to_owned())),
+            Phase::Describe => return Err(Refusal::new(Code::Denied, "`watch` cannot be used in `describe`")),
             // What will be granted follows from this very call of `configure`; the next one, with grants, counts.
             Phase::Trial => return Ok(self.shared.granter.check_manifest(Capability::Watch, &source)?),
             Phase::Configure | Phase::Running => self.shared.granter.check(Capability::Watch, &source)?,
         }
+        if source.len() > WATCH_PATH {
+            return Err(Refusal::new(Code::TooBig, format!("the path of a watch can have at most {WATCH_PATH} bytes")));
+        }
         let (least, longest) = DEBOUNCE_MS;
         if !(least..=longest).contains(&debounce_ms) || max_delay_ms < debounce_ms {
-            return Err(failed(format!(
+            return Err(invalid(format!(
                 "`debounce-ms` must be from {least} to {longest}, and `max-delay-ms` at least `debounce-ms`"
             )));
         }
@@ -182,8 +256,10 @@ impl Caller {
             max_delay: Duration::from_millis(u64::from(max_delay_ms)),
         };
         // Every instance of a plugin is configured alike, and again after a restart: one watch is enough.
-        if !self.shared.note_watch(&request) || self.phase == Phase::Configure {
-            return Ok(());
+        match self.shared.note_watch(&request, WATCHES) {
+            None => return Err(Refusal::new(Code::TooBig, format!("a plugin can have at most {WATCHES} watches"))),
+            Some(new) if !new || self.phase == Phase::Configure => return Ok(()),
+            Some(_) => {}
         }
         let Some(link) = &self.shared.link else { return Err(failed("there is no pod")) };
         link.watches.send(request).await.map_err(|_| failed("the pod is ending"))
@@ -201,22 +277,40 @@ impl Caller {
         Ok(())
     }
 
+    /// `pod.view`.
+    pub fn view(&self) -> Result<Arc<PodView>, Refusal> {
+        self.allowed(Capability::Pod, "*")?;
+        Ok(self.shared.link.as_ref().map(|link| Arc::clone(&link.pod.borrow())).unwrap_or_default())
+    }
+
     /// `state.get`.
-    pub async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Refusal> {
+    pub async fn get(&self, key: &str) -> Result<Option<Entry>, Refusal> {
         self.allowed(Capability::State, "*")?;
-        self.shared.keys.get(key).await.map_err(failed)
+        self.shared.keys.get(key).await
     }
 
     /// `state.set`.
-    pub async fn set(&self, key: String, value: Vec<u8>) -> Result<(), Refusal> {
+    pub async fn set(&self, key: String, value: Vec<u8>) -> Result<u64, Refusal> {
         self.allowed(Capability::State, "*")?;
-        self.shared.keys.set(key, value).await.map_err(failed)
+        self.shared.keys.set(key, value).await
+    }
+
+    /// `state.swap`.
+    pub async fn swap(&self, key: String, version: u64, value: Vec<u8>) -> Result<Option<u64>, Refusal> {
+        self.allowed(Capability::State, "*")?;
+        self.shared.keys.swap(key, version, value).await
     }
 
     /// `state.delete`.
     pub async fn delete(&self, key: &str) -> Result<(), Refusal> {
         self.allowed(Capability::State, "*")?;
-        self.shared.keys.delete(key).await.map_err(failed)
+        self.shared.keys.delete(key).await
+    }
+
+    /// `state.keys`.
+    pub async fn keys(&self, prefix: &str) -> Result<Vec<String>, Refusal> {
+        self.allowed(Capability::State, "*")?;
+        self.shared.keys.keys(prefix).await
     }
 
     /// `metrics`. What is refused or does not fit is dropped, and logged once.
@@ -224,7 +318,7 @@ impl Caller {
         let plugin = self.shared.granter.plugin();
         if let Err(refusal) = self.allowed(Capability::Metrics, "*") {
             if self.shared.say_once() {
-                warn!(%plugin, metric = name, why = refusal.text(), "metrics of the plugin are dropped");
+                warn!(%plugin, metric = name, why = refusal.text, "metrics of the plugin are dropped");
             }
             return;
         }
@@ -244,17 +338,5 @@ impl Guest {
             phase: self.phase,
             pause: self.is_patient.then(|| Arc::clone(&self.pause)),
         }
-    }
-
-    /// The pod, where the plugin may see it.
-    pub fn view(&self) -> Option<Arc<PodView>> {
-        self.caller().allowed(Capability::Pod, "*").ok()?;
-        self.shared.link.as_ref().map(|link| Arc::clone(&link.pod.borrow()))
-    }
-
-    /// Something of a component, where the pod has it and the plugin may see it.
-    pub fn of_component<T>(&self, component: &PodComponent, get: impl FnOnce(&ComponentView) -> T) -> Option<T> {
-        let view = self.view()?;
-        view.components.iter().find(|known| known.name == component.name).map(get)
     }
 }

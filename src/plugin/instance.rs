@@ -16,10 +16,10 @@ use crate::hooks::{Hook, SignalDecision};
 use crate::plugin::PodView;
 use crate::plugin::answers::Judge;
 use crate::plugin::answers::lines;
-use crate::plugin::answers::said::{Decision, Said};
+use crate::plugin::answers::said::{Decision, Mistake, Said};
 use crate::plugin::bindings::v0_1::calls::Exports;
 pub use crate::plugin::bindings::v0_1::calls::Indices;
-use crate::plugin::host::manifest::{Declared, DeclaredWant};
+use crate::plugin::host::manifest::{Declared, Needs};
 use crate::plugin::imports::wasi::Wasi;
 use crate::plugin::instance::call::{Answer, Call, Class, Failure};
 use crate::plugin::instance::clock::{Budget, Clock, Meter, Overrun};
@@ -66,11 +66,11 @@ impl Instance {
         Ok(Self { store, meter, exports })
     }
 
-    /// Asks the plugin what it is.
+    /// Asks the plugin what it is. Inside is what is wrong with the manifest.
     ///
     /// # Errors
     /// A trap or an overrun.
-    pub async fn describe(&mut self, budget: Budget) -> Result<Declared, Failure> {
+    pub async fn describe(&mut self, budget: Budget) -> Result<Result<Declared, String>, Failure> {
         let Self { store, meter, exports } = self;
         store.data_mut().enter(Phase::Describe);
         store.set_epoch_deadline(1);
@@ -78,18 +78,27 @@ impl Instance {
         settled(store, said)
     }
 
-    /// Gives it its configuration; hooks may be called afterwards.
+    /// Gives it its setup; hooks may be called afterwards. Inside are the mistakes that it finds in the configuration.
     ///
     /// # Errors
-    /// A trap, an overrun, or its own error.
-    pub async fn configure(&mut self, json: &str, phase: Phase, budget: Budget) -> Result<Vec<DeclaredWant>, Failure> {
+    /// A trap, an overrun, or an answer that can't be read.
+    pub async fn configure(
+        &mut self,
+        setup: &str,
+        phase: Phase,
+        budget: Budget,
+    ) -> Result<Result<Needs, Vec<Mistake>>, Failure> {
         let Self { store, meter, exports } = self;
         store.data_mut().enter(phase);
         store.set_epoch_deadline(1);
-        let said = meter.run(budget, exports.configure(&mut *store, json)).await;
-        let wants = settled(store, said)??;
+        let said = meter.run(budget, exports.configure(&mut *store, setup)).await;
+        let needs = match settled(store, said)? {
+            Ok(Ok(needs)) => needs,
+            Ok(Err(why)) => return Err(Failure::Final(why)),
+            Err(mistakes) => return Ok(Err(mistakes)),
+        };
         store.data_mut().enter(Phase::Running);
-        Ok(wants)
+        Ok(Ok(needs))
     }
 
     /// Calls a hook and checks the answer against the pod as it is now.
@@ -105,6 +114,7 @@ impl Instance {
             drop(store.data().shared.take_put_off());
         }
         let said = meter.run(budget, exports.ask(&mut *store, call)).await;
+        store.data_mut().contents.clear();
         let answer = match (settled(store, said)??, call) {
             // First, because it is by far the most frequent; it needs no look at the pod.
             (Said::Lines(verdict), Call::LogLines(batch)) => {

@@ -9,16 +9,14 @@ use std::time::Duration;
 
 use tracing::warn;
 
-use crate::hooks::limits;
 use crate::hooks::{
     Batch, Change, ComponentEvent, ComponentEventKind, File, HealthTrigger, Hook, HookFailure, Hooks, Judged,
-    Judgement, Reaction, Rollout, SignalDecision,
+    Judgement, Reaction, Rollout, RolloutOutcome, SignalDecision,
 };
 use crate::metrics::Family;
 use crate::plugin::WatchRequest;
 use crate::plugin::answers::lines::Passage;
 use crate::plugin::answers::plan_of;
-use crate::plugin::host::DEFAULT_MEMORY;
 use crate::plugin::host::manifest::Inspected;
 use crate::plugin::imports::metrics::Metrics;
 use crate::plugin::instance::call::{Answer, Call, CopyVerdict};
@@ -32,9 +30,6 @@ const TICK_AFTER_FAILURE_MS: u32 = 10_000;
 
 /// Files that one file may become on its way through all plugins.
 const FILES: usize = 1024;
-
-/// The contents of a report may have this part of an instance's memory: the plugin may copy them, and keep some, and its memory has holes.
-pub const REPORT_SHARE: u64 = 4;
 
 /// A pod's plugins. Clones are the same set; when the last one is dropped, the plugins end.
 #[derive(Clone)]
@@ -253,7 +248,7 @@ impl Hooks for PluginSet {
     }
 
     async fn log_lines(&self, batch: Batch) -> Result<Judged, HookFailure> {
-        let is_final = batch.is_final;
+        let is_final = batch.is_final();
         let mut passage = Passage::new(batch);
         for member in self.having(Hook::LogLine) {
             let batch = passage.current();
@@ -261,6 +256,7 @@ impl Hooks for PluginSet {
             if !member.decides(Capability::Lines, batch.component.as_str()) || (batch.is_empty() && !is_final) {
                 continue;
             }
+            let batch = passage.next(&member.name);
             let empty = Batch::new(batch.component.clone(), batch.output);
             let lent = std::mem::replace(batch, empty);
             let (call, answer) = member.call(Call::LogLines(lent)).await?;
@@ -293,7 +289,8 @@ impl Hooks for PluginSet {
     async fn component_event(&self, event: ComponentEvent) -> Result<Reaction, HookFailure> {
         let mut decided = Reaction::AsPlanned;
         for member in self.having(Hook::ComponentEvent) {
-            if !member.decides(Capability::Exits, event.component.as_str()) {
+            let is_wanted = member.events.contains(event.kind.word());
+            if !is_wanted || !member.decides(Capability::Exits, event.component.as_str()) {
                 continue;
             }
             if let (_, Some(Answer::Reaction(reaction))) = member.call(Call::Event(event.clone())).await?
@@ -313,17 +310,17 @@ impl Hooks for PluginSet {
         }
     }
 
-    fn report_limit(&self, plugin: &PluginName) -> usize {
-        let memory = self.member(plugin).map_or(DEFAULT_MEMORY, |member| member.maker.memory);
-        usize::try_from(memory / REPORT_SHARE).unwrap_or(usize::MAX).min(limits::LARGEST_FILE as usize)
-    }
-
     fn put_off(&self, plugin: &PluginName) -> Vec<String> {
         self.member(plugin).map(|member| member.maker.shared.take_put_off()).unwrap_or_default()
     }
 
-    async fn rollout_ended(&self, plugin: &PluginName, applied: bool, text: String) -> Result<(), HookFailure> {
-        self.ask(plugin, Call::Outcome { applied, text }).await.map(|_| ())
+    async fn rollout_ended(
+        &self,
+        plugin: &PluginName,
+        outcome: RolloutOutcome,
+        text: String,
+    ) -> Result<(), HookFailure> {
+        self.ask(plugin, Call::Outcome { outcome, text }).await.map(|_| ())
     }
 
     fn permits(&self, plugin: &PluginName, component: &ComponentName, path: &str) -> Result<(), String> {

@@ -118,7 +118,7 @@ fn wanted(spec: &CopySpec, is: Rights) -> Rights {
 
 fn file(component: &ComponentName, path: String, rights: Rights, content: Vec<u8>) -> File {
     let Rights { mode, uid, gid } = rights;
-    File { component: component.clone(), path, mode, uid, gid, content }
+    File { component: component.clone(), path, mode, uid, gid, content: content.into() }
 }
 
 /// Puts one file into a container, replacing what is there, a link, too. Directories on the way that do not exist are made. Calls are repeated while the
@@ -206,7 +206,7 @@ impl<E: Engine> Way<'_, E> {
 
     async fn put(&self, file: File) -> Result<(), CopyError> {
         let rights = Rights { mode: file.mode, uid: file.uid, gid: file.gid };
-        let content = Bytes::from(file.content);
+        let content = file.content;
         self.place(&file.path, |archive, name| archive.file(name, rights, content.clone())).await
     }
 
@@ -301,7 +301,7 @@ impl<E: Engine> Way<'_, E> {
                                 continue;
                             }
                             let rights = Rights { mode: file.mode, uid: file.uid, gid: file.gid };
-                            done = done.and(archive.file(&name, rights, file.content.into()));
+                            done = done.and(archive.file(&name, rights, file.content));
                         }
                         done
                     }
@@ -410,5 +410,5 @@ pub async fn get<E: Engine>(
             content.len()
         ));
     }
-    Ok(Was::File(File { component: component.clone(), path: path.to_owned(), mode, uid, gid, content }))
+    Ok(Was::File(File { component: component.clone(), path: path.to_owned(), mode, uid, gid, content: content.into() }))
 }

@@ -13,7 +13,7 @@ mod timers;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use publish::warn;
@@ -110,6 +110,8 @@ pub struct Driver<E, H> {
     status: watch::Sender<Arc<admin::Status>>,
     donor: watch::Sender<Donor>,
     news: mpsc::Sender<ComponentEvent>,
+    /// The number of events of components so far.
+    numbered: AtomicU64,
     timers: HashMap<Deadline, Timer>,
     /// What goes on beside the processes that run: cancelled when one ends.
     runs: HashMap<ComponentName, CancellationToken>,
@@ -162,6 +164,7 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
             status: parts.status,
             donor,
             news,
+            numbered: AtomicU64::new(0),
             timers: HashMap::new(),
             runs: HashMap::new(),
             failures: Vec::new(),

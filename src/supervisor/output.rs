@@ -29,6 +29,8 @@ struct Output {
     position: Arc<tokio::sync::Mutex<Position>>,
     /// Cancelled when the current run's process has ended.
     ended: CancellationToken,
+    /// The number of runs so far.
+    runs: u32,
 }
 
 /// The output of all components. Clones share it.
@@ -54,13 +56,14 @@ impl Outputs {
     pub fn follow<E: Engine, H: Hooks>(&self, shared: &Arc<Shared<E, H>>, name: &ComponentName) {
         let Some((container, planned)) = shared.container(name).zip(shared.planned(name)) else { return };
         let ended = CancellationToken::new();
-        let (counters, position) = {
+        let (counters, position, run) = {
             let mut all = self.all();
             let output = all.entry(name.clone()).or_default();
             output.ended = ended.clone();
-            (Arc::clone(&output.counters), Arc::clone(&output.position))
+            output.runs = output.runs.saturating_add(1);
+            (Arc::clone(&output.counters), Arc::clone(&output.position), output.runs)
         };
-        let source = Source { component: name.clone(), id: container.id, terminal: planned.container.tty };
+        let source = Source { component: name.clone(), id: container.id, run, terminal: planned.container.tty };
         let (shared, sink) = (Arc::clone(shared), self.sink.clone());
         self.tasks.spawn("output", move |token| async move {
             let mut position = position.lock().await;

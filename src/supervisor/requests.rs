@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::{ContainerId, Engine, chain};
-use crate::hooks::{File, FileFacts, Hooks, limits};
+use crate::hooks::{File, FileFacts, Hooks, NEW_FILE, limits};
 use crate::plan::units;
 use crate::plugin::{Reply, Request, RequestKind};
 use crate::pod::life::ExecCommand;
@@ -79,7 +79,17 @@ async fn answer<E: Engine, H: Hooks>(shared: &Shared<E, H>, plugin: &PluginName,
                 let planned = shared.planned(&file.component).ok_or("the pod has no such component")?;
                 let real = locate(&shared.engine, &id, &file.path, &shared.launches).await?;
                 permitted(shared, plugin, &file.component, &file.path, &real.path)?;
-                let file = File { path: real.path, ..file };
+                let had = match file.keeps_rights() && real.kind.is_some() {
+                    true => {
+                        let limit = limits::LARGEST_FILE as usize;
+                        match get(&shared.engine, &id, &file.component, &real.path, limit, &shared.launches).await? {
+                            Was::File(was) => (was.mode, was.uid, was.gid),
+                            Was::Absent | Was::Link(_) => NEW_FILE,
+                        }
+                    }
+                    false => NEW_FILE,
+                };
+                let file = File { path: real.path, ..file.over(had) };
                 put(&shared.engine, &id, planned, &file, &shared.launches).await.map_err(|error| chain(&error))
             };
             send(reply, done.await);

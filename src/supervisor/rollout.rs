@@ -29,7 +29,7 @@ use self::waiting::Report;
 use crate::admin::status::{RolloutStatus, Status};
 use crate::clock::since_epoch;
 use crate::engine::Engine;
-use crate::hooks::{Action, Change, HookFailure, Hooks, Rollout, RolloutOutcome};
+use crate::hooks::{Action, Change, HookFailure, Hooks, NEW_FILE, Rollout, RolloutOutcome};
 use crate::own_log::{ROLLOUT_TARGET, RolledOut};
 use crate::plan::render::one_line;
 use crate::pod::{ComponentName, PluginName};
@@ -166,7 +166,9 @@ impl<E: Engine, H: Hooks> Rollouts<'_, E, H> {
         };
         let mut files = Vec::new();
         for file in &rollout.files {
-            files.extend(self.shared.hooks.config_copy(&format!("plugin:{plugin}"), file.clone()).await?);
+            let given = file.clone().over(NEW_FILE);
+            let made = self.shared.hooks.config_copy(&format!("plugin:{plugin}"), given).await?;
+            files.extend(made.into_iter().map(|made| file.remade(made)));
         }
         let rollout = Rollout { files, ..rollout };
         let names: BTreeSet<ComponentName> = involved(&rollout).cloned().collect();
@@ -213,20 +215,22 @@ impl<E: Engine, H: Hooks> Rollouts<'_, E, H> {
             targets: targets.into_iter().collect(),
         };
         self.show(Some(shown.clone())).await;
-        let (applied, text, newer) = match ended {
-            Ended::Applied => (true, format!("applied: {}", rollout.summary), None),
-            Ended::Refused(reason) => (false, reason, None),
-            Ended::Superseded(newer) => (false, format!("superseded: {GIVEN_UP_FOR}"), Some(newer)),
+        let (outcome, text, newer) = match ended {
+            Ended::Applied => (RolloutOutcome::Applied, format!("applied: {}", rollout.summary), None),
+            Ended::Refused(reason) => (RolloutOutcome::Refused, reason, None),
+            Ended::Superseded(newer) => {
+                (RolloutOutcome::Superseded, format!("superseded: {GIVEN_UP_FOR}"), Some(newer))
+            }
             Ended::Unproven(reason) => {
                 if self.unproven.len() >= UNPROVEN {
                     self.unproven.remove(0);
                 }
                 let time = proof(Duration::from_millis(rollout.healthy_for_ms.into()));
                 self.unproven.push(Unproven { plugin: plugin.clone(), names, time, shown });
-                (false, reason, None)
+                (RolloutOutcome::Unproven, reason, None)
             }
         };
-        self.shared.hooks.rollout_ended(plugin, applied, text).await?;
+        self.shared.hooks.rollout_ended(plugin, outcome, text).await?;
         Ok(newer)
     }
 
@@ -258,10 +262,8 @@ impl<E: Engine, H: Hooks> Rollouts<'_, E, H> {
         let limit = self.shared.hooks.report_limit(&report.plugin);
         let too_long = self.board.cut(report, limit);
         for change in &too_long {
-            let reason = format!(
-                "the file has {} bytes, but the plugin can receive at most {limit}, which is a quarter of its memory; raise `limits.memory`",
-                change.content.len()
-            );
+            let reason =
+                format!("the file has {} bytes, but a plugin can receive at most {limit}", change.content.len());
             warn!(plugin = %report.plugin, "`{}` is not rolled out: {reason}", one_line(&change.path));
             let sources = sources(std::slice::from_ref(change));
             self.board.heard(&report.plugin, &sources);

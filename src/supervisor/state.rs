@@ -315,7 +315,7 @@ pub struct Pod {
     starts_put_off: BTreeSet<ComponentName>,
     /// Stop signals that plugins are being asked about.
     asked_to_stop: bool,
-    judgements: BTreeMap<(PluginName, Option<ComponentName>), Judgement>,
+    judgements: BTreeMap<verdict::JudgedBy, Judgement>,
     /// The pause until the operator is told what is waited for; none where nobody waits.
     patience: Option<Duration>,
     life: Life,
@@ -407,7 +407,7 @@ impl Pod {
 
     /// The last judgement of each plugin about each component.
     pub fn judgements(&self) -> impl Iterator<Item = (&PluginName, &Judgement)> {
-        self.judgements.iter().map(|((plugin, _), judgement)| (plugin, judgement))
+        self.judgements.iter().map(|(by, judgement)| (&by.0, judgement))
     }
 
     /// Whether all have been started at least once.
@@ -485,7 +485,7 @@ impl Pod {
             }
             Event::Judged { plugin, judgements } => {
                 for judgement in judgements {
-                    self.judgements.insert((plugin.clone(), judgement.component.clone()), judgement);
+                    self.judge(plugin.clone(), judgement);
                 }
             }
             Event::Signal(signal) => self.signalled(signal, &mut actions),

@@ -8,6 +8,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use bytes::Bytes;
 use inotify::{WatchDescriptor, WatchMask, Watches};
 use sha2::{Digest as _, Sha256};
 
@@ -107,6 +108,7 @@ pub(super) fn scan(
         content: 0,
         files: 0,
         directories: 0,
+        within: Vec::new(),
         now: since_epoch(),
         scan: Scan::default(),
     };
@@ -129,6 +131,8 @@ struct Scanner<'a> {
     content: usize,
     files: usize,
     directories: usize,
+    /// Device and number of the directories in which it is.
+    within: Vec<(u64, u64)>,
     now: Duration,
     scan: Scan,
 }
@@ -177,7 +181,7 @@ impl Scanner<'_> {
                 source: self.source.to_owned(),
                 path: path.to_string_lossy().into_owned(),
                 digest: String::new(),
-                content: Vec::new(),
+                content: Bytes::new(),
                 removed: true,
             });
         }
@@ -204,7 +208,22 @@ impl Scanner<'_> {
             }
             return self.keep(path);
         }
+        let id = match fs::metadata(path) {
+            Ok(found) => (found.dev(), found.ino()),
+            Err(error) => return self.failed(path, &error),
+        };
+        if self.within.contains(&id) {
+            let why = "this is a link that leads back to a directory in which it is".to_owned();
+            self.scan.left_out.push((path.to_owned(), why));
+            return self.keep(path);
+        }
         self.listen(path, None);
+        self.within.push(id);
+        self.entries_of(path, depth);
+        self.within.pop();
+    }
+
+    fn entries_of(&mut self, path: &Path, depth: usize) {
         let entries = fs::read_dir(path)
             .and_then(|entries| entries.map(|entry| entry.and_then(|e| Ok((e.path(), e.file_type()?)))).collect());
         let mut entries: Vec<(PathBuf, fs::FileType)> = match entries {
@@ -271,7 +290,7 @@ impl Scanner<'_> {
                         source: self.source.to_owned(),
                         path: path.to_string_lossy().into_owned(),
                         digest: hex::encode(digest),
-                        content,
+                        content: content.into(),
                         removed: false,
                     });
                 }

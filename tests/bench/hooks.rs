@@ -70,7 +70,7 @@ fn batch(lines: usize, line: &str) -> Batch {
     for _ in 0..lines {
         batch.data.extend_from_slice(line.as_bytes());
         batch.ends.push(u32::try_from(batch.data.len()).unwrap());
-        batch.after_us.push(0);
+        batch.times.push(0);
     }
     batch
 }
@@ -133,7 +133,7 @@ fn main() {
     let set = load(&runtime, &built_in, "[{redact: {patterns: [email, card]}}]");
     let empty = best(|| {
         runtime.block_on(async {
-            let mut batch = Batch { is_final: true, ..batch(0, LINE) };
+            let mut batch = Batch { last: true, ..batch(0, LINE) };
             let began = Instant::now();
             for _ in 0..CALLS {
                 batch = set.log_lines(batch).await.unwrap().keep;

@@ -21,7 +21,7 @@ use outrigger::engine::fake::FakeEngine;
 use outrigger::engine::{Engine, ExecOutput, Fault, Output};
 use outrigger::hooks::{
     Action, Batch, Change, Command, ComponentEvent, ComponentEventKind, File, HealthTrigger, Hook, HookFailure, Hooks,
-    Judged, Judgement, Reaction, Rollout, SignalDecision, Status,
+    Judged, Judgement, NewFile, Reaction, Rollout, RolloutOutcome, SignalDecision, Status,
 };
 use outrigger::logs::sink::Sink;
 use outrigger::plan::compile::OwnFiles;
@@ -120,8 +120,13 @@ impl Hooks for Script {
         Ok(self.changed.as_ref().and_then(|answer| answer(changes)))
     }
 
-    async fn rollout_ended(&self, _plugin: &PluginName, applied: bool, text: String) -> Result<(), HookFailure> {
-        self.outcomes.lock().unwrap().push((applied, text));
+    async fn rollout_ended(
+        &self,
+        _plugin: &PluginName,
+        outcome: RolloutOutcome,
+        text: String,
+    ) -> Result<(), HookFailure> {
+        self.outcomes.lock().unwrap().push((outcome == RolloutOutcome::Applied, text));
         Ok(())
     }
 
@@ -501,7 +506,13 @@ async fn health_of_components_makes_the_health_of_the_pod() {
 async fn plugins_judge_health() {
     let judge = |why: HealthTrigger| match why {
         HealthTrigger::Interval => {
-            vec![Judgement { component: Some(name("app")), status: Status::Unhealthy, reason: "no answer".to_owned() }]
+            vec![Judgement {
+                component: Some(name("app")),
+                check: String::new(),
+                probe: outrigger::hooks::Probe::Liveness,
+                status: Status::Unhealthy,
+                reason: "no answer".to_owned(),
+            }]
         }
         HealthTrigger::EngineReport(_) => Vec::new(),
     };
@@ -585,7 +596,7 @@ async fn files_are_copied_through_plugins_before_the_start() {
     std::fs::write(source.path(), "colour: red").unwrap();
     let copy = format!("{}:/etc/app.conf", source.path().display());
     let replace = |file: File| {
-        let content = String::from_utf8(file.content.clone()).unwrap().replace("red", "blue").into_bytes();
+        let content = String::from_utf8(file.content.to_vec()).unwrap().replace("red", "blue").into();
         Ok(vec![File { content, ..file }])
     };
     let script = Script { copy: Some(Arc::new(replace)), ..Script::default() };
@@ -644,7 +655,7 @@ async fn a_directory_is_copied_at_once_and_each_file_through_the_plugins() {
         told.lock().unwrap().push(file.path.clone());
         let more = File { path: "/var/more".to_owned(), ..file.clone() };
         Ok(match file.path.as_str() {
-            "/etc/nginx/nginx.conf" => vec![File { content: b"green".to_vec(), mode: 0o644, ..file }, more],
+            "/etc/nginx/nginx.conf" => vec![File { content: b"green"[..].into(), mode: 0o644, ..file }, more],
             _ => vec![file],
         })
     };
@@ -757,14 +768,14 @@ async fn plugins_rewrite_lines() {
     pod.ends().await;
 }
 
-fn file(content: &str) -> File {
-    File {
+fn file(content: &str) -> NewFile {
+    NewFile {
         component: name("web"),
         path: "/etc/web.conf".to_owned(),
-        mode: 0o644,
-        uid: 0,
-        gid: 0,
-        content: content.as_bytes().to_vec(),
+        mode: Some(0o644),
+        uid: Some(0),
+        gid: Some(0),
+        content: content.to_owned().into(),
     }
 }
 
@@ -775,7 +786,7 @@ fn argv(words: &[&str]) -> Vec<String> {
 /// A plugin that rolls a file out as `web`'s configuration: validated aside, applied with SIGHUP, watched for two seconds.
 fn roller() -> Script {
     let changed = |changes: Vec<Change>| {
-        let content = String::from_utf8(changes[0].content.clone()).unwrap();
+        let content = String::from_utf8(changes[0].content.to_vec()).unwrap();
         Some(Rollout {
             summary: "web.conf".to_owned(),
             files: vec![file(&content)],
@@ -992,7 +1003,7 @@ async fn requests_of_plugins_are_served_and_refused_with_a_reason() {
     let (reply, answer) = oneshot::channel();
     let kind = RequestKind::Read { component: name("app"), path: "/etc/a".to_owned(), limit: 100, reply };
     pod.requests.send(Request { plugin: plugin(), kind }).await.unwrap();
-    assert_eq!(answer.await.unwrap().unwrap().content, b"content");
+    assert_eq!(answer.await.unwrap().unwrap().content, &b"content"[..]);
 
     let (reply, answer) = oneshot::channel();
     let kind = RequestKind::Signal { component: name("nobody"), signal: 1, reply };

@@ -231,7 +231,7 @@ async fn held_lines_come_again_in_front_of_the_next_batch() {
     end.unwrap();
     let lines =
         |batch: &Batch| batch.lines().map(|line| String::from_utf8_lossy(line).into_owned()).collect::<Vec<_>>();
-    let seen: Vec<_> = plugins.seen().iter().map(|batch| (lines(batch), batch.is_final)).collect();
+    let seen: Vec<_> = plugins.seen().iter().map(|batch| (lines(batch), batch.is_final())).collect();
     let expected = [(vec!["error"], false), (vec!["error", " at main"], false), (vec![" at main"], true)];
     assert_eq!(seen, expected.map(|(lines, last)| (lines.into_iter().map(str::to_owned).collect(), last)));
     assert_eq!(read_lines(&mut out).await, "error\n at main\n");

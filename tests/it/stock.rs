@@ -1,6 +1,8 @@
 //! The embedded plugins are components that the contract describes.
 
 use outrigger::plugin::host::stock;
+use outrigger::plugin::schemas;
+use serde_json::{Value, json};
 use wasmtime::component::{Component, ComponentExportIndex, Instance, Linker, Val};
 use wasmtime::{Engine, Store};
 
@@ -67,6 +69,21 @@ fn field<'a>(record: &'a Val, name: &str) -> &'a Val {
     &fields.iter().find(|(have, _)| have == name).unwrap().1
 }
 
+fn described(plugin: &mut Lonely) -> Value {
+    let Val::String(text) = plugin.call("plugin", "describe", &[]) else { panic!("no text") };
+    serde_json::from_str(&text).unwrap()
+}
+
+/// A setup as the host writes it.
+fn setup(config: &Value) -> Val {
+    let setup = json!({
+        "name": "p", "config": config, "class": "all", "trial": false, "component": null, "host": {"version": "0.1.0"},
+        "granted": [],
+    });
+    assert_eq!(schemas::mistakes("setup", &setup), [""; 0]);
+    Val::String(setup.to_string())
+}
+
 #[test]
 fn each_exports_its_hooks_and_nothing_else() {
     let engine = Engine::default();
@@ -84,14 +101,14 @@ fn each_exports_its_hooks_and_nothing_else() {
 fn each_imports_only_what_it_uses() {
     let engine = Engine::default();
     for (name, expected) in
-        [("reload", &["files", "metrics", "watch"][..]), ("signal", &["pod"]), ("redact", &["metrics"])]
+        [("reload", &["contents", "files", "metrics", "watch"][..]), ("signal", &["pod"]), ("redact", &["metrics"])]
     {
         let component = component(&engine, name);
         let mut imports: Vec<_> = component
             .component_type()
             .imports(&engine)
             .filter_map(|(name, _)| Some(name.strip_prefix("outrigger:pod/")?.strip_suffix("@0.1.0")?.to_owned()))
-            .filter(|name| name != "types")
+            .filter(|name| name != "common")
             .collect();
         imports.sort();
         assert_eq!(imports, expected, "{name}");
@@ -101,12 +118,14 @@ fn each_imports_only_what_it_uses() {
 #[test]
 fn each_describes_itself_without_a_host() {
     for name in stock::NAMES {
-        let manifest = Lonely::new(name).call("plugin", "describe", &[]);
-        assert_eq!(field(&manifest, "name"), &Val::String(name.to_owned()));
-        assert_eq!(field(&manifest, "version"), &Val::String(env!("CARGO_PKG_VERSION").to_owned()));
-        let Val::String(schema) = field(&manifest, "config-schema") else { panic!("{manifest:?}") };
-        let schema: serde_json::Value = serde_json::from_str(schema).unwrap();
-        jsonschema::meta::validate(&schema).unwrap_or_else(|error| panic!("schema of `{name}`: {error}"));
+        let manifest = described(&mut Lonely::new(name));
+        assert_eq!(schemas::mistakes("manifest", &manifest), [""; 0]);
+        assert_eq!(
+            (manifest["name"].as_str(), manifest["version"].as_str()),
+            (Some(name), Some(env!("CARGO_PKG_VERSION")))
+        );
+        let schema = &manifest["config_schema"];
+        jsonschema::meta::validate(schema).unwrap_or_else(|error| panic!("schema of `{name}`: {error}"));
     }
 }
 
@@ -140,13 +159,19 @@ fn schemas_and_plugins_agree() {
     for (cases, is_good) in [(&good[..], true), (&bad[..], false)] {
         for (name, config) in cases {
             let mut plugin = Lonely::new(name);
-            let manifest = plugin.call("plugin", "describe", &[]);
-            let Val::String(schema) = field(&manifest, "config-schema") else { panic!("{manifest:?}") };
-            let schema = serde_json::from_str(schema).unwrap();
+            let manifest = described(&mut plugin);
             let value = serde_json::from_str(config).unwrap();
-            assert_eq!(jsonschema::is_valid(&schema, &value), is_good, "schema of `{name}`: {config}");
-            let answer = plugin.call("plugin", "configure", &[Val::String((*config).to_owned())]);
+            assert_eq!(
+                jsonschema::is_valid(&manifest["config_schema"], &value),
+                is_good,
+                "schema of `{name}`: {config}"
+            );
+            let answer = plugin.call("plugin", "configure", &[setup(&value)]);
             assert_eq!(matches!(answer, Val::Result(Ok(_))), is_good, "`{name}` itself: {config}: {answer:?}");
+            if let Val::Result(Ok(Some(needs))) = answer {
+                let Val::String(needs) = *needs else { panic!("{needs:?}") };
+                assert_eq!(schemas::mistakes("needs", &serde_json::from_str(&needs).unwrap()), [""; 0]);
+            }
         }
     }
 }
@@ -154,20 +179,24 @@ fn schemas_and_plugins_agree() {
 #[test]
 fn redact_hides_what_crosses() {
     let mut plugin = Lonely::new("redact");
-    let configured = plugin.call("plugin", "configure", &[Val::String("null".to_owned())]);
+    let configured = plugin.call("plugin", "configure", &[setup(&Value::Null)]);
     assert!(matches!(configured, Val::Result(Ok(_))), "{configured:?}");
     let bytes = |text: &str| Val::List(text.bytes().map(Val::U8).collect());
+    let attr = |key: &str, value: &str| {
+        let pair = [("key", key), ("value", value)];
+        Val::Record(pair.map(|(name, text)| (name.to_owned(), Val::String(text.to_owned()))).to_vec())
+    };
     let numbers = |list: &[u32]| Val::List(list.iter().copied().map(Val::U32).collect());
     let batch = Val::Record(vec![
-        ("component".to_owned(), Val::String("app".to_owned())),
-        ("output".to_owned(), Val::Enum("stdout".to_owned())),
-        ("first-ns".to_owned(), Val::U64(0)),
-        ("after-us".to_owned(), numbers(&[0, 0])),
+        ("source".to_owned(), Val::List(vec![attr("component", "app"), attr("output", "stdout")])),
+        ("times".to_owned(), Val::List(vec![Val::U64(0), Val::U64(0)])),
         ("ends".to_owned(), numbers(&[5, 14])),
         ("data".to_owned(), bytes("plainto a@b.de")),
         ("field-ends".to_owned(), numbers(&[])),
         ("fields".to_owned(), bytes("")),
-        ("final".to_owned(), Val::Bool(false)),
+        ("again".to_owned(), Val::U32(0)),
+        ("flush".to_owned(), Val::Bool(false)),
+        ("last".to_owned(), Val::Bool(false)),
     ]);
     let answer = plugin.call("log-line", "on-batch", &[batch]);
     let Val::Result(Ok(Some(verdict))) = &answer else { panic!("{answer:?}") };

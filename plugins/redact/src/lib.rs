@@ -13,7 +13,7 @@ mod spans;
 mod view;
 mod work;
 
-use outrigger_plugin::{Batch, Edit, Error, LogLine, Manifest, Plugin, Verdict, Want, host};
+use outrigger_plugin::{Batch, Edit, Error, LogLine, Manifest, Plugin, Problems, Verdict, Want, host};
 
 use ahead::Ahead;
 use config::Config;
@@ -42,7 +42,7 @@ impl Plugin for Redact {
             .want(Want::metrics(WHY_METRICS).optional())
     }
 
-    fn new(config: Config) -> Result<Self, Error> {
+    fn new(config: Config) -> Result<Self, Problems> {
         let redactor = Redactor::new(&config)?;
         Ok(Self { redactor, components: config.components, scratch: Vec::new() })
     }
@@ -71,7 +71,9 @@ impl LogLine for Redact {
             let place = from..from + line.bytes.len();
             from = place.end;
             if self.redactor.redact_with_signs(line.bytes, ahead.signs(place), &mut self.scratch) {
-                cut(&mut self.scratch);
+                if cut(&mut self.scratch) {
+                    edit.split(line.index);
+                }
                 edit.rewrite(line.index, &self.scratch);
                 changed += 1;
             }
@@ -86,8 +88,8 @@ impl LogLine for Redact {
 /// Longest line, in bytes, that the host takes from a plugin.
 const LONGEST_LINE: usize = 1 << 20;
 
-/// Makes several lines of one that has become too long.
-fn cut(line: &mut Vec<u8>) {
+/// Makes several lines of one that has become too long; answers whether it did.
+fn cut(line: &mut Vec<u8>) -> bool {
     let mut from = 0;
     while line.len() - from > LONGEST_LINE {
         let mut end = from + LONGEST_LINE;
@@ -98,6 +100,7 @@ fn cut(line: &mut Vec<u8>) {
         line.insert(end, b'\n');
         from = end + 1;
     }
+    from > 0
 }
 
 outrigger_plugin::register!(Redact: LogLine);

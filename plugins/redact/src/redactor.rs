@@ -6,7 +6,7 @@ mod own;
 
 use std::rc::Rc;
 
-use outrigger_plugin::Error;
+use outrigger_plugin::Problem;
 use regex::bytes::{Regex, RegexBuilder};
 
 use crate::ahead::Signs;
@@ -56,7 +56,7 @@ impl Redactor {
     ///
     /// # Errors
     /// Names the expression that is not one, and the name that is empty.
-    pub fn new(config: &Config) -> Result<Self, Error> {
+    pub fn new(config: &Config) -> Result<Self, Problem> {
         let mut replacements = Replacements::default();
         let mut add = |name: &str| replacements.add(&config.replacement, name);
         let (mut fixed, mut regexes) = (Vec::new(), Vec::new());
@@ -70,13 +70,13 @@ impl Redactor {
                         .size_limit(REGEX_BYTES)
                         .dfa_size_limit(REGEX_CACHES / own.max(1))
                         .build()
-                        .map_err(|error| Error::bad_config(format!("`patterns`: `{}`: {error}", named.name)))?;
+                        .map_err(|error| Problem::new("patterns", format!("`{}`: {error}", named.name)))?;
                     regexes.push((compiled, add(&named.name)));
                 }
             }
         }
         if config.fields.iter().any(String::is_empty) {
-            return Err(Error::bad_config("`fields`: a name is empty"));
+            return Err(Problem::new("fields", "a name is empty"));
         }
         let names: Vec<_> = config.fields.iter().map(|name| (name.clone().into_bytes(), add(name))).collect();
         let blanks = replacements.blank();

@@ -8,7 +8,9 @@ mod rule;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use outrigger_plugin::{Change, ConfigChanged, Error, File, Manifest, Plugin, Rollout, Want, host};
+use outrigger_plugin::{
+    Change, ConfigChanged, Content, Error, File, Manifest, Outcome, Plugin, Problem, Problems, Rollout, Want, host,
+};
 
 use config::Config;
 use rule::{Rule, millis};
@@ -21,8 +23,6 @@ const MOST_BYTES: usize = 15 << 20;
 const KEPT_BYTES: usize = 1 << 20;
 /// Most files that are remembered as rolled back; with more, all but the newest are forgotten.
 const REFUSED: usize = 4096;
-/// So much memory is left free by a copy of a content: an instance that has none left ends.
-const MARGIN: usize = 1 << 20;
 /// Permission bits of a file that the component does not have yet.
 const DEFAULT_MODE: u32 = 0o644;
 /// So much of a digest tells versions apart for people.
@@ -59,7 +59,7 @@ struct Piece {
 /// What a file is to become.
 #[derive(Debug)]
 enum What {
-    Content(Vec<u8>),
+    Content(Content),
     /// It was too long to be kept: it comes again when the file changes.
     Forgotten,
     Removed,
@@ -79,28 +79,25 @@ impl Piece {
         matches!(self.what, What::Removed)
     }
 
-    /// With its content only if that fits into `left`.
+    /// With its content only if that fits into `left`. The content is then in the plugin's memory: one that the host has is gone after the call.
     fn kept(&self, left: usize) -> Self {
         let what = match &self.what {
             What::Removed => What::Removed,
-            What::Content(content) if content.len() <= left => copied(content).map_or(What::Forgotten, What::Content),
+            What::Content(content) if length(content) <= left => {
+                content.read().map_or(What::Forgotten, |bytes| What::Content(Content::Bytes(bytes)))
+            }
             What::Content(_) | What::Forgotten => What::Forgotten,
         };
         Self { digest: self.digest.clone(), rights: self.rights, what }
     }
 
     fn len(&self) -> usize {
-        if let What::Content(content) = &self.what { content.len() } else { 0 }
+        if let What::Content(content) = &self.what { length(content) } else { 0 }
     }
 }
 
-/// A copy, if the memory has room for it and for more. Without the check a long content would end the instance.
-fn copied(content: &[u8]) -> Option<Vec<u8>> {
-    let mut copy = Vec::new();
-    copy.try_reserve_exact(content.len().checked_add(MARGIN)?).ok()?;
-    copy.extend_from_slice(content);
-    copy.shrink_to_fit();
-    Some(copy)
+fn length(content: &Content) -> usize {
+    usize::try_from(content.len()).unwrap_or(usize::MAX)
 }
 
 /// What one rollout has, against what the host accepts.
@@ -145,24 +142,24 @@ impl Plugin for Reload {
             .want(Want::metrics(WHY_METRICS).optional())
     }
 
-    fn new(config: Config) -> Result<Self, Error> {
+    fn new(config: Config) -> Result<Self, Problems> {
         let Config(raw) = config;
         let is_short = raw.len() == 1;
-        let place = |number: usize| if is_short { String::new() } else { format!("`rules[{number}]`: ") };
+        let place = |number: usize| if is_short { String::new() } else { format!("rules[{number}].") };
         let rules: Vec<_> = raw
             .into_iter()
             .enumerate()
             .map(|(number, raw)| Rule::new(raw, &place(number)))
             .collect::<Result<_, _>>()?;
         if rules.is_empty() {
-            return Err(Error::bad_config("`rules`: is empty"));
+            return Err(Problem::new("rules", "is empty").into());
         }
         let mut targets = BTreeSet::new();
-        for rule in &rules {
+        for (number, rule) in rules.iter().enumerate() {
             let raw = rule.raw();
             if !targets.insert((&raw.component, &raw.target)) {
-                let message = format!("`target`: `{}` of component `{}` appears twice", raw.target, raw.component);
-                return Err(Error::bad_config(message));
+                let what = format!("`{}` of component `{}` appears twice", raw.target, raw.component);
+                return Err(Problem::new(format!("{}target", place(number)), what).into());
             }
         }
         add_watches(&rules)?;
@@ -202,15 +199,16 @@ impl ConfigChanged for Reload {
             return Ok(None);
         }
         let under_way = self.kept(&parts);
-        let rollout = self.rollout(parts);
+        let rollout = self.rollout(parts)?;
         self.under_way.push_back(under_way);
         Ok(Some(rollout))
     }
 
     // The host logs it.
-    fn on_outcome(&mut self, applied: bool, _text: &str) -> Result<(), Error> {
+    fn on_outcome(&mut self, outcome: &Outcome) -> Result<(), Error> {
         let Some(parts) = self.under_way.pop_front() else { return Ok(()) };
-        let outcome = if applied { "reload_applied" } else { "reload_refused" };
+        let applied = outcome.is_applied();
+        let counter = if applied { "reload_applied" } else { "reload_refused" };
         let mut components = BTreeSet::new();
         for (number, pieces) in parts {
             if let Some(rule) = self.rules.get(number) {
@@ -227,7 +225,7 @@ impl ConfigChanged for Reload {
             }
         }
         for component in &components {
-            host::count(outcome, 1.0, &[("component", component)]);
+            host::count(counter, 1.0, &[("component", component)]);
         }
         Ok(())
     }
@@ -265,31 +263,28 @@ impl Reload {
         for change in changes {
             let wanted = self.wanted(&change, &facts, &mut news, notes);
             let grown = wanted.iter().fold(size.clone(), |size, it| {
-                size.and(it.number, it.rule, change.content.len(), it.piece.is_removal())
+                let bytes = change.content.as_ref().map_or(0, length);
+                size.and(it.number, it.rule, bytes, it.piece.is_removal())
             });
             if !wanted.is_empty() && !grown.fits() && size.files > 0 {
                 later.push(change.path);
                 continue;
             }
-            let mut content = Some(change.content);
-            let last = wanted.len().saturating_sub(1);
-            for (at, Wanted { number, rule, target, mut piece, is_news }) in wanted.into_iter().enumerate() {
-                let is_removal = piece.is_removal();
-                if !is_removal {
-                    let copy = if at == last { content.take() } else { content.as_deref().and_then(copied) };
-                    let length = copy.as_ref().map_or(0, Vec::len);
-                    let grown = size.clone().and(number, rule, length, false);
-                    let Some(copy) = copy.filter(|_| grown.fits()) else {
+            for Wanted { number, rule, target, mut piece, is_news } in wanted {
+                // Only a removal has no content.
+                if let Some(content) = &change.content {
+                    let grown = size.clone().and(number, rule, length(content), false);
+                    if !grown.fits() {
                         notes.push(format!(
-                            "`{}` is not rolled out to component `{}`: its copies for all rules do not fit into one rollout of {} MiB and the plugin's memory",
+                            "`{}` is not rolled out to component `{}`: its copies for all rules do not fit into one rollout of {} MiB",
                             change.path,
                             rule.raw().component,
                             MOST_BYTES >> 20
                         ));
                         continue;
-                    };
+                    }
                     size = grown;
-                    piece.what = What::Content(copy);
+                    piece.what = What::Content(content.clone());
                 } else {
                     size = size.and(number, rule, 0, true);
                 }
@@ -329,7 +324,7 @@ impl Reload {
         let mut paths: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
         for rule in &self.rules {
             let targets =
-                changes.iter().filter(|change| !change.removed).filter_map(|change| rule.target_of(&change.path));
+                changes.iter().filter(|change| !change.is_removal()).filter_map(|change| rule.target_of(&change.path));
             paths.entry(&rule.raw().component).or_default().extend(targets);
         }
         let mut facts = AllFacts::new();
@@ -357,7 +352,7 @@ impl Reload {
         for ((number, rule), refused) in self.rules.iter().enumerate().zip(&mut self.refused) {
             let Some(target) = rule.target_of(&change.path) else { continue };
             let raw = rule.raw();
-            if change.removed {
+            if change.is_removal() {
                 if rule.is_gone(change) {
                     notes.push(format!(
                         "`{}` was removed; component `{}` keeps its current file",
@@ -422,16 +417,8 @@ impl Reload {
         kept
     }
 
-    fn rollout(&self, parts: BTreeMap<usize, Pieces>) -> Rollout {
-        let mut rollout = Rollout {
-            summary: String::new(),
-            files: Vec::new(),
-            remove: Vec::new(),
-            validate: Vec::new(),
-            apply: Vec::new(),
-            verify: Vec::new(),
-            healthy_for_ms: 0,
-        };
+    fn rollout(&self, parts: BTreeMap<usize, Pieces>) -> Result<Rollout, Error> {
+        let mut rollout = Rollout::default();
         let mut summary = Vec::new();
         for (rule, pieces) in parts.into_iter().filter_map(|(number, pieces)| Some((self.rules.get(number)?, pieces))) {
             let component = &rule.raw().component;
@@ -442,13 +429,16 @@ impl Reload {
                         let version = digest.get(..SHORT_DIGEST).unwrap_or(&digest);
                         summary.push(format!("{component}:{target} at {version}"));
                         targets.push(target.clone());
+                        // A long content that was kept in memory goes back to the host.
+                        let content = match content {
+                            Content::Bytes(bytes) => Content::new(bytes)?,
+                            stored @ Content::Stored(_) => stored,
+                        };
                         rollout.files.push(File {
-                            component: component.clone(),
-                            path: target,
-                            mode,
-                            uid,
-                            gid,
-                            content,
+                            mode: Some(mode),
+                            uid: Some(uid),
+                            gid: Some(gid),
+                            ..File::new(component, target, content)
                         });
                     }
                     What::Removed => {
@@ -471,7 +461,7 @@ impl Reload {
             rollout.healthy_for_ms = rollout.healthy_for_ms.max(millis(rule.raw().healthy_for));
         }
         rollout.summary = summary.join(", ");
-        rollout
+        Ok(rollout)
     }
 }
 

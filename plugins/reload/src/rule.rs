@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use outrigger_plugin::{Action, Change, Command, Error, Want};
+use outrigger_plugin::{Action, Change, Command, Problem, Want};
 
 use crate::config::{Commands, RawRule};
 
@@ -28,8 +28,8 @@ impl Rule {
     ///
     /// # Errors
     /// The first field that makes no sense.
-    pub fn new(mut raw: RawRule, place: &str) -> Result<Self, Error> {
-        let bad = |field: &str, what: &str| Err(Error::bad_config(format!("{place}`{field}`: {what}")));
+    pub fn new(mut raw: RawRule, place: &str) -> Result<Self, Problem> {
+        let bad = |field: &str, what: &str| Err(Problem::new(format!("{place}{field}"), what));
         for path in [&mut raw.watch, &mut raw.target] {
             path.truncate(path.trim_end_matches('/').len().max(1));
         }
@@ -83,7 +83,7 @@ impl Rule {
 
     /// Whether the watched file itself was removed, and not a file of a watched directory: then the component keeps its own.
     pub fn is_gone(&self, change: &Change) -> bool {
-        change.removed && change.path == self.raw.watch
+        change.is_removal() && change.path == self.raw.watch
     }
 
     /// Everything that the rule needs.
@@ -134,7 +134,7 @@ impl Rule {
             actions.push(Action::Run(self.command(raw.exec.clone())));
         }
         if let Some(signal) = raw.signal {
-            actions.push(Action::Signal((raw.component.clone(), signal.0)));
+            actions.push(Action::Signal(raw.component.clone(), signal.0));
         }
         if raw.restart {
             actions.push(Action::Restart(raw.component.clone()));

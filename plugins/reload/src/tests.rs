@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use outrigger_plugin::serde_json::{Value, from_str};
 use outrigger_plugin::testing::{self, configure};
-use outrigger_plugin::{Action, Command};
+use outrigger_plugin::{Action, Command, Problem};
 
 use super::*;
 
@@ -19,13 +19,16 @@ fn changed(path: &str, content: &str) -> Change {
         source: String::new(),
         path: path.to_owned(),
         digest: format!("sha-of-{content}"),
-        content: content.into(),
-        removed: false,
+        content: Some(Content::Bytes(content.into())),
     }
 }
 
+fn outcome(applied: bool) -> Outcome {
+    Outcome::new(if applied { "applied" } else { "refused" }, "")
+}
+
 fn removed(path: &str) -> Change {
-    Change { digest: String::new(), content: Vec::new(), removed: true, ..changed(path, "") }
+    Change { digest: String::new(), content: None, ..changed(path, "") }
 }
 
 fn component_has(path: &str, content: &str, mode: u32) {
@@ -45,11 +48,11 @@ fn argv(commands: &[Command]) -> Vec<String> {
 fn a_change_becomes_a_rollout() {
     let rollout = plugin(RULE).on_change(vec![changed("/cfg/nginx.conf", "new")]).unwrap().unwrap();
     let [file] = &rollout.files[..] else { panic!("{rollout:?}") };
-    assert_eq!((&file.component[..], &file.path[..], file.mode, file.uid), ("web", "/etc/nginx/nginx.conf", 0o644, 0));
-    assert_eq!(file.content, b"new");
+    assert_eq!((&file.component[..], &file.path[..], file.mode, file.uid), ("web", "/etc/nginx/nginx.conf", Some(0o644), Some(0)));
+    assert_eq!(file.content, Content::Bytes(b"new".to_vec()));
     assert_eq!(argv(&rollout.validate), ["nginx -t -c {candidate:/etc/nginx/nginx.conf}"]);
     assert_eq!(rollout.validate[0].timeout_ms, 10_000);
-    assert!(matches!(&rollout.apply[..], [Action::Signal((name, 1))] if name == "web"));
+    assert!(matches!(&rollout.apply[..], [Action::Signal(name, 1)] if name == "web"));
     assert_eq!(argv(&rollout.verify), ["curl localhost", "true"]);
     assert_eq!(rollout.healthy_for_ms, 2000);
     assert_eq!(rollout.summary, "web:/etc/nginx/nginx.conf at sha-of-new");
@@ -62,7 +65,7 @@ fn what_the_component_has_is_not_rolled_out() {
     assert!(plugin.on_change(vec![changed("/cfg/nginx.conf", "same")]).unwrap().is_none());
     let rollout = plugin.on_change(vec![changed("/cfg/nginx.conf", "other")]).unwrap().unwrap();
     let file = &rollout.files[0];
-    assert_eq!((file.mode, file.uid, file.gid), (0o600, 5, 6), "the file's own are kept");
+    assert_eq!((file.mode, file.uid, file.gid), (Some(0o600), Some(5), Some(6)), "the file's own are kept");
 }
 
 #[test]
@@ -70,7 +73,7 @@ fn another_mode_is_a_difference() {
     component_has("/t", "same", 0o600);
     let mut plugin = plugin(r#"{"watch": "/w", "component": "web", "target": "/t", "mode": "0640", "uid": 1}"#);
     let rollout = plugin.on_change(vec![changed("/w", "same")]).unwrap().unwrap();
-    assert_eq!((rollout.files[0].mode, rollout.files[0].uid, rollout.files[0].gid), (0o640, 1, 6));
+    assert_eq!((rollout.files[0].mode, rollout.files[0].uid, rollout.files[0].gid), (Some(0o640), Some(1), Some(6)));
     assert!(rollout.apply.is_empty());
 }
 
@@ -79,12 +82,12 @@ fn what_was_rolled_back_waits_for_a_change() {
     let mut plugin = plugin(RULE);
     let mut change = |content: &str| plugin.on_change(vec![changed("/cfg/nginx.conf", content)]).unwrap().is_some();
     assert!(change("bad"));
-    plugin.on_outcome(false, "`nginx -t` failed").unwrap();
+    plugin.on_outcome(&outcome(false)).unwrap();
     let mut change = |content: &str| plugin.on_change(vec![changed("/cfg/nginx.conf", content)]).unwrap().is_some();
     assert!(!change("bad"));
     assert!(!change("bad"));
     assert!(change("good"));
-    plugin.on_outcome(true, "").unwrap();
+    plugin.on_outcome(&outcome(true)).unwrap();
     let mut change = |content: &str| plugin.on_change(vec![changed("/cfg/nginx.conf", content)]).unwrap().is_some();
     assert!(change("bad"), "it changed in between");
     assert_eq!(testing::metric("reload_refused{component=web}"), 1.0);
@@ -96,7 +99,7 @@ fn what_was_rolled_back_waits_for_a_change() {
 fn a_watched_file_that_is_removed_has_one_note() {
     let mut plugin = plugin(RULE);
     assert!(plugin.on_change(vec![changed("/cfg/nginx.conf", "bad")]).unwrap().is_some());
-    plugin.on_outcome(false, "no").unwrap();
+    plugin.on_outcome(&outcome(false)).unwrap();
     let mut notes = |change: Change| {
         let mut notes = Vec::new();
         assert!(plugin.parts(vec![change], &mut notes).unwrap().is_empty());
@@ -116,7 +119,7 @@ fn back_to_what_is_in_force_forgets_the_refusal() {
     component_has("/etc/nginx/nginx.conf", "good", 0o644);
     let mut plugin = plugin(RULE);
     assert!(plugin.on_change(vec![changed("/cfg/nginx.conf", "bad")]).unwrap().is_some());
-    plugin.on_outcome(false, "no").unwrap();
+    plugin.on_outcome(&outcome(false)).unwrap();
     assert!(plugin.on_change(vec![changed("/cfg/nginx.conf", "good")]).unwrap().is_none());
     assert!(plugin.on_change(vec![changed("/cfg/nginx.conf", "bad")]).unwrap().is_some());
 }
@@ -147,7 +150,7 @@ fn files_refused_together_are_tried_again_together() {
     let mut plugin = plugin(DIRECTORY);
     let both = || vec![changed("/cfg/conf.d/a", "bad"), changed("/cfg/conf.d/b", "fine")];
     assert!(plugin.on_change(both()).unwrap().is_some());
-    plugin.on_outcome(false, "no").unwrap();
+    plugin.on_outcome(&outcome(false)).unwrap();
     assert!(plugin.on_change(both()).unwrap().is_none());
     let rollout = plugin.on_change(vec![changed("/cfg/conf.d/a", "mended")]).unwrap().unwrap();
     assert_eq!(paths(&rollout), ["/etc/conf.d/a", "/etc/conf.d/b"]);
@@ -181,9 +184,9 @@ fn outcomes_belong_to_rollouts_in_order() {
     let mut plugin = plugin(RULE);
     assert!(plugin.on_change(vec![changed("/cfg/nginx.conf", "1")]).unwrap().is_some());
     assert!(plugin.on_change(vec![changed("/cfg/nginx.conf", "2")]).unwrap().is_some());
-    plugin.on_outcome(true, "").unwrap();
-    plugin.on_outcome(false, "no").unwrap();
-    plugin.on_outcome(false, "nothing was under way").unwrap();
+    plugin.on_outcome(&outcome(true)).unwrap();
+    plugin.on_outcome(&outcome(false)).unwrap();
+    plugin.on_outcome(&outcome(false)).unwrap();
     assert!(plugin.on_change(vec![changed("/cfg/nginx.conf", "2")]).unwrap().is_none());
 }
 
@@ -212,16 +215,16 @@ fn all_rollouts(plugin: &mut Reload, mut changes: Vec<Change>, applied: bool) ->
         if let Some(rollout) = plugin.on_change(changes).unwrap() {
             assert!(rollout.files.len() + rollout.remove.len() <= 256, "{}", rollout.files.len());
             assert!(rollout.validate.len() + rollout.apply.len() + rollout.verify.len() <= 256);
-            assert!(rollout.files.iter().map(|file| file.content.len()).sum::<usize>() <= 15 << 20);
+            assert!(rollout.files.iter().map(|file| file.content.len()).sum::<u64>() <= 15 << 20);
             rollouts.push(rollout.files.iter().map(|file| format!("{}:{}", file.component, file.path)).collect());
-            plugin.on_outcome(applied, "").unwrap();
+            plugin.on_outcome(&outcome(applied)).unwrap();
         }
         let later = testing::with(|host| std::mem::take(&mut host.put_off));
         assert!(later.len() < report.len());
         changes = report
             .into_iter()
             .filter(|(path, _)| later.contains(path))
-            .map(|(path, content)| Change { content: content.clone(), ..changed(&path, &content.len().to_string()) })
+            .map(|(path, content)| Change { content: content.clone(), ..changed(&path, &content.as_ref().map_or(0, Content::len).to_string()) })
             .collect();
     }
     rollouts
@@ -236,7 +239,7 @@ fn no_rollout_has_more_than_the_host_accepts_and_none_is_lost() {
     };
     let many = |count: usize, bytes: usize| -> Vec<Change> {
         (0..count)
-            .map(|n| Change { content: vec![0; bytes], ..changed(&format!("/w/{n}"), &bytes.to_string()) })
+            .map(|n| Change { content: Some(Content::new(vec![0; bytes]).unwrap()), ..changed(&format!("/w/{n}"), &bytes.to_string()) })
             .collect()
     };
     for (rules, count, bytes) in [(1, 256, 1), (3, 256, 1), (2, 1, 7 << 20), (3, 2, 4 << 20), (1, 1, 8 << 20)] {
@@ -255,21 +258,21 @@ fn what_was_rolled_back_takes_a_bounded_part_of_the_memory() {
     let held = |plugin: &Reload| plugin.refused.iter().flat_map(Pieces::values).map(Piece::len).sum::<usize>();
     for n in 0..40 {
         let name = format!("/w/{n}");
-        let change = Change { content: vec![0; 300 << 10], ..changed(&name, &name) };
+        let change = Change { content: Some(Content::new(vec![0; 300 << 10]).unwrap()), ..changed(&name, &name) };
         assert_eq!(all_rollouts(&mut plugin, vec![change], false).len(), 1, "{n}");
         assert!(held(&plugin) <= KEPT_BYTES);
     }
     // Too long to be kept, and still not tried again before it changes.
-    let long = |digest: &str| vec![Change { content: vec![0; 2 << 20], ..changed("/w/long", digest) }];
+    let long = |digest: &str| vec![Change { content: Some(Content::new(vec![0; 2 << 20]).unwrap()), ..changed("/w/long", digest) }];
     assert!(plugin.on_change(long("1")).unwrap().is_some());
-    plugin.on_outcome(false, "").unwrap();
+    plugin.on_outcome(&outcome(false)).unwrap();
     assert!(plugin.on_change(long("1")).unwrap().is_none());
     assert!(plugin.on_change(long("2")).unwrap().is_some());
-    plugin.on_outcome(false, "").unwrap();
+    plugin.on_outcome(&outcome(false)).unwrap();
     for n in 0..REFUSED + 100 {
         let refused = plugin.on_change(vec![removed(&format!("/w/gone-{n}"))]).unwrap();
         assert!(refused.is_some_and(|rollout| rollout.remove.len() <= 256));
-        plugin.on_outcome(false, "").unwrap();
+        plugin.on_outcome(&outcome(false)).unwrap();
         assert!(plugin.refused.iter().all(|refused| refused.len() <= REFUSED));
     }
 }
@@ -279,8 +282,8 @@ fn bad_configurations_are_named() {
     let refused = |more: &str| {
         let config = format!(r#"{{"component": "a", {more}}}"#);
         match configure::<Reload>(&config) {
-            Err(Error::BadConfig(text)) => text,
-            other => panic!("{config}: {other:?}"),
+            Err(problems) => problems.to_string(),
+            Ok(plugin) => panic!("{config}: {plugin:?}"),
         }
     };
     assert_eq!(
@@ -300,8 +303,10 @@ fn bad_configurations_are_named() {
     assert!(refused(r#""watch": "/w", "target": "/t", "more": 1"#).contains("unknown field `more`"));
     assert!(refused(r#""watch": "/w", "target": "/t", "validate": ["a", ["b"]]"#).contains("list of such lists"));
     let twice = r#"{"rules": [{"watch": "/w", "component": "a", "target": "/t"}, {"watch": "/v", "component": "a", "target": "/t/"}]}"#;
-    assert!(matches!(configure::<Reload>(twice), Err(Error::BadConfig(text)) if text.contains("twice")));
-    assert!(matches!(configure::<Reload>(r#"{"rules": []}"#), Err(Error::BadConfig(_))));
+    let refused = |config: &str| configure::<Reload>(config).unwrap_err().0;
+    let problem = Problem::new("rules[1].target", "`/t` of component `a` appears twice");
+    assert_eq!(refused(twice), [problem]);
+    assert_eq!(refused(r#"{"rules": []}"#), [Problem::new("rules", "is empty")]);
 }
 
 #[test]

@@ -26,7 +26,7 @@ pub mod pre_start {
         additional_derives: [PartialEq, Eq],
         export_macro_name: "export_pre_start",
         default_bindings_module: "outrigger_plugin::bindings::pre_start",
-        with: { "outrigger:pod/types@0.1.0": crate::bindings::base::outrigger::pod::types },
+        with: { "outrigger:pod/common@0.1.0": crate::bindings::base::outrigger::pod::common },
     });
 }
 
@@ -40,7 +40,7 @@ pub mod config_copy {
         additional_derives: [PartialEq, Eq],
         export_macro_name: "export_config_copy",
         default_bindings_module: "outrigger_plugin::bindings::config_copy",
-        with: { "outrigger:pod/types@0.1.0": crate::bindings::base::outrigger::pod::types },
+        with: { "outrigger:pod/common@0.1.0": crate::bindings::base::outrigger::pod::common },
     });
 }
 
@@ -54,7 +54,7 @@ pub mod health {
         additional_derives: [PartialEq, Eq],
         export_macro_name: "export_health",
         default_bindings_module: "outrigger_plugin::bindings::health",
-        with: { "outrigger:pod/types@0.1.0": crate::bindings::base::outrigger::pod::types },
+        with: { "outrigger:pod/common@0.1.0": crate::bindings::base::outrigger::pod::common },
     });
 }
 
@@ -68,7 +68,7 @@ pub mod log_line {
         additional_derives: [PartialEq, Eq],
         export_macro_name: "export_log_line",
         default_bindings_module: "outrigger_plugin::bindings::log_line",
-        with: { "outrigger:pod/types@0.1.0": crate::bindings::base::outrigger::pod::types },
+        with: { "outrigger:pod/common@0.1.0": crate::bindings::base::outrigger::pod::common },
     });
 }
 
@@ -82,7 +82,7 @@ pub mod signal {
         additional_derives: [PartialEq, Eq],
         export_macro_name: "export_signal",
         default_bindings_module: "outrigger_plugin::bindings::signal",
-        with: { "outrigger:pod/types@0.1.0": crate::bindings::base::outrigger::pod::types },
+        with: { "outrigger:pod/common@0.1.0": crate::bindings::base::outrigger::pod::common },
     });
 }
 
@@ -96,7 +96,7 @@ pub mod component_event {
         additional_derives: [PartialEq, Eq],
         export_macro_name: "export_component_event",
         default_bindings_module: "outrigger_plugin::bindings::component_event",
-        with: { "outrigger:pod/types@0.1.0": crate::bindings::base::outrigger::pod::types },
+        with: { "outrigger:pod/common@0.1.0": crate::bindings::base::outrigger::pod::common },
     });
 }
 
@@ -110,7 +110,7 @@ pub mod config_changed {
         additional_derives: [PartialEq, Eq],
         export_macro_name: "export_config_changed",
         default_bindings_module: "outrigger_plugin::bindings::config_changed",
-        with: { "outrigger:pod/types@0.1.0": crate::bindings::base::outrigger::pod::types },
+        with: { "outrigger:pod/common@0.1.0": crate::bindings::base::outrigger::pod::common },
     });
 }
 
@@ -124,6 +124,6 @@ pub mod tick {
         additional_derives: [PartialEq, Eq],
         export_macro_name: "export_tick",
         default_bindings_module: "outrigger_plugin::bindings::tick",
-        with: { "outrigger:pod/types@0.1.0": crate::bindings::base::outrigger::pod::types },
+        with: { "outrigger:pod/common@0.1.0": crate::bindings::base::outrigger::pod::common },
     });
 }

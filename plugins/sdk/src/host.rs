@@ -2,34 +2,44 @@
 //!
 //! Natively, in tests, all of it is a stand-in: see [`crate::testing`].
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::{Error, File};
+use serde::Deserialize;
+
+pub use crate::setup::{Granted, Host, Setup};
+use crate::{Error, File, Stored};
 
 #[cfg(target_family = "wasm")]
 mod real {
     pub(super) use crate::bindings::base::outrigger::pod::{
-        exec, files, logs, metrics, node, pod, routes, signals, state, watch,
+        contents, exec, files, log, metrics, pod, signals, state, watch,
     };
 }
 #[cfg(not(target_family = "wasm"))]
 use crate::testing;
 
-/// A component of the pod, as it was when [`components`] was called.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A component of a [`Pod`].
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Component {
     /// Its name.
     pub name: String,
     /// Its image.
     pub image: String,
     /// The engine's id, once the container has been created.
+    #[serde(default)]
     pub container_id: Option<String>,
     /// Where it is in its life.
     pub state: State,
+    /// Its labels.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
 }
 
 /// Where a component is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum State {
     /// Not created yet.
     Planned,
@@ -43,6 +53,9 @@ pub enum State {
     Exited,
     /// Its container is gone.
     Removed,
+    /// A state of a later host.
+    #[serde(other)]
+    Unknown,
 }
 
 /// What a command left behind.
@@ -58,55 +71,102 @@ pub struct Done {
     pub truncated: bool,
 }
 
-/// The components of the pod. Needs `pod`; without it there are none.
-#[must_use]
-pub fn components() -> Vec<Component> {
-    #[cfg(target_family = "wasm")]
-    return real::pod::components()
-        .iter()
-        .map(|component| Component {
-            name: component.name(),
-            image: component.image(),
-            container_id: component.container_id(),
-            state: match component.state() {
-                real::pod::State::Planned => State::Planned,
-                real::pod::State::Starting => State::Starting,
-                real::pod::State::Running => State::Running,
-                real::pod::State::Stopping => State::Stopping,
-                real::pod::State::Exited => State::Exited,
-                real::pod::State::Removed => State::Removed,
-            },
-        })
-        .collect();
-    #[cfg(not(target_family = "wasm"))]
-    testing::with(|host| host.components.clone())
+/// The pod as it is now. Later hosts add more.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct Pod {
+    /// The name of the controller's container.
+    #[serde(default)]
+    pub name: String,
+    /// Labels of the controller's container; Swarm's service, task and node are such. Those that begin with `pod.` are not there.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// The components that the plugin may see, in the pod's order.
+    #[serde(default)]
+    pub components: Vec<Component>,
 }
 
-/// A label of a component. Needs `pod`.
-#[must_use]
-pub fn component_label(component: &str, key: &str) -> Option<String> {
+/// The pod as it is now. Needs `pod`.
+///
+/// # Errors
+/// Without the grant.
+pub fn pod() -> Result<Pod, Error> {
     #[cfg(target_family = "wasm")]
-    return real::pod::components().iter().find(|one| one.name() == component).and_then(|one| one.label(key));
+    return Ok(serde_json::from_str(&real::pod::view()?)?);
     #[cfg(not(target_family = "wasm"))]
-    testing::with(|host| host.component_labels.get(&(component.to_owned(), key.to_owned())).cloned())
+    testing::with(|host| Ok(host.pod.clone()))
 }
 
-/// The name of the controller's container. Needs `pod`.
+/// The rest of the setup with which this instance was configured.
 #[must_use]
-pub fn pod_name() -> String {
-    #[cfg(target_family = "wasm")]
-    return real::pod::name();
-    #[cfg(not(target_family = "wasm"))]
-    testing::with(|host| host.pod_name.clone())
+pub fn setup() -> Setup {
+    crate::setup::current()
 }
 
-/// A label of the controller's container; Swarm's service, task and node are such. Needs `pod`.
-#[must_use]
-pub fn pod_label(key: &str) -> Option<String> {
+/// How important a line of the plugin's own is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// For developers of the plugin.
+    Debug,
+    /// Something happened.
+    Info,
+    /// Something is not as it should be.
+    Warn,
+    /// Something does not work.
+    Error,
+}
+
+/// Writes to the controller's log, with the plugin's name. At most 200 lines a second; more are dropped and counted.
+pub fn log(level: Level, text: &str) {
     #[cfg(target_family = "wasm")]
-    return real::pod::label(key);
+    real::log::log(
+        match level {
+            Level::Debug => real::log::Level::Debug,
+            Level::Info => real::log::Level::Info,
+            Level::Warn => real::log::Level::Warn,
+            Level::Error => real::log::Level::Error,
+        },
+        text,
+    );
     #[cfg(not(target_family = "wasm"))]
-    testing::with(|host| host.pod_labels.get(key).cloned())
+    testing::with(|host| host.logged.push((level, text.to_owned())));
+}
+
+/// Reads at most `length` bytes, itself at most 64 KiB, of a content that the host has; fewer at its end.
+///
+/// # Errors
+/// If the plugin has not got the content in this call.
+pub fn read_content(digest: &str, offset: u64, length: u32) -> Result<Vec<u8>, Error> {
+    #[cfg(target_family = "wasm")]
+    return real::contents::read(digest, offset, length);
+    #[cfg(not(target_family = "wasm"))]
+    testing::with(|host| {
+        let content = host.contents.get(digest).ok_or_else(|| Error::new("not-found", "there is no such content"))?;
+        let from = usize::try_from(offset).unwrap_or(usize::MAX).min(content.len());
+        let to = from.saturating_add(length as usize).min(content.len());
+        Ok(content.get(from..to).unwrap_or_default().to_vec())
+    })
+}
+
+/// Hands a content to the host, for a file of the answer. At most 8 MiB.
+///
+/// # Errors
+/// If it is too long.
+pub fn store_content(bytes: &[u8]) -> Result<Stored, Error> {
+    #[cfg(target_family = "wasm")]
+    {
+        let draft = real::contents::Draft::new();
+        for part in bytes.chunks(64 << 10) {
+            draft.append(part)?;
+        }
+        draft.finish()
+    }
+    #[cfg(not(target_family = "wasm"))]
+    testing::with(|host| {
+        // No SHA-256 without a dependency: the stand-in needs a name only.
+        let digest = format!("test-{}", host.contents.len());
+        host.contents.insert(digest.clone(), bytes.to_vec());
+        Ok(Stored { digest, size: bytes.len() as u64 })
+    })
 }
 
 /// Sends a signal to a component. Needs `signals` for it.
@@ -133,7 +193,7 @@ pub fn read_file(component: &str, path: &str, limit: u32) -> Result<File, Error>
     #[cfg(not(target_family = "wasm"))]
     testing::with(|host| {
         let file = host.files.get(&(component.to_owned(), path.to_owned())).cloned();
-        file.filter(|file| file.content.len() <= limit as usize).ok_or_else(|| {
+        file.filter(|file| file.content.len() <= u64::from(limit)).ok_or_else(|| {
             Error::failed(format!("component `{component}` has no file `{path}` of at most {limit} bytes"))
         })
     })
@@ -243,43 +303,48 @@ pub fn watch(source: &str, debounce: Duration, max_delay: Duration) -> Result<()
     })
 }
 
-/// The data plane's whole table, as JSON, swapped at once. Needs `routes`, which this version of the host does not serve: a plugin that calls
-/// this is refused when it is loaded.
-///
-/// # Errors
-/// Where the table is wrong; the old one stays in place.
-pub fn replace_routes(table_json: &str) -> Result<(), Error> {
-    #[cfg(target_family = "wasm")]
-    return real::routes::replace(table_json);
-    #[cfg(not(target_family = "wasm"))]
-    testing::with(|host| {
-        host.routes = Some(table_json.to_owned());
-        Ok(())
-    })
+/// A value of the plugin's own store.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Entry {
+    /// The value.
+    pub value: Vec<u8>,
+    /// Greater than 0, and another one after each change of the key.
+    pub version: u64,
 }
 
 /// A value of the plugin's own store. Needs `state`.
 ///
 /// # Errors
 /// Without the grant.
-pub fn get_state(key: &str) -> Result<Option<Vec<u8>>, Error> {
+pub fn get_state(key: &str) -> Result<Option<Entry>, Error> {
     #[cfg(target_family = "wasm")]
-    return real::state::get(key);
+    return Ok(real::state::get(key)?.map(|real::state::Entry { value, version }| Entry { value, version }));
     #[cfg(not(target_family = "wasm"))]
     testing::with(|host| Ok(host.state.get(key).cloned()))
 }
 
-/// Sets a value of the plugin's own store: at most 256 keys of 128 bytes, and 1 MiB altogether. Needs `state`.
+/// Sets a value of the plugin's own store: at most 256 keys of 128 bytes, and 1 MiB altogether. Answers the new version. Needs `state`.
 ///
 /// # Errors
-/// Where it would grow too large.
-pub fn set_state(key: &str, value: &[u8]) -> Result<(), Error> {
+/// If the store would grow too large.
+pub fn set_state(key: &str, value: &[u8]) -> Result<u64, Error> {
     #[cfg(target_family = "wasm")]
     return real::state::set(key, value);
     #[cfg(not(target_family = "wasm"))]
+    testing::with(|host| Ok(host.set_state(key, value)))
+}
+
+/// Sets a value that still has this version, 0 for a key that is not there. Answers the new version, or none if nothing was changed. Needs `state`.
+///
+/// # Errors
+/// If the store would grow too large.
+pub fn swap_state(key: &str, version: u64, value: &[u8]) -> Result<Option<u64>, Error> {
+    #[cfg(target_family = "wasm")]
+    return real::state::swap(key, version, value);
+    #[cfg(not(target_family = "wasm"))]
     testing::with(|host| {
-        host.state.insert(key.to_owned(), value.to_vec());
-        Ok(())
+        let is_same = host.state.get(key).map_or(0, |entry| entry.version) == version;
+        Ok(is_same.then(|| host.set_state(key, value)))
     })
 }
 
@@ -295,6 +360,17 @@ pub fn delete_state(key: &str) -> Result<(), Error> {
         host.state.remove(key);
         Ok(())
     })
+}
+
+/// The keys of the plugin's own store that begin with `prefix`, in order. Needs `state`.
+///
+/// # Errors
+/// Without the grant.
+pub fn state_keys(prefix: &str) -> Result<Vec<String>, Error> {
+    #[cfg(target_family = "wasm")]
+    return real::state::keys(prefix);
+    #[cfg(not(target_family = "wasm"))]
+    testing::with(|host| Ok(host.state.keys().filter(|key| key.starts_with(prefix)).cloned().collect()))
 }
 
 /// Adds to a counter, published as `outrigger_plugin_<name>`. Needs `metrics`.
@@ -321,42 +397,6 @@ pub fn observe(name: &str, value: f64, labels: &[(&str, &str)]) {
     real::metrics::histogram_record(name, value, &attributes(labels));
     #[cfg(not(target_family = "wasm"))]
     testing::with(|host| host.observations.entry(testing::series(name, labels)).or_default().push(value));
-}
-
-/// Adds a line of the plugin's own to the components' output. Needs `logs`, which this version of the host does not serve: a plugin that calls this is
-/// refused when it is loaded.
-pub fn emit(line: &str, fields: &[(&str, &str)]) {
-    #[cfg(target_family = "wasm")]
-    real::logs::emit(line, &attributes(fields));
-    #[cfg(not(target_family = "wasm"))]
-    testing::with(|host| host.emitted.push(testing::series(line, fields)));
-}
-
-/// What is known of the node that the pod runs on. Needs `node`, which this version of the host does not serve: a plugin that calls this is refused when it
-/// is loaded.
-///
-/// # Errors
-/// Where the engine does not answer.
-pub fn node_facts() -> Result<Vec<(String, String)>, Error> {
-    #[cfg(target_family = "wasm")]
-    return real::node::facts().map(|facts| facts.into_iter().map(|fact| (fact.key, fact.value)).collect());
-    #[cfg(not(target_family = "wasm"))]
-    testing::with(|host| Ok(host.node_facts.clone()))
-}
-
-/// Sets a label of the node, for placement constraints. Needs `node`, which this version of the host does not serve: a plugin that calls this is refused
-/// when it is loaded.
-///
-/// # Errors
-/// Where the engine is no Swarm manager.
-pub fn set_node_label(key: &str, value: &str) -> Result<(), Error> {
-    #[cfg(target_family = "wasm")]
-    return real::node::set_label(key, value);
-    #[cfg(not(target_family = "wasm"))]
-    testing::with(|host| {
-        host.node_labels.insert(key.to_owned(), value.to_owned());
-        Ok(())
-    })
 }
 
 #[cfg(target_family = "wasm")]

@@ -19,7 +19,7 @@
 //! and `serde`; `cargo build --target wasm32-wasip2 --release` makes the component.
 //!
 //! ```
-//! use outrigger_plugin::{Batch, Edit, Error, LogLine, Manifest, Plugin, Verdict, Want};
+//! use outrigger_plugin::{Batch, Edit, Error, LogLine, Manifest, Plugin, Problems, Verdict, Want};
 //! use serde::Deserialize;
 //!
 //! #[derive(Deserialize)]
@@ -44,7 +44,7 @@
 //!             .want(Want::lines("*", "to drop lines"))
 //!     }
 //!
-//!     fn new(config: Config) -> Result<Self, Error> {
+//!     fn new(config: Config) -> Result<Self, Problems> {
 //!         Ok(Self { word: config.word.into_bytes() })
 //!     }
 //! }
@@ -65,7 +65,7 @@
 //! outrigger_plugin::register!(Quiet: LogLine);
 //!
 //! // An ordinary test: plugins are ordinary types.
-//! let mut quiet = Quiet::new(Config { word: "DEBUG".into() })?;
+//! let mut quiet = Quiet::new(Config { word: "DEBUG".into() }).unwrap();
 //! let batch = Batch::of("app", &["INFO up", "DEBUG x=1"]);
 //! let judged = outrigger_plugin::testing::apply(&batch, &quiet.on_batch(&batch)?);
 //! assert_eq!(judged.lines, [b"INFO up"]);
@@ -73,7 +73,7 @@
 //! ```
 //!
 //! # What of the host a plugin may use
-//! The functions of [`host`], as far as the manifest asks and the pod grants; a call without a grant answers [`Error::Denied`]. What is printed
+//! The functions of [`host`], as far as the manifest asks and the pod grants; a call without a grant answers an error for which [`Error::is_denied`] holds. What is printed
 //! goes to the controller's log: standard output (`println!`) as information, standard error (`eprintln!`) as a warning. The clock and random numbers of the standard library work; files, sockets and
 //! variables need the grants `dir`, `tcp`, `http` and `env`.
 //!
@@ -86,6 +86,7 @@
 pub mod bindings;
 pub mod de;
 mod error;
+mod event;
 #[doc(hidden)]
 pub mod glue;
 pub mod host;
@@ -93,20 +94,26 @@ mod log;
 mod manifest;
 mod plugin;
 mod register;
+mod rollout;
+mod setup;
 pub mod signals;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
 
-pub use bindings::base::outrigger::pod::types::{Attr, File, HookError as Error, Output};
-pub use bindings::component_event::exports::outrigger::pod::component_event::{Event, Kind as EventKind, Reaction};
-pub use bindings::config_changed::exports::outrigger::pod::config_changed::{Action, Change, Command, Rollout};
+pub use bindings::base::outrigger::pod::common::{
+    Attr, Content, Error, File, Judgement, Probe, Status, Stored,
+};
+pub use bindings::config_changed::exports::outrigger::pod::config_changed::Change;
 pub use bindings::config_copy::exports::outrigger::pod::config_copy::Verdict as FileVerdict;
-pub use bindings::health::exports::outrigger::pod::health::{Judgement, Status, Trigger};
+pub use bindings::health::exports::outrigger::pod::health::Trigger;
 pub use bindings::log_line::exports::outrigger::pod::log_line::Verdict;
 pub use bindings::signal::exports::outrigger::pod::signal::{Decision, Delivery};
-pub use log::{Batch, Edit, Line};
+pub use error::{Problem, Problems};
+pub use event::{Event, Reaction};
+pub use log::{Batch, Edit, Line, Output};
 pub use manifest::{Manifest, Want};
 pub use plugin::{
     ComponentEvent, ConfigChanged, ConfigCopy, Health, LogLine, NoConfig, Plugin, PreStart, Signal, Tick,
 };
+pub use rollout::{Action, Command, Outcome, Rollout};
 pub use serde_json;

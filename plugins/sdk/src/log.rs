@@ -1,9 +1,18 @@
 //! Batches of lines, and the answer to one.
 
-use crate::Output;
+use crate::Attr;
 use crate::bindings::log_line::exports::outrigger::pod::log_line as wit;
 
-/// Lines of one stream of one component.
+/// The stream of a component that lines came from. A component with a terminal (`tty: true`) has only standard output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Output {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// Lines of one source, for instance of one stream of one component.
 #[derive(Debug)]
 pub struct Batch(wit::Batch);
 
@@ -31,15 +40,17 @@ impl Batch {
     #[must_use]
     pub fn of<L: AsRef<[u8]>>(component: &str, lines: &[L]) -> Self {
         let mut batch = wit::Batch {
-            component: component.to_owned(),
-            output: Output::Stdout,
-            first_ns: 0,
-            after_us: vec![0; lines.len()],
+            source: [("component", component), ("output", "stdout"), ("run", "1")]
+                .map(|(key, value)| Attr { key: key.to_owned(), value: value.to_owned() })
+                .to_vec(),
+            times: vec![0; lines.len()],
             ends: Vec::with_capacity(lines.len()),
             data: Vec::new(),
             field_ends: Vec::new(),
             fields: Vec::new(),
-            final_: false,
+            again: 0,
+            flush: false,
+            last: false,
         };
         for line in lines {
             batch.data.extend_from_slice(line.as_ref());
@@ -51,27 +62,58 @@ impl Batch {
     /// The same, as lines of this stream.
     #[must_use]
     pub fn on(mut self, output: Output) -> Self {
-        self.0.output = output;
+        let word = match output {
+            Output::Stdout => "stdout",
+            Output::Stderr => "stderr",
+        };
+        if let Some(attr) = self.0.source.iter_mut().find(|attr| attr.key == "output") {
+            attr.value = word.to_owned();
+        }
         self
     }
 
-    /// The same, as the last batch of its stream.
+    /// The same, as the last batch of its run.
     #[must_use]
     pub fn last(mut self) -> Self {
-        self.0.final_ = true;
+        self.0.last = true;
         self
     }
 
-    /// Whose output.
+    /// The same, as lines after which none has followed for a second.
+    #[must_use]
+    pub fn flush(mut self) -> Self {
+        self.0.flush = true;
+        self
+    }
+
+    /// An attribute of the source, for instance `component`, `output` or `run`.
+    #[must_use]
+    pub fn attribute(&self, key: &str) -> Option<&str> {
+        self.0.source.iter().find(|attr| attr.key == key).map(|attr| attr.value.as_str())
+    }
+
+    /// The component whose output it is; empty if the lines have another source.
     #[must_use]
     pub fn component(&self) -> &str {
-        &self.0.component
+        self.attribute("component").unwrap_or_default()
     }
 
     /// Which of its streams.
     #[must_use]
     pub fn output(&self) -> Output {
-        self.0.output
+        if self.attribute("output") == Some("stderr") { Output::Stderr } else { Output::Stdout }
+    }
+
+    /// The number of lines at the head that this plugin has had before, because a plugin held them.
+    #[must_use]
+    pub fn again(&self) -> u32 {
+        self.0.again
+    }
+
+    /// Whether these are the last lines of the run.
+    #[must_use]
+    pub fn is_last(&self) -> bool {
+        self.0.last
     }
 
     /// Number of lines.
@@ -89,7 +131,7 @@ impl Batch {
     /// Nothing can be held back: these are the last lines, or some that were held for a second while nothing followed. After the latter more may come.
     #[must_use]
     pub fn is_final(&self) -> bool {
-        self.0.final_
+        self.0.flush || self.0.last
     }
 
     /// All lines as one piece, without newlines between them: a quick look whether anything is worth a closer one.
@@ -109,8 +151,8 @@ impl Batch {
             let fields_end = batch.field_ends.get(place).map_or(fields_from, |&end| end as usize);
             let fields = batch.fields.get(fields_from..fields_end).unwrap_or_default();
             fields_from = fields_end;
-            let after_ns = batch.after_us.get(place).map_or(0, |&us| u64::from(us) * 1000);
-            Line { index, bytes, fields, at_ns: batch.first_ns.saturating_add(after_ns) }
+            let at_ns = batch.times.get(place).copied().unwrap_or_default();
+            Line { index, bytes, fields, at_ns }
         })
     }
 }
@@ -123,6 +165,8 @@ impl Batch {
 pub struct Edit {
     lines: u32,
     drop: Vec<u32>,
+    join: Vec<u32>,
+    split: Vec<u32>,
     rewrite: Packed,
     annotate: Packed,
     hold: u32,
@@ -135,6 +179,8 @@ impl Edit {
         Self {
             lines: offset(batch.len()),
             drop: Vec::new(),
+            join: Vec::new(),
+            split: Vec::new(),
             rewrite: Packed::default(),
             annotate: Packed::default(),
             hold: 0,
@@ -146,7 +192,18 @@ impl Edit {
         self.drop.push(index);
     }
 
-    /// Puts these bytes in place of the line; with newlines in them they are several lines.
+    /// Makes the line a part of the line before it that is left, after a newline: one record, with the time and the fields of its first line. The first
+    /// line of a batch can't be joined. Fields that are added to a joined line are left out.
+    pub fn join(&mut self, index: u32) {
+        self.join.push(index);
+    }
+
+    /// Makes one line of each part between newlines, after [`Edit::rewrite`].
+    pub fn split(&mut self, index: u32) {
+        self.split.push(index);
+    }
+
+    /// Puts these bytes in place of the line. Newlines in them stay within the record, unless [`Edit::split`] is called.
     pub fn rewrite(&mut self, index: u32, bytes: &[u8]) {
         self.rewrite.data.extend_from_slice(bytes);
         self.rewrite.close(index);
@@ -172,29 +229,49 @@ impl Edit {
     /// The answer. Lines that the batch does not have are left out.
     #[must_use]
     pub fn verdict(mut self) -> wit::Verdict {
-        self.drop.retain(|&index| index < self.lines);
-        if !self.drop.is_sorted_by(|a, b| a < b) {
-            self.drop.sort_unstable();
-            self.drop.dedup();
-        }
+        ascending(&mut self.drop, self.lines);
         if self.hold == 0 && self.drop.len() == self.lines as usize && self.lines > 0 {
             return wit::Verdict::DropAll;
         }
+        for list in [&mut self.join, &mut self.split] {
+            ascending(list, self.lines);
+            list.retain(|index| self.drop.binary_search(index).is_err());
+        }
+        self.split.retain(|index| self.join.binary_search(index).is_err());
         let (rewrite, ends, data) = self.rewrite.finish(&self.drop, self.lines);
-        let (annotate, field_ends, fields) = self.annotate.finish(&self.drop, self.lines);
-        if self.hold == 0 && self.drop.is_empty() && rewrite.is_empty() && annotate.is_empty() {
+        let without_fields: Vec<u32> = if self.join.is_empty() {
+            self.drop.clone()
+        } else {
+            let mut both = [self.drop.as_slice(), &self.join].concat();
+            both.sort_unstable();
+            both
+        };
+        let (annotate, field_ends, fields) = self.annotate.finish(&without_fields, self.lines);
+        let lists = [&self.drop, &self.join, &self.split, &rewrite, &annotate];
+        if self.hold == 0 && lists.iter().all(|list| list.is_empty()) {
             return wit::Verdict::KeepAll;
         }
         wit::Verdict::Edit(wit::Edit {
             drop: self.drop,
+            join: self.join,
             rewrite,
             ends,
             data,
+            split: self.split,
             annotate,
             field_ends,
             fields,
             hold: self.hold,
         })
+    }
+}
+
+/// Each index once, in order, and below `lines`.
+fn ascending(list: &mut Vec<u32>, lines: u32) {
+    list.retain(|&index| index < lines);
+    if !list.is_sorted_by(|a, b| a < b) {
+        list.sort_unstable();
+        list.dedup();
     }
 }
 
@@ -284,6 +361,23 @@ mod tests {
         let wit::Verdict::Edit(raw) = &verdict else { panic!("{verdict:?}") };
         assert_eq!((&raw.rewrite[..], &raw.ends[..], &raw.data[..]), (&[1, 3][..], &[2, 3][..], &b"BBD"[..]));
         assert_eq!(apply(&batch, &verdict).lines, [&b"BB"[..], b"c", b"D"]);
+    }
+
+    #[test]
+    fn lines_are_joined_and_split() {
+        let batch = Batch::of("app", &["Error: x", "  at y", "a b", "gone", "  at z"]);
+        let mut edit = Edit::new(&batch);
+        edit.join(1);
+        edit.rewrite(2, b"a\nb\n");
+        edit.split(2);
+        edit.annotate(2, "{}");
+        edit.drop(3);
+        edit.join(3);
+        edit.join(4);
+        edit.annotate(4, "{}");
+        let judged = apply(&batch, &edit.verdict());
+        assert_eq!(judged.lines, [&b"Error: x\n  at y"[..], b"a", b"b\n  at z"]);
+        assert_eq!(judged.fields, ["", "{}", "{}"]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What a plugin says about itself.
 
-use crate::bindings::base::exports::outrigger::pod::plugin as wit;
+use serde_json::{Value, json};
 
 /// A plugin's name, version, configuration schema, and everything of the host that it may ever use.
 #[derive(Debug, Clone)]
@@ -15,6 +15,14 @@ pub struct Manifest {
     pub schema: String,
     /// What is not asked for here can't be granted.
     pub wants: Vec<Want>,
+    /// The least version of Outrigger that the plugin works with.
+    pub host: Option<String>,
+    /// Memory that the plugin needs to start, in MiB: 1 to 512. Without it, an instance has 32 MiB, unless the pod says otherwise.
+    pub memory_mib: Option<u32>,
+    /// Time that the plugin needs to start, in milliseconds: 1 to 60,000.
+    pub start_ms: Option<u32>,
+    /// Whether all hooks share one instance, and so its memory. A hook that waits then delays all others.
+    pub one_instance: bool,
 }
 
 impl Manifest {
@@ -26,6 +34,10 @@ impl Manifest {
             summary: summary.into(),
             schema: r#"{"type": "object", "additionalProperties": false}"#.to_owned(),
             wants: Vec::new(),
+            host: None,
+            memory_mib: None,
+            start_ms: None,
+            one_instance: false,
         }
     }
 
@@ -135,7 +147,7 @@ impl Want {
         Self::new("metrics", "*", reason)
     }
 
-    /// To add lines to the components' output. Not served by this version of the host.
+    /// To add records to the components' output. Not served by this version of the host.
     pub fn logs(reason: impl Into<String>) -> Self {
         Self::new("logs", "*", reason)
     }
@@ -151,20 +163,44 @@ impl Want {
     }
 }
 
-impl From<Want> for wit::Want {
-    fn from(want: Want) -> Self {
-        Self { capability: want.capability, scope: want.scope, reason: want.reason, required: want.required }
+impl Want {
+    fn json(&self) -> Value {
+        let Self { capability, scope, reason, required } = self;
+        json!({"capability": capability, "scope": scope, "reason": reason, "required": required})
     }
 }
 
-impl From<Manifest> for wit::Manifest {
-    fn from(manifest: Manifest) -> Self {
-        Self {
-            name: manifest.name,
-            version: manifest.version,
-            summary: manifest.summary,
-            config_schema: manifest.schema,
-            wants: manifest.wants.into_iter().map(Into::into).collect(),
+impl Manifest {
+    /// As the host reads it (`manifest.json`). A schema that is not JSON is passed on as a text, which the host refuses.
+    pub(crate) fn json(&self) -> String {
+        let schema = serde_json::from_str(&self.schema).unwrap_or_else(|_| Value::String(self.schema.clone()));
+        let mut all = json!({
+            "name": self.name,
+            "version": self.version,
+            "summary": self.summary,
+            "config_schema": schema,
+            "wants": self.wants.iter().map(Want::json).collect::<Vec<_>>(),
+            "instances": if self.one_instance { "one" } else { "per-class" },
+        });
+        let optional = [
+            ("host", self.host.as_ref().map(|host| json!(host))),
+            ("memory_mib", self.memory_mib.map(|memory| json!(memory))),
+            ("start_ms", self.start_ms.map(|start| json!(start))),
+        ];
+        for (key, value) in optional {
+            if let (Some(value), Some(all)) = (value, all.as_object_mut()) {
+                all.insert(key.to_owned(), value);
+            }
         }
+        all.to_string()
     }
+}
+
+/// The needs of one configuration, as the host reads them (`needs.json`).
+pub(crate) fn needs(wants: &[Want], events: Option<&[&str]>) -> String {
+    let mut all = json!({"wants": wants.iter().map(Want::json).collect::<Vec<_>>()});
+    if let (Some(events), Some(all)) = (events, all.as_object_mut()) {
+        all.insert("events".to_owned(), json!(events));
+    }
+    all.to_string()
 }

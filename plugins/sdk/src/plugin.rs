@@ -7,8 +7,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::{
-    Batch, Change, Decision, Error, Event, File, FileVerdict, Judgement, Manifest, Reaction, Rollout, Trigger, Verdict,
-    Want,
+    Batch, Change, Decision, Error, Event, File, FileVerdict, Judgement, Manifest, Outcome, Problems, Reaction, Rollout,
+    Trigger, Verdict, Want,
 };
 
 /// Every plugin.
@@ -20,15 +20,21 @@ pub trait Plugin: Sized + 'static {
     fn manifest() -> Manifest;
 
     /// Makes an instance, before any hook. There may be several: one for each class of hooks, and a new one after a trap or with a new configuration; they
-    /// share no memory. Of the host only [`crate::host::watch`] may be called from here: a plan is made, and checked, before there is a pod.
+    /// share no memory, unless [`Manifest::one_instance`] is set. [`crate::host::setup`] has the rest of the setup. Of the host only [`crate::host::watch`] and
+    /// [`crate::host::log`] may be called from here: a plan is made, and checked, before there is a pod.
     ///
     /// # Errors
-    /// [`Error::BadConfig`] for what the schema can't say.
-    fn new(config: Self::Config) -> Result<Self, Error>;
+    /// All mistakes that the schema can't find.
+    fn new(config: Self::Config) -> Result<Self, Problems>;
 
     /// The wants that follow from this configuration, each within the manifest's. Asked right after [`Plugin::new`].
     fn wants(&self) -> Vec<Want> {
         Vec::new()
+    }
+
+    /// The kinds of events for which [`ComponentEvent`] is called; none: those of a component's life, from `created` to `removed`.
+    fn events(&self) -> Option<&[&str]> {
+        None
     }
 }
 
@@ -43,7 +49,7 @@ pub trait PreStart: Plugin {
     ///
     /// # Errors
     /// Ends the start, unless the pod's `on-error` says otherwise.
-    fn pre_start(&mut self, plan: &Value) -> Result<Option<Value>, Error>;
+    fn on_pre_start(&mut self, plan: &Value) -> Result<Option<Value>, Error>;
 }
 
 /// Hook `config-copy`: sees every file on its way into a component. Needs `copies`.
@@ -52,7 +58,7 @@ pub trait ConfigCopy: Plugin {
     ///
     /// # Errors
     /// Ends the pod, or, where `on-error` ignores it, copies the file as it is. [`FileVerdict::Skip`] leaves a file out.
-    fn config_copy(&mut self, source: &str, file: File) -> Result<FileVerdict, Error>;
+    fn on_copy(&mut self, source: &str, file: File) -> Result<FileVerdict, Error>;
 }
 
 /// Hook `health`: probes and judges. Needs `verdicts`.
@@ -61,7 +67,7 @@ pub trait Health: Plugin {
     ///
     /// # Errors
     /// As `on-error` says: the pod ends, the plugin is started again and asked again, or nothing is judged, and what was said before still counts.
-    fn check(&mut self, why: Trigger) -> Result<Vec<Judgement>, Error>;
+    fn on_check(&mut self, why: Trigger) -> Result<Vec<Judgement>, Error>;
 }
 
 /// Hook `log-line`: sees every line of the components' output. Needs `lines`.
@@ -101,12 +107,12 @@ pub trait ConfigChanged: Plugin {
     /// nothing; an error is for what the plugin itself can't do.
     fn on_change(&mut self, changes: Vec<Change>) -> Result<Option<Rollout>, Error>;
 
-    /// How the last rollout ended. `applied` false: the text says what failed and what is in force now.
+    /// The end of a rollout of this plugin.
     ///
     /// # Errors
     /// Are logged.
-    fn on_outcome(&mut self, applied: bool, text: &str) -> Result<(), Error> {
-        let _ = (applied, text);
+    fn on_outcome(&mut self, outcome: &Outcome) -> Result<(), Error> {
+        let _ = outcome;
         Ok(())
     }
 }
@@ -116,6 +122,6 @@ pub trait Tick: Plugin {
     /// Answers after how long to be called next, less than 10 ms counting as 10 ms; none: never again. First called right after the pod has started.
     ///
     /// # Errors
-    /// [`Error::Retry`] says when to call again.
-    fn tick(&mut self) -> Result<Option<Duration>, Error>;
+    /// [`Error::retry`] says when to call again.
+    fn on_tick(&mut self) -> Result<Option<Duration>, Error>;
 }

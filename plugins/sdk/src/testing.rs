@@ -13,20 +13,18 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use crate::host::{Component, Done, Facts};
-use crate::{Batch, Error, File, Plugin, Verdict};
+use crate::host::{Done, Entry, Facts, Level, Pod, Setup};
+use crate::{Batch, Error, File, Plugin, Problems, Verdict};
 
 /// What a plugin may see, and what it did.
 #[derive(Debug, Default)]
 pub struct Host {
-    /// The pod's components.
-    pub components: Vec<Component>,
-    /// Labels of components, by component and key.
-    pub component_labels: BTreeMap<(String, String), String>,
-    /// The controller container's name.
-    pub pod_name: String,
-    /// Labels of the controller's container.
-    pub pod_labels: BTreeMap<String, String>,
+    /// The pod.
+    pub pod: Pod,
+    /// Contents of files that the host has, by digest.
+    pub contents: BTreeMap<String, Vec<u8>>,
+    /// Lines of [`crate::host::log`].
+    pub logged: Vec<(Level, String)>,
     /// Signals sent: component and number.
     pub signals: Vec<(String, u8)>,
     /// Files of components, by component and path.
@@ -41,20 +39,23 @@ pub struct Host {
     pub answers: VecDeque<Result<Done, Error>>,
     /// Watches added: path, debounce time, longest delay.
     pub watches: Vec<(String, Duration, Duration)>,
-    /// The routing table set last.
-    pub routes: Option<String>,
     /// The plugin's own store.
-    pub state: BTreeMap<String, Vec<u8>>,
+    pub state: BTreeMap<String, Entry>,
+    /// The last version in the store.
+    pub last_version: u64,
     /// Counters and gauges, by [`series`].
     pub metrics: BTreeMap<String, f64>,
     /// Observations of histograms, by [`series`].
     pub observations: BTreeMap<String, Vec<f64>>,
-    /// Lines emitted, with their fields as [`series`] writes them.
-    pub emitted: Vec<String>,
-    /// What is known of the node.
-    pub node_facts: Vec<(String, String)>,
-    /// Labels set on the node.
-    pub node_labels: BTreeMap<String, String>,
+}
+
+impl Host {
+    pub(crate) fn set_state(&mut self, key: &str, value: &[u8]) -> u64 {
+        self.last_version += 1;
+        let version = self.last_version;
+        self.state.insert(key.to_owned(), Entry { value: value.to_vec(), version });
+        version
+    }
 }
 
 thread_local! {
@@ -86,8 +87,14 @@ pub fn series(name: &str, labels: &[(&str, &str)]) -> String {
 ///
 /// # Errors
 /// What the host would be told.
-pub fn configure<P: Plugin>(config_json: &str) -> Result<P, Error> {
-    P::new(crate::glue::read_config(config_json)?)
+pub fn configure<P: Plugin>(config_json: &str) -> Result<P, Problems> {
+    let config = serde_json::from_str(config_json).map_err(|error| Problems::from(Error::from(error)))?;
+    P::new(crate::glue::read_config(config)?)
+}
+
+/// The setup of the instances that this thread configures from now on, see [`crate::host::setup`].
+pub fn set_setup(setup: Setup) {
+    crate::setup::set(setup);
 }
 
 /// A batch after a verdict.
@@ -118,7 +125,13 @@ pub fn apply(batch: &Batch, verdict: &Verdict) -> Judged {
         Verdict::DropAll => return judged,
         Verdict::Edit(edit) => edit,
     };
-    for (what, list) in [("drop", &edit.drop), ("rewrite", &edit.rewrite), ("annotate", &edit.annotate)] {
+    for (what, list) in [
+        ("drop", &edit.drop),
+        ("join", &edit.join),
+        ("rewrite", &edit.rewrite),
+        ("split", &edit.split),
+        ("annotate", &edit.annotate),
+    ] {
         assert!(list.is_sorted_by(|a, b| a < b), "`{what}` must ascend: {list:?}");
         assert!(list.iter().all(|index| (*index as usize) < batch.len()), "`{what}` names lines that are not there");
     }
@@ -134,17 +147,36 @@ pub fn apply(batch: &Batch, verdict: &Verdict) -> Judged {
             judged.held.push(line.bytes.to_vec());
             continue;
         }
-        if edit.drop.contains(&line.index) {
-            if edit.rewrite.contains(&line.index) || edit.annotate.contains(&line.index) {
+        let is_in = |list: &[u32]| list.contains(&line.index);
+        if is_in(&edit.drop) {
+            if is_in(&edit.rewrite) || is_in(&edit.annotate) || is_in(&edit.join) || is_in(&edit.split) {
                 panic!("line {} is dropped and changed", line.index);
             }
             continue;
         }
         let rewritten = edit.rewrite.iter().position(|index| *index == line.index);
-        judged.lines.push(rewritten.map_or_else(|| line.bytes.to_vec(), |at| piece(&edit.data, &edit.ends, at)));
+        let text = rewritten.map_or_else(|| line.bytes.to_vec(), |at| piece(&edit.data, &edit.ends, at));
+        let text = text.strip_suffix(b"\n").filter(|_| rewritten.is_some()).unwrap_or(&text);
         let annotated = edit.annotate.iter().position(|index| *index == line.index);
         let fields = annotated.map(|at| piece(&edit.fields, &edit.field_ends, at)).unwrap_or_default();
-        judged.fields.push(String::from_utf8(fields).unwrap_or_else(|_| panic!("fields are not UTF-8")));
+        let fields = String::from_utf8(fields).unwrap_or_else(|_| panic!("fields are not UTF-8"));
+        if is_in(&edit.join) {
+            if is_in(&edit.split) || is_in(&edit.annotate) {
+                panic!("line {} is joined, and split or annotated", line.index);
+            }
+            let before = judged.lines.last_mut();
+            let before = before.unwrap_or_else(|| panic!("line {} is joined, and no line is before it", line.index));
+            before.push(b'\n');
+            before.extend_from_slice(text);
+        } else if is_in(&edit.split) {
+            for part in text.split(|&byte| byte == b'\n') {
+                judged.lines.push(part.to_vec());
+                judged.fields.push(fields.clone());
+            }
+        } else {
+            judged.lines.push(text.to_vec());
+            judged.fields.push(fields);
+        }
     }
     judged
 }

@@ -6,7 +6,7 @@ mod config;
 use std::collections::{BTreeMap, BTreeSet};
 
 use outrigger_plugin::host::{self, State};
-use outrigger_plugin::{Decision, Delivery, Error, Manifest, Plugin, Signal, Want, signals};
+use outrigger_plugin::{Decision, Delivery, Error, Manifest, Plugin, Problem, Problems, Signal, Want, signals};
 
 use config::{Config, Rule, To};
 
@@ -35,24 +35,23 @@ impl Plugin for SignalMap {
         .want(Want::pod("to know which components run, for `to: \"*\"`").optional())
     }
 
-    fn new(config: Config) -> Result<Self, Error> {
+    fn new(config: Config) -> Result<Self, Problems> {
         let mut rules = BTreeMap::new();
         for (name, rule) in config.map {
             let number =
-                signals::number(&name).ok_or_else(|| Error::bad_config(format!("`map`: `{name}` is not a signal")))?;
+                signals::number(&name).ok_or_else(|| Problem::new("map", format!("`{name}` is not a signal")))?;
             match &rule {
                 Rule::Deliver(list) => check(&name, list)?,
                 Rule::Swallow if STOPS.contains(&number) => {
-                    let message = format!(
-                        "`map.{name}`: this signal stops the pod and cannot be swallowed; deliver another signal instead"
-                    );
-                    return Err(Error::bad_config(message));
+                    let problem = Problem::new(format!("map.{name}"), "this signal stops the pod and cannot be swallowed");
+                    return Err(problem.hint("deliver another signal instead").into());
                 }
                 Rule::Swallow | Rule::Forward => {}
             }
             if rules.insert(number, rule).is_some() {
                 let name = signals::name(number);
-                return Err(Error::bad_config(format!("`map`: `{name}` appears twice, under two of its names")));
+                let what = format!("`{name}` appears twice, under two of its names");
+                return Err(Problem::new("map", what).into());
             }
         }
         Ok(Self(rules))
@@ -81,13 +80,13 @@ impl Plugin for SignalMap {
     }
 }
 
-fn check(name: &str, list: &[To]) -> Result<(), Error> {
+fn check(name: &str, list: &[To]) -> Result<(), Problem> {
     if list.is_empty() || list.iter().any(|one| one.to.is_empty()) {
-        let message = format!("`map.{name}`: no component receives the signal; to ignore the signal, write `swallow`");
-        return Err(Error::bad_config(message));
+        let problem = Problem::new(format!("map.{name}"), "no component receives the signal");
+        return Err(problem.hint("to ignore the signal, write `swallow`"));
     }
     if list.iter().any(|one| one.to.len() > 1 && one.to.iter().any(|to| to == ALL)) {
-        return Err(Error::bad_config(format!("`map.{name}.to`: `*` must be the only entry")));
+        return Err(Problem::new(format!("map.{name}.to"), "`*` must be the only entry"));
     }
     Ok(())
 }
@@ -104,8 +103,9 @@ impl Signal for SignalMap {
             let signal = one.signal.map_or(signal, |number| number.0);
             for to in &one.to {
                 if to == ALL {
-                    let running = host::components().into_iter().filter(|component| component.state == State::Running);
-                    deliveries.extend(running.map(|component| Delivery { component: component.name, signal }));
+                    let components = host::pod()?.components;
+                    let running = components.iter().filter(|component| component.state == State::Running);
+                    deliveries.extend(running.map(|component| Delivery { component: component.name.clone(), signal }));
                 } else {
                     deliveries.push(Delivery { component: to.clone(), signal });
                 }

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use outrigger_plugin::host::{Component, State};
 use outrigger_plugin::serde_json::{Value, from_str};
 use outrigger_plugin::testing::{self, configure};
@@ -22,8 +24,8 @@ fn scopes(config: &str) -> Vec<String> {
 
 fn refused(config: &str) -> String {
     match configure::<SignalMap>(config) {
-        Err(Error::BadConfig(text)) => text,
-        other => panic!("{other:?}"),
+        Err(problems) => problems.to_string(),
+        Ok(plugin) => panic!("{plugin:?}"),
     }
 }
 
@@ -51,9 +53,9 @@ fn translates_and_fans_out() {
 #[test]
 fn a_star_is_every_component_that_runs() {
     let component =
-        |name: &str, state| Component { name: name.into(), image: String::new(), container_id: None, state };
+        |name: &str, state| Component { name: name.into(), image: String::new(), container_id: None, state, labels: BTreeMap::new() };
     testing::with(|host| {
-        host.components =
+        host.pod.components =
             vec![component("web", State::Running), component("init", State::Exited), component("db", State::Running)];
     });
     assert_eq!(decide(r#"{"map": {"USR2": {"to": "*", "as": "HUP"}}}"#, 12), "[web:1 db:1]");

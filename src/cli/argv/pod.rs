@@ -36,6 +36,22 @@ pub enum SchemaPart {
     Volumes,
     /// The value of `pod.stop_grace_period`
     StopGracePeriod,
+    /// The manifest of a plugin
+    Manifest,
+    /// The setup of an instance of a plugin
+    Setup,
+    /// The needs of a plugin's configuration
+    Needs,
+    /// An event of a component, for plugins
+    Event,
+    /// The reaction of a plugin to an exit
+    Reaction,
+    /// The plan of a plugin's rollout
+    Rollout,
+    /// The end of a plugin's rollout
+    Outcome,
+    /// The pod in its current state, for plugins
+    PodView,
 }
 
 /// Where a pod comes from.

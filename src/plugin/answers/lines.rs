@@ -6,11 +6,13 @@
 use serde_json::{Map, Value};
 
 use crate::hooks::{Batch, HELD_BYTES, HELD_LINES, Judged};
+use crate::pod::PluginName;
 
 pub mod bounds;
 
 /// What a plugin says about a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "there is one for a batch, and never a list of them")]
 pub enum Verdict {
     /// All lines stay as they are.
     KeepAll,
@@ -25,12 +27,16 @@ pub enum Verdict {
 pub struct Edit {
     /// Lines that go.
     pub drop: Vec<u32>,
+    /// Lines that become a part of the line before them.
+    pub join: Vec<u32>,
     /// Lines that get another text.
     pub rewrite: Vec<u32>,
     /// Where each text of `data` ends.
     pub ends: Vec<u32>,
     /// The new texts.
     pub data: Vec<u8>,
+    /// Lines that become one line for each part between newlines.
+    pub split: Vec<u32>,
     /// Lines that get fields.
     pub annotate: Vec<u32>,
     /// Where each object of `fields` ends.
@@ -41,20 +47,45 @@ pub struct Edit {
     pub hold: u32,
 }
 
+impl Edit {
+    /// Whether all lines stay as they are.
+    fn changes_nothing(&self) -> bool {
+        [&self.drop, &self.join, &self.rewrite, &self.split, &self.annotate].iter().all(|list| list.is_empty())
+    }
+}
+
 /// Checks an edit of a batch of so many lines.
 ///
 /// # Errors
 /// What is wrong with it, for the operator.
 pub fn check(lines: usize, edit: &Edit) -> Result<(), String> {
     indexes("drop", &edit.drop, lines)?;
+    indexes("join", &edit.join, lines)?;
+    indexes("split", &edit.split, lines)?;
     indexes("rewrite", &edit.rewrite, lines)?;
     indexes("annotate", &edit.annotate, lines)?;
     packed("rewrite", "ends", edit.rewrite.len(), &edit.ends, edit.data.len())?;
     packed("annotate", "field-ends", edit.annotate.len(), &edit.field_ends, edit.fields.len())?;
-    for (name, list) in [("rewrite", &edit.rewrite), ("annotate", &edit.annotate)] {
-        if let Some(index) = list.iter().find(|index| edit.drop.binary_search(index).is_ok()) {
-            return Err(format!("line {index} is in `drop` and in `{name}`"));
+    let (dropped, joined) = (("drop", &edit.drop), ("join", &edit.join));
+    let (rewritten, split, annotated) =
+        (("rewrite", &edit.rewrite), ("split", &edit.split), ("annotate", &edit.annotate));
+    for (one, other) in [
+        (dropped, joined),
+        (dropped, rewritten),
+        (dropped, split),
+        (dropped, annotated),
+        (joined, split),
+        // The record has the fields of its first line.
+        (joined, annotated),
+    ] {
+        if let Some(index) = other.1.iter().find(|index| one.1.binary_search(index).is_ok()) {
+            return Err(format!("line {index} is in `{}` and in `{}`", one.0, other.0));
         }
+    }
+    if let Some(&first) = edit.join.first()
+        && (0..first).all(|line| edit.drop.binary_search(&line).is_ok())
+    {
+        return Err(format!("line {first} is in `join`, but no line is left before it"));
     }
     for (index, text) in edit.annotate.iter().zip(parts(&edit.field_ends, &edit.fields)) {
         if !is_object(text) {
@@ -129,18 +160,32 @@ pub struct Passage {
     held_from: usize,
     /// Lines that a plugin would have held back beyond what may be held.
     released: usize,
+    /// So many of the original lines each plugin had before this passage.
+    seen: Vec<(PluginName, u32)>,
+    /// Before this original line were the lines that each plugin has had in this passage.
+    shown: Vec<(PluginName, usize)>,
 }
 
 impl Passage {
     /// Before the first plugin.
     #[must_use]
-    pub fn new(batch: Batch) -> Self {
+    pub fn new(mut batch: Batch) -> Self {
         let held_from = batch.len();
-        Self { original: None, current: batch, origin: Vec::new(), held_from, released: 0 }
+        let seen = std::mem::take(&mut batch.seen);
+        Self { original: None, current: batch, origin: Vec::new(), held_from, released: 0, seen, shown: Vec::new() }
     }
 
-    /// The lines that the next plugin sees.
+    /// The lines as they are now.
     pub fn current(&mut self) -> &mut Batch {
+        &mut self.current
+    }
+
+    /// The lines for this plugin, which is the next one.
+    pub fn next(&mut self, plugin: &PluginName) -> &mut Batch {
+        let before = self.seen.iter().find(|(name, _)| name == plugin).map_or(0, |(_, lines)| *lines as usize);
+        let again = (0..self.current.len()).take_while(|&line| self.origin_of(line) < before).count();
+        self.current.again = narrow(again);
+        self.shown.push((plugin.clone(), self.held_from));
         &mut self.current
     }
 
@@ -155,26 +200,18 @@ impl Passage {
         match verdict {
             Verdict::KeepAll => {}
             Verdict::DropAll => {
-                let empty = Batch { is_final: self.current.is_final, ..self.like_current() };
+                let empty = Batch::like(&self.current);
                 self.replace(empty, Vec::new());
             }
             Verdict::Edit(edit) => {
                 let decided = self.hold(edit.hold as usize);
-                let untouched = edit.drop.is_empty() && edit.rewrite.is_empty() && edit.annotate.is_empty();
-                if untouched && decided == self.current.len() {
+                if edit.changes_nothing() && decided == self.current.len() {
                     return;
                 }
                 let (batch, origin) = rebuild(&self.current, &self.origin, edit, decided);
                 self.replace(batch, origin);
             }
         }
-    }
-
-    fn like_current(&self) -> Batch {
-        let mut batch = Batch::new(self.current.component.clone(), self.current.output);
-        batch.first_ns = self.current.first_ns;
-        batch.is_final = self.current.is_final;
-        batch
     }
 
     fn replace(&mut self, batch: Batch, origin: Vec<u32>) {
@@ -190,7 +227,7 @@ impl Passage {
     /// Holds back lines at the tail; answers how many current lines are decided. A line that became several is held whole.
     fn hold(&mut self, lines: usize) -> usize {
         let all = self.current.len();
-        if lines == 0 || self.current.is_final {
+        if lines == 0 || self.current.is_final() {
             return all;
         }
         let mut decided = all.saturating_sub(lines);
@@ -213,9 +250,10 @@ impl Passage {
     #[must_use]
     pub fn finish(self) -> Judged {
         let original = self.original.as_ref().unwrap_or(&self.current);
-        let mut hold = self.like_current();
-        hold.is_final = false;
+        let mut hold = Batch { flush: false, last: false, ..Batch::like(&self.current) };
         append(&mut hold, original, self.held_from, original.len());
+        let shown = self.shown.into_iter().map(|(plugin, end)| (plugin, narrow(end.saturating_sub(self.held_from))));
+        hold.seen = shown.filter(|(_, lines)| *lines > 0).collect();
         Judged { keep: self.current, hold, released: self.released as u64 }
     }
 }
@@ -238,7 +276,7 @@ fn append(out: &mut Batch, batch: &Batch, from: usize, to: usize) {
     let bytes = (start(&batch.ends, from), start(&batch.ends, to));
     move_ends(&mut out.ends, out.data.len(), batch.ends.get(from..to), bytes.0);
     out.data.extend_from_slice(batch.data.get(bytes.0..bytes.1).unwrap_or_default());
-    out.after_us.extend_from_slice(batch.after_us.get(from..to).unwrap_or_default());
+    out.times.extend_from_slice(batch.times.get(from..to).unwrap_or_default());
 }
 
 fn move_ends(out: &mut Vec<u32>, base: usize, ends: Option<&[u32]>, from: usize) {
@@ -260,25 +298,23 @@ fn pad_fields_to(out: &mut Batch, lines: usize) {
 }
 
 /// Applies an edit to the first `decided` lines.
-fn rebuild(batch: &Batch, origin: &[u32], edit: &Edit, decided: usize) -> (Batch, Vec<u32>) {
-    let mut out = Batch::new(batch.component.clone(), batch.output);
-    out.first_ns = batch.first_ns;
-    out.is_final = batch.is_final;
+fn rebuild<'e>(batch: &Batch, origin: &[u32], edit: &'e Edit, decided: usize) -> (Batch, Vec<u32>) {
+    let mut out = Batch::like(batch);
     out.data.reserve(batch.data.len());
     out.ends.reserve(batch.ends.len());
-    out.after_us.reserve(batch.after_us.len());
+    out.times.reserve(batch.times.len());
     let mut origins = Vec::with_capacity(batch.len());
     let from_where = |line: usize| origin.get(line).copied().unwrap_or_else(|| narrow(line));
 
-    let (mut drops, mut rewrites, mut notes) = (
-        edit.drop.iter().map(|&line| line as usize).peekable(),
-        edit.rewrite.iter().map(|&line| line as usize).zip(parts(&edit.ends, &edit.data)).peekable(),
-        edit.annotate.iter().map(|&line| line as usize).zip(parts(&edit.field_ends, &edit.fields)).peekable(),
-    );
+    let lines = |list: &'e [u32]| list.iter().map(|&line| line as usize).peekable();
+    let (mut drops, mut joins, mut splits) = (lines(&edit.drop), lines(&edit.join), lines(&edit.split));
+    let mut rewrites = lines(&edit.rewrite).zip(parts(&edit.ends, &edit.data)).peekable();
+    let mut notes = lines(&edit.annotate).zip(parts(&edit.field_ends, &edit.fields)).peekable();
     let mut line = 0;
     while line < decided {
-        let named = [drops.peek().copied(), rewrites.peek().map(|r| r.0), notes.peek().map(|n| n.0)];
-        let next = named.into_iter().flatten().min().unwrap_or(decided).min(decided);
+        let plain = [drops.peek().copied(), joins.peek().copied(), splits.peek().copied()];
+        let texts = [rewrites.peek().map(|r| r.0), notes.peek().map(|n| n.0)];
+        let next = plain.into_iter().chain(texts).flatten().min().unwrap_or(decided).min(decided);
         append(&mut out, batch, line, next);
         origins.extend((line..next).map(from_where));
         line = next;
@@ -286,19 +322,22 @@ fn rebuild(batch: &Batch, origin: &[u32], edit: &Edit, decided: usize) -> (Batch
             break;
         }
         if drops.next_if_eq(&line).is_none() {
-            let text = rewrites.next_if(|r| r.0 == line).map(|r| r.1);
+            let text = rewrites.next_if(|r| r.0 == line).map(|r| ended(r.1));
+            let text = text.unwrap_or_else(|| part(&batch.ends, &batch.data, line));
             let note = notes.next_if(|n| n.0 == line).map(|n| n.1);
             let had = part(&batch.field_ends, &batch.fields, line);
             let merged = note.map(|note| merged(had, note));
-            let after = batch.after_us.get(line).copied().unwrap_or_default();
+            let time = batch.times.get(line).copied().unwrap_or_default();
             let mut each = |piece: &[u8]| {
-                push(&mut out, piece, after, merged.as_deref().unwrap_or(had));
+                push(&mut out, piece, time, merged.as_deref().unwrap_or(had));
                 origins.push(from_where(line));
             };
-            match text {
-                // A newline at the end ends the last line and begins no other.
-                Some(text) => text.strip_suffix(b"\n").unwrap_or(text).split(|&byte| byte == b'\n').for_each(each),
-                None => each(part(&batch.ends, &batch.data, line)),
+            if joins.next_if_eq(&line).is_some() {
+                join(&mut out, text);
+            } else if splits.next_if_eq(&line).is_some() {
+                text.split(|&byte| byte == b'\n').for_each(each);
+            } else {
+                each(text);
             }
         }
         line += 1;
@@ -306,7 +345,22 @@ fn rebuild(batch: &Batch, origin: &[u32], edit: &Edit, decided: usize) -> (Batch
     (out, origins)
 }
 
-fn push(out: &mut Batch, text: &[u8], after: u32, fields: &[u8]) {
+/// A text without the newline at its end, which begins no further line.
+fn ended(text: &[u8]) -> &[u8] {
+    text.strip_suffix(b"\n").unwrap_or(text)
+}
+
+/// Appends a text to the last line.
+fn join(out: &mut Batch, text: &[u8]) {
+    out.data.push(b'\n');
+    out.data.extend_from_slice(text);
+    let end = narrow(out.data.len());
+    if let Some(last) = out.ends.last_mut() {
+        *last = end;
+    }
+}
+
+fn push(out: &mut Batch, text: &[u8], time: u64, fields: &[u8]) {
     if !fields.is_empty() || !out.field_ends.is_empty() {
         pad_fields_to(out, out.len());
         out.fields.extend_from_slice(fields);
@@ -314,7 +368,7 @@ fn push(out: &mut Batch, text: &[u8], after: u32, fields: &[u8]) {
     }
     out.data.extend_from_slice(text);
     out.ends.push(narrow(out.data.len()));
-    out.after_us.push(after);
+    out.times.push(time);
 }
 
 /// `note` merged into the fields of a line; both are JSON objects, and the note's values win. Never longer than both together, as [`bounds`] counts on.

@@ -1,6 +1,8 @@
 //! What plugins answer, as they say it and in our own types. Nothing of it is checked: [`crate::plugin::answers`] checks it.
 
-use crate::hooks::{self, Reaction, Status};
+use bytes::Bytes;
+
+use crate::hooks::{NewFile, Probe, Reaction, Status};
 use crate::plugin::answers::lines::Verdict;
 use crate::pod::ComponentName;
 use crate::pod::capability::plain_path;
@@ -35,14 +37,14 @@ pub struct FileSaid {
     pub component: String,
     /// Path in it.
     pub path: String,
-    /// Permission bits.
-    pub mode: u32,
-    /// Owner.
-    pub uid: u32,
-    /// Group.
-    pub gid: u32,
+    /// Permission bits; none: those of the file that is there.
+    pub mode: Option<u32>,
+    /// Owner, by the same rule.
+    pub uid: Option<u32>,
+    /// Group, by the same rule.
+    pub gid: Option<u32>,
     /// The whole content.
-    pub content: Vec<u8>,
+    pub content: Bytes,
 }
 
 impl FileSaid {
@@ -50,16 +52,18 @@ impl FileSaid {
     ///
     /// # Errors
     /// What is wrong with it: its component's name, its path or its mode.
-    pub fn checked(self) -> Result<hooks::File, String> {
+    pub fn checked(self) -> Result<NewFile, String> {
         let Self { component, path, mode, uid, gid, content } = self;
         let component = ComponentName::new(&component).map_err(|error| error.to_string())?;
         if !plain_path(&path) || path.ends_with('/') {
             return Err(format!("`{path}` is not an absolute path without `.` and `..`"));
         }
-        if mode > 0o7777 {
+        if let Some(mode) = mode
+            && mode > 0o7777
+        {
             return Err(format!("mode {mode:#o} of `{path}` has more than permission bits"));
         }
-        Ok(hooks::File { component, path, mode, uid, gid, content })
+        Ok(NewFile { component, path, mode, uid, gid, content })
     }
 }
 
@@ -79,6 +83,10 @@ pub enum Copied {
 pub struct Judgement {
     /// None: the pod as a whole.
     pub component: Option<String>,
+    /// The name of the check.
+    pub check: String,
+    /// The question that the check answers.
+    pub probe: Probe,
     /// The verdict.
     pub status: Status,
     /// Why, in the plugin's words.
@@ -133,4 +141,15 @@ pub struct Rollout {
     pub verify: Vec<Command>,
     /// How long the components must stay healthy afterwards, in milliseconds.
     pub healthy_for_ms: u32,
+}
+
+/// A mistake in the configuration, found by the schema or by the plugin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistake {
+    /// Where, as a dotted path with indexes; empty for the whole.
+    pub path: String,
+    /// What is wrong.
+    pub what: String,
+    /// How to mend it.
+    pub hint: Option<String>,
 }

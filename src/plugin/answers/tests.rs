@@ -26,7 +26,14 @@ fn judge<T>(grants: &[(&str, &str)], only: Option<&str>, ask: impl FnOnce(&Judge
 }
 
 fn file(component: &str, path: &str, mode: u32) -> FileSaid {
-    FileSaid { component: component.to_owned(), path: path.to_owned(), mode, uid: 0, gid: 0, content: vec![1] }
+    FileSaid {
+        component: component.to_owned(),
+        path: path.to_owned(),
+        mode: Some(mode),
+        uid: Some(0),
+        gid: Some(0),
+        content: vec![1].into(),
+    }
 }
 
 fn rollout() -> said::Rollout {
@@ -90,7 +97,7 @@ fn replaced_files_are_the_file_itself_or_granted() {
     let grants = [("files", "app:/etc")];
     let copy = |new: FileSaid| {
         let verdict = said::Copied::Replace(vec![new]);
-        judge(&grants, None, |judge| judge.copy(&file("db", "/conf", 0o600).checked().unwrap(), verdict))
+        judge(&grants, None, |judge| judge.copy(&file("db", "/conf", 0o600).checked().unwrap().over(NEW_FILE), verdict))
     };
     assert!(copy(file("db", "/conf", 0o644)).is_ok());
     assert!(copy(file("app", "/etc/x", 0o644)).is_ok());
@@ -128,15 +135,25 @@ fn signals_need_grants_and_numbers() {
     assert_eq!(decide(&[], &[]), Ok(SignalDecision::Deliver(vec![])));
 }
 
+fn degraded(reason: String) -> said::Judgement {
+    said::Judgement {
+        component: None,
+        check: String::new(),
+        probe: crate::hooks::Probe::Liveness,
+        status: Status::Degraded,
+        reason,
+    }
+}
+
 #[test]
 fn judgements_name_what_there_is() {
     let ask = |component: Option<&str>, only: Option<&str>| {
         let component = component.map(str::to_owned);
-        let judgement = said::Judgement { component, status: Status::Degraded, reason: "r".repeat(600) };
+        let judgement = said::Judgement { component, ..degraded("r".repeat(600)) };
         judge(&[("verdicts", "*")], only, |judge| judge.judgements(vec![judgement]))
     };
     let reason = "a\r\nb\u{1b}[31m".to_owned();
-    let judgement = said::Judgement { component: None, status: Status::Degraded, reason };
+    let judgement = degraded(reason);
     let judged = judge(&[("verdicts", "*")], None, |judge| judge.judgements(vec![judgement]));
     assert_eq!(judged.unwrap()[0].reason, "a  b [31m");
     assert_eq!(ask(None, None).unwrap()[0].component, None);
@@ -155,7 +172,7 @@ fn judgements_name_what_there_is() {
 fn who_judges_one_component_does_not_judge_others_or_the_pod() {
     let ask = |component: Option<&str>, only: Option<&str>| {
         let component = component.map(str::to_owned);
-        let judgement = said::Judgement { component, status: Status::Unhealthy, reason: String::new() };
+        let judgement = said::Judgement { component, status: Status::Unhealthy, ..degraded(String::new()) };
         judge(&[("verdicts", "app")], only, |judge| judge.judgements(vec![judgement]))
     };
     assert!(ask(Some("app"), None).is_ok());
@@ -195,11 +212,11 @@ fn rollouts_need_a_grant_for_every_part() {
         ),
         (said::Rollout { validate: vec![command("db", &["x"])], ..rollout() }, "a grant is missing: `exec` for `db`"),
         (said::Rollout { verify: vec![command("app", &[])], ..rollout() }, "a command must have 1 to 256 words"),
-        (said::Rollout { verify: vec![timed(0)], ..rollout() }, "`timeout-ms` is 0, expected 1 to"),
+        (said::Rollout { verify: vec![timed(0)], ..rollout() }, "`timeout_ms` is 0, expected 1 to"),
         (apply(said::Action::Run(command("db", &["x"]))), "a grant is missing: `exec` for `db`"),
         (apply(said::Action::Restart("db".to_owned())), "a grant is missing: `signals` for `db`"),
         (apply(said::Action::Signal("db".to_owned(), 1)), "a grant is missing: `signals` for `db`"),
-        (said::Rollout { healthy_for_ms: 600_001, ..rollout() }, "`healthy-for-ms` is 600001, but the limit is 600000"),
+        (said::Rollout { healthy_for_ms: 600_001, ..rollout() }, "`healthy_for_ms` is 600001, but the limit is 600000"),
         (
             said::Rollout { validate: vec![command("app", &["x"]); 300], ..rollout() },
             "the answer has 300 commands, but the limit is 256",

@@ -13,10 +13,11 @@ const PACKAGE: &str = "outrigger:pod/";
 const SERVED: [&str; 1] = ["0.1.0"];
 
 /// Interfaces that plugins may import.
-const IMPORTS: [&str; 8] = ["types", "pod", "signals", "files", "exec", "watch", "state", "metrics"];
+const IMPORTS: [&str; 10] =
+    ["common", "pod", "log", "contents", "signals", "files", "exec", "watch", "state", "metrics"];
 
 /// Interfaces of the contract that this version of the host does not offer yet.
-const NOT_YET: [&str; 3] = ["routes", "logs", "node"];
+const NOT_YET: [&str; 9] = ["routes", "verdicts", "rollouts", "logs", "secret", "node", "fetch", "connect", "control"];
 
 /// Packages of WASI 0.2 that are linked.
 const WASI: [&str; 7] = ["io", "clocks", "random", "cli", "filesystem", "sockets", "http"];
@@ -158,7 +159,7 @@ mod tests {
 
     #[test]
     fn imports_are_known_or_named() {
-        for right in ["outrigger:pod/pod@0.1.0", "outrigger:pod/types@0.1.3", "wasi:cli/stdin@0.2.9"] {
+        for right in ["outrigger:pod/pod@0.1.0", "outrigger:pod/common@0.1.3", "wasi:cli/stdin@0.2.9"] {
             assert!(import(right).is_ok(), "{right}");
         }
         for (wrong, expected) in [

@@ -1,5 +1,7 @@
 //! What a plugin says of itself, checked.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use crate::hooks::Hook;
@@ -10,6 +12,12 @@ use crate::pod::{Capability, Grant, PluginName};
 const SCHEMA_BYTES: usize = 256 << 10;
 /// Most wants.
 const WANTS: usize = 256;
+/// Most memory that a language may need, in MiB.
+const MOST_MEMORY_MIB: u32 = 512;
+/// Longest time that a language may need to start, in milliseconds.
+const LONGEST_START_MS: u32 = 60_000;
+/// The version of this program.
+const OWN_VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// What a plugin says of itself, as it says it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,10 +28,27 @@ pub struct Declared {
     pub version: String,
     /// What it does, in one sentence.
     pub summary: String,
-    /// JSON Schema of its configuration, as text.
-    pub config_schema: String,
+    /// JSON Schema of its configuration.
+    pub config_schema: Value,
     /// Everything that it may ever use.
     pub wants: Vec<DeclaredWant>,
+    /// The least version of Outrigger that it works with.
+    pub host: Option<String>,
+    /// Memory that its language needs, in MiB.
+    pub memory_mib: Option<u32>,
+    /// Time that its language needs to start, in milliseconds.
+    pub start_ms: Option<u32>,
+    /// Whether all its hooks share one instance.
+    pub one_instance: bool,
+}
+
+/// The answer of `configure`, as the plugin says it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Needs {
+    /// Everything that the configuration uses.
+    pub wants: Vec<DeclaredWant>,
+    /// The kinds of events for which it is called; none: those of a component's life.
+    pub events: Option<Vec<String>>,
 }
 
 /// Something of the host that a plugin would use, as it says it.
@@ -52,6 +77,12 @@ pub struct Manifest {
     pub config_schema: Value,
     /// Everything that it may ever use.
     pub wants: Vec<Want>,
+    /// Memory that its language needs, in bytes.
+    pub memory: Option<u64>,
+    /// Time that its language needs to start.
+    pub start: Option<Duration>,
+    /// Whether all its hooks share one instance.
+    pub one_instance: bool,
 }
 
 /// Something of the host that a plugin would use.
@@ -91,13 +122,12 @@ impl Manifest {
         if !is_version(&raw.version) {
             return Err(wrong(format!("`version` is `{}`, expected for instance `1.2.3`", shortened(&raw.version))));
         }
-        if raw.config_schema.len() > SCHEMA_BYTES {
-            return Err(wrong(format!("`config-schema` has more than {SCHEMA_BYTES} bytes")));
+        let config_schema = raw.config_schema;
+        if config_schema.to_string().len() > SCHEMA_BYTES {
+            return Err(wrong(format!("`config_schema` has more than {SCHEMA_BYTES} bytes")));
         }
-        let config_schema: Value = serde_json::from_str(&raw.config_schema)
-            .map_err(|error| wrong(format!("`config-schema` is not JSON: {error}")))?;
         jsonschema::validator_for(&config_schema)
-            .map_err(|error| wrong(format!("`config-schema` is not a JSON Schema: {error}")))?;
+            .map_err(|error| wrong(format!("`config_schema` is not a JSON Schema: {error}")))?;
         let wants = wants(raw.wants).map_err(wrong)?;
         for hook in hooks {
             // Such a hook would never be called, whatever a pod grants.
@@ -109,7 +139,30 @@ impl Manifest {
                 )));
             }
         }
-        Ok(Self { name, version: raw.version, summary: raw.summary, config_schema, wants })
+        if let Some(least) = &raw.host {
+            let version = |text: &str| is_version(text).then(|| numbers(text)).ok_or(());
+            let wanted = version(least)
+                .map_err(|()| wrong(format!("`host` is `{}`, expected for instance `1.2.3`", shortened(least))))?;
+            if version(OWN_VERSION).is_ok_and(|own| own < wanted) {
+                return Err(wrong(format!("the plugin needs Outrigger {least} or later, and this is {OWN_VERSION}")));
+            }
+        }
+        if raw.memory_mib.is_some_and(|memory| !(1..=MOST_MEMORY_MIB).contains(&memory)) {
+            return Err(wrong(format!("`memory_mib` must be from 1 to {MOST_MEMORY_MIB}")));
+        }
+        if raw.start_ms.is_some_and(|start| !(1..=LONGEST_START_MS).contains(&start)) {
+            return Err(wrong(format!("`start_ms` must be from 1 to {LONGEST_START_MS}")));
+        }
+        Ok(Self {
+            name,
+            version: raw.version,
+            summary: raw.summary,
+            config_schema,
+            wants,
+            memory: raw.memory_mib.map(|memory| u64::from(memory) << 20),
+            start: raw.start_ms.map(|start| Duration::from_millis(start.into())),
+            one_instance: raw.one_instance,
+        })
     }
 
     /// The wants as grants.
@@ -148,6 +201,12 @@ fn shortened(text: &str) -> String {
     text.chars().take(40).collect()
 }
 
+/// Major, minor and patch of a version.
+fn numbers(version: &str) -> Vec<u64> {
+    let end = version.find(['-', '+']).unwrap_or(version.len());
+    version.get(..end).unwrap_or_default().split('.').map(|part| part.parse().unwrap_or(u64::MAX)).collect()
+}
+
 fn is_version(text: &str) -> bool {
     let identifiers = |text: &str| {
         text.split('.').all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'))
@@ -173,8 +232,12 @@ mod tests {
             name: "p".to_owned(),
             version: "1.0.0".to_owned(),
             summary: String::new(),
-            config_schema: "{}".to_owned(),
+            config_schema: serde_json::json!({}),
             wants: Vec::new(),
+            host: None,
+            memory_mib: None,
+            start_ms: None,
+            one_instance: false,
         }
     }
 
@@ -199,8 +262,11 @@ mod tests {
         for (manifest, expected) in [
             (Declared { name: "a/b".to_owned(), ..raw() }, "`name`: `a/b` is not a name"),
             (Declared { version: "one".to_owned(), ..raw() }, "`version` is `one`"),
-            (Declared { config_schema: "{".to_owned(), ..raw() }, "`config-schema` is not JSON"),
-            (Declared { config_schema: "{\"type\": 7}".to_owned(), ..raw() }, "is not a JSON Schema"),
+            (Declared { config_schema: serde_json::json!({"type": 7}), ..raw() }, "is not a JSON Schema"),
+            (Declared { host: Some("99.0.0".to_owned()), ..raw() }, "needs Outrigger 99.0.0 or later, and this is"),
+            (Declared { host: Some("new".to_owned()), ..raw() }, "`host` is `new`"),
+            (Declared { memory_mib: Some(0), ..raw() }, "`memory_mib` must be from 1 to 512"),
+            (Declared { start_ms: Some(60_001), ..raw() }, "`start_ms` must be from 1 to 60000"),
             (Declared { wants: vec![want("fly", "*")], ..raw() }, "there is no capability `fly`"),
             (Declared { wants: vec![want("files", "/etc")], ..raw() }, "expected `component:/path/prefix`"),
         ] {

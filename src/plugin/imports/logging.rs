@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::io::AsyncWrite;
-use tracing::{info, warn};
+use tracing::{debug, error, info, warn};
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
@@ -21,13 +21,17 @@ const LINES: u32 = 200;
 /// See [`LINES`].
 const WINDOW: Duration = Duration::from_secs(1);
 
-/// How what is written is logged.
+/// How important a line is.
 #[derive(Debug, Clone, Copy)]
 pub enum Level {
-    /// Standard output.
+    /// For developers of the plugin.
+    Debug,
+    /// Also lines of standard output.
     Info,
-    /// Standard error.
+    /// Also lines of standard error.
     Warn,
+    /// Something does not work.
+    Error,
 }
 
 /// Of what a guest wrote before it trapped, so much is told as the reason, in characters.
@@ -91,8 +95,17 @@ impl LogPipe {
         })))
     }
 
+    /// Logs a text of this importance; each of its lines counts as one.
+    pub fn line(&self, level: Level, text: &str) {
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for line in text.lines() {
+            // Long lines come as several, like printed ones.
+            line.as_bytes().chunks(LINE).for_each(|part| lines.log(level, part));
+        }
+    }
+
     fn take(&self, bytes: &[u8]) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take(bytes, |lines, line| lines.log(line));
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take(bytes, |lines, line| lines.log(lines.level, line));
     }
 }
 
@@ -114,7 +127,7 @@ impl Lines {
         }
     }
 
-    fn log(&mut self, line: &[u8]) {
+    fn log(&mut self, level: Level, line: &[u8]) {
         if line.iter().all(u8::is_ascii_whitespace) {
             return;
         }
@@ -133,7 +146,9 @@ impl Lines {
         }
         self.in_window += 1;
         let line = String::from_utf8_lossy(line);
-        match self.level {
+        match level {
+            Level::Debug => debug!(plugin = %self.plugin, "{line}"),
+            Level::Error => error!(plugin = %self.plugin, "{line}"),
             Level::Info => info!(plugin = %self.plugin, "{line}"),
             Level::Warn => warn!(plugin = %self.plugin, "{line}"),
         }

@@ -38,6 +38,8 @@ pub struct Wasi {
     pub gate: Gate,
     /// What it wrote to its standard error.
     pub last_words: LastWords,
+    /// Where its own log lines go.
+    pub log: LogPipe,
     /// Whether hooks are being called: no network before.
     pub running: Arc<AtomicBool>,
 }
@@ -52,6 +54,7 @@ impl Wasi {
         let mut builder = WasiCtx::builder();
         builder.max_random_size(RANDOM);
         builder.stdout(LogPipe::new(granter.plugin(), Level::Info, None));
+        let log = LogPipe::new(granter.plugin(), Level::Info, None);
         let last_words = LastWords::default();
         builder.stderr(LogPipe::new(granter.plugin(), Level::Warn, Some(last_words.clone())));
         for (name, value) in place.variables() {
@@ -61,7 +64,7 @@ impl Wasi {
         }
         let gate = Gate { granter: Arc::clone(granter), running: Arc::clone(&running), here: place.is_controller() };
         if !place.is_controller() {
-            return Ok(Self { ctx: builder.build(), gate, last_words, running });
+            return Ok(Self { ctx: builder.build(), gate, last_words, log, running });
         }
         for scope in granter.both(Capability::Dir) {
             let (path, writes) = dir_scope(&scope);
@@ -80,7 +83,7 @@ impl Wasi {
                 Box::pin(async move { open && doorman.admits(address, usage).await })
             });
         }
-        Ok(Self { ctx: builder.build(), gate, last_words, running })
+        Ok(Self { ctx: builder.build(), gate, last_words, log, running })
     }
 }
 

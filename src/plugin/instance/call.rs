@@ -1,7 +1,8 @@
 //! One hook call as it travels from the pod to a plugin's task and back.
 
 use crate::hooks::{
-    Batch, Change, ComponentEvent, File, HealthTrigger, Hook, Judgement, Reaction, Rollout, SignalDecision,
+    Batch, Change, ComponentEvent, File, HealthTrigger, Hook, Judgement, Reaction, Rollout, RolloutOutcome,
+    SignalDecision,
 };
 use crate::plugin::answers::lines::Verdict;
 
@@ -28,6 +29,16 @@ impl Class {
             Hook::Health => Some(Self::Probe),
             Hook::PreStart | Hook::ConfigCopy | Hook::ConfigChanged | Hook::Tick => Some(Self::Patient),
             Hook::LogSink | Hook::Stopping | Hook::HandOver => None,
+        }
+    }
+
+    /// Its word in the setup of an instance.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Quick => "quick",
+            Self::Probe => "probe",
+            Self::Patient => "patient",
         }
     }
 
@@ -66,8 +77,8 @@ pub enum Call {
     Changed(Vec<Change>),
     /// How a rollout ended.
     Outcome {
-        /// Whether it is in force.
-        applied: bool,
+        /// The word for it.
+        outcome: RolloutOutcome,
         /// What failed, and what is in force.
         text: String,
     },
@@ -135,8 +146,8 @@ pub enum Failure {
     Refused(String),
     /// The same, and it would answer the same again.
     Final(String),
-    /// The plugin asks to be called again after so many milliseconds.
-    Retry(u32),
+    /// The plugin asks to be called again after so many milliseconds, and why.
+    Retry(u32, String),
     /// The plugin is waiting to be started again.
     Down(String),
     /// The plugin failed too often, for the last time in this hook, and is called no more.
@@ -149,7 +160,8 @@ impl Failure {
     pub fn reason(&self) -> String {
         match self {
             Self::Dead(reason) | Self::Refused(reason) | Self::Final(reason) => reason.clone(),
-            Self::Retry(ms) => format!("requested a retry in {ms} ms"),
+            Self::Retry(ms, text) if text.is_empty() => format!("requested a retry in {ms} ms"),
+            Self::Retry(ms, text) => format!("requested a retry in {ms} ms: {text}"),
             Self::Down(reason) => format!("is waiting for its restart: {reason}"),
             Self::Evicted(_, reason) => format!("failed too often and is not called any more; last failure: {reason}"),
         }

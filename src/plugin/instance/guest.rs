@@ -8,9 +8,10 @@ use wasmtime::{ResourceLimiter, Store};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
+use crate::plugin::imports::contents::Contents;
 use crate::plugin::imports::grants::Granter;
 use crate::plugin::imports::keys::Keys;
-use crate::plugin::imports::logging::LastWords;
+use crate::plugin::imports::logging::{LastWords, LogPipe};
 use crate::plugin::imports::metrics::Metrics;
 use crate::plugin::imports::place::Place;
 use crate::plugin::imports::wasi::{Gate, Wasi};
@@ -64,14 +65,17 @@ impl Shared {
         std::mem::take(&mut *self.put_off.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Notes a watch; answers whether it is new.
-    pub fn note_watch(&self, request: &WatchRequest) -> bool {
+    /// Notes a watch; answers whether it is new, or none if the plugin has `most` already.
+    pub fn note_watch(&self, request: &WatchRequest, most: usize) -> Option<bool> {
         let mut watches = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = !watches.contains(request);
-        if new {
-            watches.push(request.clone());
+        if watches.contains(request) {
+            return Some(false);
         }
-        new
+        if watches.len() >= most {
+            return None;
+        }
+        watches.push(request.clone());
+        Some(true)
     }
 }
 
@@ -103,6 +107,10 @@ pub struct Guest {
     gate: Gate,
     /// What it wrote to its standard error in this call.
     pub last_words: LastWords,
+    /// Its own log lines.
+    pub log: LogPipe,
+    /// The contents of the running call.
+    pub contents: Contents,
     running: Arc<AtomicBool>,
     /// Stops the wall clock of the call, in hooks that may wait.
     pub pause: Arc<Pause>,
@@ -130,6 +138,8 @@ impl Guest {
             http: WasiHttpCtx::new(),
             gate: wasi.gate,
             last_words: wasi.last_words,
+            log: wasi.log,
+            contents: Contents::default(),
             running: wasi.running,
             pause: Arc::default(),
             is_patient: false,

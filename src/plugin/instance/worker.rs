@@ -3,18 +3,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::plugin::answers::said::Mistake;
+use crate::plugin::bindings::v0_1::documents;
 use crate::plugin::imports::wasi::Wasi;
 use crate::plugin::instance::call::{Answer, Call, Class, Failure};
 use crate::plugin::instance::clock::Budget;
 use crate::plugin::instance::guest::{Phase, Shared};
 use crate::plugin::instance::strikes::{Strikes, Verdict};
 use crate::plugin::instance::{Instance, Recipe};
-use crate::pod::OnError;
+use crate::pod::{ComponentName, Grant, OnError};
 
 /// Calls that wait for one class of one plugin; when it is full, the caller waits.
 pub const CALLS_WAITING: usize = 16;
@@ -39,7 +42,13 @@ pub struct Maker {
     /// What its instances share.
     pub shared: Arc<Shared>,
     /// Its configuration.
-    pub config: String,
+    pub config: Value,
+    /// The component to which it is confined.
+    pub scope: Option<ComponentName>,
+    /// Whether all its hooks share one instance.
+    pub one_instance: bool,
+    /// Whether the plugin is only asked for its needs, or for a plan.
+    pub trial: bool,
     /// Limit of linear memory, in bytes.
     pub memory: u64,
     /// For starting and configuring.
@@ -57,12 +66,46 @@ impl Maker {
     ///
     /// # Errors
     /// Why it did not come up.
-    pub async fn make(&self) -> Result<Instance, Failure> {
+    pub async fn make(&self, class: Class) -> Result<Instance, Failure> {
         let wasi = Wasi::new(&self.shared.granter, &self.shared.place).map_err(Failure::Refused)?;
         let shared = Arc::clone(&self.shared);
         let mut instance = Instance::start(&self.recipe, shared, self.memory, wasi, self.start).await?;
-        instance.configure(&self.config, Phase::Configure, self.start).await?;
-        Ok(instance)
+        match instance.configure(&self.setup(Some(class)), Phase::Configure, self.start).await? {
+            Ok(_) => Ok(instance),
+            Err(mistakes) => {
+                let mistakes: Vec<_> = mistakes
+                    .into_iter()
+                    .map(|Mistake { path, what, .. }| if path.is_empty() { what } else { format!("`{path}`: {what}") })
+                    .collect();
+                Err(Failure::Final(format!("reported a wrong configuration: {}", mistakes.join("; "))))
+            }
+        }
+    }
+
+    /// The setup of an instance (`setup.json`); of one that is thrown away, if there is no class.
+    #[must_use]
+    pub fn setup(&self, class: Option<Class>) -> String {
+        let granter = &self.shared.granter;
+        let granted = granter
+            .granted()
+            .iter()
+            .map(|Grant { capability, scope }| json!({"capability": capability.name(), "scope": scope}));
+        let class = match class {
+            Some(class) if !self.one_instance => class.word(),
+            _ => "all",
+        };
+        documents::written(
+            "setup",
+            &json!({
+            "name": granter.plugin().as_str(),
+            "config": self.config,
+            "class": class,
+            "trial": self.trial,
+            "component": self.scope.as_ref().map(ComponentName::as_str),
+            "host": {"version": env!("CARGO_PKG_VERSION")},
+            "granted": granted.collect::<Vec<_>>(),
+            }),
+        )
     }
 
     fn budget(&self, class: Class) -> Budget {
@@ -144,8 +187,9 @@ impl Worker {
         let Ok(instance) = &mut self.instance else {
             return Err(Failure::Down("the plugin did not start in time".to_owned()));
         };
-        let mut outcome = instance.call(call, self.maker.budget(self.class)).await;
-        if !may_retry && let Err(failure @ Failure::Retry(_)) = &outcome {
+        let budget = self.maker.budget(Class::of(call.hook()).unwrap_or(self.class));
+        let mut outcome = instance.call(call, budget).await;
+        if !may_retry && let Err(failure @ Failure::Retry(..)) = &outcome {
             outcome = Err(Failure::Refused(failure.reason()));
         }
         match &outcome {
@@ -176,7 +220,7 @@ impl Worker {
     }
 
     async fn revive(&mut self) -> Result<(), Failure> {
-        match self.maker.make().await {
+        match self.maker.make(self.class).await {
             Ok(instance) => {
                 self.instance = Ok(instance);
                 self.maker.event("outrigger_hook_restarts_total", self.class);

@@ -7,9 +7,10 @@ use tokio::sync::mpsc;
 
 use serde_json::Value;
 
-use crate::hooks::Hook;
+use crate::hooks::{ComponentEventKind, Hook};
 use crate::plugin::PodLink;
-use crate::plugin::host::manifest::{Manifest, Want, wants};
+use crate::plugin::answers::said::Mistake;
+use crate::plugin::host::manifest::{Manifest, Needs, Want, wants};
 use crate::plugin::host::{DEFAULT_MEMORY, Host, Loaded};
 use crate::plugin::imports::grants::Granter;
 use crate::plugin::imports::metrics::Metrics;
@@ -22,11 +23,14 @@ use crate::plugin::instance::worker::{CALLS_WAITING, Maker, Worker};
 use crate::plugin::instance::{Instance, has_class};
 use crate::plugin::set::PluginSet;
 use crate::plugin::set::member::{Member, Tally};
-use crate::plugin::set::schema::{self, Mistake};
+use crate::plugin::set::schema;
 use crate::pod::lower::plugin::HEALTH_INTERVAL;
 use crate::pod::{ComponentName, Grant, PluginSource, PluginSpec, Problem, Problems};
 use crate::problem::candidates;
 use crate::shutdown::Tasks;
+
+/// Most mistakes that are shown of one configuration.
+const MISTAKES: usize = 20;
 
 impl PluginSet {
     /// Loads, checks and configures a pod's plugins. A configuration of `null` is an empty one. `components` are the pod's, before any `pre-start`.
@@ -133,16 +137,19 @@ impl Loading<'_> {
         let maker = |granted: Vec<Grant>| Maker {
             recipe: Arc::clone(&recipe),
             shared: self.share(manifest, granted),
-            config: config.to_string(),
-            memory: limits.memory.unwrap_or(DEFAULT_MEMORY),
-            start: self.host.start_budget(),
+            config: config.clone(),
+            scope: spec.scope.clone(),
+            one_instance: manifest.one_instance,
+            trial: !self.host.place().is_controller(),
+            memory: limits.memory.unwrap_or_else(|| DEFAULT_MEMORY.max(manifest.memory.unwrap_or_default())),
+            start: self.start_budget(manifest),
             quick: Budget { cpu: hook, wall: hook },
             patient: Budget { cpu: timeouts.wait_hook_cpu.min(wait), wall: wait },
             strikes: Strikes::default(),
         };
         let trial = maker(spec.grants.clone().unwrap_or_default());
-        let wanted = match self.trial(&trial).await {
-            Ok(wanted) => wanted,
+        let (wanted, events) = match self.trial(&trial).await {
+            Ok(needs) => needs,
             Err(problems) => return self.excused(&trial, problems).map(Err),
         };
         self.check_wants(manifest, &wanted).or(())?;
@@ -162,8 +169,10 @@ impl Loading<'_> {
         let uncalled = if is_given { Vec::new() } else { without };
         let mut instances = Vec::new();
         for class in Class::ALL {
-            let instance = if has_class(&called, class) {
-                match maker.make().await {
+            // Hooks that share one instance have one task, too.
+            let alone = !manifest.one_instance || instances.iter().all(|(_, instance)| Option::is_none(instance));
+            let instance = if has_class(&called, class) && alone {
+                match maker.make(class).await {
                     Ok(instance) => Some(instance),
                     Err(failure) => return self.excused(&maker, self.unconfigured(&failure)).map(Err),
                 }
@@ -180,6 +189,7 @@ impl Loading<'_> {
             uncalled,
             maker,
             on_error: spec.on_error.clone(),
+            events,
             tally: Tally::default(),
             tasks: [None, None, None],
         };
@@ -205,14 +215,22 @@ impl Loading<'_> {
         // A plugin's schema may be slow to check, by accident or not; it must not stop the runtime.
         let mistakes =
             tokio::task::spawn_blocking(move || schema::mistakes(&schema, &config)).await.unwrap_or_default();
-        let told = mistakes.into_iter().map(|Mistake { path, what, hint }| {
-            let problem = self.problem(&path, what);
+        if mistakes.is_empty() { Problems::default() } else { self.mistaken(mistakes) }
+    }
+
+    fn mistaken(&self, mistakes: Vec<Mistake>) -> Problems {
+        let told = mistakes.into_iter().take(MISTAKES).map(|Mistake { path, what, hint }| {
+            let problem = self.problem(&plain(&path), plain(&what));
             match hint {
-                Some(hint) => problem.hint(hint),
+                Some(hint) => problem.hint(plain(&hint)),
                 None => problem,
             }
         });
-        Problems(told.collect())
+        let problems: Vec<_> = told.collect();
+        if problems.is_empty() {
+            return self.only("", "the plugin's `configure` refused the configuration, and named no mistake");
+        }
+        Problems(problems)
     }
 
     /// What the pod grants, against what the manifest asks for.
@@ -342,16 +360,26 @@ impl Loading<'_> {
         problems
     }
 
-    /// Configures an instance that is thrown away, to see what it wants.
-    async fn trial(&self, maker: &Maker) -> Result<Vec<Want>, Problems> {
+    /// For everything that happens before the first hook.
+    fn start_budget(&self, manifest: &Manifest) -> Budget {
+        let Budget { cpu, wall } = self.host.start_budget();
+        let needed = manifest.start.unwrap_or_default();
+        Budget { cpu: cpu.max(needed), wall: wall.max(needed) }
+    }
+
+    /// Configures an instance that is thrown away, to see what it wants, and which events.
+    async fn trial(&self, maker: &Maker) -> Result<(Vec<Want>, BTreeSet<String>), Problems> {
         let wasi = Wasi::new(&maker.shared.granter, &maker.shared.place).map_err(|why| self.only("grants.dir", why))?;
         let shared = Arc::clone(&maker.shared);
         let started = Instance::start(&maker.recipe, shared, maker.memory, wasi, maker.start).await;
         let mut instance = started
             .map_err(|failure| self.only("limits", format!("the plugin did not start: {}", failure.reason())))?;
-        let configured = instance.configure(&maker.config, Phase::Trial, maker.start).await;
-        let raw = configured.map_err(|failure| self.unconfigured(&failure))?;
-        wants(raw).map_err(|what| self.only("", format!("the answer of the plugin's `configure` is wrong: {what}")))
+        let configured = instance.configure(&maker.setup(None), Phase::Trial, maker.start).await;
+        let Needs { wants: raw, events } =
+            configured.map_err(|failure| self.unconfigured(&failure))?.map_err(|mistakes| self.mistaken(mistakes))?;
+        let wrong = |what: String| self.only("", format!("the answer of the plugin's `configure` is wrong: {what}"));
+        let events = events.unwrap_or_else(|| ComponentEventKind::WORDS.map(str::to_owned).to_vec());
+        Ok((wants(raw).map_err(wrong)?, events.into_iter().collect()))
     }
 
     /// Says why a plugin is left out that would have more in the pod's controller than here; without that, its problems are the pod's.
@@ -372,6 +400,11 @@ impl Loading<'_> {
     fn unconfigured(&self, failure: &Failure) -> Problems {
         self.only("", format!("the plugin's `configure` {}", failure.reason()))
     }
+}
+
+/// A plugin's own words, on one line and not too long.
+fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(500).collect()
 }
 
 /// Why a plugin may do other things here than in its pod.

@@ -1,5 +1,6 @@
 //! One plugin of a pod: calls its hooks, and deals with their failures as `on-error` says.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -66,6 +67,8 @@ pub struct Member {
     pub on_error: OnErrors,
     /// What became of its calls.
     pub tally: Tally,
+    /// The kinds of events for which it is called.
+    pub events: BTreeSet<String>,
     /// The tasks of its classes, by [`Class::ALL`]; none where it has no hook of the class.
     pub tasks: [Option<mpsc::Sender<Message>>; 3],
 }
@@ -86,6 +89,9 @@ impl Member {
 
     fn task(&self, class: Class) -> Option<&mpsc::Sender<Message>> {
         let [quick, probe, patient] = &self.tasks;
+        if self.maker.one_instance {
+            return quick.as_ref().or(probe.as_ref()).or(patient.as_ref());
+        }
         match class {
             Class::Quick => quick,
             Class::Probe => probe,
@@ -115,7 +121,7 @@ impl Member {
             call = back;
             let failure = match outcome {
                 Ok(answer) => return Ok((call, Some(answer))),
-                Err(Failure::Retry(ms)) if may_retry => {
+                Err(Failure::Retry(ms, _)) if may_retry => {
                     retries += 1;
                     tokio::time::sleep(Duration::from_millis(u64::from(ms)).min(LONGEST_RETRY)).await;
                     continue;

@@ -8,6 +8,7 @@ use jsonschema::ValidationError;
 use jsonschema::error::{TypeKind, ValidationErrorKind};
 use serde_json::Value;
 
+use crate::plugin::answers::said::Mistake;
 use crate::problem::{candidates, nearest};
 
 pub use self::named::components;
@@ -18,17 +19,6 @@ const ERRORS: usize = 20;
 const TEXT: usize = 300;
 /// Deepest choice within a choice that is looked into.
 const CHOICES: usize = 16;
-
-/// One thing that is wrong.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mistake {
-    /// Where, with dots between the keys; empty for the whole configuration.
-    pub path: String,
-    /// What.
-    pub what: String,
-    /// What was probably meant.
-    pub hint: Option<String>,
-}
 
 /// Checks a configuration against its plugin's schema.
 #[must_use]

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tokio::sync::mpsc;
 use tracing::debug;
@@ -21,7 +22,7 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
         restarts: u32,
     ) -> impl Future<Output = ()> + Send + use<E, H> {
         let heard = !self.shared.hooks.with(Hook::ComponentEvent).is_empty();
-        let event = ComponentEvent { component: name.clone(), kind, at_ns: now_ns(), restarts };
+        let event = self.event(name, kind, restarts);
         let news = self.news.clone();
         async move {
             if heard && news.send(ComponentEvent { at_ns: now_ns(), ..event }).await.is_err() {
@@ -30,12 +31,17 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
         }
     }
 
+    fn event(&self, component: &ComponentName, kind: ComponentEventKind, restarts: u32) -> ComponentEvent {
+        let sequence = self.numbered.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        ComponentEvent { component: component.clone(), kind, at_ns: now_ns(), sequence, restarts }
+    }
+
     /// Tells plugins without waiting for room in the queue.
     pub(super) fn tell_now(&self, name: &ComponentName, kind: ComponentEventKind) {
         if self.shared.hooks.with(Hook::ComponentEvent).is_empty() {
             return;
         }
-        let event = ComponentEvent { component: name.clone(), kind, at_ns: now_ns(), restarts: self.restarts(name) };
+        let event = self.event(name, kind, self.restarts(name));
         if let Err(mpsc::error::TrySendError::Full(event)) = self.news.try_send(event) {
             let news = self.news.clone();
             self.tasks.spawn("component event", move |_token| async move {

@@ -73,7 +73,8 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
 
     /// What a plugin says of the pod's health, where it has changed its mind.
     pub(super) fn narrate_judgement(&self, plugin: &PluginName, now: &Judgement) {
-        let before = self.pod.judgements().find(|(of, it)| *of == plugin && it.component == now.component);
+        let is_same = |it: &Judgement| (&it.component, &it.check, it.probe) == (&now.component, &now.check, now.probe);
+        let before = self.pod.judgements().find(|(of, it)| *of == plugin && is_same(it));
         let before = before.map_or(Status::Healthy, |(_, it)| it.status);
         if before == now.status {
             return;
@@ -82,10 +83,10 @@ impl<E: Engine, H: Hooks> Driver<E, H> {
         let (status, reason) = (HealthState::from(now.status).as_str(), one_line(&now.reason));
         match now.status {
             Status::Healthy | Status::Starting => {
-                info!(%plugin, component, status, reason, "the plugin reported a change of health")
+                info!(%plugin, component, check = now.check, status, reason, "the plugin reported a change of health")
             }
             Status::Degraded | Status::Unhealthy => {
-                warn!(%plugin, component, status, reason, "the plugin reported a change of health")
+                warn!(%plugin, component, check = now.check, status, reason, "the plugin reported a change of health")
             }
         }
     }

@@ -67,7 +67,7 @@ mod tests {
             source: source.to_owned(),
             path: path.to_owned(),
             digest: String::new(),
-            content: Vec::new(),
+            content: bytes::Bytes::new(),
             removed,
         };
         let web = |path: &str| {

@@ -487,9 +487,9 @@ mod tests {
             mode: 0o640,
             uid: 7,
             gid: 8,
-            content: b"secret".to_vec(),
+            content: b"secret"[..].into(),
         };
-        let empty = File { path: "/etc/real".to_owned(), content: Vec::new(), ..before.clone() };
+        let empty = File { path: "/etc/real".to_owned(), content: bytes::Bytes::new(), ..before.clone() };
         assert_eq!(blank(&component, "/etc/real", &Was::File(before)), empty);
         let of_a_link = blank(&component, "/etc/real", &Was::Link("elsewhere".into()));
         assert_eq!((of_a_link.mode, of_a_link.uid, of_a_link.gid, of_a_link.content.len()), (0o644, 0, 0, 0));

@@ -154,7 +154,7 @@ mod tests {
             source: source.to_owned(),
             path: path.to_owned(),
             digest: version.to_string(),
-            content: version.to_string().into_bytes(),
+            content: version.to_string().into(),
             removed: version == 0,
         }
     }
@@ -190,7 +190,7 @@ mod tests {
         assert_eq!(waiting.take().unwrap().changes.len(), 100, "the others are newer in the next one");
         assert_eq!(waiting.take().unwrap().changes.len(), 200);
         assert!(waiting.told().is_empty());
-        let long = |path: &str| Change { content: vec![0; 12 << 20], ..change("/d", path, 1) };
+        let long = |path: &str| Change { content: vec![0; 12 << 20].into(), ..change("/d", path, 1) };
         for path in ["/d/a", "/d/b", "/d/c", "/d/d", "/d/e"] {
             waiting.add(&reload, vec![long(path)]);
         }
@@ -217,7 +217,9 @@ mod tests {
     #[test]
     fn the_first_part_has_no_more_than_one_rollout_and_is_never_empty() {
         let many = |count: usize, bytes: usize| -> Vec<Change> {
-            (0..count).map(|n| Change { content: vec![0; bytes], ..change("/d", &format!("/d/{n}"), 1) }).collect()
+            (0..count)
+                .map(|n| Change { content: vec![0; bytes].into(), ..change("/d", &format!("/d/{n}"), 1) })
+                .collect()
         };
         for (count, bytes, expected) in [(0, 1, 0), (256, 0, 256), (257, 0, 256), (3, 40, 2), (3, 100, 1), (3, 101, 1)]
         {

@@ -2,7 +2,7 @@
 
 use super::{Node, Pod};
 use crate::containers::EngineHealth;
-use crate::hooks::{Judgement, Status};
+use crate::hooks::{Judgement, Probe, Status};
 use crate::pod::ComponentName;
 use crate::pod::life::Unready;
 use crate::probe::Verdict;
@@ -98,5 +98,11 @@ pub fn check_says(health: EngineHealth, finding: Option<&str>) -> String {
 
 /// Tells plugins with `health`.
 fn tell(name: &ComponentName, status: Status, reason: &str, actions: &mut Vec<Action>) {
-    actions.push(Action::TellHealth(Judgement { component: Some(name.clone()), status, reason: reason.to_owned() }));
+    actions.push(Action::TellHealth(Judgement {
+        component: Some(name.clone()),
+        check: String::new(),
+        probe: Probe::Liveness,
+        status,
+        reason: reason.to_owned(),
+    }));
 }

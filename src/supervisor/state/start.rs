@@ -230,6 +230,7 @@ impl Pod {
     }
 
     pub(super) fn launched(&mut self, name: &ComponentName, checked: bool, actions: &mut Vec<Action>) {
+        self.forget_startup(name);
         let Some(node) = self.nodes.get_mut(name) else { return };
         node.launched_once = true;
         node.phase = if node.settles { Phase::Settling } else { Phase::Running };

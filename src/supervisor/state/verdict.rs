@@ -5,7 +5,7 @@ use super::{Node, Pod, Probed};
 use crate::admin::health::aggregate;
 use crate::admin::status::{ComponentStatus, Health, HealthState, PLUGIN, Stage as Shown, Verdict};
 use crate::containers::EngineHealth;
-use crate::hooks::Judgement;
+use crate::hooks::{Judgement, Probe, Status};
 use crate::plan::render::one_line;
 use crate::pod::life::{Role, Unready};
 use crate::pod::{ComponentName, PluginName};
@@ -53,7 +53,23 @@ impl Pod {
     }
 
     fn judged<'a>(&'a self, component: Option<&'a ComponentName>) -> impl Iterator<Item = Verdict> + 'a {
-        self.about(component).map(|(plugin, judgement)| judged(plugin, judgement))
+        let probed = component.and_then(|name| self.node(name)).and_then(|node| node.probed.as_ref());
+        let unready = probed.map(|probed| probed.unready).unwrap_or_default();
+        self.about(component).map(move |(plugin, judgement)| judged(plugin, judgement, unready))
+    }
+
+    /// Takes a judgement. The last one of each check counts, but a start that is complete stays so: until the component runs again.
+    pub(super) fn judge(&mut self, plugin: PluginName, judgement: Judgement) {
+        let by = (plugin, judgement.component.clone(), judgement.check.clone(), judgement.probe);
+        let is_over = judgement.probe == Probe::Startup && self.judgements.get(&by).is_some_and(is_started);
+        if !is_over {
+            self.judgements.insert(by, judgement);
+        }
+    }
+
+    /// A run of a component begins: its start is judged anew.
+    pub(super) fn forget_startup(&mut self, component: &ComponentName) {
+        self.judgements.retain(|(_, of, _, probe), _| *probe != Probe::Startup || of.as_ref() != Some(component));
     }
 
     /// What each check says: the engine's, the probes and the plugins. Of components in the order of the plan, then of the pod as a whole. Nobody knows here since
@@ -229,12 +245,37 @@ fn worst(one: Health, other: Health) -> Health {
     Health { state, reasons }
 }
 
-fn judged(plugin: &PluginName, judgement: &Judgement) -> Verdict {
+/// A judgement of one plugin, as the last one of its component, check and probe.
+pub(super) type JudgedBy = (PluginName, Option<ComponentName>, String, Probe);
+
+fn is_started(judgement: &Judgement) -> bool {
+    matches!(judgement.status, Status::Healthy | Status::Degraded)
+}
+
+fn judged(plugin: &PluginName, judgement: &Judgement, unready: Unready) -> Verdict {
+    let check = match judgement.check.as_str() {
+        "" => format!("{PLUGIN}{plugin}"),
+        check => format!("{PLUGIN}{plugin}/{check}"),
+    };
+    let status = match (judgement.probe, judgement.status) {
+        (Probe::Startup, _) if !is_started(judgement) => HealthState::Starting,
+        // As the pod's own readiness probe does.
+        (Probe::Readiness, Status::Unhealthy) => match unready {
+            Unready::Unhealthy => HealthState::Unhealthy,
+            Unready::Degraded => HealthState::Degraded,
+        },
+        (_, status) => status.into(),
+    };
+    let kind = match judgement.probe {
+        Probe::Startup => "startup",
+        Probe::Readiness => "readiness",
+        Probe::Liveness => "health",
+    };
     Verdict {
-        check: format!("{PLUGIN}{plugin}"),
+        check,
         subject: judgement.component.as_ref().map(ToString::to_string),
-        kind: "health".to_owned(),
-        status: judgement.status.into(),
+        kind: kind.to_owned(),
+        status,
         reason: one_line(&judgement.reason),
         since: 0,
     }

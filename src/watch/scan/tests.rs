@@ -132,7 +132,8 @@ fn what_is_withheld_is_not_read_whatever_leads_to_it() {
 /// The files at and below a directory, with their content.
 fn contents(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let scan = scan(root.to_str().unwrap(), &Files::new(), None, &|_| None);
-    let short = |change: Change| (Path::new(&change.path).strip_prefix(root).unwrap().to_owned(), change.content);
+    let short =
+        |change: Change| (Path::new(&change.path).strip_prefix(root).unwrap().to_owned(), change.content.to_vec());
     scan.changes.into_iter().map(short).collect()
 }
 

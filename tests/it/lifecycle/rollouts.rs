@@ -79,19 +79,19 @@ impl Reloader {
             }
             let change = changes.into_iter().rfind(|change| !change.removed)?;
             noted.about(&change.content);
-            if files.seen_files("web").get(TARGET) == Some(&change.content) {
+            if files.seen_files("web").get(TARGET).is_some_and(|seen| *seen == change.content) {
                 memory.refused = None;
                 return None;
             }
-            if memory.refused.as_ref() == Some(&change.content) {
+            if memory.refused.as_ref().is_some_and(|refused| *refused == change.content) {
                 return None;
             }
-            memory.under_way = Some(change.content.clone());
-            let content = String::from_utf8(change.content).unwrap();
+            memory.under_way = Some(change.content.to_vec());
+            let content = String::from_utf8(change.content.to_vec()).unwrap();
             noted.rolled.push(content.clone());
             Some(Rollout {
                 summary: content.clone(),
-                files: vec![File { path: TARGET.to_owned(), ..file(&content) }],
+                files: vec![NewFile { path: TARGET.to_owned(), ..file(&content) }],
                 remove: Vec::new(),
                 validate: vec![Command {
                     component: name("web"),
@@ -514,7 +514,7 @@ async fn what_the_components_process_would_not_see_is_refused_at_run_time_too() 
 fn remover(engine: &FakeEngine) -> Reloader {
     let mut reloader = Reloader::new(engine);
     reloader.script.changed = Some(Arc::new(|changes: Vec<Change>| {
-        changes.iter().any(|change| change.content == b"gone").then(|| Rollout {
+        changes.iter().any(|change| change.content == b"gone"[..]).then(|| Rollout {
             summary: "web.conf removed".to_owned(),
             files: Vec::new(),
             remove: vec![(name("web"), TARGET.to_owned())],

@@ -14,7 +14,7 @@ use outrigger::engine::{
 };
 use outrigger::hooks::{
     Batch, Change, ComponentEvent, File, HealthTrigger, Hook, HookFailure, Hooks, Judged, Judgement, Reaction, Rollout,
-    SignalDecision,
+    RolloutOutcome, SignalDecision,
 };
 use outrigger::logs::position::Position;
 use outrigger::logs::sink::Sink;
@@ -32,6 +32,7 @@ pub fn run(format: LineFormat) -> (Run, Sink, DuplexStream) {
         source: Source {
             component: ComponentName::new("app").unwrap(),
             id: ContainerId("c".repeat(64)),
+            run: 1,
             terminal: false,
         },
         position: Position::default(),
@@ -270,9 +271,8 @@ impl Plugins {
 
 fn part(batch: &Batch, range: std::ops::Range<usize>) -> Batch {
     let mut part = Batch::new(batch.component.clone(), batch.output);
-    part.first_ns = batch.first_ns;
     for (index, line) in batch.lines().enumerate().filter(|(index, _)| range.contains(index)) {
-        part.after_us.push(batch.after_us[index]);
+        part.times.push(batch.times[index]);
         part.data.extend_from_slice(line);
         part.ends.push(u32::try_from(part.data.len()).unwrap());
     }
@@ -301,7 +301,7 @@ impl Hooks for Plugins {
             Plugin::Hold(lines) => lines.min(batch.len()),
             Plugin::Fail => return Err(failure("as scripted")),
         };
-        let split = if batch.is_final { batch.len() } else { batch.len() - hold };
+        let split = if batch.is_final() { batch.len() } else { batch.len() - hold };
         Ok(Judged { keep: part(&batch, 0..split), hold: part(&batch, split..batch.len()), released: 0 })
     }
     async fn pre_start(&self, _: &PluginName, _: String) -> std::result::Result<Option<String>, HookFailure> {
@@ -326,7 +326,12 @@ impl Hooks for Plugins {
     ) -> std::result::Result<Option<Rollout>, HookFailure> {
         unused()
     }
-    async fn rollout_ended(&self, _: &PluginName, _: bool, _: String) -> std::result::Result<(), HookFailure> {
+    async fn rollout_ended(
+        &self,
+        _: &PluginName,
+        _: RolloutOutcome,
+        _: String,
+    ) -> std::result::Result<(), HookFailure> {
         unused()
     }
     fn permits(&self, _: &PluginName, _: &ComponentName, _: &str) -> std::result::Result<(), String> {

@@ -16,22 +16,29 @@ fn lines() -> Batch {
     let mut batch = Batch::new(component("app"), Output::Stderr);
     batch.data = b"ab".to_vec();
     batch.ends = vec![1, 2];
-    batch.after_us = vec![0, 0];
+    batch.times = vec![0, 0];
     batch
 }
 
 fn event() -> ComponentEvent {
     let kind = ComponentEventKind::Exited { exit_code: 1, oom_killed: false };
-    ComponentEvent { component: component("app"), kind, at_ns: 0, restarts: 0 }
+    ComponentEvent { component: component("app"), kind, at_ns: 0, sequence: 1, restarts: 0 }
 }
 
 fn file() -> File {
-    File { component: component("app"), path: "/conf".to_owned(), mode: 0o644, uid: 0, gid: 0, content: Vec::new() }
+    File {
+        component: component("app"),
+        path: "/conf".to_owned(),
+        mode: 0o644,
+        uid: 0,
+        gid: 0,
+        content: bytes::Bytes::new(),
+    }
 }
 
 fn change() -> Vec<Change> {
     let (source, path) = ("/s".to_owned(), "/s".to_owned());
-    vec![Change { source, path, digest: String::new(), content: Vec::new(), removed: true }]
+    vec![Change { source, path, digest: String::new(), content: bytes::Bytes::new(), removed: true }]
 }
 
 async fn call(set: &PluginSet, hook: Hook) -> Result<(), HookFailure> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use outrigger::config::Timeouts;
 use outrigger::engine::Output;
-use outrigger::hooks::{Batch, Change, FileFacts, Hooks, limits};
+use outrigger::hooks::{Batch, Change, FileFacts, Hooks, RolloutOutcome, limits};
 use outrigger::plugin::host::stock;
 use outrigger::plugin::host::{Host, HostDirs};
 use outrigger::plugin::imports::place::Place;
@@ -103,7 +103,7 @@ fn batch(lines: &[String]) -> Batch {
     for line in lines {
         batch.data.extend_from_slice(line.as_bytes());
         batch.ends.push(u32::try_from(batch.data.len()).unwrap());
-        batch.after_us.push(0);
+        batch.times.push(0);
     }
     batch
 }
@@ -172,7 +172,7 @@ async fn no_line_makes_redact_fail() {
 
 fn change(name: &str, content: Vec<u8>) -> Change {
     let digest = hex::encode(Sha256::digest(&content));
-    Change { source: "/w".to_owned(), path: format!("/w/{name}"), digest, content, removed: false }
+    Change { source: "/w".to_owned(), path: format!("/w/{name}"), digest, content: content.into(), removed: false }
 }
 
 fn reload(pod: &Pod, config: Value) -> PluginSpec {
@@ -266,7 +266,7 @@ async fn no_report_makes_reload_fail() {
                         left.retain(|change| later.contains(&change.path));
                         if let Some(rollout) = told {
                             files += rollout.files.len();
-                            set.rollout_ended(&plugin(), false, "no".to_owned()).await.unwrap();
+                            set.rollout_ended(&plugin(), RolloutOutcome::Refused, "no".to_owned()).await.unwrap();
                         }
                     }
                     // Nothing is lost but the third copy of the longest file.

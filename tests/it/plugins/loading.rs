@@ -55,8 +55,8 @@ async fn machine_code_is_never_taken() {
 
 #[tokio::test]
 async fn other_versions_of_the_contract() {
-    let old = patched(naughty(), "outrigger:pod/types@0.1.0", "outrigger:pod/types@0.9.0");
-    let error = refused(&old, "built against `outrigger:pod/types@0.9.0`").await;
+    let old = patched(naughty(), "outrigger:pod/common@0.1.0", "outrigger:pod/common@0.9.0");
+    let error = refused(&old, "built against `outrigger:pod/common@0.9.0`").await;
     assert!(error.to_string().ends_with("but this version of Outrigger supports `outrigger:pod` 0.1.0"), "{error}");
     let old = patched(naughty(), "outrigger:pod/tick@0.1.0", "outrigger:pod/tick@2.1.0");
     refused(&old, "built against `outrigger:pod/tick@2.1.0`").await;
@@ -99,7 +99,7 @@ async fn interfaces_and_hooks_that_are_not_served_yet() {
     };
     let imports = "the plugin does not match the contract: component imports instance `outrigger:pod/metrics@0.1.0`, but a matching implementation was not found";
     refused(&swapped("signals", "metrics"), imports).await;
-    let exports = "the plugin does not match the contract: instance export `outrigger:pod/health@0.1.0` does not have export `check`";
+    let exports = "the plugin does not match the contract: instance export `outrigger:pod/health@0.1.0` does not have export `on-check`";
     refused(&swapped("health", "signal"), exports).await;
 }
 
@@ -109,7 +109,13 @@ async fn describe_that_does_not_answer() {
     refused(&describing("spin"), "the plugin's `describe` exceeded its CPU time limit of 1000 ms").await;
     refused(&describing("bad-name"), "the plugin's manifest is wrong: `name`").await;
     refused(&describing("bad-version"), "the plugin's manifest is wrong: `version` is `new`").await;
-    refused(&describing("bad-schema"), "the plugin's manifest is wrong: `config-schema` is not JSON").await;
+    refused(
+        &describing("bad-schema"),
+        "the plugin's manifest is wrong: `config_schema` is not a JSON Schema: it must be an object",
+    )
+    .await;
+    refused(&describing("no-json"), "the plugin's manifest is wrong: the text is wrong: EOF while parsing").await;
+    refused(&describing("odd-key"), "the plugin's manifest is wrong: the text is wrong: unknown field `colour`").await;
 }
 
 #[tokio::test]
@@ -144,8 +150,7 @@ async fn configure_that_fails() {
     for (act, expected) in [
         ("trap", "`configure` trapped: wasm trap"),
         ("spin", "`configure` exceeded its CPU time limit of 1000 ms"),
-        ("fail", "`configure` failed: on purpose"),
-        ("bad-config", "`configure` reported a wrong configuration: on purpose"),
+        ("fail", "field `p`: on purpose"),
         ("hog", "`configure` exceeded its memory limit of 32768 KiB"),
     ] {
         let pod = Pod::new();

@@ -28,17 +28,17 @@ fn line(of: &str) -> Batch {
     let mut batch = Batch::new(component(of), Output::Stdout);
     batch.data = b"secret".to_vec();
     batch.ends = vec![6];
-    batch.after_us = vec![0];
+    batch.times = vec![0];
     batch
 }
 
 fn file(of: &str, path: &str) -> File {
-    File { component: component(of), path: path.to_owned(), mode: 0o600, uid: 0, gid: 0, content: b"secret".to_vec() }
+    File { component: component(of), path: path.to_owned(), mode: 0o600, uid: 0, gid: 0, content: b"secret"[..].into() }
 }
 
 fn exit(of: &str) -> ComponentEvent {
     let kind = ComponentEventKind::Exited { exit_code: 1, oom_killed: false };
-    ComponentEvent { component: component(of), kind, at_ns: 0, restarts: 0 }
+    ComponentEvent { component: component(of), kind, at_ns: 0, sequence: 1, restarts: 0 }
 }
 
 #[tokio::test]
@@ -80,6 +80,8 @@ async fn a_power_reaches_as_far_as_its_scope() {
     assert!(failed.reason.contains("`verdicts` for `*`: the pod does not grant it"), "{failed}");
     let report = |of: &str| {
         HealthTrigger::EngineReport(Judgement {
+            check: String::new(),
+            probe: outrigger::hooks::Probe::Liveness,
             component: Some(component(of)),
             status: Status::Healthy,
             reason: String::new(),

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use outrigger::engine::{ExecOutput, Output};
 use outrigger::hooks::{
-    Batch, Change, ComponentEvent, ComponentEventKind, File, HealthTrigger, Hooks, Reaction, SignalDecision, Status,
+    Batch, Change, ComponentEvent, ComponentEventKind, File, HealthTrigger, Hooks, Reaction, RolloutOutcome,
+    SignalDecision, Status,
 };
 use outrigger::plugin::RequestKind;
 use outrigger::plugin::imports::place::Place;
@@ -18,7 +19,7 @@ fn batch(of: &str, lines: &[&str]) -> Batch {
     for line in lines {
         batch.data.extend(line.as_bytes());
         batch.ends.push(u32::try_from(batch.data.len()).unwrap());
-        batch.after_us.push(0);
+        batch.times.push(0);
     }
     batch
 }
@@ -28,7 +29,7 @@ fn texts(batch: &Batch) -> Vec<String> {
 }
 
 fn file(path: &str) -> File {
-    File { component: component("app"), path: path.to_owned(), mode: 0o644, uid: 0, gid: 0, content: b"old".to_vec() }
+    File { component: component("app"), path: path.to_owned(), mode: 0o644, uid: 0, gid: 0, content: bytes(b"old") }
 }
 
 #[tokio::test]
@@ -56,7 +57,10 @@ async fn a_missing_grant_says_which_side_lacks_it() {
         asked(&pod, "state", &[]).await,
         "denied `state` for `*`: the pod does not grant it: add `state: true` to the plugin's `grants`"
     );
-    assert_eq!(asked(&pod, "pod", &[]).await, " None ");
+    assert_eq!(
+        asked(&pod, "pod", &[]).await,
+        "denied `pod` for `*`: the pod does not grant it: add `pod: true` to the plugin's `grants`"
+    );
     assert_eq!(
         asked(&pod, "watch /watched/x", &[]).await,
         "denied `watch` for `/watched/x`: the pod does not grant it: add `watch: [/watched/x]` to the plugin's `grants`"
@@ -105,15 +109,20 @@ fn bytes(text: &'static [u8]) -> bytes::Bytes {
 #[tokio::test]
 async fn the_pod_is_seen_as_granted_and_confined() {
     let pod = Pod::new();
-    assert_eq!(
-        asked(&pod, "pod", &["pod *"]).await,
-        "pod Some(\"label\") app=acme/app=State::Running,db=acme/db=State::Running"
-    );
+    let view: serde_json::Value = serde_json::from_str(&asked(&pod, "pod", &["pod *"]).await).unwrap();
+    assert_eq!(outrigger::plugin::schemas::mistakes("pod-view", &view), [""; 0]);
+    assert_eq!((view["name"].as_str(), view["labels"]["l"].as_str()), (Some("pod"), Some("label")));
+    let seen = |view: &serde_json::Value| -> Vec<String> {
+        let parts = view["components"].as_array().unwrap().iter();
+        parts.map(|it| format!("{}={}={}", it["name"], it["image"], it["state"]).replace('"', "")).collect()
+    };
+    assert_eq!(seen(&view), ["app=acme/app=running", "db=acme/db=running"]);
     let mut spec = pod.spec(json!({"tick": "ask pod"}), &["pod *"]);
     spec.scope = Some(component("db"));
     let set = pod.load(&[spec]).await.unwrap();
     let told = set.tick(&plugin()).await.unwrap_err().reason;
-    assert_eq!(told, "failed: pod Some(\"label\") db=acme/db=State::Running");
+    let view = serde_json::from_str(told.strip_prefix("failed: ").unwrap()).unwrap();
+    assert_eq!(seen(&view), ["db=acme/db=running"]);
 }
 
 #[tokio::test]
@@ -203,7 +212,7 @@ async fn elsewhere_who_lacks_something_is_left_out_and_who_lacks_nothing_is_wron
     let pod = Pod::at(Place::Elsewhere { environment: std::sync::Arc::default() });
     let set = pod.load(&[pod.spec(config.clone(), &["dir /only/there"])]).await.unwrap();
     let [note] = set.notes() else { panic!("{:?}", set.notes()) };
-    assert!(note.starts_with("plugin `p` could not be checked here: ") && note.contains("`configure`"), "{note}");
+    assert!(note.starts_with("plugin `p` could not be checked here: ") && note.contains("on purpose"), "{note}");
     assert!(note.ends_with("the plugin gets `dir` only in the controller"), "{note}");
     assert_eq!(set.inspected().count(), 0);
     pod.load(&[pod.spec(config.clone(), &["state *"])]).await.unwrap_err();
@@ -253,7 +262,7 @@ async fn log_lines_pass_through_all_plugins_in_order() {
     let judged = set.log_lines(batch("db", &["a", "b"])).await.unwrap();
     assert_eq!((texts(&judged.keep), texts(&judged.hold)), (vec!["> > a".to_owned()], vec!["b".to_owned()]));
     let mut last = judged.hold;
-    last.is_final = true;
+    last.flush = true;
     let judged = set.log_lines(last).await.unwrap();
     assert_eq!((texts(&judged.keep), judged.hold.len()), (vec!["> > b".to_owned()], 0));
 }
@@ -282,13 +291,13 @@ async fn every_hook_carries_its_decision() {
     let overlay = set.pre_start(&plugin(), "{}".to_owned()).await.unwrap().unwrap();
     assert_eq!(overlay, r#"{"components":{"app":{"environment":{"A":"1"}}}}"#);
     let files = set.config_copy("/src", file("/conf")).await.unwrap();
-    let seen: Vec<_> = files.iter().map(|file| (file.path.as_str(), file.content.as_slice())).collect();
+    let seen: Vec<_> = files.iter().map(|file| (file.path.as_str(), &file.content[..])).collect();
     assert_eq!(seen, [("/conf", b"old seen".as_slice()), ("/etc/more", b"new")]);
     let judgements = set.health(&plugin(), HealthTrigger::Interval).await.unwrap();
     assert_eq!(judgements[0].component, Some(component("app")));
     assert_eq!((judgements[1].component.clone(), judgements[1].status), (None, Status::Degraded));
     assert_eq!(set.signal(10).await.unwrap(), SignalDecision::Deliver(vec![(component("app"), 12)]));
-    let event = |kind| ComponentEvent { component: component("app"), kind, at_ns: 1, restarts: 0 };
+    let event = |kind| ComponentEvent { component: component("app"), kind, at_ns: 1, sequence: 1, restarts: 0 };
     let exited = ComponentEventKind::Exited { exit_code: 1, oom_killed: false };
     assert_eq!(set.component_event(event(exited)).await.unwrap(), Reaction::Restart(50));
     assert_eq!(set.component_event(event(ComponentEventKind::Started)).await.unwrap(), Reaction::AsPlanned);
@@ -296,12 +305,12 @@ async fn every_hook_carries_its_decision() {
         source: "/s".to_owned(),
         path: "/s/x".to_owned(),
         digest: String::new(),
-        content: b"c".to_vec(),
+        content: bytes(b"c"),
         removed: false,
     };
     let rollout = set.config_changed(&plugin(), vec![change]).await.unwrap().unwrap();
     assert_eq!((rollout.summary.as_str(), rollout.files.len()), ("1 changes", 1));
-    set.rollout_ended(&plugin(), true, "well".to_owned()).await.unwrap();
+    set.rollout_ended(&plugin(), RolloutOutcome::Applied, "well".to_owned()).await.unwrap();
     assert_eq!(set.tick(&plugin()).await, Ok(Some(10)), "a tick may not come sooner than after 10 ms");
 }
 
@@ -316,6 +325,210 @@ async fn a_confined_plugin_gets_only_its_component() {
     assert_eq!(told, r#"failed: {"components":{"db":{"image":"d"}}}"#);
     assert_eq!(set.config_copy("/src", file("/conf")).await.unwrap().len(), 1);
     let kind = ComponentEventKind::Exited { exit_code: 1, oom_killed: false };
-    let event = ComponentEvent { component: component("app"), kind, at_ns: 1, restarts: 0 };
+    let event = ComponentEvent { component: component("app"), kind, at_ns: 1, sequence: 1, restarts: 0 };
     assert_eq!(set.component_event(event).await.unwrap(), Reaction::AsPlanned);
+}
+
+#[tokio::test]
+async fn only_the_events_that_a_plugin_asks_for_wake_it() {
+    let pod = Pod::new();
+    let exited = ComponentEventKind::Exited { exit_code: 7, oom_killed: true };
+    let event = |kind| ComponentEvent { component: component("app"), kind, at_ns: 5, sequence: 9, restarts: 2 };
+    let set = pod.with(json!({"component-event": "tell", "events": ["exited"]}), &[]).await;
+    assert_eq!(set.component_event(event(ComponentEventKind::Started)).await.unwrap(), Reaction::AsPlanned);
+    let told = set.component_event(event(exited)).await.unwrap_err().reason;
+    let told: serde_json::Value = serde_json::from_str(told.strip_prefix("failed: ").unwrap()).unwrap();
+    assert_eq!(outrigger::plugin::schemas::mistakes("event", &told), [""; 0]);
+    let expected = json!({
+        "kind": "exited", "component": "app", "at_ns": 5, "sequence": 9, "run": 3, "restarts": 2, "exit_code": 7,
+        "oom_killed": true,
+    });
+    assert_eq!(told, expected);
+    let set = pod.with(json!({"component-event": "fail", "events": []}), &[]).await;
+    assert_eq!(set.component_event(event(exited)).await.unwrap(), Reaction::AsPlanned);
+    let refused = pod.load(&[pod.spec(json!({"events": ["dawn"]}), &[])]).await.unwrap_err().to_string();
+    assert!(refused.contains("there is no event `dawn`"), "{refused}");
+    for (act, expected) in [("planned", Reaction::AsPlanned), ("stop", Reaction::StopPod)] {
+        let set = pod.with(json!({"component-event": act}), &[]).await;
+        assert_eq!(set.component_event(event(exited)).await.unwrap(), expected);
+    }
+}
+
+#[tokio::test]
+async fn state_is_swapped_by_version() {
+    let pod = Pod::new();
+    assert_eq!(asked(&pod, "swap", &["state *"]).await, r#"ok "None None true [\"swapped\"]""#);
+}
+
+#[tokio::test]
+async fn the_setup_names_the_instance_and_its_grants() {
+    let pod = Pod::new();
+    let mut spec = pod.spec(json!({"tick": "setup", "wants": ["state *"]}), &["state *", "verdicts app"]);
+    spec.grants = Some(vec![super::grant("state *"), super::grant("verdicts app")]);
+    let set = pod.load(&[spec]).await.unwrap();
+    let told = set.tick(&plugin()).await.unwrap_err().reason;
+    let setup: serde_json::Value = serde_json::from_str(told.strip_prefix("failed: ").unwrap()).unwrap();
+    assert_eq!(outrigger::plugin::schemas::mistakes("setup", &setup), [""; 0]);
+    let expected = json!({
+        "name": "p", "class": "patient", "trial": false, "component": null,
+        "config": {"tick": "setup", "wants": ["state *"]},
+        "host": {"version": env!("CARGO_PKG_VERSION")},
+        "granted": [{"capability": "state", "scope": "*"}, {"capability": "verdicts", "scope": "app"}],
+    });
+    assert_eq!(setup, expected);
+}
+
+#[tokio::test]
+async fn hooks_of_a_plugin_that_wants_one_instance_share_it() {
+    let pod = Pod::new();
+    let mut spec = pod.spec(json!({"tick": "setup"}), &[]);
+    spec.source = pod.file(&crate::support::guests::describing("alone"));
+    let set = pod.load(&[spec]).await.unwrap();
+    let told = set.tick(&plugin()).await.unwrap_err().reason;
+    assert!(told.contains(r#""class":"all""#), "{told}");
+    let batch = batch("app", &["a"]);
+    assert_eq!(set.log_lines(batch.clone()).await.unwrap().keep, batch);
+}
+
+#[tokio::test]
+async fn the_least_version_of_the_host_is_held_to() {
+    let pod = Pod::new();
+    let mut spec = pod.spec(json!({}), &[]);
+    spec.source = pod.file(&crate::support::guests::describing("newer"));
+    let refused = pod.load(&[spec]).await.unwrap_err().to_string();
+    assert!(refused.contains("the plugin needs Outrigger 99.0.0 or later, and this is"), "{refused}");
+}
+
+#[tokio::test]
+async fn mistakes_in_a_configuration_have_their_places() {
+    let pod = Pod::new();
+    let refused = pod.load(&[pod.spec(json!({"configure": "problems"}), &[])]).await.unwrap_err();
+    let shown: Vec<_> = refused.0.iter().map(|it| (it.field.as_str(), it.what.as_str(), it.hint.as_str())).collect();
+    assert_eq!(shown, [("p.a.b[1]", "is odd", "make it even"), ("p", "all is wrong", "")]);
+    let refused = pod.load(&[pod.spec(json!({"configure": "no-problem"}), &[])]).await.unwrap_err().to_string();
+    assert!(refused.contains("refused the configuration, and named no mistake"), "{refused}");
+    let refused = pod.load(&[pod.spec(json!({"configure": "no-json"}), &[])]).await.unwrap_err().to_string();
+    assert!(refused.contains("the answer is wrong: EOF while parsing"), "{refused}");
+}
+
+#[tokio::test]
+async fn long_contents_pass_through_by_digest() {
+    let pod = Pod::new();
+    let big = bytes::Bytes::from((0..8_u32 << 20).map(|byte| (byte % 253) as u8).collect::<Vec<_>>());
+    let digest = hex::encode(<sha2::Sha256 as sha2::Digest>::digest(&big));
+    let change = |content: &bytes::Bytes, digest: &str| Change {
+        source: "/s".to_owned(),
+        path: "/s/x".to_owned(),
+        digest: digest.to_owned(),
+        content: content.clone(),
+        removed: false,
+    };
+    let mut spec =
+        pod.spec(json!({"config-changed": "tail", "config-copy": "tell"}), &["files app:/etc", "signals app"]);
+    // Less than twice the file.
+    spec.limits.memory = Some(12 << 20);
+    let set = pod.load(&[spec]).await.unwrap();
+    let rollout = set.config_changed(&plugin(), vec![change(&big, &digest)]).await.unwrap().unwrap();
+    assert_eq!(rollout.summary, format!("[{}] of {}", big[big.len() - 1], big.len()));
+    assert_eq!((&rollout.files[0].content, rollout.files[0].mode), (&big, None));
+    let told = |content: bytes::Bytes| {
+        let set = set.clone();
+        async move {
+            let file = File { content, ..file("/conf") };
+            set.config_copy("/src", file).await.unwrap_err().reason
+        }
+    };
+    assert_eq!(told(big.slice(..64 << 10)).await, "failed: bytes 65536");
+    assert_eq!(told(big.slice(..(64 << 10) + 1)).await, "failed: stored 65537");
+    assert_eq!(asked(&pod, "content 100000", &[]).await, "ok 100000");
+    assert_eq!(asked(&pod, "content 8388609", &[]).await, "too-big a content can have at most 8388608 bytes");
+    assert!(asked(&pod, "stale", &[]).await.starts_with("not-found there is no content"));
+    let set = pod.with(json!({"config-copy": "stale"}), &[]).await;
+    let told = set.config_copy("/src", file("/conf")).await.unwrap_err().reason;
+    assert!(told.contains("there is no content `0000"), "{told}");
+}
+
+#[tokio::test]
+async fn open_rights_are_those_of_the_file() {
+    let pod = Pod::new();
+    let set = pod.with(json!({"config-copy": "open"}), &[]).await;
+    let given = File { mode: 0o640, uid: 5, gid: 6, ..file("/conf") };
+    assert_eq!(set.config_copy("/src", given.clone()).await.unwrap(), [given]);
+}
+
+#[tokio::test]
+async fn wrong_rollouts_are_refused_with_their_place() {
+    let pod = Pod::new();
+    let change = || Change {
+        source: "/s".to_owned(),
+        path: "/s/x".to_owned(),
+        digest: "d".to_owned(),
+        content: bytes(b"c"),
+        removed: false,
+    };
+    for (act, expected) in [
+        ("bad-step", "`validate[0]` must be a `run` step"),
+        ("bad-key", "the rollout is wrong: unknown field `canary`"),
+    ] {
+        let set = pod.with(json!({"config-changed": act}), &["files app:/etc", "signals app"]).await;
+        let told = set.config_changed(&plugin(), vec![change()]).await.unwrap_err().reason;
+        assert!(told.contains(expected), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn batches_have_a_source_and_lines_that_came_again_are_counted() {
+    let pod = Pod::new();
+    let set = pod.with(json!({"log-line": "tell"}), &[]).await;
+    let mut given = Batch { run: 4, times: vec![7, 9], ..batch("app", &["a", "b"]) };
+    given.last = true;
+    let told = set.log_lines(given).await.unwrap_err().reason;
+    assert_eq!(told, "failed: component=app output=stdout run=4 again=0 flush=false last=true times=[7, 9]");
+
+    let plugin = |name: &str, act: &str| {
+        let mut spec = pod.spec(json!({"log-line": act}), &[]);
+        spec.name = PluginName::new(name).unwrap();
+        spec
+    };
+    // The first one sees all lines; the second holds the last two of its own.
+    let set = pod.load(&[plugin("first", "annotate"), plugin("holds", "hold-new"), plugin("last", "")]).await.unwrap();
+    let judged = set.log_lines(batch("app", &["a", "b", "c"])).await.unwrap();
+    assert_eq!(
+        (texts(&judged.keep), texts(&judged.hold)),
+        (vec!["a".to_owned()], vec!["b".to_owned(), "c".to_owned()])
+    );
+    let seen: Vec<_> = judged.hold.seen.iter().map(|(plugin, lines)| (plugin.as_str(), *lines)).collect();
+    assert_eq!(seen, [("first", 2), ("holds", 2)], "the last one has seen neither");
+    let mut next = judged.hold;
+    next.data.extend(b"d");
+    next.ends.push(3);
+    next.times.push(0);
+    let judged = set.log_lines(next).await.unwrap();
+    assert_eq!(String::from_utf8_lossy(&judged.keep.fields), r#"{"n":1,"again":2}{"n":1}"#);
+    assert_eq!(texts(&judged.hold), ["d"]);
+}
+
+#[tokio::test]
+async fn lines_of_several_become_one_record() {
+    let pod = Pod::new();
+    let set = pod.with(json!({"log-line": "join"}), &[]).await;
+    let judged = set.log_lines(batch("app", &["Error", "  at x", "  at y"])).await.unwrap();
+    assert_eq!(texts(&judged.keep), ["Error\n  at x\n  at y"]);
+    let set = pod.with(json!({"log-line": "bad-join"}), &[]).await;
+    let told = set.log_lines(batch("app", &["a"])).await.unwrap_err().reason;
+    assert_eq!(told, "line 0 is in `join`, but no line is left before it");
+}
+
+#[tokio::test]
+async fn codes_of_errors_are_understood() {
+    let pod = Pod::new();
+    for (act, expected) in [
+        ("odd-code", "failed: on purpose"),
+        ("timeout", "failed (timeout): on purpose"),
+        ("denied", "reported a missing permission: on purpose"),
+        ("bad-config", "reported a wrong configuration: on purpose"),
+    ] {
+        let set = pod.with(json!({"tick": act}), &[]).await;
+        assert_eq!(set.tick(&plugin()).await.unwrap_err().reason, expected, "{act}");
+    }
 }

@@ -9,7 +9,7 @@ fn batch(lines: &[&str]) -> Batch {
     for (index, line) in lines.iter().enumerate() {
         batch.data.extend(line.as_bytes());
         batch.ends.push(narrow(batch.data.len()));
-        batch.after_us.push(narrow(index * 10));
+        batch.times.push(index as u64 * 10);
     }
     batch
 }
@@ -25,6 +25,8 @@ fn fields(batch: &Batch) -> Vec<String> {
 fn nothing() -> Edit {
     Edit {
         drop: vec![],
+        join: vec![],
+        split: vec![],
         rewrite: vec![],
         ends: vec![],
         data: vec![],
@@ -35,12 +37,16 @@ fn nothing() -> Edit {
     }
 }
 
+/// Each text with newlines becomes several lines.
 fn rewriting(lines: &[(u32, &str)]) -> Edit {
     let mut edit = nothing();
     for (line, text) in lines {
         edit.rewrite.push(*line);
         edit.data.extend(text.as_bytes());
         edit.ends.push(narrow(edit.data.len()));
+        if text.contains('\n') {
+            edit.split.push(*line);
+        }
     }
     edit
 }
@@ -69,7 +75,7 @@ fn drops_rewrites_and_splits() {
     let edit = Edit { drop: vec![0, 3], ..rewriting(&[(1, "B"), (2, "c\nd\n"), (4, "")]) };
     let judged = through(&["a", "b", "c", "d", "e", "f"], &[edit]);
     assert_eq!(texts(&judged.keep), ["B", "c", "d", "", "f"]);
-    assert_eq!(judged.keep.after_us, [10, 20, 20, 40, 50]);
+    assert_eq!(judged.keep.times, [10, 20, 20, 40, 50]);
     assert!(judged.keep.field_ends.is_empty() && judged.hold.is_empty());
 }
 
@@ -95,7 +101,27 @@ fn what_is_held_comes_as_it_was_at_first() {
     let judged = through(&["a", "b", "c"], &[shout, hold]);
     assert_eq!(texts(&judged.keep), ["A"]);
     assert_eq!(texts(&judged.hold), ["b", "c"]);
-    assert_eq!(judged.hold.after_us, [10, 20]);
+    assert_eq!(judged.hold.times, [10, 20]);
+}
+
+#[test]
+fn a_record_of_several_lines_is_held_whole() {
+    let join = Edit { join: vec![2], ..nothing() };
+    let hold = Edit { hold: 1, ..nothing() };
+    let judged = through(&["a", "b", "c"], &[join, hold]);
+    assert_eq!(texts(&judged.keep), ["a"]);
+    assert_eq!(texts(&judged.hold), ["b", "c"]);
+}
+
+#[test]
+fn a_record_has_time_and_fields_of_its_first_line() {
+    let edit = Edit { join: vec![1, 3], drop: vec![2], ..annotating(&[(0, r#"{"a":1}"#)]) };
+    let judged = through(&["a", "b", "gone", "c", "d"], &[edit]);
+    assert_eq!(texts(&judged.keep), ["a\nb\nc", "d"]);
+    assert_eq!(
+        (judged.keep.times.as_slice(), fields(&judged.keep)),
+        (&[0, 40][..], vec![r#"{"a":1}"#.into(), String::new()])
+    );
 }
 
 #[test]
@@ -121,12 +147,12 @@ fn a_later_plugin_may_hold_what_an_earlier_one_left() {
 #[test]
 fn nothing_is_held_of_the_last_batch() {
     let mut last = batch(&["a", "b"]);
-    last.is_final = true;
+    last.last = true;
     let mut passage = Passage::new(last);
     passage.apply(&Verdict::Edit(Edit { hold: 2, drop: vec![1], ..nothing() }));
     let judged = passage.finish();
     assert_eq!(texts(&judged.keep), ["a"]);
-    assert!(judged.hold.is_empty() && judged.keep.is_final);
+    assert!(judged.hold.is_empty() && judged.keep.last);
 }
 
 #[test]
@@ -170,6 +196,14 @@ fn wrong_edits_are_refused() {
         (annotating(&[(0, "[]")]), "the fields of line 0 are not a JSON object"),
         (annotating(&[(1, "{\"a\":}")]), "the fields of line 1 are not a JSON object"),
         (annotating(&[(1, "{} x")]), "the fields of line 1 are not a JSON object"),
+        (Edit { join: vec![0], ..nothing() }, "line 0 is in `join`, but no line is left before it"),
+        (Edit { drop: vec![0], join: vec![1], ..nothing() }, "line 1 is in `join`, but no line is left before it"),
+        (Edit { drop: vec![1], join: vec![1], ..nothing() }, "line 1 is in `drop` and in `join`"),
+        (Edit { drop: vec![1], split: vec![1], ..nothing() }, "line 1 is in `drop` and in `split`"),
+        (Edit { join: vec![1], split: vec![1], ..nothing() }, "line 1 is in `join` and in `split`"),
+        (Edit { join: vec![1], ..annotating(&[(1, "{}")]) }, "line 1 is in `join` and in `annotate`"),
+        (Edit { join: vec![2], ..nothing() }, "`join` names line 2, but the batch has 2 lines"),
+        (Edit { split: vec![1, 0], ..nothing() }, "the indexes in `split` do not ascend"),
         (Edit { hold: 3, ..nothing() }, "`hold` is 3, but the batch has 2 lines"),
     ] {
         assert_eq!(check(2, &edit).unwrap_err(), expected);
@@ -182,6 +216,9 @@ enum Fate {
     Keep,
     Drop,
     Rewrite(String),
+    Split(String),
+    /// With a new text, or its own; if nothing is left before it, it is kept.
+    Join(Option<String>),
 }
 
 fn fates() -> impl Strategy<Value = (Vec<(String, Fate)>, usize)> {
@@ -189,6 +226,8 @@ fn fates() -> impl Strategy<Value = (Vec<(String, Fate)>, usize)> {
         3 => Just(Fate::Keep),
         1 => Just(Fate::Drop),
         1 => "[a-c\n]{0,4}".prop_map(Fate::Rewrite),
+        1 => "[a-c\n]{0,4}".prop_map(Fate::Split),
+        2 => prop::option::of("[a-c\n]{0,4}").prop_map(Fate::Join),
     ];
     (prop::collection::vec(("[x-z]{0,3}", fate), 0..12), 0_usize..14)
 }
@@ -199,28 +238,56 @@ proptest! {
     fn as_if_line_by_line((lines, hold) in fates()) {
         let hold = hold.min(lines.len());
         let input: Vec<&str> = lines.iter().map(|(text, _)| text.as_str()).collect();
-        let mut rewrites = Vec::new();
-        let mut edit_drop = Vec::new();
-        let mut expected = Vec::new();
+        let (mut rewrites, mut drops, mut joins, mut splits) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut expected: Vec<String> = Vec::new();
+        // Of all lines, held ones too: the edit is about them as well.
+        let mut is_left = false;
         for (index, (text, fate)) in lines.iter().enumerate() {
+            let (line, is_decided) = (narrow(index), index < lines.len() - hold);
+            let ended = |new: &String| new.strip_suffix('\n').unwrap_or(new).to_owned();
             let mut becomes: Vec<String> = Vec::new();
             match fate {
                 Fate::Keep => becomes.push(text.clone()),
-                Fate::Drop => edit_drop.push(narrow(index)),
+                Fate::Drop => {
+                    drops.push(line);
+                    continue;
+                },
                 Fate::Rewrite(new) => {
-                    rewrites.push((narrow(index), new.as_str()));
-                    becomes.extend(new.strip_suffix('\n').unwrap_or(new).split('\n').map(str::to_owned));
+                    rewrites.push((line, new.as_str()));
+                    becomes.push(ended(new));
+                },
+                Fate::Split(new) => {
+                    rewrites.push((line, new.as_str()));
+                    splits.push(line);
+                    becomes.extend(ended(new).split('\n').map(str::to_owned));
+                },
+                Fate::Join(new) => {
+                    if let Some(new) = new {
+                        rewrites.push((line, new.as_str()));
+                    }
+                    let text = new.as_ref().map_or_else(|| text.clone(), ended);
+                    if is_left {
+                        joins.push(line);
+                        if is_decided && let Some(last) = expected.last_mut() {
+                            last.push('\n');
+                            last.push_str(&text);
+                        }
+                        continue;
+                    }
+                    becomes.push(text);
                 },
             }
-            if index < lines.len() - hold {
+            is_left = true;
+            if is_decided {
                 expected.extend(becomes);
             }
         }
-        let edit = Edit { drop: edit_drop, hold: narrow(hold), ..rewriting(&rewrites) };
+        let edit = Edit { drop: drops, join: joins, hold: narrow(hold), ..rewriting(&rewrites) };
+        let edit = Edit { split: splits, ..edit };
         let judged = through(&input, &[edit]);
         prop_assert_eq!(texts(&judged.keep), expected);
         prop_assert_eq!(texts(&judged.hold), &input[input.len() - hold..]);
-        prop_assert_eq!(judged.keep.after_us.len(), judged.keep.len());
+        prop_assert_eq!(judged.keep.times.len(), judged.keep.len());
     }
 
     /// Whatever a guest answers, it is refused or can be applied, and the lists of the result fit together.
@@ -230,16 +297,18 @@ proptest! {
         rewrite in prop::collection::vec(0_u32..5, 0..4),
         ends in prop::collection::vec(0_u32..6, 0..4),
         data in prop::collection::vec(any::<u8>(), 0..6),
+        join in prop::collection::vec(0_u32..5, 0..3),
+        split in prop::collection::vec(0_u32..5, 0..3),
         hold in 0_u32..7,
     ) {
-        let edit = Edit { drop, rewrite, ends, data, hold, ..nothing() };
+        let edit = Edit { drop, join, split, rewrite, ends, data, hold, ..nothing() };
         let mut passage = Passage::new(batch(&["a", "b", "c", "d"]));
         if check(passage.current().len(), &edit).is_ok() {
             passage.apply(&Verdict::Edit(edit));
             let judged = passage.finish();
             for batch in [&judged.keep, &judged.hold] {
                 prop_assert_eq!(batch.ends.last().copied().unwrap_or(0) as usize, batch.data.len());
-                prop_assert_eq!(batch.after_us.len(), batch.len());
+                prop_assert_eq!(batch.times.len(), batch.len());
                 prop_assert_eq!(batch.lines().count(), batch.len());
             }
         }

@@ -4,15 +4,16 @@ use wasmtime::Store;
 use wasmtime::component::{Instance as Wasm, InstancePre};
 
 use super::convert::{
-    LentBatch, LentChanges, LentFile, copied_of, decision_of, event_to, failure_of, judgement_of, manifest_of,
-    reaction_of, rollout_of, trigger_to, verdict_of, want_of,
+    LentBatch, changes_to, copied_of, decision_of, failure_of, file_to, judgement_of, mistakes_of, rollout_of,
+    trigger_to, verdict_of,
 };
+use super::documents;
 use super::exports::outrigger::pod::{
     component_event, config_changed, config_copy, health, log_line, plugin, pre_start, signal, tick,
 };
 use crate::hooks::Hook;
-use crate::plugin::answers::said::Said;
-use crate::plugin::host::manifest::{Declared, DeclaredWant};
+use crate::plugin::answers::said::{Mistake, Said};
+use crate::plugin::host::manifest::{Declared, Needs};
 use crate::plugin::instance::call::{Call, Failure};
 use crate::plugin::instance::guest::Guest;
 
@@ -94,21 +95,25 @@ impl Exports {
         })
     }
 
-    /// Calls `describe`.
+    /// Calls `describe`. Inside is what is wrong with the manifest.
     ///
     /// # Errors
     /// A trap.
-    pub async fn describe(&self, store: &mut Store<Guest>) -> wasmtime::Result<Declared> {
-        self.plugin.call_describe(&mut *store).await.map(manifest_of)
+    pub async fn describe(&self, store: &mut Store<Guest>) -> wasmtime::Result<Result<Declared, String>> {
+        self.plugin.call_describe(&mut *store).await.map(|text| documents::manifest(&text))
     }
 
-    /// Calls `configure`.
+    /// Calls `configure`. Inside are the mistakes in the configuration.
     ///
     /// # Errors
-    /// See [`Outcome`].
-    pub async fn configure(&self, store: &mut Store<Guest>, json: &str) -> Outcome<Vec<DeclaredWant>> {
-        let said = self.plugin.call_configure(&mut *store, json).await?;
-        Ok(said.map(|wants| wants.into_iter().map(want_of).collect()).map_err(failure_of))
+    /// A trap, or an answer that does not have the form of `needs.json`.
+    pub async fn configure(
+        &self,
+        store: &mut Store<Guest>,
+        setup: &str,
+    ) -> wasmtime::Result<Result<Result<Needs, String>, Vec<Mistake>>> {
+        let said = self.plugin.call_configure(&mut *store, setup).await?;
+        Ok(said.map(|text| documents::needs(&text)).map_err(mistakes_of))
     }
 
     /// Calls a hook.
@@ -132,14 +137,19 @@ impl Exports {
                 let said = hook!(log_line).call_on_batch(&mut *store, &lent.wire).await?;
                 said.map(|verdict| Said::Lines(verdict_of(verdict)))
             }
-            Call::PreStart(plan) => hook!(pre_start).call_pre_start(&mut *store, plan).await?.map(Said::Overlay),
+            Call::PreStart(plan) => hook!(pre_start).call_on_pre_start(&mut *store, plan).await?.map(Said::Overlay),
             Call::ConfigCopy { source, file } => {
-                let lent = LentFile::new(file);
-                let said = hook!(config_copy).call_config_copy(&mut *store, source, &lent.wire).await?;
-                said.map(|verdict| Said::Copied(copied_of(verdict)))
+                let file = file_to(&mut store.data_mut().contents, file);
+                match hook!(config_copy).call_on_copy(&mut *store, source, &file).await? {
+                    Ok(verdict) => match copied_of(&store.data().contents, verdict) {
+                        Ok(copied) => Ok(Said::Copied(copied)),
+                        Err(failure) => return Ok(Err(failure)),
+                    },
+                    Err(error) => Err(error),
+                }
             }
             Call::Health(trigger) => {
-                let said = hook!(health).call_check(&mut *store, &trigger_to(trigger)).await?;
+                let said = hook!(health).call_on_check(&mut *store, &trigger_to(trigger)).await?;
                 said.map(|list| Said::Judgements(list.into_iter().map(judgement_of).collect()))
             }
             Call::Signal(number) => {
@@ -147,18 +157,30 @@ impl Exports {
                 said.map(|decision| Said::Decision(decision_of(decision)))
             }
             Call::Event(event) => {
-                let said = hook!(component_event).call_on_event(&mut *store, &event_to(event)).await?;
-                said.map(|reaction| Said::Reaction(reaction_of(reaction)))
+                match hook!(component_event).call_on_event(&mut *store, &documents::event(event)).await? {
+                    Ok(text) => match documents::reaction(text) {
+                        Ok(reaction) => Ok(Said::Reaction(reaction)),
+                        Err(why) => return Ok(Err(Failure::Refused(why))),
+                    },
+                    Err(error) => Err(error),
+                }
             }
             Call::Changed(changes) => {
-                let lent = LentChanges::new(changes);
-                let said = hook!(config_changed).call_on_change(&mut *store, &lent.wire).await?;
-                said.map(|rollout| Said::Rollout(rollout.map(rollout_of)))
+                let changes = changes_to(&mut store.data_mut().contents, changes);
+                match hook!(config_changed).call_on_change(&mut *store, &changes).await? {
+                    Ok(None) => Ok(Said::Rollout(None)),
+                    Ok(Some(rollout)) => match rollout_of(&store.data().contents, rollout) {
+                        Ok(rollout) => Ok(Said::Rollout(Some(rollout))),
+                        Err(failure) => return Ok(Err(failure)),
+                    },
+                    Err(error) => Err(error),
+                }
             }
-            Call::Outcome { applied, text } => {
-                hook!(config_changed).call_on_outcome(&mut *store, *applied, text).await?.map(|()| Said::Heard)
+            Call::Outcome { outcome, text } => {
+                let outcome = documents::outcome(*outcome, text);
+                hook!(config_changed).call_on_outcome(&mut *store, &outcome).await?.map(|()| Said::Heard)
             }
-            Call::Tick => hook!(tick).call_tick(&mut *store).await?.map(Said::Next),
+            Call::Tick => hook!(tick).call_on_tick(&mut *store).await?.map(Said::Next),
         };
         Ok(said.map_err(failure_of))
     }

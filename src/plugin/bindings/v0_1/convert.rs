@@ -1,15 +1,17 @@
-//! Between version 0.1 of the contract and our own types. Lists are moved, not copied.
+//! Between version 0.1 of the contract and our own types. Lists of lines are moved, not copied.
 
 use std::mem;
 
-use super::exports::outrigger::pod::{component_event, config_changed, config_copy, health, log_line, plugin, signal};
-use super::outrigger::pod::types;
+use super::documents;
+use super::exports::outrigger::pod::{config_changed, config_copy, health, log_line, plugin, signal};
+use super::outrigger::pod::{common, log};
 use crate::engine::Output;
-use crate::hooks::{Batch, Change, ComponentEvent, ComponentEventKind, File, HealthTrigger, Reaction, Status};
+use crate::hooks::{Batch, Change, File, HealthTrigger, Judgement, Probe, Status};
 use crate::plugin::answers::lines::{Edit, Verdict};
-use crate::plugin::answers::said::{self, FileSaid};
-use crate::plugin::host::manifest::{Declared, DeclaredWant};
-use crate::plugin::imports::Refusal;
+use crate::plugin::answers::said::{self, FileSaid, Mistake};
+use crate::plugin::imports::contents::{Contents, Shown};
+use crate::plugin::imports::logging::Level;
+use crate::plugin::imports::{Code, Refusal};
 use crate::plugin::instance::call::Failure;
 
 /// A batch while a guest sees it. Its lists are moved there, and back when this is dropped: also if the call is, so that no line is lost.
@@ -24,18 +26,15 @@ impl<'a> LentBatch<'a> {
     #[must_use]
     pub fn new(batch: &'a mut Batch) -> Self {
         let wire = log_line::Batch {
-            component: batch.component.to_string(),
-            output: match batch.output {
-                Output::Stdout => log_line::Output::Stdout,
-                Output::Stderr => log_line::Output::Stderr,
-            },
-            first_ns: batch.first_ns,
-            after_us: mem::take(&mut batch.after_us),
+            source: source(batch),
+            times: mem::take(&mut batch.times),
             ends: mem::take(&mut batch.ends),
             data: mem::take(&mut batch.data),
             field_ends: mem::take(&mut batch.field_ends),
             fields: mem::take(&mut batch.fields),
-            final_: batch.is_final,
+            again: batch.again,
+            flush: batch.flush,
+            last: batch.last,
         };
         Self { batch, wire }
     }
@@ -43,7 +42,7 @@ impl<'a> LentBatch<'a> {
 
 impl Drop for LentBatch<'_> {
     fn drop(&mut self) {
-        self.batch.after_us = mem::take(&mut self.wire.after_us);
+        self.batch.times = mem::take(&mut self.wire.times);
         self.batch.ends = mem::take(&mut self.wire.ends);
         self.batch.data = mem::take(&mut self.wire.data);
         self.batch.field_ends = mem::take(&mut self.wire.field_ends);
@@ -51,97 +50,105 @@ impl Drop for LentBatch<'_> {
     }
 }
 
-/// A file while a guest sees it, see [`LentBatch`].
-pub struct LentFile<'a> {
-    file: &'a mut File,
-    /// As the guest gets it.
-    pub wire: types::File,
+fn source(batch: &Batch) -> Vec<common::Attr> {
+    let output = match batch.output {
+        Output::Stdout => "stdout",
+        Output::Stderr => "stderr",
+    };
+    let all =
+        [("component", batch.component.to_string()), ("output", output.to_owned()), ("run", batch.run.to_string())];
+    all.into_iter().map(|(key, value)| common::Attr { key: key.to_owned(), value }).collect()
 }
 
-impl<'a> LentFile<'a> {
-    /// Moves the content.
-    #[must_use]
-    pub fn new(file: &'a mut File) -> Self {
-        let wire = types::File {
-            component: file.component.to_string(),
-            path: file.path.clone(),
-            mode: file.mode,
-            uid: file.uid,
-            gid: file.gid,
-            content: mem::take(&mut file.content),
-        };
-        Self { file, wire }
+/// A content as the guest gets it.
+fn content_to(shown: Shown) -> common::Content {
+    match shown {
+        Shown::Inline(bytes) => common::Content::Bytes(bytes),
+        Shown::Stored(digest, size) => common::Content::Stored(common::Stored { digest, size }),
     }
 }
 
-impl Drop for LentFile<'_> {
-    fn drop(&mut self) {
-        self.file.content = mem::take(&mut self.wire.content);
+/// Changed files as the guest gets them.
+pub fn changes_to(contents: &mut Contents, changes: &[Change]) -> Vec<config_changed::Change> {
+    let change = |change: &Change| config_changed::Change {
+        source: change.source.clone(),
+        path: change.path.clone(),
+        digest: change.digest.clone(),
+        content: (!change.removed).then(|| content_to(contents.show(&change.content, Some(&change.digest)))),
+    };
+    changes.iter().map(change).collect()
+}
+
+/// A file as the guest gets it.
+pub fn file_to(contents: &mut Contents, file: &File) -> common::File {
+    common::File {
+        component: file.component.to_string(),
+        path: file.path.clone(),
+        mode: Some(file.mode),
+        uid: Some(file.uid),
+        gid: Some(file.gid),
+        content: content_to(contents.show(&file.content, None)),
     }
-}
-
-/// Changed files while a guest sees them, see [`LentBatch`].
-pub struct LentChanges<'a> {
-    changes: &'a mut [Change],
-    /// As the guest gets them.
-    pub wire: Vec<config_changed::Change>,
-}
-
-impl<'a> LentChanges<'a> {
-    /// Moves the contents.
-    #[must_use]
-    pub fn new(changes: &'a mut [Change]) -> Self {
-        let wire = changes.iter_mut().map(|change| config_changed::Change {
-            source: change.source.clone(),
-            path: change.path.clone(),
-            digest: change.digest.clone(),
-            content: mem::take(&mut change.content),
-            removed: change.removed,
-        });
-        let wire = wire.collect();
-        Self { changes, wire }
-    }
-}
-
-impl Drop for LentChanges<'_> {
-    fn drop(&mut self) {
-        for (change, wire) in self.changes.iter_mut().zip(&mut self.wire) {
-            change.content = mem::take(&mut wire.content);
-        }
-    }
-}
-
-/// A file that a guest has asked for.
-#[must_use]
-pub fn file_to(file: File) -> types::File {
-    let File { component, path, mode, uid, gid, content } = file;
-    types::File { component: component.to_string(), path, mode, uid, gid, content }
 }
 
 /// A file as the guest says it; not checked yet.
-#[must_use]
-pub fn file_of(file: types::File) -> FileSaid {
-    let types::File { component, path, mode, uid, gid, content } = file;
-    FileSaid { component, path, mode, uid, gid, content }
+///
+/// # Errors
+/// If its content is not there.
+pub fn file_of(contents: &Contents, file: common::File) -> Result<FileSaid, Refusal> {
+    let common::File { component, path, mode, uid, gid, content } = file;
+    let content = match content {
+        common::Content::Bytes(bytes) => bytes.into(),
+        common::Content::Stored(stored) => contents.find(&stored.digest)?,
+    };
+    Ok(FileSaid { component, path, mode, uid, gid, content })
+}
+
+/// Files as the guest says them, in an answer.
+///
+/// # Errors
+/// As [`file_of`].
+pub fn files_of(contents: &Contents, files: Vec<common::File>) -> Result<Vec<FileSaid>, Failure> {
+    let files = files.into_iter().map(|file| file_of(contents, file));
+    files
+        .collect::<Result<_, _>>()
+        .map_err(|refusal| Failure::Refused(format!("answered a wrong file: {}", refusal.text)))
 }
 
 /// What a guest is told of a call that was refused.
 #[must_use]
-pub fn refusal_to(refusal: Refusal) -> types::HookError {
-    match refusal {
-        Refusal::Denied(why) => types::HookError::Denied(why),
-        Refusal::Failed(why) => types::HookError::Failed(why),
-    }
+pub fn refusal_to(refusal: Refusal) -> common::Error {
+    common::Error { code: refusal.code.word().to_owned(), text: refusal.text, retry_ms: refusal.retry_ms }
 }
 
 /// A guest's own error.
 #[must_use]
-pub fn failure_of(error: types::HookError) -> Failure {
-    match error {
-        types::HookError::BadConfig(text) => Failure::Final(format!("reported a wrong configuration: {text}")),
-        types::HookError::Denied(text) => Failure::Refused(format!("reported a missing permission: {text}")),
-        types::HookError::Retry(ms) => Failure::Retry(ms),
-        types::HookError::Failed(text) => Failure::Refused(format!("failed: {text}")),
+pub fn failure_of(error: common::Error) -> Failure {
+    let common::Error { code, text, retry_ms } = error;
+    match (Code::of(&code), retry_ms) {
+        (Code::BadConfig, _) => Failure::Final(format!("reported a wrong configuration: {text}")),
+        (Code::Denied, _) => Failure::Refused(format!("reported a missing permission: {text}")),
+        (_, Some(ms)) => Failure::Retry(ms, text),
+        (Code::Failed, None) => Failure::Refused(format!("failed: {text}")),
+        (code, None) => Failure::Refused(format!("failed ({}): {text}", code.word())),
+    }
+}
+
+/// Mistakes in the configuration, as the guest says them.
+#[must_use]
+pub fn mistakes_of(problems: Vec<plugin::Problem>) -> Vec<Mistake> {
+    let mistake = |plugin::Problem { path, what, hint }| Mistake { path, what, hint };
+    problems.into_iter().map(mistake).collect()
+}
+
+/// How important a line of a plugin's own is.
+#[must_use]
+pub fn level_of(level: log::Level) -> Level {
+    match level {
+        log::Level::Debug => Level::Debug,
+        log::Level::Info => Level::Info,
+        log::Level::Warn => Level::Warn,
+        log::Level::Error => Level::Error,
     }
 }
 
@@ -150,72 +157,57 @@ pub fn failure_of(error: types::HookError) -> Failure {
 pub fn trigger_to(trigger: &HealthTrigger) -> health::Trigger {
     match trigger {
         HealthTrigger::Interval => health::Trigger::Interval,
-        HealthTrigger::EngineReport(judgement) => health::Trigger::EngineReport(health::Judgement {
-            component: judgement.component.as_ref().map(ToString::to_string),
-            status: match judgement.status {
-                Status::Healthy => health::Status::Healthy,
-                Status::Degraded => health::Status::Degraded,
-                Status::Starting => health::Status::Starting,
-                Status::Unhealthy => health::Status::Unhealthy,
-            },
-            reason: judgement.reason.clone(),
-        }),
+        HealthTrigger::EngineReport(judgement) => health::Trigger::EngineReport(judgement_to(judgement)),
+    }
+}
+
+fn judgement_to(judgement: &Judgement) -> common::Judgement {
+    common::Judgement {
+        component: judgement.component.as_ref().map(ToString::to_string),
+        check: judgement.check.clone(),
+        probe: match judgement.probe {
+            Probe::Startup => common::Probe::Startup,
+            Probe::Readiness => common::Probe::Readiness,
+            Probe::Liveness => common::Probe::Liveness,
+        },
+        status: match judgement.status {
+            Status::Healthy => common::Status::Healthy,
+            Status::Degraded => common::Status::Degraded,
+            Status::Starting => common::Status::Starting,
+            Status::Unhealthy => common::Status::Unhealthy,
+        },
+        reason: judgement.reason.clone(),
     }
 }
 
 /// What a plugin thinks of a component's health; not checked yet.
 #[must_use]
-pub fn judgement_of(judgement: health::Judgement) -> said::Judgement {
-    let status = match judgement.status {
-        health::Status::Starting => Status::Starting,
-        health::Status::Healthy => Status::Healthy,
-        health::Status::Degraded => Status::Degraded,
-        health::Status::Unhealthy => Status::Unhealthy,
+pub fn judgement_of(judgement: common::Judgement) -> said::Judgement {
+    let common::Judgement { component, check, probe, status, reason } = judgement;
+    let probe = match probe {
+        common::Probe::Startup => Probe::Startup,
+        common::Probe::Readiness => Probe::Readiness,
+        common::Probe::Liveness => Probe::Liveness,
     };
-    said::Judgement { component: judgement.component, status, reason: judgement.reason }
-}
-
-/// What happened to a component.
-#[must_use]
-pub fn event_to(event: &ComponentEvent) -> component_event::Event {
-    let (kind, exit_code, oom_killed) = match event.kind {
-        ComponentEventKind::Created => (component_event::Kind::Created, None, false),
-        ComponentEventKind::Started => (component_event::Kind::Started, None, false),
-        ComponentEventKind::Exited { exit_code, oom_killed } => {
-            (component_event::Kind::Exited, Some(exit_code), oom_killed)
-        }
-        ComponentEventKind::Restarted => (component_event::Kind::Restarted, None, false),
-        ComponentEventKind::Removed => (component_event::Kind::Removed, None, false),
+    let status = match status {
+        common::Status::Starting => Status::Starting,
+        common::Status::Healthy => Status::Healthy,
+        common::Status::Degraded => Status::Degraded,
+        common::Status::Unhealthy => Status::Unhealthy,
     };
-    component_event::Event {
-        component: event.component.to_string(),
-        kind,
-        at_ns: event.at_ns,
-        exit_code,
-        oom_killed,
-        restarts: event.restarts,
-    }
-}
-
-/// What is done about an exit.
-#[must_use]
-pub fn reaction_of(reaction: component_event::Reaction) -> Reaction {
-    match reaction {
-        component_event::Reaction::AsPlanned => Reaction::AsPlanned,
-        component_event::Reaction::Restart(after) => Reaction::Restart(after),
-        component_event::Reaction::StopPod => Reaction::StopPod,
-        component_event::Reaction::Ignore => Reaction::Ignore,
-    }
+    said::Judgement { component, check, probe, status, reason }
 }
 
 /// What becomes of a file; not checked yet.
-#[must_use]
-pub fn copied_of(verdict: config_copy::Verdict) -> said::Copied {
-    match verdict {
+///
+/// # Errors
+/// As [`files_of`].
+pub fn copied_of(contents: &Contents, verdict: config_copy::Verdict) -> Result<said::Copied, Failure> {
+    Ok(match verdict {
         config_copy::Verdict::Keep => said::Copied::Keep,
         config_copy::Verdict::Skip => said::Copied::Skip,
-        config_copy::Verdict::Replace(files) => said::Copied::Replace(files.into_iter().map(file_of).collect()),
-    }
+        config_copy::Verdict::Replace(files) => said::Copied::Replace(files_of(contents, files)?),
+    })
 }
 
 /// What a signal means; not checked yet.
@@ -230,29 +222,12 @@ pub fn decision_of(decision: signal::Decision) -> said::Decision {
 }
 
 /// What is to be rolled out; not checked yet.
-#[must_use]
-pub fn rollout_of(rollout: config_changed::Rollout) -> said::Rollout {
-    said::Rollout {
-        summary: rollout.summary,
-        files: rollout.files.into_iter().map(file_of).collect(),
-        remove: rollout.remove,
-        validate: rollout.validate.into_iter().map(command_of).collect(),
-        apply: rollout.apply.into_iter().map(action_of).collect(),
-        verify: rollout.verify.into_iter().map(command_of).collect(),
-        healthy_for_ms: rollout.healthy_for_ms,
-    }
-}
-
-fn command_of(command: config_changed::Command) -> said::Command {
-    said::Command { component: command.component, argv: command.argv, timeout_ms: command.timeout_ms }
-}
-
-fn action_of(action: config_changed::Action) -> said::Action {
-    match action {
-        config_changed::Action::Signal((component, signal)) => said::Action::Signal(component, signal),
-        config_changed::Action::Run(command) => said::Action::Run(command_of(command)),
-        config_changed::Action::Restart(component) => said::Action::Restart(component),
-    }
+///
+/// # Errors
+/// As [`files_of`], or what is wrong with the plan.
+pub fn rollout_of(contents: &Contents, rollout: common::Rollout) -> Result<said::Rollout, Failure> {
+    let files = files_of(contents, rollout.files)?;
+    documents::rollout(&rollout.plan, files).map_err(Failure::Refused)
 }
 
 /// What a plugin says about lines; not checked yet.
@@ -263,6 +238,8 @@ pub fn verdict_of(verdict: log_line::Verdict) -> Verdict {
         log_line::Verdict::DropAll => Verdict::DropAll,
         log_line::Verdict::Edit(edit) => Verdict::Edit(Edit {
             drop: edit.drop,
+            join: edit.join,
+            split: edit.split,
             rewrite: edit.rewrite,
             ends: edit.ends,
             data: edit.data,
@@ -272,22 +249,4 @@ pub fn verdict_of(verdict: log_line::Verdict) -> Verdict {
             hold: edit.hold,
         }),
     }
-}
-
-/// What a plugin says of itself; not checked yet.
-#[must_use]
-pub fn manifest_of(manifest: plugin::Manifest) -> Declared {
-    Declared {
-        name: manifest.name,
-        version: manifest.version,
-        summary: manifest.summary,
-        config_schema: manifest.config_schema,
-        wants: manifest.wants.into_iter().map(want_of).collect(),
-    }
-}
-
-/// What a plugin would use; not checked yet.
-#[must_use]
-pub fn want_of(want: plugin::Want) -> DeclaredWant {
-    DeclaredWant { capability: want.capability, scope: want.scope, reason: want.reason, required: want.required }
 }

@@ -2,11 +2,12 @@
 
 use wasmtime::component::{HasSelf, Linker, Resource};
 
-use super::convert::{file_of, file_to, refusal_to};
-use super::outrigger::pod::{exec, files, metrics, pod, signals, state, types, watch};
+use super::convert::{file_of, file_to, level_of, refusal_to};
+use super::documents;
+use super::outrigger::pod::{common, contents, exec, files, log, metrics, pod, signals, state, watch};
 use crate::hooks::FileFacts;
-use crate::plugin::ComponentState;
-use crate::plugin::imports::PodComponent;
+use crate::plugin::imports::contents::Draft;
+use crate::plugin::imports::keys::Entry;
 use crate::plugin::imports::metrics::Change;
 use crate::plugin::instance::guest::Guest;
 
@@ -15,7 +16,9 @@ use crate::plugin::instance::guest::Guest;
 /// # Errors
 /// Only where a name is linked twice.
 pub fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
-    types::add_to_linker::<_, HasSelf<_>>(linker, |guest| guest)?;
+    common::add_to_linker::<_, HasSelf<_>>(linker, |guest| guest)?;
+    log::add_to_linker::<_, HasSelf<_>>(linker, |guest| guest)?;
+    contents::add_to_linker::<_, HasSelf<_>>(linker, |guest| guest)?;
     pod::add_to_linker::<_, HasSelf<_>>(linker, |guest| guest)?;
     signals::add_to_linker::<_, HasSelf<_>>(linker, |guest| guest)?;
     files::add_to_linker::<_, HasSelf<_>>(linker, |guest| guest)?;
@@ -25,66 +28,50 @@ pub fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     metrics::add_to_linker::<_, HasSelf<_>>(linker, |guest| guest)
 }
 
-type Answer<T> = wasmtime::Result<Result<T, types::HookError>>;
+type Answer<T> = wasmtime::Result<Result<T, common::Error>>;
 
-impl types::Host for Guest {}
+impl common::Host for Guest {}
 
-impl pod::HostComponent for Guest {
-    fn name(&mut self, this: Resource<PodComponent>) -> wasmtime::Result<String> {
-        Ok(self.table.get(&this)?.name.to_string())
+impl log::Host for Guest {
+    fn log(&mut self, level: log::Level, text: String) -> wasmtime::Result<()> {
+        self.log.line(level_of(level), &text);
+        Ok(())
+    }
+}
+
+impl contents::HostDraft for Guest {
+    fn new(&mut self) -> wasmtime::Result<Resource<Draft>> {
+        Ok(self.table.push(Draft::default())?)
     }
 
-    fn image(&mut self, this: Resource<PodComponent>) -> wasmtime::Result<String> {
-        let component = self.table.get(&this)?;
-        Ok(self.of_component(component, |component| component.image.clone()).unwrap_or_default())
+    fn append(&mut self, this: Resource<Draft>, bytes: Vec<u8>) -> Answer<()> {
+        let draft = self.table.get_mut(&this)?;
+        Ok(self.contents.append(draft, &bytes).map_err(refusal_to))
     }
 
-    fn container_id(&mut self, this: Resource<PodComponent>) -> wasmtime::Result<Option<String>> {
-        let component = self.table.get(&this)?;
-        Ok(self.of_component(component, |component| component.container_id.clone()).flatten())
+    fn finish(&mut self, this: Resource<Draft>) -> Answer<common::Stored> {
+        let draft = self.table.get_mut(&this)?;
+        let done = self.contents.finish(draft);
+        Ok(done.map(|(digest, size)| common::Stored { digest, size }).map_err(refusal_to))
     }
 
-    fn state(&mut self, this: Resource<PodComponent>) -> wasmtime::Result<pod::State> {
-        let state = self.of_component(self.table.get(&this)?, |component| component.state);
-        Ok(match state.unwrap_or(ComponentState::Removed) {
-            ComponentState::Planned => pod::State::Planned,
-            ComponentState::Starting => pod::State::Starting,
-            ComponentState::Running => pod::State::Running,
-            ComponentState::Stopping => pod::State::Stopping,
-            ComponentState::Exited => pod::State::Exited,
-            ComponentState::Removed => pod::State::Removed,
-        })
-    }
-
-    fn label(&mut self, this: Resource<PodComponent>, key: String) -> wasmtime::Result<Option<String>> {
-        let component = self.table.get(&this)?;
-        Ok(self.of_component(component, |component| component.labels.get(&key).cloned()).flatten())
-    }
-
-    fn drop(&mut self, this: Resource<PodComponent>) -> wasmtime::Result<()> {
+    fn drop(&mut self, this: Resource<Draft>) -> wasmtime::Result<()> {
         self.table.delete(this)?;
         Ok(())
     }
 }
 
+impl contents::Host for Guest {
+    fn read(&mut self, digest: String, offset: u64, length: u32) -> Answer<Vec<u8>> {
+        Ok(self.contents.read(&digest, offset, length).map_err(refusal_to))
+    }
+}
+
 impl pod::Host for Guest {
-    fn name(&mut self) -> wasmtime::Result<String> {
-        Ok(self.view().map(|view| view.name.clone()).unwrap_or_default())
-    }
-
-    fn label(&mut self, key: String) -> wasmtime::Result<Option<String>> {
-        Ok(self.view().and_then(|view| view.labels.get(&key).cloned()))
-    }
-
-    fn components(&mut self) -> wasmtime::Result<Vec<Resource<PodComponent>>> {
-        let Some(view) = self.view() else { return Ok(Vec::new()) };
-        let mut handles = Vec::new();
-        for component in &view.components {
-            if self.shared.granter.sees(component.name.as_str()) {
-                handles.push(self.table.push(PodComponent { name: component.name.clone() })?);
-            }
-        }
-        Ok(handles)
+    fn view(&mut self) -> Answer<String> {
+        let granter = &self.shared.granter;
+        let view = self.caller().view();
+        Ok(view.map(|view| documents::pod_view(&view, |name| granter.sees(name))).map_err(refusal_to))
     }
 }
 
@@ -101,12 +88,17 @@ impl files::Host for Guest {
         Ok(found.map(|found| found.into_iter().map(|facts| facts.map(fact)).collect()).map_err(refusal_to))
     }
 
-    async fn read(&mut self, component: String, path: String, limit: u32) -> Answer<types::File> {
-        Ok(self.caller().read(&component, path, limit).await.map(file_to).map_err(refusal_to))
+    async fn read(&mut self, component: String, path: String, limit: u32) -> Answer<common::File> {
+        let file = self.caller().read(&component, path, limit).await;
+        Ok(file.map(|file| file_to(&mut self.contents, &file)).map_err(refusal_to))
     }
 
-    async fn write(&mut self, file: types::File) -> Answer<()> {
-        Ok(self.caller().write(file_of(file)).await.map_err(refusal_to))
+    async fn write(&mut self, file: common::File) -> Answer<()> {
+        let file = match file_of(&self.contents, file) {
+            Ok(file) => file,
+            Err(refusal) => return Ok(Err(refusal_to(refusal))),
+        };
+        Ok(self.caller().write(file).await.map_err(refusal_to))
     }
 }
 
@@ -134,35 +126,44 @@ impl watch::Host for Guest {
 }
 
 impl state::Host for Guest {
-    async fn get(&mut self, key: String) -> Answer<Option<Vec<u8>>> {
-        Ok(self.caller().get(&key).await.map_err(refusal_to))
+    async fn get(&mut self, key: String) -> Answer<Option<state::Entry>> {
+        let entry = |Entry { value, version }| state::Entry { value, version };
+        Ok(self.caller().get(&key).await.map(|found| found.map(entry)).map_err(refusal_to))
     }
 
-    async fn set(&mut self, key: String, value: Vec<u8>) -> Answer<()> {
+    async fn set(&mut self, key: String, value: Vec<u8>) -> Answer<u64> {
         Ok(self.caller().set(key, value).await.map_err(refusal_to))
+    }
+
+    async fn swap(&mut self, key: String, version: u64, value: Vec<u8>) -> Answer<Option<u64>> {
+        Ok(self.caller().swap(key, version, value).await.map_err(refusal_to))
     }
 
     async fn delete(&mut self, key: String) -> Answer<()> {
         Ok(self.caller().delete(&key).await.map_err(refusal_to))
     }
+
+    async fn keys(&mut self, prefix: String) -> Answer<Vec<String>> {
+        Ok(self.caller().keys(&prefix).await.map_err(refusal_to))
+    }
 }
 
-fn pairs(labels: Vec<types::Attr>) -> Vec<(String, String)> {
+fn pairs(labels: Vec<common::Attr>) -> Vec<(String, String)> {
     labels.into_iter().map(|label| (label.key, label.value)).collect()
 }
 
 impl metrics::Host for Guest {
-    fn counter_add(&mut self, name: String, delta: f64, labels: Vec<types::Attr>) -> wasmtime::Result<()> {
+    fn counter_add(&mut self, name: String, delta: f64, labels: Vec<common::Attr>) -> wasmtime::Result<()> {
         self.caller().measure(&name, &pairs(labels), Change::Add(delta));
         Ok(())
     }
 
-    fn gauge_set(&mut self, name: String, value: f64, labels: Vec<types::Attr>) -> wasmtime::Result<()> {
+    fn gauge_set(&mut self, name: String, value: f64, labels: Vec<common::Attr>) -> wasmtime::Result<()> {
         self.caller().measure(&name, &pairs(labels), Change::Set(value));
         Ok(())
     }
 
-    fn histogram_record(&mut self, name: String, value: f64, labels: Vec<types::Attr>) -> wasmtime::Result<()> {
+    fn histogram_record(&mut self, name: String, value: f64, labels: Vec<common::Attr>) -> wasmtime::Result<()> {
         self.caller().measure(&name, &pairs(labels), Change::Record(value));
         Ok(())
     }

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tracing::{debug, warn};
 
 use super::{Blame, LARGEST_FILE, NO_PROGRAM, SHOWN, SIGNALLED, STEP, Target, Transaction, Why, blame};
 use crate::engine::{ContainerId, Engine, EngineError, Fault, PathKind, chain};
-use crate::hooks::{Command, File, Hooks};
+use crate::hooks::{Command, File, Hooks, NEW_FILE};
 use crate::plan::Planned;
 use crate::plan::compile::targets::{barred, mount_at};
 use crate::pod::ComponentName;
@@ -53,7 +54,7 @@ impl<'a, E: Engine, H: Hooks> Transaction<'a, E, H> {
             {
                 return Err(format!("`{path}` in component `{component}` is a link to a directory"));
             }
-            let file = file.map(|file| File { path: real.clone(), ..file.clone() });
+            let file = file.map(|file| File { path: real.clone(), ..file.clone().over(rights(&was)) });
             let made =
                 if was == Was::Absent { self.missing(component, &id, &real, &mut known).await? } else { Vec::new() };
             targets.push(Target { component: component.clone(), path: path.clone(), real, was, file, made });
@@ -262,11 +263,16 @@ enum Unmoved {
 
 /// An empty file in the place of one that is to be removed.
 pub(super) fn blank(component: &ComponentName, path: &str, was: &Was) -> File {
-    let (mode, uid, gid) = match was {
+    let (mode, uid, gid) = rights(was);
+    File { component: component.clone(), path: path.to_owned(), mode, uid, gid, content: Bytes::new() }
+}
+
+/// Mode, owner and group of what is there, or of a new file.
+fn rights(was: &Was) -> (u32, u32, u32) {
+    match was {
         Was::File(file) => (file.mode, file.uid, file.gid),
-        Was::Absent | Was::Link(_) => (0o644, 0, 0),
-    };
-    File { component: component.clone(), path: path.to_owned(), mode, uid, gid, content: Vec::new() }
+        Was::Absent | Was::Link(_) => NEW_FILE,
+    }
 }
 
 /// Puts candidates' paths in place of `{candidate}` and `{candidate:/path}`.

@@ -137,8 +137,7 @@ fn checks_probes_and_plugins_say_what_they_say_in_one_form() {
     };
     let waits = "probe app readiness starting: the readiness probe has not succeeded yet";
     assert_eq!(said(&pod), [waits, "engine db health starting: the health check has not succeeded yet"]);
-    let judgement =
-        |component| Judgement { component, status: crate::hooks::Status::Unhealthy, reason: "no".to_owned() };
+    let judgement = |component| judgement(component, crate::hooks::Status::Unhealthy, "no");
     let judgements = vec![judgement(None), judgement(Some(name("db")))];
     let judged = Event::Judged { plugin: PluginName::new("p").unwrap(), judgements };
     let unready = Verdict::Unready { reason: "503".to_owned() };
@@ -182,11 +181,67 @@ fn one_that_was_up_and_is_down_when_the_last_one_comes_up_is_waited_for() {
     assert!(armed(&actions, &Deadline::Settled).is_some());
 }
 
+fn judgement(component: Option<ComponentName>, status: crate::hooks::Status, reason: &str) -> Judgement {
+    Judgement {
+        component,
+        check: String::new(),
+        probe: crate::hooks::Probe::Liveness,
+        status,
+        reason: reason.to_owned(),
+    }
+}
+
+#[test]
+fn checks_of_a_plugin_count_each_for_itself() {
+    use crate::hooks::{Probe, Status};
+    let mut pod = fresh();
+    let plugin = PluginName::new("p").unwrap();
+    let mut judge = |check: &str, probe, status| {
+        let judgement = Judgement { check: check.to_owned(), probe, ..judgement(Some(name("app")), status, check) };
+        pod.judge(plugin.clone(), judgement);
+        let node = pod.node(&name("app")).unwrap();
+        pod.health_of(&name("app"), node).map(|health| (health.state, health.reasons.join(",")))
+    };
+    let unwell = judge("disk", Probe::Liveness, Status::Unhealthy).unwrap();
+    assert_eq!(unwell.0, HealthState::Unhealthy);
+    assert!(unwell.1.contains("plugin `p/disk`: disk"), "{}", unwell.1);
+    let still = judge("net", Probe::Liveness, Status::Healthy).unwrap();
+    assert_eq!(still.0, HealthState::Unhealthy, "another check of the plugin does not outweigh it");
+    let well = judge("disk", Probe::Liveness, Status::Healthy).unwrap();
+    assert_ne!(well.0, HealthState::Unhealthy);
+    let starts = judge("warm", Probe::Startup, Status::Unhealthy).unwrap();
+    assert_eq!(starts.0, HealthState::Starting);
+    let started = judge("warm", Probe::Startup, Status::Healthy).unwrap();
+    assert_ne!(started.0, HealthState::Starting);
+    let stays = judge("warm", Probe::Startup, Status::Unhealthy).unwrap();
+    assert_eq!(stays, started, "a start that is complete stays complete");
+    pod.forget_startup(&name("app"));
+    let plugin = PluginName::new("p").unwrap();
+    let again = Judgement { probe: Probe::Startup, ..judgement(Some(name("app")), Status::Unhealthy, "the next run") };
+    pod.judge(plugin, again);
+    let verdicts = pod.verdicts();
+    assert!(verdicts.iter().any(|it| it.kind == "startup" && it.status == HealthState::Starting));
+}
+
+#[test]
+fn an_unready_judgement_counts_as_an_unready_probe() {
+    use crate::hooks::{Probe, Status};
+    let mut pod = fresh();
+    let unready = Judgement { probe: Probe::Readiness, ..judgement(None, Status::Unhealthy, "no") };
+    pod.judge(PluginName::new("p").unwrap(), unready);
+    let verdict = pod.verdicts().into_iter().find(|it| it.check == "plugin p").unwrap();
+    let expected = match Unready::default() {
+        Unready::Unhealthy => HealthState::Unhealthy,
+        Unready::Degraded => HealthState::Degraded,
+    };
+    assert_eq!((verdict.kind.as_str(), verdict.status), ("readiness", expected));
+}
+
 #[test]
 fn a_plugin_that_judges_the_pod_holds_the_first_verdict_back() {
     let judged = |status| Event::Judged {
         plugin: PluginName::new("p").unwrap(),
-        judgements: vec![Judgement { component: None, status, reason: "because".to_owned() }],
+        judgements: vec![judgement(None, status, "because")],
     };
     let mut pod = of(vec![planned("app", &[])]);
     let actions =

@@ -4,7 +4,7 @@
 
 use std::cell::RefCell;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 wit_bindgen::generate!({
     path: "../../../wit",
@@ -27,15 +27,16 @@ wit_bindgen::generate!({
 });
 
 use exports::outrigger::pod::{component_event, config_changed, config_copy, health, log_line, plugin, pre_start, signal, tick};
-use outrigger::pod::types::{Attr, File, HookError};
-use outrigger::pod::{exec, files, metrics, pod, signals, state, watch};
+use outrigger::pod::common::{self, Attr, Content, Error, File};
+use outrigger::pod::{contents, exec, files, log, metrics, pod, signals, state, watch};
 
 /// What `describe` does: the word after the colon.
 static MODE: [u8; 32] = *b"describe-mode:plain.............";
 
 thread_local! {
     static CONFIG: RefCell<Value> = const { RefCell::new(Value::Null) };
-    static KEPT: RefCell<Vec<pod::Component>> = const { RefCell::new(Vec::new()) };
+    static SETUP: RefCell<Value> = const { RefCell::new(Value::Null) };
+    static KEPT: RefCell<Vec<contents::Draft>> = const { RefCell::new(Vec::new()) };
 }
 
 struct Naughty;
@@ -63,8 +64,20 @@ fn number(act: &str) -> u64 {
     act.rsplit_once(' ').and_then(|(_, n)| n.parse().ok()).unwrap_or_default()
 }
 
+fn error(code: &str, text: &str) -> Error {
+    Error { code: code.to_owned(), text: text.to_owned(), retry_ms: None }
+}
+
+fn failed(text: &str) -> Error {
+    error("failed", text)
+}
+
+fn retry(ms: u32) -> Error {
+    Error { retry_ms: Some(ms), ..error("not-ready", "") }
+}
+
 /// What any hook may do; false where the act is the hook's own.
-fn misbehave(act: &str) -> Result<bool, HookError> {
+fn misbehave(act: &str) -> Result<bool, Error> {
     let word = act.split(' ').next().unwrap_or_default();
     match word {
         "spin" => spin(),
@@ -77,32 +90,34 @@ fn misbehave(act: &str) -> Result<bool, HookError> {
             }
         }
         "sleep" => std::thread::sleep(std::time::Duration::from_millis(number(act))),
-        "fail" => return Err(HookError::Failed("on purpose".to_owned())),
-        "bad-config" => return Err(HookError::BadConfig("on purpose".to_owned())),
-        "denied" => return Err(HookError::Denied("on purpose".to_owned())),
-        "retry" => return Err(HookError::Retry(number(act) as u32)),
+        "fail" => return Err(failed("on purpose")),
+        "bad-config" => return Err(error("bad-config", "on purpose")),
+        "denied" => return Err(error("denied", "on purpose")),
+        "retry" => return Err(retry(number(act) as u32)),
+        "odd-code" => return Err(error("out-of-tea", "on purpose")),
+        "timeout" => return Err(error("timeout", "on purpose")),
         // So often, counted beyond restarts.
         "trap-times" | "retry-times" | "fail-times" => {
             let key = format!("{word}-count");
-            let seen = state::get(&key)?.map_or(0, |value| u64::from(value[0]));
+            let seen = state::get(&key)?.map_or(0, |entry| u64::from(entry.value[0]));
             if seen < number(act) {
                 state::set(&key, &[seen as u8 + 1])?;
                 match word {
                     "trap-times" => std::process::abort(),
-                    "retry-times" => return Err(HookError::Retry(10)),
-                    _ => return Err(HookError::Failed("on purpose".to_owned())),
+                    "retry-times" => return Err(retry(10)),
+                    _ => return Err(failed("on purpose")),
                 }
             }
         }
         "handles" => loop {
-            KEPT.with_borrow_mut(|kept| kept.extend(pod::components()));
+            KEPT.with_borrow_mut(|kept| kept.push(contents::Draft::new()));
         },
         "shout" => {
             for line in 0..number(act) {
                 println!("{line}");
             }
         }
-        "ask" => return Err(HookError::Failed(ask(act.split_once(' ').map_or("", |(_, rest)| rest)))),
+        "ask" => return Err(failed(&ask(act.split_once(' ').map_or("", |(_, rest)| rest)))),
         _ => return Ok(false),
     }
     Ok(true)
@@ -111,31 +126,61 @@ fn misbehave(act: &str) -> Result<bool, HookError> {
 /// Uses the host, and answers what came of it.
 fn ask(what: &str) -> String {
     let words: Vec<&str> = what.split(' ').collect();
-    fn told<T: std::fmt::Debug>(result: Result<T, HookError>) -> String {
+    fn told<T: std::fmt::Debug>(result: Result<T, Error>) -> String {
         match result {
             Ok(value) => format!("ok {value:?}"),
-            Err(HookError::Denied(why)) => format!("denied {why}"),
-            Err(other) => format!("error {other:?}"),
+            Err(error) => format!("{} {}", error.code, error.text),
         }
     }
     match words[..] {
         ["signal", component, number] => told(signals::send(component, number.parse().unwrap())),
-        ["read", component, path] => told(files::read(component, path, 100).map(|file| file.content)),
+        ["read", component, path] => told(files::read(component, path, 100).map(|file| bytes(&file.content))),
         ["write", component, path] => told(files::write(&file(component, path, 0o644))),
         ["exec", component] => told(exec::run(component, &["true".to_owned()], 1000).map(|done| done.exit_code)),
         ["watch", path] => told(watch::add(path, watch::Options { debounce_ms: 100, max_delay_ms: 1000 })),
-        ["state"] => told(state::set("k", b"v").and_then(|()| state::get("k"))),
+        ["state"] => told(state::set("k", b"v").and_then(|_| state::get("k")).map(|entry| entry.map(|entry| entry.value))),
+        ["swap"] => {
+            let key = "swapped";
+            let steps = || -> Result<String, Error> {
+                let new = state::swap(key, 0, b"a")?.ok_or_else(|| failed("a new key"))?;
+                let lost = state::swap(key, 0, b"b")?;
+                let next = state::swap(key, new, b"c")?.ok_or_else(|| failed("the right version"))?;
+                state::delete(key)?;
+                let late = state::swap(key, next, b"d")?;
+                let again = state::set(key, b"e")?;
+                let keys = state::keys("swap")?;
+                Ok(format!("{lost:?} {late:?} {} {keys:?}", new < next && next < again))
+            };
+            told(steps())
+        }
+        ["log"] => {
+            log::log(log::Level::Warn, "first\nsecond");
+            log::log(log::Level::Error, "third");
+            "logged".to_owned()
+        }
+        ["content", length] => {
+            let draft = contents::Draft::new();
+            let mut left: usize = length.parse().unwrap();
+            while left > 0 {
+                let some = left.min(1 << 20);
+                if let Err(error) = draft.append(&vec![b'x'; some]) {
+                    return format!("{} {}", error.code, error.text);
+                }
+                left -= some;
+            }
+            told(draft.finish().map(|stored| stored.size))
+        }
+        ["stale"] => told(contents::read(&"0".repeat(64), 0, 10)),
         ["metrics"] => {
             metrics::counter_add("hits", 2.0, &[Attr { key: "a".to_owned(), value: "b".to_owned() }]);
             metrics::gauge_set("level", 0.5, &[]);
             metrics::histogram_record("took", 0.1, &[]);
             "done".to_owned()
         }
-        ["pod"] => {
-            let parts = pod::components();
-            let names: Vec<_> = parts.iter().map(|part| format!("{}={}={:?}", part.name(), part.image(), part.state())).collect();
-            format!("{} {:?} {}", pod::name(), pod::label("l"), names.join(","))
-        }
+        ["pod"] => match pod::view() {
+            Ok(text) => text,
+            Err(error) => format!("{} {}", error.code, error.text),
+        },
         ["env", name] => format!("{:?}", std::env::var(name).ok()),
         ["tcp", address] => match std::net::TcpStream::connect(address) {
             Ok(_) => "connected".to_owned(),
@@ -166,28 +211,42 @@ fn ask(what: &str) -> String {
 }
 
 fn file(component: &str, path: &str, mode: u32) -> File {
-    File { component: component.to_owned(), path: path.to_owned(), mode, uid: 0, gid: 0, content: b"new".to_vec() }
+    File {
+        component: component.to_owned(),
+        path: path.to_owned(),
+        mode: Some(mode),
+        uid: Some(0),
+        gid: Some(0),
+        content: Content::Bytes(b"new".to_vec()),
+    }
 }
 
-fn wants(list: &Value) -> Vec<plugin::Want> {
+/// All bytes of a content, in parts where the host has it.
+fn bytes(content: &Content) -> Vec<u8> {
+    let stored = match content {
+        Content::Bytes(bytes) => return bytes.clone(),
+        Content::Stored(stored) => stored,
+    };
+    let mut all = Vec::new();
+    while (all.len() as u64) < stored.size {
+        all.extend(contents::read(&stored.digest, all.len() as u64, 64 << 10).unwrap());
+    }
+    all
+}
+
+fn wants(list: &Value) -> Value {
     let list = list.as_array().cloned().unwrap_or_default();
-    list.iter()
-        .map(|want| {
-            let text = want.as_str().unwrap_or_default();
-            let (required, text) = text.strip_prefix('!').map_or((false, text), |rest| (true, rest));
-            let (capability, scope) = text.split_once(' ').unwrap_or((text, ""));
-            plugin::Want {
-                capability: capability.to_owned(),
-                scope: scope.to_owned(),
-                reason: "to be naughty".to_owned(),
-                required,
-            }
-        })
-        .collect()
+    let want = |want: &Value| {
+        let text = want.as_str().unwrap_or_default();
+        let (required, text) = text.strip_prefix('!').map_or((false, text), |rest| (true, rest));
+        let (capability, scope) = text.split_once(' ').unwrap_or((text, ""));
+        json!({"capability": capability, "scope": scope, "reason": "to be naughty", "required": required})
+    };
+    list.iter().map(want).collect()
 }
 
 impl plugin::Guest for Naughty {
-    fn describe() -> plugin::Manifest {
+    fn describe() -> String {
         let mode = mode();
         match mode.as_str() {
             "trap" => std::process::abort(),
@@ -210,34 +269,61 @@ impl plugin::Guest for Naughty {
             wanted.push("plan *");
         }
         let wanted = Value::from(wanted);
-        plugin::Manifest {
-            name: if mode == "bad-name" { "a b" } else { "naughty" }.to_owned(),
-            version: if mode == "bad-version" { "new" } else { "1.2.3" }.to_owned(),
-            summary: "Does what it is told.".to_owned(),
-            config_schema: if mode == "bad-schema" { "{" } else { r#"{"type":"object","properties":{"tick":{"type":"string"}}}"# }.to_owned(),
-            wants: wants(&wanted),
+        let schema = json!({"type": "object", "properties": {"tick": {"type": "string"}}});
+        let mut manifest = json!({
+            "name": if mode == "bad-name" { "a b" } else { "naughty" },
+            "version": if mode == "bad-version" { "new" } else { "1.2.3" },
+            "summary": "Does what it is told.",
+            "config_schema": if mode == "bad-schema" { json!("{") } else { schema },
+            "wants": wants(&wanted),
+        });
+        match mode.as_str() {
+            "no-json" => return "{".to_owned(),
+            "odd-key" => manifest["colour"] = json!("red"),
+            "newer" => manifest["host"] = json!("99.0.0"),
+            "alone" => manifest["instances"] = json!("one"),
+            "big" => manifest["memory_mib"] = json!(48),
+            _ => {}
         }
+        manifest.to_string()
     }
 
-    fn configure(config_json: String) -> Result<Vec<plugin::Want>, HookError> {
-        let config: Value = serde_json::from_str(&config_json).unwrap_or_default();
+    fn configure(setup: String) -> Result<String, Vec<plugin::Problem>> {
+        let problem = |path: &str, what: &str, hint: Option<&str>| plugin::Problem {
+            path: path.to_owned(),
+            what: what.to_owned(),
+            hint: hint.map(str::to_owned),
+        };
+        let setup: Value = serde_json::from_str(&setup).unwrap_or_default();
+        let config = setup["config"].clone();
         CONFIG.set(config.clone());
+        SETUP.set(setup);
         let act = act("configure");
         if let Some(asked) = act.strip_prefix("check ") {
             let (asked, expected) = asked.split_once(" => ").unwrap_or((asked, ""));
             let told = ask(asked);
             if !told.contains(expected) {
-                return Err(HookError::Failed(told));
+                return Err(vec![problem("", &told, None)]);
             }
-        } else {
-            misbehave(&act)?;
+        } else if act == "problems" {
+            return Err(vec![problem("a.b[1]", "is odd", Some("make it even")), problem("", "all is wrong", None)]);
+        } else if act == "no-problem" {
+            return Err(Vec::new());
+        } else if act == "no-json" {
+            return Ok("[".to_owned());
+        } else if let Err(error) = misbehave(&act) {
+            return Err(vec![problem("", &error.text, None)]);
         }
-        Ok(wants(&config["wants"]))
+        let mut needs = json!({"wants": wants(&config["wants"])});
+        if !config["events"].is_null() {
+            needs["events"] = config["events"].clone();
+        }
+        Ok(needs.to_string())
     }
 }
 
 impl pre_start::Guest for Naughty {
-    fn pre_start(plan_json: String) -> Result<Option<String>, HookError> {
+    fn on_pre_start(plan: String) -> Result<Option<String>, Error> {
         let act = act("pre-start");
         if misbehave(&act)? {
             return Ok(None);
@@ -246,7 +332,7 @@ impl pre_start::Guest for Naughty {
             "huge" => Some("x".repeat(24 << 20)),
             "bad" => Some(r#"{"components":{"app":{"image":"evil"}}}"#.to_owned()),
             "good" => Some(r#"{"components":{"app":{"environment":{"A":"1"}}}}"#.to_owned()),
-            "tell" => return Err(HookError::Failed(plan_json)),
+            "tell" => return Err(failed(&plan)),
             // Whatever the test wants.
             other => other.strip_prefix("overlay ").map(str::to_owned),
         })
@@ -254,7 +340,7 @@ impl pre_start::Guest for Naughty {
 }
 
 impl config_copy::Guest for Naughty {
-    fn config_copy(_source: String, mut old: File) -> Result<config_copy::Verdict, HookError> {
+    fn on_copy(_source: String, mut old: File) -> Result<config_copy::Verdict, Error> {
         let act = act("config-copy");
         if misbehave(&act)? {
             return Ok(config_copy::Verdict::Keep);
@@ -264,8 +350,29 @@ impl config_copy::Guest for Naughty {
             "bad-mode" => config_copy::Verdict::Replace(vec![file("app", "/etc/x", 0o77777)]),
             "skip" => config_copy::Verdict::Skip,
             "good" => {
-                old.content.extend(b" seen");
+                let mut content = bytes(&old.content);
+                content.extend(b" seen");
+                old.content = Content::Bytes(content);
                 config_copy::Verdict::Replace(vec![old, file("app", "/etc/more", 0o600)])
+            }
+            // Its rights are left open.
+            "open" => {
+                old.mode = None;
+                old.uid = None;
+                old.gid = None;
+                config_copy::Verdict::Replace(vec![old])
+            }
+            // A content that the host does not have.
+            "stale" => {
+                old.content = Content::Stored(common::Stored { digest: "0".repeat(64), size: 3 });
+                config_copy::Verdict::Replace(vec![old])
+            }
+            "tell" => {
+                let form = match &old.content {
+                    Content::Bytes(_) => "bytes",
+                    Content::Stored(_) => "stored",
+                };
+                return Err(failed(&format!("{form} {}", bytes(&old.content).len())));
             }
             _ => config_copy::Verdict::Keep,
         })
@@ -273,19 +380,21 @@ impl config_copy::Guest for Naughty {
 }
 
 impl health::Guest for Naughty {
-    fn check(why: health::Trigger) -> Result<Vec<health::Judgement>, HookError> {
+    fn on_check(why: health::Trigger) -> Result<Vec<health::Judgement>, Error> {
         let act = act("health");
         if misbehave(&act)? {
             return Ok(Vec::new());
         }
         let judge = |component: Option<&str>| health::Judgement {
             component: component.map(str::to_owned),
-            status: health::Status::Degraded,
+            check: if act == "bad-check" { "a\nb".to_owned() } else { String::new() },
+            probe: common::Probe::Liveness,
+            status: common::Status::Degraded,
             reason: format!("{why:?}"),
         };
         Ok(match act.as_str() {
             "bad" => vec![judge(Some("ghost"))],
-            "good" => vec![judge(Some("app")), judge(None)],
+            "good" | "bad-check" => vec![judge(Some("app")), judge(None)],
             _ => Vec::new(),
         })
     }
@@ -298,7 +407,7 @@ fn rewrite(edit: &mut log_line::Edit, text: &[u8]) {
 }
 
 impl log_line::Guest for Naughty {
-    fn on_batch(batch: log_line::Batch) -> Result<log_line::Verdict, HookError> {
+    fn on_batch(batch: log_line::Batch) -> Result<log_line::Verdict, Error> {
         let act = act("log-line");
         if act.is_empty() {
             return Ok(log_line::Verdict::KeepAll);
@@ -308,6 +417,8 @@ impl log_line::Guest for Naughty {
         }
         let mut edit = log_line::Edit {
             drop: vec![],
+            join: vec![],
+            split: vec![],
             rewrite: vec![],
             ends: vec![],
             data: vec![],
@@ -328,13 +439,41 @@ impl log_line::Guest for Naughty {
             "bad-hold" => edit.hold = 9999,
             "hold" => edit.hold = 1,
             // Each makes far more of a line than came in.
-            "many-lines" => rewrite(&mut edit, &vec![b'\n'; 1_000_000]),
+            "many-lines" => {
+                rewrite(&mut edit, &vec![b'\n'; 1_000_000]);
+                edit.split = vec![0];
+            }
             "long-line" => rewrite(&mut edit, &vec![b'x'; (1 << 20) + 1]),
-            "many-bytes" => rewrite(&mut edit, &[&[b'x'; 2000][..], b"\n"].concat().repeat(1000)),
+            "many-bytes" => {
+                rewrite(&mut edit, &[&[b'x'; 2000][..], b"\n"].concat().repeat(1000));
+                edit.split = vec![0];
+            }
+            "join" => edit.join = (1..batch.ends.len() as u32).collect(),
+            "bad-join" => edit.join = vec![0],
+            // Of which run the lines are, and how many came again.
+            "tell" => {
+                let source: Vec<_> = batch.source.iter().map(|attr| format!("{}={}", attr.key, attr.value)).collect();
+                let told = format!(
+                    "{} again={} flush={} last={} times={:?}",
+                    source.join(" "), batch.again, batch.flush, batch.last, batch.times
+                );
+                return Err(failed(&told));
+            }
+            // Holds what it has not had before.
+            "hold-new" => {
+                edit.hold = 2.min(batch.ends.len() as u32 - batch.again);
+                edit.annotate = vec![0];
+                edit.fields = format!(r#"{{"again":{}}}"#, batch.again).into_bytes();
+                edit.field_ends = vec![edit.fields.len() as u32];
+                if edit.hold as usize == batch.ends.len() {
+                    (edit.annotate, edit.fields, edit.field_ends) = (vec![], vec![], vec![]);
+                }
+            }
             "much-unused" => edit.data = vec![b'x'; 4 << 20],
             // A thousand lines, each with the same long fields.
             "many-fields" => {
                 rewrite(&mut edit, &vec![b'\n'; 1000]);
+                edit.split = vec![0];
                 edit.annotate = vec![0];
                 edit.fields = format!(r#"{{"x":"{}"}}"#, "x".repeat(1_000_000)).into_bytes();
                 edit.field_ends = vec![edit.fields.len() as u32];
@@ -363,7 +502,7 @@ impl log_line::Guest for Naughty {
 }
 
 impl signal::Guest for Naughty {
-    fn on_signal(_signal: u8) -> Result<signal::Decision, HookError> {
+    fn on_signal(_signal: u8) -> Result<signal::Decision, Error> {
         let act = act("signal");
         if misbehave(&act)? {
             return Ok(signal::Decision::Forward);
@@ -382,57 +521,67 @@ impl signal::Guest for Naughty {
 }
 
 impl component_event::Guest for Naughty {
-    fn on_event(_event: component_event::Event) -> Result<component_event::Reaction, HookError> {
+    fn on_event(event: String) -> Result<Option<String>, Error> {
         let act = act("component-event");
         if misbehave(&act)? {
-            return Ok(component_event::Reaction::AsPlanned);
+            return Ok(None);
         }
         Ok(match act.as_str() {
-            "restart" => component_event::Reaction::Restart(50),
-            "stop" => component_event::Reaction::StopPod,
-            _ => component_event::Reaction::AsPlanned,
+            "restart" => Some(json!({"action": "restart", "after_ms": 50}).to_string()),
+            "stop" => Some(json!({"action": "stop-pod"}).to_string()),
+            "planned" => Some(json!({"action": "as-planned"}).to_string()),
+            "bad" => Some(json!({"action": "dance"}).to_string()),
+            "tell" => return Err(failed(&event)),
+            _ => None,
         })
     }
 }
 
 impl config_changed::Guest for Naughty {
-    fn on_change(changes: Vec<config_changed::Change>) -> Result<Option<config_changed::Rollout>, HookError> {
+    fn on_change(changes: Vec<config_changed::Change>) -> Result<Option<common::Rollout>, Error> {
         let act = act("config-changed");
         if misbehave(&act)? {
             return Ok(None);
         }
-        let mut rollout = config_changed::Rollout {
-            summary: format!("{} changes", changes.len()),
-            files: vec![file("app", "/etc/x", 0o644)],
-            remove: vec![],
-            validate: vec![],
-            apply: vec![config_changed::Action::Signal(("app".to_owned(), 1))],
-            verify: vec![],
-            healthy_for_ms: 0,
-        };
+        let mut plan = json!({
+            "summary": format!("{} changes", changes.len()),
+            "apply": [{"signal": {"component": "app", "signal": 1}}],
+        });
+        let mut files = vec![file("app", "/etc/x", 0o644)];
         match act.as_str() {
             "good" => {}
-            "bad" => {
-                rollout.validate = vec![config_changed::Command {
-                    component: "app".to_owned(),
-                    argv: vec!["rm".to_owned()],
-                    timeout_ms: 1,
-                }];
+            "bad" => plan["validate"] = json!([{"run": {"component": "app", "argv": ["rm"], "timeout_ms": 1}}]),
+            "bad-step" => plan["validate"] = json!([{"restart": {"component": "app"}}]),
+            "bad-key" => plan["canary"] = json!(5),
+            "bad-file" => files = vec![file("app", "/root/x", 0o644)],
+            // Passed on without a look at the content.
+            "pass" => files[0].content = changes.into_iter().find_map(|change| change.content).unwrap(),
+            // The last byte is read, and the content is passed on.
+            "tail" => {
+                let content = changes.into_iter().find_map(|change| change.content).unwrap();
+                if let Content::Stored(stored) = &content {
+                    let tail = contents::read(&stored.digest, stored.size - 1, 100)?;
+                    plan["summary"] = json!(format!("{tail:?} of {}", stored.size));
+                }
+                files[0].content = content;
+                files[0].mode = None;
             }
-            "bad-file" => rollout.files = vec![file("app", "/root/x", 0o644)],
             _ => return Ok(None),
         }
-        Ok(Some(rollout))
+        Ok(Some(common::Rollout { plan: plan.to_string(), files }))
     }
 
-    fn on_outcome(_applied: bool, text: String) -> Result<(), HookError> {
-        if text == "fail" { Err(HookError::Failed(text)) } else { Ok(()) }
+    fn on_outcome(outcome: String) -> Result<(), Error> {
+        if outcome.contains("fail") { Err(failed(&outcome)) } else { Ok(()) }
     }
 }
 
 impl tick::Guest for Naughty {
-    fn tick() -> Result<Option<u32>, HookError> {
+    fn on_tick() -> Result<Option<u32>, Error> {
         let act = act("tick");
+        if act == "setup" {
+            return Err(failed(&SETUP.with_borrow(Value::to_string)));
+        }
         if misbehave(&act)? {
             return Ok(Some(5));
         }

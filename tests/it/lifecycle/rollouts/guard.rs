@@ -60,7 +60,7 @@ async fn nothing_is_changed_before_the_components_are_guarded() {
                 source: "/config".to_owned(),
                 path: "/config/web.conf".to_owned(),
                 digest: "2".to_owned(),
-                content: b"good second".to_vec(),
+                content: b"good second"[..].into(),
                 removed: false,
             };
             changes.send((plugin(), vec![change])).await.unwrap();

@@ -17,12 +17,16 @@ fn seen(batch: &Batch) -> Seen<'_> {
     Seen::of(batch)
 }
 
+/// Each text with newlines becomes several lines.
 fn rewriting(lines: &[(u32, &[u8])]) -> Edit {
     let mut edit = Edit::default();
     for (line, text) in lines {
         edit.rewrite.push(*line);
         edit.data.extend_from_slice(text);
         edit.ends.push(narrow(edit.data.len()));
+        if text.contains(&b'\n') {
+            edit.split.push(*line);
+        }
     }
     edit
 }
@@ -146,23 +150,40 @@ fn a_number_that_gets_longer_does_not_break_the_count() {
 }
 
 /// What becomes of one line: newlines in its new text, bytes of it, bytes of its fields.
-type Fate = (Option<(usize, usize)>, Option<usize>, bool);
+type Fate = (Option<(usize, usize)>, Option<usize>, Kind);
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Kind {
+    Drop,
+    Join,
+    Split,
+    Whole,
+}
 
 fn fate() -> impl Strategy<Value = Fate> {
     let size =
         prop_oneof![4 => 0_usize..200, 1 => 0_usize..1_200_000, 1 => Just(LONGEST_LINE), 1 => Just(LONGEST_LINE + 1)];
     let newlines = prop_oneof![4 => 0_usize..5, 1 => 0_usize..10_000];
+    let kind = prop_oneof![
+        2 => Just(Kind::Drop), 2 => Just(Kind::Join), 4 => Just(Kind::Split), 2 => Just(Kind::Whole),
+    ];
     let fields = prop_oneof![4 => 8_usize..100, 1 => 8_usize..1_200_000];
-    (prop::option::of((newlines, size)), prop::option::of(fields), prop::bool::weighted(0.2))
+    (prop::option::of((newlines, size)), prop::option::of(fields), kind)
 }
 
 fn edit_of(fates: &[Fate]) -> Edit {
     let mut edit = Edit::default();
-    for (line, (text, fields, dropped)) in fates.iter().enumerate() {
+    for (line, (text, fields, kind)) in fates.iter().enumerate() {
         let line = narrow(line);
-        if *dropped {
-            edit.drop.push(line);
-            continue;
+        let is_left = line > narrow(edit.drop.len());
+        match kind {
+            Kind::Drop => {
+                edit.drop.push(line);
+                continue;
+            }
+            Kind::Join if is_left => edit.join.push(line),
+            Kind::Split => edit.split.push(line),
+            Kind::Join | Kind::Whole => {}
         }
         if let Some((newlines, bytes)) = text {
             edit.rewrite.push(line);
@@ -170,7 +191,9 @@ fn edit_of(fates: &[Fate]) -> Edit {
             edit.data.extend(std::iter::repeat_n(b'x', *bytes));
             edit.ends.push(narrow(edit.data.len()));
         }
-        if let Some(bytes) = fields {
+        if let Some(bytes) = fields
+            && !edit.join.contains(&line)
+        {
             edit = annotating(edit, &[(line, &object(*bytes))]);
         }
     }
