@@ -568,10 +568,11 @@ pub trait Hooks: Clone + Send + Sync + 'static {
         Vec::new()
     }
 
-    /// Tells one plugin how its rollout ended.
+    /// Tells one plugin how its rollout ended; `id` is that of a rollout that it has begun by itself.
     fn rollout_ended(
         &self,
         plugin: &PluginName,
+        id: Option<String>,
         outcome: RolloutOutcome,
         text: String,
     ) -> impl Future<Output = Result<(), HookFailure>> + Send;

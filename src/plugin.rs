@@ -28,7 +28,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::engine::ExecOutput;
-use crate::hooks::{File, FileFacts, NewFile};
+use crate::hooks::{File, FileFacts, Judgement, NewFile, Rollout};
 use crate::pod::{ComponentName, PluginName};
 
 /// What a plugin asks of the pod. Grants have been checked already; who serves it checks that the component exists.
@@ -81,6 +81,20 @@ pub enum RequestKind {
         file: NewFile,
         /// Answers when it is there.
         reply: Reply<()>,
+    },
+    /// `verdicts.report`.
+    Report {
+        /// Checked already.
+        judgements: Vec<Judgement>,
+        /// Answers when they count.
+        reply: Reply<()>,
+    },
+    /// `rollouts.start`.
+    Rollout {
+        /// Checked already.
+        rollout: Rollout,
+        /// Answers the rollout's id.
+        reply: Reply<String>,
     },
     /// `exec.run`.
     Exec {

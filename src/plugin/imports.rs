@@ -9,6 +9,7 @@ pub mod metrics;
 pub mod place;
 pub mod wasi;
 
+use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -17,9 +18,11 @@ use tokio::sync::oneshot;
 use tracing::warn;
 
 use crate::engine::ExecOutput;
+use crate::files::read_regular;
 use crate::hooks::limits::{DEBOUNCE_MS, LARGEST_FILE, LONGEST_COMMAND_MS, MOST_FILES};
 use crate::hooks::{File, FileFacts};
-use crate::plugin::answers::said::FileSaid;
+use crate::plugin::answers::Judge;
+use crate::plugin::answers::said::{self, FileSaid};
 use crate::plugin::imports::grants::Denied;
 use crate::plugin::imports::keys::Entry;
 use crate::plugin::imports::metrics::Change;
@@ -39,6 +42,9 @@ const NOT_READY_MS: u32 = 1000;
 
 /// Longest path of a watch, in bytes.
 const WATCH_PATH: usize = 4096;
+
+/// Longest secret, in bytes: Swarm's are at most as long.
+const SECRET_BYTES: u64 = 512 << 10;
 
 /// Most watches of one plugin.
 const WATCHES: usize = 256;
@@ -150,10 +156,16 @@ pub struct Caller {
 
 impl Caller {
     fn allowed(&self, capability: Capability, scope: &str) -> Result<(), Refusal> {
-        if self.phase != Phase::Running {
-            return Err(Refusal::new(Code::Denied, format!("`{capability}` cannot be used before the first hook")));
-        }
+        self.running(capability)?;
         Ok(self.shared.granter.check(capability, scope)?)
+    }
+
+    /// Before the first hook nothing is granted; whose part a call needs is checked with the call.
+    fn running(&self, capability: Capability) -> Result<(), Refusal> {
+        if self.phase == Phase::Running {
+            return Ok(());
+        }
+        Err(Refusal::new(Code::Denied, format!("`{capability}` cannot be used before the first hook")))
     }
 
     async fn ask<T>(&self, kind: impl FnOnce(Reply<T>) -> RequestKind) -> Result<T, Refusal> {
@@ -311,6 +323,48 @@ impl Caller {
     pub async fn keys(&self, prefix: &str) -> Result<Vec<String>, Refusal> {
         self.allowed(Capability::State, "*")?;
         self.shared.keys.keys(prefix).await
+    }
+
+    /// `verdicts.report`.
+    pub async fn report(&self, judgements: Vec<said::Judgement>) -> Result<(), Refusal> {
+        self.running(Capability::Verdicts)?;
+        let judgements = self.judged(|judge| judge.judgements(judgements))?;
+        self.ask(|reply| RequestKind::Report { judgements, reply }).await
+    }
+
+    /// `rollouts.start`.
+    pub async fn roll_out(&self, rollout: said::Rollout) -> Result<String, Refusal> {
+        self.running(Capability::Files)?;
+        let Some(rollout) = self.judged(|judge| judge.rollout(Some(rollout)))? else {
+            return Err(invalid("there is no rollout"));
+        };
+        self.ask(|reply| RequestKind::Rollout { rollout, reply }).await
+    }
+
+    /// Checks an argument as the answer of a hook is checked.
+    fn judged<T>(&self, check: impl FnOnce(&Judge<'_>) -> Result<T, String>) -> Result<T, Refusal> {
+        let view = self.shared.link.as_ref().map(|link| Arc::clone(&link.pod.borrow())).unwrap_or_default();
+        check(&Judge { granter: &self.shared.granter, view: &view }).map_err(invalid)
+    }
+
+    /// `secret.get`.
+    pub async fn secret(&self, name: &str) -> Result<Vec<u8>, Refusal> {
+        self.allowed(Capability::Secret, name)?;
+        let Some(directory) = self.shared.place.secrets() else {
+            return Err(Refusal::new(Code::NotFound, "the plugin gets secrets only in the controller"));
+        };
+        let path = directory.join(name);
+        let read = tokio::task::spawn_blocking(move || read_regular(&path, SECRET_BYTES)).await;
+        match read.map_err(io::Error::other).flatten() {
+            Ok((content, _)) => Ok(content),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err(Refusal::new(Code::NotFound, format!("the controller has no secret `{name}`")))
+            }
+            Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+                Err(Refusal::new(Code::TooBig, format!("secret `{name}` has more than {SECRET_BYTES} bytes")))
+            }
+            Err(error) => Err(failed(format!("cannot read secret `{name}`: {error}"))),
+        }
     }
 
     /// `metrics`. What is refused or does not fit is dropped, and logged once.

@@ -317,10 +317,11 @@ impl Hooks for PluginSet {
     async fn rollout_ended(
         &self,
         plugin: &PluginName,
+        id: Option<String>,
         outcome: RolloutOutcome,
         text: String,
     ) -> Result<(), HookFailure> {
-        self.ask(plugin, Call::Outcome { outcome, text }).await.map(|_| ())
+        self.ask(plugin, Call::Outcome { id, outcome, text }).await.map(|_| ())
     }
 
     fn permits(&self, plugin: &PluginName, component: &ComponentName, path: &str) -> Result<(), String> {

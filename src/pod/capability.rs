@@ -55,6 +55,8 @@ pub enum Capability {
     Env,
     /// A directory of the controller.
     Dir,
+    /// To read a secret of the controller.
+    Secret,
     /// The data plane.
     Routes,
     /// Log lines of the plugin's own.
@@ -80,13 +82,15 @@ pub enum Form {
     HostPort,
     /// A variable of the environment.
     Variable,
+    /// The name of a secret.
+    Secret,
     /// A directory of the controller, with `:rw` for write access.
     Directory,
 }
 
 impl Capability {
     /// All of them, in the order of the documentation.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Lines,
         Self::Copies,
         Self::Exits,
@@ -104,6 +108,7 @@ impl Capability {
         Self::Tcp,
         Self::Env,
         Self::Dir,
+        Self::Secret,
         Self::Routes,
         Self::Logs,
         Self::Node,
@@ -130,6 +135,7 @@ impl Capability {
             Self::Tcp => "tcp",
             Self::Env => "env",
             Self::Dir => "dir",
+            Self::Secret => "secret",
             Self::Routes => "routes",
             Self::Logs => "logs",
             Self::Node => "node",
@@ -161,6 +167,7 @@ impl Capability {
             Self::Plan => Form::Field,
             Self::Http | Self::Tcp => Form::HostPort,
             Self::Env => Form::Variable,
+            Self::Secret => Form::Secret,
             Self::Dir => Form::Directory,
         }
     }
@@ -210,7 +217,7 @@ impl Capability {
                 let mut inner = inner.split('.');
                 outer.split('.').all(|want| inner.next().is_some_and(|have| want == "*" || want == have))
             }
-            Form::All | Form::Component | Form::Variable => inner == outer,
+            Form::All | Form::Component | Form::Variable | Form::Secret => inner == outer,
         }
     }
 
@@ -243,6 +250,7 @@ impl Form {
             Self::Field => "a dotted path such as `components.*.environment`",
             Self::HostPort => "`host:port`, the port may be `*`",
             Self::Variable => "the name of a variable",
+            Self::Secret => "the name of a secret",
             Self::Directory => "an absolute path without `.` and `..`, followed by `:rw` for write access",
         }
     }
@@ -262,6 +270,9 @@ impl Form {
                 is_host && (port == "*" || port.parse::<u16>().is_ok_and(|port| port > 0))
             }),
             Self::Variable => !scope.is_empty() && !scope.contains(['=', ' ', '\0']),
+            Self::Secret => {
+                !scope.is_empty() && !scope.contains(['/', '\0']) && !scope.starts_with("..") && scope != "."
+            }
             Self::Directory => {
                 let (path, _) = dir_scope(scope);
                 if plain_path(path) && !path.contains(':') && is_closed(path) {

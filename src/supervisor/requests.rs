@@ -16,6 +16,7 @@ use crate::pod::life::ExecCommand;
 use crate::pod::{ComponentName, PluginName};
 use crate::shutdown::Tasks;
 use crate::supervisor::copy::{Was, get, put};
+use crate::supervisor::events::Event;
 use crate::supervisor::inside;
 use crate::supervisor::place::{follow, locate};
 use crate::supervisor::shared::Shared;
@@ -94,6 +95,11 @@ async fn answer<E: Engine, H: Hooks>(shared: &Shared<E, H>, plugin: &PluginName,
             };
             send(reply, done.await);
         }
+        RequestKind::Report { judgements, reply } => {
+            shared.tell(Event::Judged { plugin: plugin.clone(), judgements }).await;
+            send(reply, Ok(()));
+        }
+        RequestKind::Rollout { rollout, reply } => send(reply, shared.asked.add(plugin, rollout)),
         RequestKind::Exec { component, argv, timeout, reply } => {
             let done = async {
                 let id = unpaused(shared, &component)?;

@@ -4,6 +4,7 @@
 //! `status`; while a refused version is the newest, or a newer one waits for a rollout that is under way, the pod is degraded. Each rollout begins with the
 //! newest version of its files that is known, and is given up for a newer one until the first file is changed.
 
+pub mod asked;
 mod board;
 mod missing;
 mod pauses;
@@ -12,7 +13,7 @@ mod transaction;
 mod trials;
 mod waiting;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use self::asked::Order;
 use self::board::Board;
 use self::pauses::{Newer, until_unpaused};
 use self::standing::{sources, targets};
@@ -86,6 +88,10 @@ impl<E: Engine, H: Hooks> Rollouts<'_, E, H> {
                 biased;
                 () = self.token.cancelled() => return,
                 report = self.board.next() => Some(report),
+                order = self.shared.asked.next() => {
+                    self.asked(order).await;
+                    continue;
+                }
                 at = self.proven() => {
                     self.in_force(at).await;
                     continue;
@@ -164,6 +170,28 @@ impl<E: Engine, H: Hooks> Rollouts<'_, E, H> {
             }
             return Ok(None);
         };
+        let board = self.board;
+        let newer = || if may_give_up { board.supersede(&report) } else { None };
+        self.roll_out(plugin, None, rollout, sources, &newer).await
+    }
+
+    /// Carries out a rollout that a plugin has begun by itself.
+    async fn asked(&mut self, Order { plugin, id, rollout }: Order) {
+        let done = self.roll_out(&plugin, Some(id), rollout, BTreeMap::new(), &|| None).await;
+        if let Err(failure) = done {
+            self.shared.tell(Event::PluginFailed(failure)).await;
+        }
+    }
+
+    /// Carries out a rollout of a plugin, and reports its outcome. Answers what takes its place if it was given up.
+    async fn roll_out(
+        &mut self,
+        plugin: &PluginName,
+        id: Option<String>,
+        rollout: Rollout,
+        sources: BTreeMap<String, String>,
+        newer: &Newer<'_>,
+    ) -> Result<Option<Report>, HookFailure> {
         let mut files = Vec::new();
         for file in &rollout.files {
             let given = file.clone().over(NEW_FILE);
@@ -174,8 +202,7 @@ impl<E: Engine, H: Hooks> Rollouts<'_, E, H> {
         let names: BTreeSet<ComponentName> = involved(&rollout).cloned().collect();
         let targets = targets(&rollout);
         self.board.begin();
-        let newer = || if may_give_up { self.board.supersede(&report) } else { None };
-        let ended = self.carry_out(plugin, &rollout, &names, &newer).await;
+        let ended = self.carry_out(plugin, &rollout, &names, newer).await;
         let Some(ended) = ended.filter(|_| !self.token.is_cancelled()) else {
             self.shared.tell(Event::Unguard).await;
             return Ok(None);
@@ -230,7 +257,7 @@ impl<E: Engine, H: Hooks> Rollouts<'_, E, H> {
                 (RolloutOutcome::Unproven, reason, None)
             }
         };
-        self.shared.hooks.rollout_ended(plugin, outcome, text).await?;
+        self.shared.hooks.rollout_ended(plugin, id, outcome, text).await?;
         Ok(newer)
     }
 

@@ -16,6 +16,7 @@ use crate::pod::ComponentName;
 use crate::processes::Processes;
 use crate::supervisor::events::{Event, Phase};
 use crate::supervisor::findings::AllFindings;
+use crate::supervisor::rollout::asked::Asked;
 
 /// Events in flight to the driver. When full, the task that has something to tell waits; the driver itself never sends.
 pub const EVENTS_IN_FLIGHT: usize = 256;
@@ -80,6 +81,8 @@ pub struct Shared<E, H> {
     pub live: watch::Receiver<Arc<HashMap<ComponentName, Live>>>,
     /// What their probes have found.
     pub findings: AllFindings,
+    /// Rollouts that plugins have begun by themselves.
+    pub asked: Asked,
     // Short sections without any await: a plain mutex is right.
     containers: Mutex<HashMap<ComponentName, Container>>,
     donor: Mutex<Option<ContainerId>>,
@@ -108,6 +111,7 @@ impl<E: Engine, H: Hooks> Shared<E, H> {
             processes: Processes::hidden(),
             live,
             findings,
+            asked: Asked::default(),
             containers: Mutex::default(),
             donor: Mutex::default(),
         }

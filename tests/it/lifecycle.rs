@@ -123,9 +123,11 @@ impl Hooks for Script {
     async fn rollout_ended(
         &self,
         _plugin: &PluginName,
+        id: Option<String>,
         outcome: RolloutOutcome,
         text: String,
     ) -> Result<(), HookFailure> {
+        let text = id.map(|id| format!("{id} {text}")).unwrap_or(text);
         self.outcomes.lock().unwrap().push((outcome == RolloutOutcome::Applied, text));
         Ok(())
     }
@@ -1016,6 +1018,64 @@ async fn requests_of_plugins_are_served_and_refused_with_a_reason() {
     let told = answer.await.unwrap().unwrap_err();
     assert_eq!(told, "`/etc/a` in component `app` has 7 bytes, but the limit is 3");
     assert_eq!(pod.view.borrow().components[0].name, name("app"));
+    pod.signal(15).await;
+    pod.ends().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plugin_begins_rollouts_and_judges_by_itself() {
+    let mut script = roller();
+    // Nothing is watched.
+    script.changed = None;
+    let all = [("pod.component.app", "image: app"), ("pod.component.web", "image: web")];
+    let mut pod = start(webserver(), script.clone(), &all).await;
+    pod.reaches("running").await;
+    pod.engine.put_file("web", "/etc/web.conf", b"first");
+    let begin = async |content: &str| {
+        let rollout = Rollout {
+            summary: "by itself".to_owned(),
+            files: vec![NewFile { mode: None, ..file(content) }],
+            remove: Vec::new(),
+            validate: vec![Command {
+                component: name("web"),
+                argv: argv(&["web", "-t", "{candidate}"]),
+                timeout_ms: 1000,
+            }],
+            apply: vec![Action::Signal(name("web"), 1)],
+            verify: Vec::new(),
+            healthy_for_ms: 1000,
+        };
+        let (reply, answer) = oneshot::channel();
+        pod.requests.send(Request { plugin: plugin(), kind: RequestKind::Rollout { rollout, reply } }).await.unwrap();
+        answer.await.unwrap().unwrap()
+    };
+    let outcomes = async |count: usize| {
+        while script.outcomes.lock().unwrap().len() < count {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        script.outcomes.lock().unwrap().clone()
+    };
+    assert_eq!((begin("second").await, begin("bad").await), ("1".to_owned(), "2".to_owned()));
+    let ended = outcomes(2).await;
+    assert_eq!((ended[0].0, ended[1].0), (true, false), "{ended:?}");
+    assert!(ended[0].1.starts_with("1 ") && ended[1].1.starts_with("2 "), "the ids come back: {ended:?}");
+    assert_eq!(pod.engine.files("web")["/etc/web.conf"], b"second");
+    assert_eq!(pod.engine.calls_of("signal"), ["signal web 1"]);
+
+    let (reply, answer) = oneshot::channel();
+    let judgement = Judgement {
+        component: Some(name("web")),
+        check: "pushed".to_owned(),
+        probe: outrigger::hooks::Probe::Liveness,
+        status: Status::Unhealthy,
+        reason: "a pattern in the log".to_owned(),
+    };
+    let kind = RequestKind::Report { judgements: vec![judgement], reply };
+    pod.requests.send(Request { plugin: plugin(), kind }).await.unwrap();
+    answer.await.unwrap().unwrap();
+    let judged =
+        pod.status.wait_for(|status| status.health.reasons.iter().any(|it| it.contains("a pattern in the log")));
+    assert_eq!(judged.await.unwrap().health.state, outrigger::admin::status::HealthState::Unhealthy);
     pod.signal(15).await;
     pod.ends().await;
 }

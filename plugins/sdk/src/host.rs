@@ -8,12 +8,12 @@ use std::time::Duration;
 use serde::Deserialize;
 
 pub use crate::setup::{Granted, Host, Setup};
-use crate::{Error, File, Stored};
+use crate::{Error, File, Judgement, Rollout, Stored};
 
 #[cfg(target_family = "wasm")]
 mod real {
     pub(super) use crate::bindings::base::outrigger::pod::{
-        contents, exec, files, log, metrics, pod, signals, state, watch,
+        contents, exec, files, log, metrics, pod, rollouts, secret, signals, state, verdicts, watch,
     };
 }
 #[cfg(not(target_family = "wasm"))]
@@ -300,6 +300,48 @@ pub fn watch(source: &str, debounce: Duration, max_delay: Duration) -> Result<()
     testing::with(|host| {
         host.watches.push((source.to_owned(), debounce, max_delay));
         Ok(())
+    })
+}
+
+/// Judges at any time, as if [`crate::Health`] had answered it. Needs `verdicts` for what is judged.
+///
+/// # Errors
+/// Without the grant, or if there is no such component.
+pub fn report(judgements: &[Judgement]) -> Result<(), Error> {
+    #[cfg(target_family = "wasm")]
+    return real::verdicts::report(judgements);
+    #[cfg(not(target_family = "wasm"))]
+    testing::with(|host| {
+        host.reported.extend_from_slice(judgements);
+        Ok(())
+    })
+}
+
+/// Begins a rollout after those that wait. Answers its id, which [`crate::Outcome`] has, too. Needs the grants that its files and steps need.
+///
+/// # Errors
+/// Without a grant, or if 4 rollouts of the plugin wait already.
+pub fn start_rollout(rollout: Rollout) -> Result<String, Error> {
+    #[cfg(target_family = "wasm")]
+    return real::rollouts::start(&rollout.into_wit());
+    #[cfg(not(target_family = "wasm"))]
+    testing::with(|host| {
+        host.rollouts.push(rollout);
+        Ok(host.rollouts.len().to_string())
+    })
+}
+
+/// A secret of the controller: Swarm's and Compose's secrets are files below `/run/secrets`. Needs `secret` for the name.
+///
+/// # Errors
+/// Without the grant, or if there is no such secret.
+pub fn secret(name: &str) -> Result<Vec<u8>, Error> {
+    #[cfg(target_family = "wasm")]
+    return real::secret::get(name);
+    #[cfg(not(target_family = "wasm"))]
+    testing::with(|host| {
+        let secret = host.secrets.get(name).cloned();
+        secret.ok_or_else(|| Error::new("not-found", format!("the controller has no secret `{name}`")))
     })
 }
 

@@ -157,6 +157,11 @@ impl Want {
         Self::new("env", name, reason)
     }
 
+    /// To read a secret of the controller.
+    pub fn secret(name: &str, reason: impl Into<String>) -> Self {
+        Self::new("secret", name, reason)
+    }
+
     /// Outgoing HTTP requests to `host:port`; the port may be `*`.
     pub fn http(authority: &str, reason: impl Into<String>) -> Self {
         Self::new("http", authority, reason)

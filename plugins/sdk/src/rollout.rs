@@ -141,6 +141,9 @@ impl Rollout {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[non_exhaustive]
 pub struct Outcome {
+    /// The id that [`crate::host::start_rollout`] answered; none for a rollout that [`crate::ConfigChanged::on_change`] answered.
+    #[serde(default)]
+    pub id: Option<String>,
     /// `applied`, `refused`, `unproven` or `superseded`; later hosts may have more words.
     pub outcome: String,
     /// A description of the failure, and the version in force.
@@ -151,7 +154,7 @@ pub struct Outcome {
 impl Outcome {
     /// An outcome, for tests.
     pub fn new(outcome: impl Into<String>, text: impl Into<String>) -> Self {
-        Self { outcome: outcome.into(), text: text.into() }
+        Self { id: None, outcome: outcome.into(), text: text.into() }
     }
 
     /// Whether the new version is in force.

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use crate::host::{Done, Entry, Facts, Level, Pod, Setup};
-use crate::{Batch, Error, File, Plugin, Problems, Verdict};
+use crate::{Batch, Error, File, Judgement, Plugin, Problems, Rollout, Verdict};
 
 /// What a plugin may see, and what it did.
 #[derive(Debug, Default)]
@@ -23,6 +23,12 @@ pub struct Host {
     pub pod: Pod,
     /// Contents of files that the host has, by digest.
     pub contents: BTreeMap<String, Vec<u8>>,
+    /// Judgements of [`crate::host::report`].
+    pub reported: Vec<Judgement>,
+    /// Rollouts of [`crate::host::start_rollout`].
+    pub rollouts: Vec<Rollout>,
+    /// Secrets of the controller, by name.
+    pub secrets: BTreeMap<String, Vec<u8>>,
     /// Lines of [`crate::host::log`].
     pub logged: Vec<(Level, String)>,
     /// Signals sent: component and number.

@@ -13,11 +13,13 @@ const PACKAGE: &str = "outrigger:pod/";
 const SERVED: [&str; 1] = ["0.1.0"];
 
 /// Interfaces that plugins may import.
-const IMPORTS: [&str; 10] =
-    ["common", "pod", "log", "contents", "signals", "files", "exec", "watch", "state", "metrics"];
+const IMPORTS: [&str; 13] = [
+    "common", "pod", "log", "contents", "signals", "files", "exec", "watch", "verdicts", "rollouts", "state",
+    "metrics", "secret",
+];
 
 /// Interfaces of the contract that this version of the host does not offer yet.
-const NOT_YET: [&str; 9] = ["routes", "verdicts", "rollouts", "logs", "secret", "node", "fetch", "connect", "control"];
+const NOT_YET: [&str; 6] = ["routes", "logs", "node", "fetch", "connect", "control"];
 
 /// Packages of WASI 0.2 that are linked.
 const WASI: [&str; 7] = ["io", "clocks", "random", "cli", "filesystem", "sockets", "http"];

@@ -1,13 +1,14 @@
 //! Where plugins are called: in the controller of their pod, or elsewhere, by those who want to know what the pod would be.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::plugin::imports::grants::Granter;
 use crate::pod::Capability;
 
 /// Grants that are about what surrounds the controller. Elsewhere other things have the same names, and nobody has granted those.
-const OF_THE_CONTROLLER: [Capability; 3] = [Capability::Dir, Capability::Http, Capability::Tcp];
+const OF_THE_CONTROLLER: [Capability; 4] = [Capability::Dir, Capability::Http, Capability::Tcp, Capability::Secret];
 
 /// Where a host calls its plugins.
 #[derive(Debug, Clone)]
@@ -34,6 +35,12 @@ impl Place {
                 environment.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
             }
         }
+    }
+
+    /// The directory of the controller's secrets.
+    #[must_use]
+    pub fn secrets(&self) -> Option<&'static Path> {
+        self.is_controller().then(|| Path::new("/run/secrets"))
     }
 
     /// Whether this is the pod's controller.

@@ -77,6 +77,8 @@ pub enum Call {
     Changed(Vec<Change>),
     /// How a rollout ended.
     Outcome {
+        /// Of a rollout that the plugin has begun by itself.
+        id: Option<String>,
         /// The word for it.
         outcome: RolloutOutcome,
         /// What failed, and what is in force.

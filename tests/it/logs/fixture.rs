@@ -329,6 +329,7 @@ impl Hooks for Plugins {
     async fn rollout_ended(
         &self,
         _: &PluginName,
+        _id: Option<String>,
         _: RolloutOutcome,
         _: String,
     ) -> std::result::Result<(), HookFailure> {

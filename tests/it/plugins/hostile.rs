@@ -266,7 +266,7 @@ async fn no_report_makes_reload_fail() {
                         left.retain(|change| later.contains(&change.path));
                         if let Some(rollout) = told {
                             files += rollout.files.len();
-                            set.rollout_ended(&plugin(), RolloutOutcome::Refused, "no".to_owned()).await.unwrap();
+                            set.rollout_ended(&plugin(), None, RolloutOutcome::Refused, "no".to_owned()).await.unwrap();
                         }
                     }
                     // Nothing is lost but the third copy of the longest file.

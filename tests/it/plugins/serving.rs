@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use outrigger::engine::{ExecOutput, Output};
 use outrigger::hooks::{
-    Batch, Change, ComponentEvent, ComponentEventKind, File, HealthTrigger, Hooks, Reaction, RolloutOutcome,
+    Batch, Change, ComponentEvent, ComponentEventKind, File, HealthTrigger, Hooks, Probe, Reaction, RolloutOutcome,
     SignalDecision, Status,
 };
 use outrigger::plugin::RequestKind;
@@ -84,6 +84,15 @@ async fn granted_requests_reach_the_pod_and_their_answers_the_plugin() {
                     reply.send(Ok(file("/etc/x"))).unwrap();
                 }
                 RequestKind::Inspect { .. } => panic!("no plugin here inspects files"),
+                RequestKind::Report { judgements, reply } => {
+                    let [one] = &judgements[..] else { panic!("{judgements:?}") };
+                    assert_eq!((one.check.as_str(), one.probe), ("disk", Probe::Readiness));
+                    reply.send(Ok(())).unwrap();
+                }
+                RequestKind::Rollout { rollout, reply } => {
+                    assert_eq!((rollout.summary.as_str(), rollout.files.len()), ("by itself", 1));
+                    reply.send(Ok("7".to_owned())).unwrap();
+                }
                 RequestKind::Write { reply, .. } => reply.send(Err("disk full".to_owned())).unwrap(),
                 RequestKind::Exec { reply, .. } => {
                     let (stdout, stderr) = (bytes(b""), bytes(b""));
@@ -98,6 +107,12 @@ async fn granted_requests_reach_the_pod_and_their_answers_the_plugin() {
         assert_eq!(asked(&pod, "read app /etc/x", &["files app:/etc"]).await, format!("ok {:?}", b"old"));
         let full = asked(&pod, "write app /etc/x", &["files app:/etc"]).await;
         assert!(full.contains("disk full"), "{full}");
+        assert_eq!(asked(&pod, "report app disk", &[]).await, "ok ()");
+        let ghost = asked(&pod, "report ghost disk", &[]).await;
+        assert!(ghost.starts_with("invalid the answer names component `ghost`"), "{ghost}");
+        assert_eq!(asked(&pod, "roll-out /etc/x", &["files app:/etc"]).await, "ok \"7\"");
+        let beyond = asked(&pod, "roll-out /root/x", &["files app:/etc"]).await;
+        assert!(beyond.starts_with("invalid a grant is missing: `files` for `app:/root/x`"), "{beyond}");
     };
     tokio::select! { () = serve => {}, () = ask => {} }
 }
@@ -172,6 +187,26 @@ async fn wasi_gives_what_is_granted() {
     // What `dir *` in the manifest allows does not make a grant of it.
     let told = pod.load(&[pod.spec(json!({}), &["dir /run/x"])]).await.unwrap_err().to_string();
     assert!(told.contains("contains no system directory"), "{told}");
+}
+
+#[tokio::test]
+async fn a_secret_is_read_by_the_name_that_is_granted() {
+    let pod = Pod::new();
+    assert_eq!(
+        asked(&pod, "secret token", &["secret other"]).await,
+        "denied `secret` for `token`: the pod does not grant it: add `secret: [token]` to the plugin's `grants`"
+    );
+    let absent = "none-of-this-name-on-any-machine";
+    assert_eq!(
+        asked(&pod, &format!("secret {absent}"), &["secret *"]).await,
+        format!("not-found the controller has no secret `{absent}`")
+    );
+    for wrong in ["../shadow", ".."] {
+        assert!(asked(&pod, &format!("secret {wrong}"), &["secret *"]).await.starts_with("denied"), "{wrong}");
+    }
+    let elsewhere = Pod::at(Place::Elsewhere { environment: std::sync::Arc::default() });
+    let told = asked(&elsewhere, "secret token", &["secret token"]).await;
+    assert_eq!(told, "not-found the plugin gets secrets only in the controller");
 }
 
 #[tokio::test]
@@ -310,7 +345,7 @@ async fn every_hook_carries_its_decision() {
     };
     let rollout = set.config_changed(&plugin(), vec![change]).await.unwrap().unwrap();
     assert_eq!((rollout.summary.as_str(), rollout.files.len()), ("1 changes", 1));
-    set.rollout_ended(&plugin(), RolloutOutcome::Applied, "well".to_owned()).await.unwrap();
+    set.rollout_ended(&plugin(), None, RolloutOutcome::Applied, "well".to_owned()).await.unwrap();
     assert_eq!(set.tick(&plugin()).await, Ok(Some(10)), "a tick may not come sooner than after 10 ms");
 }
 

@@ -176,8 +176,8 @@ impl Exports {
                     Err(error) => Err(error),
                 }
             }
-            Call::Outcome { outcome, text } => {
-                let outcome = documents::outcome(*outcome, text);
+            Call::Outcome { id, outcome, text } => {
+                let outcome = documents::outcome(id.as_deref(), *outcome, text);
                 hook!(config_changed).call_on_outcome(&mut *store, &outcome).await?.map(|()| Said::Heard)
             }
             Call::Tick => hook!(tick).call_on_tick(&mut *store).await?.map(Said::Next),

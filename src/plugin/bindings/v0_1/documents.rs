@@ -268,8 +268,8 @@ fn action(step: Step) -> said::Action {
 
 /// `outcome.json`.
 #[must_use]
-pub fn outcome(outcome: RolloutOutcome, text: &str) -> String {
-    written("outcome", &json!({"outcome": outcome.word(), "text": text}))
+pub fn outcome(id: Option<&str>, outcome: RolloutOutcome, text: &str) -> String {
+    written("outcome", &json!({"id": id, "outcome": outcome.word(), "text": text}))
 }
 
 /// `pod-view.json`: the parts of the pod that the plugin may see.

@@ -2,13 +2,16 @@
 
 use wasmtime::component::{HasSelf, Linker, Resource};
 
-use super::convert::{file_of, file_to, level_of, refusal_to};
+use super::convert::{file_of, file_to, judgement_of, level_of, refusal_to, rollout_of};
 use super::documents;
-use super::outrigger::pod::{common, contents, exec, files, log, metrics, pod, signals, state, watch};
+use super::outrigger::pod::{
+    common, contents, exec, files, log, metrics, pod, rollouts, secret, signals, state, verdicts, watch,
+};
 use crate::hooks::FileFacts;
 use crate::plugin::imports::contents::Draft;
 use crate::plugin::imports::keys::Entry;
 use crate::plugin::imports::metrics::Change;
+use crate::plugin::imports::{Code, Refusal};
 use crate::plugin::instance::guest::Guest;
 
 /// Links all interfaces that this version serves.
@@ -20,6 +23,9 @@ pub fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     log::add_to_linker::<_, HasSelf<_>>(linker, |guest| guest)?;
     contents::add_to_linker::<_, HasSelf<_>>(linker, |guest| guest)?;
     pod::add_to_linker::<_, HasSelf<_>>(linker, |guest| guest)?;
+    verdicts::add_to_linker::<_, HasSelf<_>>(linker, |guest| guest)?;
+    rollouts::add_to_linker::<_, HasSelf<_>>(linker, |guest| guest)?;
+    secret::add_to_linker::<_, HasSelf<_>>(linker, |guest| guest)?;
     signals::add_to_linker::<_, HasSelf<_>>(linker, |guest| guest)?;
     files::add_to_linker::<_, HasSelf<_>>(linker, |guest| guest)?;
     exec::add_to_linker::<_, HasSelf<_>>(linker, |guest| guest)?;
@@ -72,6 +78,29 @@ impl pod::Host for Guest {
         let granter = &self.shared.granter;
         let view = self.caller().view();
         Ok(view.map(|view| documents::pod_view(&view, |name| granter.sees(name))).map_err(refusal_to))
+    }
+}
+
+impl verdicts::Host for Guest {
+    async fn report(&mut self, judgements: Vec<common::Judgement>) -> Answer<()> {
+        let judgements = judgements.into_iter().map(judgement_of).collect();
+        Ok(self.caller().report(judgements).await.map_err(refusal_to))
+    }
+}
+
+impl rollouts::Host for Guest {
+    async fn start(&mut self, rollout: common::Rollout) -> Answer<String> {
+        let rollout = match rollout_of(&self.contents, rollout) {
+            Ok(rollout) => rollout,
+            Err(failure) => return Ok(Err(refusal_to(Refusal::new(Code::Invalid, failure.reason())))),
+        };
+        Ok(self.caller().roll_out(rollout).await.map_err(refusal_to))
+    }
+}
+
+impl secret::Host for Guest {
+    async fn get(&mut self, name: String) -> Answer<Vec<u8>> {
+        Ok(self.caller().secret(&name).await.map_err(refusal_to))
     }
 }
 

@@ -28,7 +28,7 @@ wit_bindgen::generate!({
 
 use exports::outrigger::pod::{component_event, config_changed, config_copy, health, log_line, plugin, pre_start, signal, tick};
 use outrigger::pod::common::{self, Attr, Content, Error, File};
-use outrigger::pod::{contents, exec, files, log, metrics, pod, signals, state, watch};
+use outrigger::pod::{contents, exec, files, log, metrics, pod, rollouts, secret, signals, state, verdicts, watch};
 
 /// What `describe` does: the word after the colon.
 static MODE: [u8; 32] = *b"describe-mode:plain.............";
@@ -170,6 +170,18 @@ fn ask(what: &str) -> String {
             }
             told(draft.finish().map(|stored| stored.size))
         }
+        ["report", component, check] => told(verdicts::report(&[common::Judgement {
+            component: Some(component.to_owned()),
+            check: check.to_owned(),
+            probe: common::Probe::Readiness,
+            status: common::Status::Unhealthy,
+            reason: "pushed".to_owned(),
+        }])),
+        ["roll-out", path] => told(rollouts::start(&common::Rollout {
+            plan: json!({"summary": "by itself"}).to_string(),
+            files: vec![file("app", path, 0o644)],
+        })),
+        ["secret", name] => told(secret::get(name).map(|secret| String::from_utf8_lossy(&secret).into_owned())),
         ["stale"] => told(contents::read(&"0".repeat(64), 0, 10)),
         ["metrics"] => {
             metrics::counter_add("hits", 2.0, &[Attr { key: "a".to_owned(), value: "b".to_owned() }]);
@@ -257,7 +269,7 @@ impl plugin::Guest for Naughty {
         // `exec` is not asked for.
         let mut wanted = vec![
             "lines *", "copies *", "exits *", "verdicts *", "on-signals *", "pod *", "signals *", "files *:/etc", "watch /watched", "plan components.*.environment", "state *",
-            "metrics *", "http *", "tcp *", "env *", "dir *",
+            "metrics *", "http *", "tcp *", "env *", "dir *", "secret *",
         ];
         if mode == "powerless" {
             wanted.retain(|want| *want != "lines *");
