@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use super::argv::{CompileArgs, InspectArgs};
 use super::report::{Exit, Report};
@@ -16,15 +17,20 @@ use crate::plugin::host::manifest::Want;
 use crate::plugin::host::stock;
 use crate::plugin::host::{Host, HostDirs};
 use crate::plugin::imports::place::Place;
+use crate::pod::values::size;
 use crate::pod::{PluginName, PluginSource};
 
 /// Shows what a plugin says of itself, without any grant.
 pub(super) fn inspect(args: InspectArgs, env: &Env) -> Result<Exit, Report> {
     let (source, name) = source(&args.plugin)?;
     let settings = config::lower(&Flags::default(), env).map_err(Report::usage)?;
+    let memory = match &args.memory {
+        Some(text) => Some(memory(text).map_err(Report::usage)?),
+        None => None,
+    };
     let seen = block_on(async {
         let host = plugins::host(&settings, env, &Env::new())?;
-        let seen = host.inspect(&source, &name).await;
+        let seen = host.inspect(&source, &name, memory).await;
         seen.with_context(|| format!("cannot use `{}`", args.plugin)).map_err(Report::input)
     })?;
     let about = &seen.manifest;
@@ -52,6 +58,9 @@ pub(super) fn inspect(args: InspectArgs, env: &Env) -> Result<Exit, Report> {
             "hooks": hooks,
             "wants": wants,
             "config_schema": about.config_schema,
+            "memory": about.memory,
+            "start_ms": about.start.map(|start| start.as_millis()),
+            "one_instance": about.one_instance,
             "imports": seen.imports,
             "size": seen.size,
             "digest": seen.digest,
@@ -60,6 +69,12 @@ pub(super) fn inspect(args: InspectArgs, env: &Env) -> Result<Exit, Report> {
     }
     let mut text = format!("{} {}: {}\n", about.name, about.version, about.summary);
     text.push_str(&format!("hooks: {}\n{} KiB, sha256:{}\n", listed(&hooks), seen.size.div_ceil(1024), seen.digest));
+    if let Some(memory) = about.memory {
+        text.push_str(&format!("needs {} MiB of memory\n", memory >> 20));
+    }
+    if let Some(start) = about.start {
+        text.push_str(&format!("needs {start:?} to start\n"));
+    }
     if about.wants.is_empty() {
         text.push_str("requests no capabilities\n");
     } else {
@@ -78,6 +93,12 @@ pub(super) fn inspect(args: InspectArgs, env: &Env) -> Result<Exit, Report> {
     Ok(Exit::Success)
 }
 
+/// A limit of memory, in bytes.
+fn memory(text: &str) -> anyhow::Result<u64> {
+    let bytes = size(text).ok().and_then(|bytes| u64::try_from(bytes).ok()).filter(|bytes| *bytes > 0);
+    bytes.ok_or_else(|| anyhow!("`--memory`: `{text}` is not a size: write for instance `256m`"))
+}
+
 /// Compiles plugins for this machine's kind of processor; the stock ones where none is named.
 pub(super) fn compile(args: CompileArgs) -> Result<Exit, Report> {
     // Only root may write where machine code is loaded from.
@@ -90,7 +111,12 @@ pub(super) fn compile(args: CompileArgs) -> Result<Exit, Report> {
         let wasm = |name: &&str| stock::wasm(name).map(|wasm| ((*name).to_owned(), wasm.to_vec()));
         stock::NAMES.iter().filter_map(wasm).collect()
     } else {
-        args.files.iter().map(|file| Ok((stem(file)?, read_file(file)?))).collect::<Result<_, Report>>()?
+        // By the digest of its file, the controller finds the code of a plugin under whatever name and path a pod has it.
+        let by_digest = |file: &PathBuf| {
+            let wasm = read_file(file)?;
+            Ok((hex::encode(Sha256::digest(&wasm)), wasm))
+        };
+        args.files.iter().map(by_digest).collect::<Result<_, Report>>()?
     };
     // Nothing is taken from these directories: what is written comes from these bytes.
     let Settings { plugin_dir, cache_dir, state_dir, timeouts, .. } = Settings::default();

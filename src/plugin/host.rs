@@ -10,9 +10,10 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use sha2::{Digest, Sha256};
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Config, Engine};
 
@@ -51,6 +52,9 @@ pub const DEFAULT_MEMORY: u64 = 32 << 20;
 
 /// Linear memory of the instance that is asked for its manifest, before it is known what its language needs: enough for most language runtimes.
 pub const DESCRIBE_MEMORY: u64 = 128 << 20;
+
+/// The source of machine code that was made just now.
+const COMPILED: &str = "the compiler";
 
 /// Where the host keeps its files. All are absolute.
 #[derive(Debug, Clone)]
@@ -143,19 +147,29 @@ impl Host {
         engine.precompile_component(wasm).map_err(|error| broken(&error))
     }
 
-    /// Looks at a plugin: loads it and calls `describe`, without any grant.
+    /// Looks at a plugin: loads it and calls `describe`, without any grant. `memory` limits the instance, in bytes; none: [`DESCRIBE_MEMORY`].
     ///
     /// # Errors
     /// [`PluginError`] says why it can't be used.
-    pub async fn inspect(&self, source: &PluginSource, name: &PluginName) -> Result<Inspected, PluginError> {
-        Ok(self.load(source, name).await?.seen)
+    pub async fn inspect(
+        &self,
+        source: &PluginSource,
+        name: &PluginName,
+        memory: Option<u64>,
+    ) -> Result<Inspected, PluginError> {
+        Ok(self.load(source, name, memory).await?.seen)
     }
 
     /// Loads a plugin and asks it what it is. Compiles away from the runtime's thread.
     ///
     /// # Errors
     /// [`PluginError`] says why it can't be used.
-    pub async fn load(&self, source: &PluginSource, name: &PluginName) -> Result<Loaded, PluginError> {
+    pub async fn load(
+        &self,
+        source: &PluginSource,
+        name: &PluginName,
+        memory: Option<u64>,
+    ) -> Result<Loaded, PluginError> {
         let (host, from, called) = (self.clone(), source.clone(), name.clone());
         let prepared = tokio::task::spawn_blocking(move || host.prepare(&from, &called)).await;
         let prepared = prepared.map_err(|error| PluginError::Engine { reason: error.to_string() })??;
@@ -173,7 +187,7 @@ impl Host {
             dropped_metrics: false.into(),
             put_off: Mutex::default(),
         });
-        let memory = DESCRIBE_MEMORY.max(prepared.memory);
+        let memory = memory.unwrap_or_else(|| DESCRIBE_MEMORY.max(prepared.memory));
         let mut instance =
             Instance::start(&prepared.recipe, shared, memory, wasi, budget).await.map_err(failed("start"))?;
         let manifest = instance.describe(budget).await.map_err(failed("describe"))?;
@@ -227,14 +241,17 @@ impl Host {
         let (hooks, imports) = contract::check(&wasm)?;
         let runtime = self.runtime()?;
         let digest = hex::encode(Sha256::digest(&wasm));
+        let began = Instant::now();
         let ahead = match source {
             PluginSource::Stock => runtime.ahead(&self.0.dirs.precompiled.join(format!("{name}.cwasm"))),
-            PluginSource::File(_) => None,
+            PluginSource::File(_) => runtime.ahead(&self.0.dirs.precompiled.join(format!("{digest}.cwasm"))),
         };
-        let component = match ahead {
-            Some(component) => component,
-            None => runtime.compiled(&wasm, &digest)?,
+        let (component, from) = match ahead {
+            Some(component) => (component, "machine code of the image"),
+            None => runtime.compiled(&wasm, &digest, name)?,
         };
+        let took = format!("{:.0} ms", began.elapsed().as_secs_f64() * 1000.0);
+        info!(plugin = %name, bytes = wasm.len(), digest = digest.get(..12), from, took, "the plugin is loaded");
         let pre = runtime
             .linker
             .instantiate_pre(&component)
@@ -258,7 +275,7 @@ struct Prepared {
 }
 
 impl Runtime {
-    /// A stock plugin's code from the image, where it is there and fits.
+    /// A plugin's code from the image, if it is there and fits.
     fn ahead(&self, path: &Path) -> Option<Component> {
         let loaded = Trusted::check(path)
             .map_err(|error| (error.kind() == io::ErrorKind::NotFound, error.to_string()))
@@ -274,11 +291,16 @@ impl Runtime {
     }
 
     /// The component from the cache, else compiled into it.
-    fn compiled(&self, wasm: &[u8], digest: &str) -> Result<Component, PluginError> {
+    fn compiled(
+        &self,
+        wasm: &[u8],
+        digest: &str,
+        plugin: &PluginName,
+    ) -> Result<(Component, &'static str), PluginError> {
         let key = format!("{digest}-{}", self.settings);
         match self.cache.find(&key) {
             Ok(file) => match machine_code::load(&self.engine, &file) {
-                Ok(component) => return Ok(component),
+                Ok(component) => return Ok((component, "machine code of the cache")),
                 Err(error) => {
                     debug!(%error, "the cached plugin does not match; the controller compiles the plugin again")
                 }
@@ -287,19 +309,26 @@ impl Runtime {
             Err(error) => {
                 // Someone else could have written what is there.
                 warn!(%error, "cannot use the cache of compiled plugins");
-                return Component::from_binary(&self.engine, wasm).map_err(|error| broken(&error));
+                let component = Component::from_binary(&self.engine, wasm).map_err(|error| broken(&error))?;
+                return Ok((component, COMPILED));
             }
         }
+        // A language runtime takes half a minute: whoever waits for the pod must know why.
+        info!(%plugin, bytes = wasm.len(), digest = digest.get(..12), "compiling the plugin");
+        let began = Instant::now();
         let code = self.engine.precompile_component(wasm).map_err(|error| broken(&error))?;
+        let took = format!("{:.1} s", began.elapsed().as_secs_f64());
+        info!(%plugin, took, machine_code_bytes = code.len(), "the plugin is compiled");
         let loaded = self
             .cache
             .put(&key, &code)
             .map_err(|error| error.to_string())
             .and_then(|file| machine_code::load(&self.engine, &file).map_err(|error| format!("{error:#}")));
-        loaded.or_else(|why| {
+        let component = loaded.or_else(|why| {
             warn!(why, "cannot cache the compiled plugin; the controller compiles the plugin at every start");
             Component::from_binary(&self.engine, wasm).map_err(|error| broken(&error))
-        })
+        });
+        component.map(|component| (component, COMPILED))
     }
 }
 
@@ -424,17 +453,17 @@ mod tests {
     fn what_was_compiled_once_is_taken_from_the_cache() {
         let dir = tempfile::tempdir().unwrap();
         let host = host(dir.path());
-        let runtime = host.runtime().unwrap();
-        assert!(runtime.compiled(EMPTY, "digest").is_ok());
+        let (runtime, plugin) = (host.runtime().unwrap(), PluginName::new("x").unwrap());
+        assert!(runtime.compiled(EMPTY, "digest", &plugin).is_ok());
         let files = || std::fs::read_dir(&host.0.dirs.cache).unwrap().count();
         assert_eq!(files(), 1);
         // Not WebAssembly, so this can't have been compiled.
-        assert!(runtime.compiled(b"", "digest").is_ok());
+        assert!(runtime.compiled(b"", "digest", &plugin).is_ok());
         // A damaged entry is replaced.
         let entry = std::fs::read_dir(&host.0.dirs.cache).unwrap().next().unwrap().unwrap().path();
         std::fs::remove_file(&entry).unwrap();
         std::fs::write(&entry, b"damaged").unwrap();
-        assert!(runtime.compiled(EMPTY, "digest").is_ok());
+        assert!(runtime.compiled(EMPTY, "digest", &plugin).is_ok());
         assert_ne!(std::fs::read(&entry).unwrap(), b"damaged");
         assert_eq!(files(), 1);
     }

@@ -42,6 +42,8 @@ pub struct Instance {
     store: Store<Guest>,
     meter: Arc<Meter>,
     exports: Exports,
+    /// Whether it was nearly full before any hook was called: a new instance would be, too.
+    was_full: bool,
 }
 
 impl Instance {
@@ -63,7 +65,14 @@ impl Instance {
         let wasm = settled(&store, made)?;
         let exports = Exports::load(&recipe.indices, &mut store, &wasm)
             .map_err(|error| Failure::Refused(format!("does not match the contract: {error:#}")))?;
-        Ok(Self { store, meter, exports })
+        Ok(Self { store, meter, exports, was_full: false })
+    }
+
+    /// Whether a new instance should take its place, because this one has little memory left. The memory of a guest never shrinks: a language with garbage
+    /// collection comes near its limit in good health.
+    #[must_use]
+    pub fn is_worn(&self) -> bool {
+        !self.was_full && self.store.data().limits.is_nearly_full()
     }
 
     /// Asks the plugin what it is. Inside is what is wrong with the manifest.
@@ -71,7 +80,7 @@ impl Instance {
     /// # Errors
     /// A trap or an overrun.
     pub async fn describe(&mut self, budget: Budget) -> Result<Result<Declared, String>, Failure> {
-        let Self { store, meter, exports } = self;
+        let Self { store, meter, exports, .. } = self;
         store.data_mut().enter(Phase::Describe);
         store.set_epoch_deadline(1);
         let said = meter.run(budget, exports.describe(&mut *store)).await;
@@ -88,7 +97,7 @@ impl Instance {
         phase: Phase,
         budget: Budget,
     ) -> Result<Result<Needs, Vec<Mistake>>, Failure> {
-        let Self { store, meter, exports } = self;
+        let Self { store, meter, exports, .. } = self;
         store.data_mut().enter(phase);
         store.set_epoch_deadline(1);
         let said = meter.run(budget, exports.configure(&mut *store, setup)).await;
@@ -98,6 +107,7 @@ impl Instance {
             Err(mistakes) => return Ok(Err(mistakes)),
         };
         store.data_mut().enter(Phase::Running);
+        self.was_full = self.store.data().limits.is_nearly_full();
         Ok(Ok(needs))
     }
 
@@ -106,7 +116,7 @@ impl Instance {
     /// # Errors
     /// A trap or an overrun, after which the instance is of no use; the plugin's own error; or an answer that it must not give.
     pub async fn call(&mut self, call: &mut Call, budget: Budget) -> Result<Answer, Failure> {
-        let Self { store, meter, exports } = self;
+        let Self { store, meter, exports, .. } = self;
         store.data().last_words.clear();
         store.data_mut().is_patient = Class::of(call.hook()) == Some(Class::Patient);
         store.set_epoch_deadline(1);
@@ -115,6 +125,7 @@ impl Instance {
         }
         let said = meter.run(budget, exports.ask(&mut *store, call)).await;
         store.data_mut().contents.clear();
+        store.data().log.settle();
         let answer = match (settled(store, said)??, call) {
             // First, because it is by far the most frequent; it needs no look at the pod.
             (Said::Lines(verdict), Call::LogLines(batch)) => {

@@ -170,7 +170,7 @@ fn binaries_of_plugins() {
     corpus.push(guests::naughty()[..8_000].to_vec());
     try_all("plugins", &corpus, number("OUTRIGGER_FUZZ_CASES", CASES), |input| {
         let name = PluginName::new("p").unwrap();
-        let inspected = runtime.block_on(host.host.inspect(&host.file(input), &name));
+        let inspected = runtime.block_on(host.host.inspect(&host.file(input), &name, None));
         let told = inspected.map(|seen| seen.manifest.version).unwrap_or_else(|error| error.to_string());
         assert!(!told.is_empty() && told.len() < 10_000, "{told}");
     });

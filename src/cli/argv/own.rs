@@ -43,6 +43,9 @@ pub struct InspectArgs {
     /// A .wasm file, or the name of a stock plugin
     #[arg(value_name = "FILE|NAME")]
     pub plugin: String,
+    /// Memory that the plugin may use while it describes itself [default: 128m]
+    #[arg(long, value_name = "SIZE")]
+    pub memory: Option<String>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

@@ -104,6 +104,14 @@ impl LogPipe {
         }
     }
 
+    /// Reports lines that were dropped, if the time for which they are counted is over.
+    pub fn settle(&self) {
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if lines.dropped > 0 && lines.window.elapsed() >= WINDOW {
+            lines.say_dropped();
+        }
+    }
+
     fn take(&self, bytes: &[u8]) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take(bytes, |lines, line| lines.log(lines.level, line));
     }
@@ -127,6 +135,13 @@ impl Lines {
         }
     }
 
+    fn say_dropped(&mut self) {
+        if self.dropped > 0 {
+            warn!(plugin = %self.plugin, dropped = self.dropped, "the plugin writes too many log lines; some lines were dropped");
+            self.dropped = 0;
+        }
+    }
+
     fn log(&mut self, level: Level, line: &[u8]) {
         if line.iter().all(u8::is_ascii_whitespace) {
             return;
@@ -135,9 +150,7 @@ impl Lines {
             last_words.note(&String::from_utf8_lossy(line));
         }
         if self.window.elapsed() >= WINDOW {
-            if self.dropped > 0 {
-                warn!(plugin = %self.plugin, dropped = self.dropped, "the plugin writes too many log lines; some lines were dropped");
-            }
+            self.say_dropped();
             (self.window, self.in_window, self.dropped) = (Instant::now(), 0, 0);
         }
         if self.in_window >= LINES {
@@ -152,6 +165,12 @@ impl Lines {
             Level::Info => info!(plugin = %self.plugin, "{line}"),
             Level::Warn => warn!(plugin = %self.plugin, "{line}"),
         }
+    }
+}
+
+impl Drop for Lines {
+    fn drop(&mut self) {
+        self.say_dropped();
     }
 }
 

@@ -28,9 +28,10 @@ const OF_PLUGIN: &str = "Published by a plugin.";
 const DROPS: &str = "outrigger_metric_drops_total";
 
 /// The host's own events about plugins.
-const EVENTS: [(&str, &str); 3] = [
+const EVENTS: [(&str, &str); 4] = [
     ("outrigger_hook_evictions_total", "Plugins that were given up after too many failures."),
     ("outrigger_hook_failures_total", "Calls of hooks that failed, trapped or overran."),
+    ("outrigger_hook_renewals_total", "Instances of plugins that were replaced because they had little memory left."),
     ("outrigger_hook_restarts_total", "Instances of plugins that were made again after a failure."),
 ];
 

@@ -186,6 +186,12 @@ impl Limits {
         Self { memory, in_use: 0, elements: 0, refused: false }
     }
 
+    /// Whether so much is in use that the next growth may be refused.
+    #[must_use]
+    pub fn is_nearly_full(&self) -> bool {
+        self.in_use > self.memory / 8 * 7
+    }
+
     /// The limit in bytes, where the guest has been refused memory.
     #[must_use]
     pub fn exhausted(&self) -> Option<usize> {
@@ -234,9 +240,10 @@ mod tests {
     fn memories_count_together() {
         let mut limits = Limits::new(300);
         assert!(limits.memory_growing(0, 100, None).unwrap());
+        assert!(!limits.is_nearly_full());
         assert!(limits.memory_growing(0, 100, None).unwrap());
         assert!(limits.memory_growing(100, 200, None).unwrap());
-        assert_eq!(limits.exhausted(), None);
+        assert_eq!((limits.exhausted(), limits.is_nearly_full()), (None, true));
         assert!(!limits.memory_growing(100, 101, None).unwrap());
         assert_eq!(limits.exhausted(), Some(300));
     }

@@ -161,6 +161,9 @@ impl Worker {
             };
             // Whoever has stopped waiting does not want it.
             drop(reply.send((call, outcome)));
+            if self.instance.as_ref().is_ok_and(Instance::is_worn) {
+                tokio::select! { biased; () = stop.cancelled() => break, () = self.renew() => {} }
+            }
         }
     }
 
@@ -217,6 +220,22 @@ impl Worker {
             }
         };
         self.instance = Err(Down { why: why.to_owned(), until });
+    }
+
+    /// Puts a new instance in the place of one that has little memory left: no failure, and no strike. If there can be none, the old one goes on.
+    async fn renew(&mut self) {
+        let plugin = self.maker.shared.granter.plugin();
+        match self.maker.make(self.class).await {
+            Ok(instance) => {
+                self.instance = Ok(instance);
+                self.maker.event("outrigger_hook_renewals_total", self.class);
+                info!(%plugin, class = self.class.task(), "the plugin had little memory left and got a new instance");
+            }
+            Err(failure) => {
+                let why = failure.reason();
+                warn!(%plugin, class = self.class.task(), why, "the plugin has little memory left and could not get a new instance");
+            }
+        }
     }
 
     async fn revive(&mut self) -> Result<(), Failure> {

@@ -11,7 +11,7 @@ use crate::hooks::{ComponentEventKind, Hook};
 use crate::plugin::PodLink;
 use crate::plugin::answers::said::Mistake;
 use crate::plugin::host::manifest::{Manifest, Needs, Want, wants};
-use crate::plugin::host::{DEFAULT_MEMORY, Host, Loaded};
+use crate::plugin::host::{DEFAULT_MEMORY, DESCRIBE_MEMORY, Host, Loaded};
 use crate::plugin::imports::grants::Granter;
 use crate::plugin::imports::metrics::Metrics;
 use crate::plugin::imports::wasi::Wasi;
@@ -110,7 +110,8 @@ impl Loading<'_> {
 
     async fn load(self, strangers: &mut Strangers) -> Result<Asked, Problems> {
         let spec = self.spec;
-        let loaded = self.host.load(&spec.source, &spec.name).await;
+        let loaded =
+            self.host.load(&spec.source, &spec.name, spec.limits.memory.map(|limit| limit.max(DESCRIBE_MEMORY))).await;
         // Nobody knows what one does that can't be loaded.
         strangers.may_come |= loaded
             .as_ref()
@@ -150,9 +151,14 @@ impl Loading<'_> {
         let trial = maker(spec.grants.clone().unwrap_or_default());
         let (wanted, events) = match self.trial(&trial).await {
             Ok(needs) => needs,
-            Err(problems) => return self.excused(&trial, problems).map(Err),
+            Err(mut problems) => {
+                problems.extend(self.ungranted(manifest, None));
+                return self.excused(&trial, problems).map(Err);
+            }
         };
-        self.check_wants(manifest, &wanted).or(())?;
+        let mut problems = self.check_wants(manifest, &wanted);
+        problems.extend(self.ungranted(manifest, Some(&wanted)));
+        problems.or(())?;
         strangers.problems.extend(self.named_strangers(&manifest.config_schema, &config, &wanted));
         let wanted: Vec<Grant> = wanted.into_iter().map(|want| want.grant).collect();
         let granted = match (&spec.grants, &spec.source) {
@@ -236,12 +242,7 @@ impl Loading<'_> {
     /// What the pod grants, against what the manifest asks for.
     fn check_grants(&self, manifest: &Manifest) -> Problems {
         let mut problems = Problems::default();
-        let Some(grants) = &self.spec.grants else {
-            if self.spec.source != PluginSource::Stock {
-                problems.extend(self.missing(&manifest.wants, &[]));
-            }
-            return problems;
-        };
+        let Some(grants) = &self.spec.grants else { return problems };
         for grant in grants {
             let (capability, scope) = (grant.capability, &grant.scope);
             let path = format!("grants.{capability}");
@@ -254,8 +255,21 @@ impl Loading<'_> {
                 problems.push(self.problem(&path, what));
             }
         }
-        problems.extend(self.missing(&manifest.wants, grants));
         problems
+    }
+
+    /// What the pod does not grant, as narrow as `configure` wants it, if it could be asked.
+    fn ungranted(&self, manifest: &Manifest, wanted: Option<&[Want]>) -> Problems {
+        if self.spec.grants.is_none() && self.spec.source == PluginSource::Stock {
+            return Problems::default();
+        }
+        let granted = self.spec.grants.as_deref().unwrap_or_default();
+        // `check_wants` reports what the configuration wants.
+        let is_open = |want: &&Want| {
+            !wanted.unwrap_or_default().iter().any(|it| it.required && it.grant.capability == want.grant.capability)
+        };
+        let open: Vec<Want> = manifest.wants.iter().filter(is_open).cloned().collect();
+        self.missing(&open, granted)
     }
 
     /// Why a plugin of one component has no use for this.

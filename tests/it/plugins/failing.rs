@@ -352,3 +352,18 @@ async fn no_plugin_outlives_the_set() {
 fn lines_of() -> Batch {
     lines()
 }
+
+/// A plugin whose memory only grows is as well as any other: it is not evicted, and no line is lost.
+#[tokio::test]
+async fn an_instance_that_is_nearly_full_is_renewed_without_a_strike() {
+    let pod = Pod::new();
+    let set = pod.with(json!({"log-line": "leak 3"}), &[]).await;
+    for _ in 0..40 {
+        assert_eq!(set.log_lines(lines_of()).await.unwrap().keep.len(), lines_of().len());
+    }
+    let standing = set.standing();
+    assert_eq!((standing[0].strikes, standing[0].failures, standing[0].evicted), (0, 0, false));
+    let text = super::page(&set);
+    let renewals = text.lines().find_map(|line| line.strip_prefix("outrigger_hook_renewals_total{"));
+    assert!(renewals.is_some_and(|line| !line.ends_with(" 0")), "{text}");
+}

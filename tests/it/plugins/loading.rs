@@ -12,7 +12,7 @@ use super::{Pod, component, plugin};
 
 async fn refused(wasm: &[u8], expected: &str) -> PluginError {
     let pod = Pod::new();
-    let error = pod.host.inspect(&pod.file(wasm), &plugin()).await.unwrap_err();
+    let error = pod.host.inspect(&pod.file(wasm), &plugin(), None).await.unwrap_err();
     assert!(error.to_string().contains(expected), "expected `{expected}`, got `{error}`");
     error
 }
@@ -20,7 +20,7 @@ async fn refused(wasm: &[u8], expected: &str) -> PluginError {
 #[tokio::test]
 async fn a_plugin_is_inspected_without_grants() {
     let pod = Pod::new();
-    let seen = pod.host.inspect(&pod.file(&describing("ask")), &plugin()).await.unwrap();
+    let seen = pod.host.inspect(&pod.file(&describing("ask")), &plugin(), None).await.unwrap();
     assert_eq!(seen.manifest.name.as_str(), "naughty");
     assert_eq!(seen.manifest.version, "1.2.3");
     assert_eq!(seen.hooks.len(), 8);
@@ -37,12 +37,12 @@ async fn files_that_are_no_plugins() {
     assert!(matches!(refused(b"\0asm\x0d\0\x01\0", "does not export").await, PluginError::NoPlugin));
     assert!(matches!(refused(&naughty()[..5000], "cannot be compiled").await, PluginError::Broken { .. }));
     let missing = PluginSource::File("/nonexistent/x.wasm".to_owned());
-    let error = Pod::new().host.inspect(&missing, &plugin()).await.unwrap_err();
+    let error = Pod::new().host.inspect(&missing, &plugin(), None).await.unwrap_err();
     assert_eq!(error.to_string(), "file `/nonexistent/x.wasm` does not exist in the controller");
-    let error = Pod::new().host.inspect(&PluginSource::File("/".to_owned()), &plugin()).await.unwrap_err();
+    let error = Pod::new().host.inspect(&PluginSource::File("/".to_owned()), &plugin(), None).await.unwrap_err();
     assert!(matches!(error, PluginError::Unreadable { .. }), "{error}");
     let ghost = PluginName::new("ghost").unwrap();
-    let error = Pod::new().host.inspect(&PluginSource::Stock, &ghost).await.unwrap_err();
+    let error = Pod::new().host.inspect(&PluginSource::Stock, &ghost, None).await.unwrap_err();
     assert!(error.to_string().starts_with("there is no stock plugin `ghost`"), "{error}");
 }
 
@@ -226,7 +226,7 @@ async fn code_compiled_for_any_machine_loads_here_and_the_cache_is_private() {
     assert!(loaded.is_ok(), "{:#}", loaded.err().unwrap());
 
     // The directory is made by whoever is first to compile something.
-    drop(pod.host.inspect(&pod.file(naughty()), &plugin()).await.unwrap());
+    drop(pod.host.inspect(&pod.file(naughty()), &plugin(), None).await.unwrap());
     let mode = std::fs::metadata(super::shared_cache()).unwrap().permissions().mode();
     assert_eq!(mode & 0o7777, 0o700, "{mode:o}");
     let code = std::fs::read_dir(super::shared_cache()).unwrap().map(|entry| entry.unwrap().metadata().unwrap());
@@ -320,4 +320,52 @@ async fn settings_of_hooks_that_the_plugin_does_not_have() {
     ] {
         assert!(told.contains(expected), "{told}");
     }
+}
+
+#[tokio::test]
+async fn machine_code_of_the_image_is_found_by_digest() {
+    // The test's directory must be as an image's: root's alone.
+    if !nix::unistd::geteuid().is_root() {
+        return crate::support::skip::not_applicable("only root owns the files that machine code is loaded from");
+    }
+    let pod = Pod::new();
+    let directory = pod.dir.path().join("plugins");
+    std::fs::create_dir(&directory).unwrap();
+    let digest = hex::encode(<sha2::Sha256 as sha2::Digest>::digest(naughty()));
+    std::fs::write(directory.join(format!("{digest}.cwasm")), pod.host.precompile(naughty()).unwrap()).unwrap();
+    let cache = pod.dir.path().join("cache-of-its-own");
+    let dirs = outrigger::plugin::host::HostDirs { precompiled: directory, cache: cache.clone(), state: cache.clone() };
+    let host = outrigger::plugin::host::Host::new(
+        dirs,
+        outrigger::config::Timeouts::default(),
+        outrigger::plugin::imports::place::Place::Controller,
+    )
+    .unwrap();
+    let seen = host.inspect(&pod.file(naughty()), &plugin(), None).await.unwrap();
+    assert_eq!(seen.digest, digest);
+    assert!(!cache.exists(), "nothing was compiled");
+}
+
+#[tokio::test]
+async fn a_look_at_a_plugin_has_a_limit_of_memory() {
+    let pod = Pod::new();
+    let source = pod.file(naughty());
+    let error = pod.host.inspect(&source, &plugin(), Some(1 << 20)).await.unwrap_err().to_string();
+    assert!(error.contains("memory"), "{error}");
+    assert!(pod.host.inspect(&source, &plugin(), Some(16 << 20)).await.is_ok());
+}
+
+/// A pod that is not told to grant a thing proposes what `configure` wants, not what the manifest might want.
+#[tokio::test]
+async fn the_narrow_grant_is_proposed() {
+    let pod = Pod::new();
+    let mut spec = pod.spec(json!({"wants": ["!exec app"]}), &[]);
+    spec.source = pod.file(&describing("needy"));
+    let problems = pod.load(&[spec]).await.unwrap_err();
+    let hints: Vec<_> = problems.0.iter().map(|problem| problem.hint.as_str()).collect();
+    assert_eq!(hints, ["write `grants: {exec: [app]}`, to be naughty"]);
+    let mut spec = pod.spec(json!({}), &[]);
+    spec.source = pod.file(&describing("needy"));
+    let told = pod.load(&[spec]).await.unwrap_err().to_string();
+    assert!(told.contains("the plugin needs `exec` for `app`"), "{told}");
 }

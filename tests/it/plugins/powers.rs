@@ -94,9 +94,9 @@ async fn a_power_reaches_as_far_as_its_scope() {
 async fn a_hook_whose_power_the_manifest_does_not_request_is_a_mistake_of_the_plugin() {
     let pod = Pod::new();
     let source = pod.file(&describing("powerless"));
-    let told = pod.host.inspect(&source, &plugin()).await.unwrap_err().to_string();
+    let told = pod.host.inspect(&source, &plugin(), None).await.unwrap_err().to_string();
     assert!(told.contains("the plugin has the hook `log-line`, but its manifest does not request `lines`"), "{told}");
-    assert!(pod.host.inspect(&pod.file(naughty()), &plugin()).await.is_ok());
+    assert!(pod.host.inspect(&pod.file(naughty()), &plugin(), None).await.is_ok());
 }
 
 #[tokio::test]

@@ -89,6 +89,8 @@ fn misbehave(act: &str) -> Result<bool, Error> {
                 hoard.push(std::hint::black_box(vec![1; 1 << 20]));
             }
         }
+        // Never given back, as a language with garbage collection never gives memory back.
+        "leak" => std::mem::forget(std::hint::black_box(vec![1_u8; (number(act) as usize) << 20])),
         "sleep" => std::thread::sleep(std::time::Duration::from_millis(number(act))),
         "fail" => return Err(failed("on purpose")),
         "bad-config" => return Err(error("bad-config", "on purpose")),
