@@ -48,7 +48,10 @@ fn argv(commands: &[Command]) -> Vec<String> {
 fn a_change_becomes_a_rollout() {
     let rollout = plugin(RULE).on_change(vec![changed("/cfg/nginx.conf", "new")]).unwrap().unwrap();
     let [file] = &rollout.files[..] else { panic!("{rollout:?}") };
-    assert_eq!((&file.component[..], &file.path[..], file.mode, file.uid), ("web", "/etc/nginx/nginx.conf", Some(0o644), Some(0)));
+    assert_eq!(
+        (&file.component[..], &file.path[..], file.mode, file.uid),
+        ("web", "/etc/nginx/nginx.conf", Some(0o644), Some(0))
+    );
     assert_eq!(file.content, Content::Bytes(b"new".to_vec()));
     assert_eq!(argv(&rollout.validate), ["nginx -t -c {candidate:/etc/nginx/nginx.conf}"]);
     assert_eq!(rollout.validate[0].timeout_ms, 10_000);
@@ -224,7 +227,10 @@ fn all_rollouts(plugin: &mut Reload, mut changes: Vec<Change>, applied: bool) ->
         changes = report
             .into_iter()
             .filter(|(path, _)| later.contains(path))
-            .map(|(path, content)| Change { content: content.clone(), ..changed(&path, &content.as_ref().map_or(0, Content::len).to_string()) })
+            .map(|(path, content)| Change {
+                content: content.clone(),
+                ..changed(&path, &content.as_ref().map_or(0, Content::len).to_string())
+            })
             .collect();
     }
     rollouts
@@ -239,7 +245,10 @@ fn no_rollout_has_more_than_the_host_accepts_and_none_is_lost() {
     };
     let many = |count: usize, bytes: usize| -> Vec<Change> {
         (0..count)
-            .map(|n| Change { content: Some(Content::new(vec![0; bytes]).unwrap()), ..changed(&format!("/w/{n}"), &bytes.to_string()) })
+            .map(|n| Change {
+                content: Some(Content::new(vec![0; bytes]).unwrap()),
+                ..changed(&format!("/w/{n}"), &bytes.to_string())
+            })
             .collect()
     };
     for (rules, count, bytes) in [(1, 256, 1), (3, 256, 1), (2, 1, 7 << 20), (3, 2, 4 << 20), (1, 1, 8 << 20)] {
@@ -263,7 +272,9 @@ fn what_was_rolled_back_takes_a_bounded_part_of_the_memory() {
         assert!(held(&plugin) <= KEPT_BYTES);
     }
     // Too long to be kept, and still not tried again before it changes.
-    let long = |digest: &str| vec![Change { content: Some(Content::new(vec![0; 2 << 20]).unwrap()), ..changed("/w/long", digest) }];
+    let long = |digest: &str| {
+        vec![Change { content: Some(Content::new(vec![0; 2 << 20]).unwrap()), ..changed("/w/long", digest) }]
+    };
     assert!(plugin.on_change(long("1")).unwrap().is_some());
     plugin.on_outcome(&outcome(false)).unwrap();
     assert!(plugin.on_change(long("1")).unwrap().is_none());

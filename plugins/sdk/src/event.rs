@@ -3,12 +3,48 @@
 use serde::Deserialize;
 use serde_json::json;
 
+/// The kinds of events.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum EventKind {
+    /// The engine has made the component's container.
+    Created,
+    /// The component's process runs.
+    Started,
+    /// The component's process has ended.
+    Exited,
+    /// The component runs again.
+    Restarted,
+    /// The component's container is gone.
+    Removed,
+    /// A kind of a later host.
+    #[default]
+    #[serde(other)]
+    Other,
+}
+
+impl EventKind {
+    /// Its word in the contract.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Started => "started",
+            Self::Exited => "exited",
+            Self::Restarted => "restarted",
+            Self::Removed => "removed",
+            Self::Other => "other",
+        }
+    }
+}
+
 /// An event of a component.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[non_exhaustive]
 pub struct Event {
-    /// `created`, `started`, `exited`, `restarted` or `removed`, or another kind that [`crate::Plugin::events`] asks for.
-    pub kind: String,
+    /// What has happened.
+    pub kind: EventKind,
     /// The component.
     #[serde(default)]
     pub component: String,
@@ -34,14 +70,14 @@ pub struct Event {
 
 impl Event {
     /// An event, for tests.
-    pub fn new(kind: impl Into<String>, component: impl Into<String>) -> Self {
-        Self { kind: kind.into(), component: component.into(), run: 1, ..Self::default() }
+    pub fn new(kind: EventKind, component: impl Into<String>) -> Self {
+        Self { kind, component: component.into(), run: 1, ..Self::default() }
     }
 
     /// The same as an exit with this code.
     #[must_use]
     pub fn exited(self, exit_code: i32) -> Self {
-        Self { kind: "exited".to_owned(), exit_code: Some(exit_code), ..self }
+        Self { kind: EventKind::Exited, exit_code: Some(exit_code), ..self }
     }
 }
 

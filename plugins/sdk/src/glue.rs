@@ -15,7 +15,8 @@ use crate::bindings::pre_start::exports::outrigger::pod::pre_start as wit_pre_st
 use crate::bindings::signal::exports::outrigger::pod::signal as wit_signal;
 use crate::bindings::tick::exports::outrigger::pod::tick as wit_tick;
 use crate::{
-    Batch, ComponentEvent, ConfigChanged, ConfigCopy, Error, File, Health, LogLine, Plugin, PreStart, Problem, Problems, Signal, Tick,
+    Batch, ComponentEvent, ConfigChanged, ConfigCopy, Error, File, Health, LogLine, Plugin, PreStart, Problem,
+    Problems, Signal, Tick,
 };
 
 /// Where the one instance of a component lives; `register!` implements it.
@@ -102,7 +103,9 @@ impl<P: Slot + ComponentEvent> wit_event::Guest for Export<P> {
 }
 
 impl<P: Slot + ConfigChanged> wit_changed::Guest for Export<P> {
-    fn on_change(changes: Vec<wit_changed::Change>) -> Result<Option<crate::bindings::base::outrigger::pod::common::Rollout>, Error> {
+    fn on_change(
+        changes: Vec<wit_changed::Change>,
+    ) -> Result<Option<crate::bindings::base::outrigger::pod::common::Rollout>, Error> {
         with(|plugin: &mut P| plugin.on_change(changes)).map(|rollout| rollout.map(crate::Rollout::into_wit))
     }
 

@@ -100,16 +100,14 @@ pub mod signals;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
 
-pub use bindings::base::outrigger::pod::common::{
-    Attr, Content, Error, File, Judgement, Probe, Status, Stored,
-};
+pub use bindings::base::outrigger::pod::common::{Attr, Content, Error, File, Judgement, Probe, Status, Stored};
 pub use bindings::config_changed::exports::outrigger::pod::config_changed::Change;
 pub use bindings::config_copy::exports::outrigger::pod::config_copy::Verdict as FileVerdict;
 pub use bindings::health::exports::outrigger::pod::health::Trigger;
 pub use bindings::log_line::exports::outrigger::pod::log_line::Verdict;
 pub use bindings::signal::exports::outrigger::pod::signal::{Decision, Delivery};
 pub use error::{Problem, Problems};
-pub use event::{Event, Reaction};
+pub use event::{Event, EventKind, Reaction};
 pub use log::{Batch, Edit, Line, Output};
 pub use manifest::{Manifest, Want};
 pub use plugin::{

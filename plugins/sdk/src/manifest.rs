@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::EventKind;
+
 /// A plugin's name, version, configuration schema, and everything of the host that it may ever use.
 #[derive(Debug, Clone)]
 pub struct Manifest {
@@ -202,10 +204,11 @@ impl Manifest {
 }
 
 /// The needs of one configuration, as the host reads them (`needs.json`).
-pub(crate) fn needs(wants: &[Want], events: Option<&[&str]>) -> String {
+pub(crate) fn needs(wants: &[Want], events: Option<&[EventKind]>) -> String {
     let mut all = json!({"wants": wants.iter().map(Want::json).collect::<Vec<_>>()});
     if let (Some(events), Some(all)) = (events, all.as_object_mut()) {
-        all.insert("events".to_owned(), json!(events));
+        let words: Vec<&str> = events.iter().map(|event| event.word()).collect();
+        all.insert("events".to_owned(), json!(words));
     }
     all.to_string()
 }

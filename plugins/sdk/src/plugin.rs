@@ -7,8 +7,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::{
-    Batch, Change, Decision, Error, Event, File, FileVerdict, Judgement, Manifest, Outcome, Problems, Reaction, Rollout,
-    Trigger, Verdict, Want,
+    Batch, Change, Decision, Error, Event, EventKind, File, FileVerdict, Judgement, Manifest, Outcome, Problems,
+    Reaction, Rollout, Trigger, Verdict, Want,
 };
 
 /// Every plugin.
@@ -33,7 +33,7 @@ pub trait Plugin: Sized + 'static {
     }
 
     /// The kinds of events for which [`ComponentEvent`] is called; none: those of a component's life, from `created` to `removed`.
-    fn events(&self) -> Option<&[&str]> {
+    fn events(&self) -> Option<&[EventKind]> {
         None
     }
 }

@@ -49,7 +49,11 @@ impl Content {
     /// # Errors
     /// If it is longer than the host allows: 8 MiB.
     pub fn new(bytes: Vec<u8>) -> Result<Self, Error> {
-        if bytes.len() <= INLINE { Ok(Self::Bytes(bytes)) } else { crate::host::store_content(&bytes).map(Self::Stored) }
+        if bytes.len() <= INLINE {
+            Ok(Self::Bytes(bytes))
+        } else {
+            crate::host::store_content(&bytes).map(Self::Stored)
+        }
     }
 }
 

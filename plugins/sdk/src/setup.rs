@@ -5,8 +5,8 @@ use std::cell::RefCell;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::Problems;
 use crate::Problem;
+use crate::Problems;
 
 /// All that the host tells an instance beside its configuration. Later hosts add more.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]

@@ -43,7 +43,8 @@ impl Plugin for SignalMap {
             match &rule {
                 Rule::Deliver(list) => check(&name, list)?,
                 Rule::Swallow if STOPS.contains(&number) => {
-                    let problem = Problem::new(format!("map.{name}"), "this signal stops the pod and cannot be swallowed");
+                    let problem =
+                        Problem::new(format!("map.{name}"), "this signal stops the pod and cannot be swallowed");
                     return Err(problem.hint("deliver another signal instead").into());
                 }
                 Rule::Swallow | Rule::Forward => {}

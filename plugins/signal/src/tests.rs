@@ -52,8 +52,13 @@ fn translates_and_fans_out() {
 
 #[test]
 fn a_star_is_every_component_that_runs() {
-    let component =
-        |name: &str, state| Component { name: name.into(), image: String::new(), container_id: None, state, labels: BTreeMap::new() };
+    let component = |name: &str, state| Component {
+        name: name.into(),
+        image: String::new(),
+        container_id: None,
+        state,
+        labels: BTreeMap::new(),
+    };
     testing::with(|host| {
         host.pod.components =
             vec![component("web", State::Running), component("init", State::Exited), component("db", State::Running)];

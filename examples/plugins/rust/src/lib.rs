@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use outrigger_plugin::{
-    Batch, ComponentEvent, Error, Event, EventKind, LogLine, Manifest, Plugin, Reaction, Verdict, Want, host,
+    Batch, ComponentEvent, Error, Event, EventKind, LogLine, Manifest, Plugin, Problem, Problems, Reaction, Verdict,
+    Want, host,
 };
 use serde::Deserialize;
 
@@ -47,9 +48,11 @@ impl Plugin for ErrorCount {
             .want(Want::metrics(WHY))
     }
 
-    fn new(config: Config) -> Result<Self, Error> {
-        if config.words.iter().any(String::is_empty) {
-            return Err(Error::bad_config("`words`: a word is empty"));
+    fn new(config: Config) -> Result<Self, Problems> {
+        let empty = config.words.iter().enumerate().filter(|(_, word)| word.is_empty());
+        let problems: Vec<_> = empty.map(|(at, _)| Problem::new(format!("words[{at}]"), "the word is empty")).collect();
+        if !problems.is_empty() {
+            return Err(Problems(problems));
         }
         Ok(Self { config, errors: BTreeMap::new() })
     }
@@ -60,6 +63,10 @@ impl Plugin for ErrorCount {
         let exits = Want::exits("*", WHY_EXITS);
         wants.push(if self.config.limit.is_some() { exits } else { exits.optional() });
         wants
+    }
+
+    fn events(&self) -> Option<&[EventKind]> {
+        Some(&[EventKind::Started, EventKind::Restarted, EventKind::Exited])
     }
 }
 
@@ -94,7 +101,7 @@ impl ComponentEvent for ErrorCount {
                 }
                 Ok(Reaction::AsPlanned)
             }
-            EventKind::Created | EventKind::Removed => Ok(Reaction::AsPlanned),
+            _ => Ok(Reaction::AsPlanned),
         }
     }
 }
@@ -112,14 +119,7 @@ mod tests {
     use super::*;
 
     fn exited(component: &str, exit_code: i32) -> Event {
-        Event {
-            component: component.to_owned(),
-            kind: EventKind::Exited,
-            at_ns: 0,
-            exit_code: Some(exit_code),
-            oom_killed: false,
-            restarts: 0,
-        }
+        Event::new(EventKind::Exited, component).exited(exit_code)
     }
 
     #[test]
@@ -138,13 +138,14 @@ mod tests {
         plugin.on_batch(&Batch::of("app", &["ERROR 2"])).unwrap();
         assert_eq!(plugin.on_event(&exited("app", 0)).unwrap(), Reaction::AsPlanned);
         assert_eq!(plugin.on_event(&exited("app", 1)).unwrap(), Reaction::StopPod);
-        plugin.on_event(&Event { kind: EventKind::Restarted, exit_code: None, ..exited("app", 0) }).unwrap();
+        plugin.on_event(&Event::new(EventKind::Restarted, "app")).unwrap();
         assert_eq!(plugin.on_event(&exited("app", 1)).unwrap(), Reaction::AsPlanned);
     }
 
     #[test]
     fn bad_configurations_are_refused() {
-        assert!(matches!(configure::<ErrorCount>(r#"{"words": [""]}"#), Err(Error::BadConfig(_))));
-        assert!(matches!(configure::<ErrorCount>(r#"{"word": []}"#), Err(Error::BadConfig(_))));
+        let refused = |config: &str| configure::<ErrorCount>(config).unwrap_err().0;
+        assert_eq!(refused(r#"{"words": ["a", ""]}"#), [Problem::new("words[1]", "the word is empty")]);
+        assert!(refused(r#"{"word": []}"#)[0].what.contains("unknown field `word`"));
     }
 }
