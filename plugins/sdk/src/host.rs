@@ -1,4 +1,4 @@
-//! What the host offers. Each call needs a grant, and answers [`Error::Denied`] without it; those that answer nothing do nothing without it.
+//! What the host offers. Each call needs a grant, and answers an error for which [`Error::is_denied`] holds without it; those that answer nothing do nothing without it.
 //!
 //! Natively, in tests, all of it is a stand-in: see [`crate::testing`].
 
