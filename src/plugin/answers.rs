@@ -15,6 +15,8 @@ use crate::pod::{Capability, ComponentName};
 
 /// Most files, commands or judgements of one answer.
 const ITEMS: usize = crate::hooks::limits::MOST_FILES;
+/// Most bytes of the files of one rollout: they are in memory until it has ended.
+const ROLLOUT_BYTES: usize = 32 << 20;
 /// Longest reason or summary that is kept, in characters.
 const TEXT: usize = 500;
 /// Longest name of a check, in bytes.
@@ -154,6 +156,10 @@ impl Judge<'_> {
         limited("commands", raw.validate.len() + raw.verify.len() + raw.apply.len())?;
         if raw.healthy_for_ms > LONGEST_HEALTHY_MS {
             return Err(format!("`healthy_for_ms` is {}, but the limit is {LONGEST_HEALTHY_MS}", raw.healthy_for_ms));
+        }
+        let bytes: usize = raw.files.iter().map(|file| file.content.len()).sum();
+        if bytes > ROLLOUT_BYTES {
+            return Err(format!("the files of the rollout have {bytes} bytes, but the limit is {ROLLOUT_BYTES}"));
         }
         let files = raw.files.into_iter().map(|file| self.file(file, false)).collect::<Result<_, _>>()?;
         let remove = raw.remove.into_iter().map(|(component, path)| {

@@ -84,6 +84,7 @@ impl Instance {
         store.data_mut().enter(Phase::Describe);
         store.set_epoch_deadline(1);
         let said = meter.run(budget, exports.describe(&mut *store)).await;
+        store.data_mut().contents.clear();
         settled(store, said)
     }
 
@@ -101,6 +102,7 @@ impl Instance {
         store.data_mut().enter(phase);
         store.set_epoch_deadline(1);
         let said = meter.run(budget, exports.configure(&mut *store, setup)).await;
+        store.data_mut().contents.clear();
         let needs = match settled(store, said)? {
             Ok(Ok(needs)) => needs,
             Ok(Err(why)) => return Err(Failure::Final(why)),

@@ -237,6 +237,15 @@ fn a_rollout_is_bounded_as_a_whole() {
     let commands = |number: usize| vec![command("app", &["x"]); number];
     let both =
         |of_files, of_removals| said::Rollout { files: files(of_files), remove: remove(of_removals), ..rollout() };
+    let long = |bytes: usize| {
+        let mut files = files(8);
+        let content = bytes::Bytes::from(vec![0; bytes / 8]);
+        files.iter_mut().for_each(|file| file.content = content.clone());
+        said::Rollout { files, ..rollout() }
+    };
+    assert!(ask(long(ROLLOUT_BYTES)).is_ok());
+    let told = ask(long(ROLLOUT_BYTES + 8)).unwrap_err();
+    assert_eq!(told, "the files of the rollout have 33554440 bytes, but the limit is 33554432");
     assert!(ask(both(ITEMS - 1, 1)).is_ok() && ask(both(0, ITEMS)).is_ok());
     for (of_files, of_removals) in [(ITEMS, 1), (1, ITEMS), (0, ITEMS + 1)] {
         let why = ask(both(of_files, of_removals)).unwrap_err();

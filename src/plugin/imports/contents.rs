@@ -18,13 +18,17 @@ const INLINE_CALL_BYTES: usize = 1 << 20;
 #[derive(Debug, Default)]
 pub struct Contents {
     known: BTreeMap<String, Bytes>,
+    drafts: BTreeMap<u64, Vec<u8>>,
+    /// Of the guest's own making, drafts included.
     bytes: usize,
     inline: usize,
+    /// The last draft. Never used again, so that the handle of a draft of an earlier call has nothing.
+    last: u64,
 }
 
-/// A content that a guest is making.
-#[derive(Debug, Default)]
-pub struct Draft(Vec<u8>);
+/// A content that a guest is making. The bytes are with the contents of the call: a guest that keeps its handles keeps no memory of the host.
+#[derive(Debug)]
+pub struct Draft(u64);
 
 /// A content as a guest gets it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,9 +48,24 @@ impl Contents {
             return Shown::Inline(content.to_vec());
         }
         let digest = digest.map_or_else(|| hex::encode(Sha256::digest(content)), str::to_owned);
-        // The host's own contents are there anyway: they cost nothing, and are bounded by those who read them.
+        // It is there anyway, for as long as the call: whoever reads one for the guest has admitted it.
         self.known.insert(digest.clone(), content.clone());
         Shown::Stored(digest, length as u64)
+    }
+
+    /// Makes room for a content that is read for the guest.
+    ///
+    /// # Errors
+    /// If the contents of this call get too many bytes.
+    pub fn admit(&mut self, length: usize) -> Result<(), Refusal> {
+        if self.bytes + length > CALL_BYTES {
+            return Err(Refusal::new(
+                Code::TooBig,
+                format!("the contents of a call can have at most {CALL_BYTES} bytes together"),
+            ));
+        }
+        self.bytes += length;
+        Ok(())
     }
 
     /// The content of this digest.
@@ -75,41 +94,43 @@ impl Contents {
         Ok(content.slice(from..to).to_vec())
     }
 
+    /// A new draft.
+    pub fn draft(&mut self) -> Draft {
+        self.last += 1;
+        Draft(self.last)
+    }
+
     /// Adds to a draft.
     ///
     /// # Errors
-    /// If it gets longer than a file may be.
-    pub fn append(&self, draft: &mut Draft, bytes: &[u8]) -> Result<(), Refusal> {
+    /// If it gets longer than a file may be, or if the contents of this call get too many bytes.
+    pub fn append(&mut self, draft: &Draft, bytes: &[u8]) -> Result<(), Refusal> {
         let limit = LARGEST_FILE as usize;
-        if draft.0.len() + bytes.len() > limit {
+        if self.drafts.get(&draft.0).map_or(0, Vec::len) + bytes.len() > limit {
             return Err(Refusal::new(Code::TooBig, format!("a content can have at most {limit} bytes")));
         }
-        draft.0.extend_from_slice(bytes);
+        self.admit(bytes.len())?;
+        self.drafts.entry(draft.0).or_default().extend_from_slice(bytes);
         Ok(())
     }
 
     /// Ends a draft; answers its digest and length.
-    ///
-    /// # Errors
-    /// If the contents of this call get too many bytes.
-    pub fn finish(&mut self, draft: &mut Draft) -> Result<(String, u64), Refusal> {
-        if self.bytes + draft.0.len() > CALL_BYTES {
-            return Err(Refusal::new(
-                Code::TooBig,
-                format!("the new contents of a call can have at most {CALL_BYTES} bytes together"),
-            ));
-        }
-        let content = Bytes::from(std::mem::take(&mut draft.0));
+    pub fn finish(&mut self, draft: &Draft) -> (String, u64) {
+        let content = Bytes::from(self.drafts.remove(&draft.0).unwrap_or_default());
         let (digest, length) = (hex::encode(Sha256::digest(&content)), content.len());
-        if self.known.insert(digest.clone(), content).is_none() {
-            self.bytes += length;
-        }
-        Ok((digest, length as u64))
+        self.known.insert(digest.clone(), content);
+        (digest, length as u64)
+    }
+
+    /// Gives a draft up.
+    pub fn discard(&mut self, draft: &Draft) {
+        let content = self.drafts.remove(&draft.0).unwrap_or_default();
+        self.bytes = self.bytes.saturating_sub(content.len());
     }
 
     /// Forgets all contents: the call has ended.
     pub fn clear(&mut self) {
-        *self = Self::default();
+        *self = Self { last: self.last, ..Self::default() };
     }
 }
 
@@ -148,25 +169,31 @@ mod tests {
     }
 
     #[test]
-    fn drafts_are_bounded() {
+    fn drafts_are_bounded_together_and_end_with_the_call() {
         let mut contents = Contents::default();
-        let mut draft = Draft::default();
-        contents.append(&mut draft, b"a").unwrap();
-        contents.append(&mut draft, b"b").unwrap();
-        let (digest, size) = contents.finish(&mut draft).unwrap();
+        let draft = contents.draft();
+        contents.append(&draft, b"a").unwrap();
+        contents.append(&draft, b"b").unwrap();
+        let (digest, size) = contents.finish(&draft);
         assert_eq!((contents.find(&digest).unwrap(), size), (Bytes::from("ab"), 2));
         let most = vec![1; LARGEST_FILE as usize];
-        contents.append(&mut draft, &most).unwrap();
-        assert_eq!(contents.append(&mut draft, b"x").unwrap_err().code, Code::TooBig);
-        let mut made = 1;
-        loop {
-            if let Err(refusal) = contents.finish(&mut draft) {
-                assert_eq!(refusal.code, Code::TooBig);
-                break;
-            }
-            made += 1;
-            contents.append(&mut draft, &most[made..]).unwrap();
+        contents.append(&draft, &most).unwrap();
+        assert_eq!(contents.append(&draft, b"x").unwrap_err().code, Code::TooBig);
+        // However many drafts there are: eight of 8 MiB, less the two bytes.
+        let drafts: Vec<_> = (0..7).map(|_| contents.draft()).collect();
+        for draft in &drafts[..6] {
+            contents.append(draft, &most).unwrap();
         }
-        assert_eq!(made, 9, "eight of 8 MiB, and two bytes");
+        let refused = contents.append(&drafts[6], &most).unwrap_err();
+        assert!(refused.text.contains("67108864 bytes together"), "{refused:?}");
+        contents.append(&drafts[6], &most[2..]).unwrap();
+        contents.discard(&drafts[0]);
+        contents.append(&drafts[6], b"xy").unwrap();
+        contents.clear();
+        assert!(contents.drafts.is_empty() && contents.known.is_empty());
+        let later = contents.draft();
+        contents.append(&later, b"later").unwrap();
+        assert_eq!(contents.finish(&drafts[1]).1, 0, "a handle of an earlier call has nothing");
+        assert_eq!(contents.finish(&later).1, 5);
     }
 }

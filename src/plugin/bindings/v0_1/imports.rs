@@ -47,22 +47,24 @@ impl log::Host for Guest {
 
 impl contents::HostDraft for Guest {
     fn new(&mut self) -> wasmtime::Result<Resource<Draft>> {
-        Ok(self.table.push(Draft::default())?)
+        let draft = self.contents.draft();
+        Ok(self.table.push(draft)?)
     }
 
     fn append(&mut self, this: Resource<Draft>, bytes: Vec<u8>) -> Answer<()> {
-        let draft = self.table.get_mut(&this)?;
+        let draft = self.table.get(&this)?;
         Ok(self.contents.append(draft, &bytes).map_err(refusal_to))
     }
 
     fn finish(&mut self, this: Resource<Draft>) -> Answer<common::Stored> {
-        let draft = self.table.get_mut(&this)?;
-        let done = self.contents.finish(draft);
-        Ok(done.map(|(digest, size)| common::Stored { digest, size }).map_err(refusal_to))
+        let draft = self.table.get(&this)?;
+        let (digest, size) = self.contents.finish(draft);
+        Ok(Ok(common::Stored { digest, size }))
     }
 
     fn drop(&mut self, this: Resource<Draft>) -> wasmtime::Result<()> {
-        self.table.delete(this)?;
+        let draft = self.table.delete(this)?;
+        self.contents.discard(&draft);
         Ok(())
     }
 }
@@ -119,6 +121,7 @@ impl files::Host for Guest {
 
     async fn read(&mut self, component: String, path: String, limit: u32) -> Answer<common::File> {
         let file = self.caller().read(&component, path, limit).await;
+        let file = file.and_then(|file| self.contents.admit(file.content.len()).map(|()| file));
         Ok(file.map(|file| file_to(&mut self.contents, &file)).map_err(refusal_to))
     }
 
